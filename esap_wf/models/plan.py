@@ -1,0 +1,118 @@
+"""``plan.json``: everything that is decided before a run starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from esap_wf.models.manifest import Base
+from esap_wf.models.request import DataRef, Request
+
+PLAN_VERSION = 1
+
+
+class EngineChoice(Base, kw_only=True):
+    """The engine that will run: recorded, not part of the identity."""
+
+    name: str
+    path: str
+    version: str
+    found: str
+
+
+class SoftwareChoice(Base, kw_only=True):
+    """The route by which the steps find their software."""
+
+    route: str
+    detail: str
+    bin_dirs: list[str] = []
+    ready: bool = True
+    refused: list[str] = []
+
+
+class Estimate(Base, kw_only=True):
+    """What the run is expected to cost."""
+
+    core_hours: float
+    memory_bytes: int
+    disk_bytes: int
+    wall_seconds: float
+
+
+class Allocation(Base, kw_only=True):
+    """What the run may use."""
+
+    cores: int
+    memory_bytes: int
+    disk_bytes: int
+    wall_seconds: float
+    gpus: int = 0
+
+
+class Offer(Base, kw_only=True, omit_defaults=False):
+    """A backend profile, and why it does not fit. Named after the offers of the IVOA ExecutionBroker."""
+
+    backend: str
+    fits: bool
+    reasons: list[str] = []
+
+
+class Duplicate(Base, kw_only=True, omit_defaults=False):
+    """An earlier run. `level`: ``request`` (same digest) or ``science`` (same scientific identity, `differs` says in what)."""
+
+    run: str
+    level: str
+    phase: str
+    owner: str
+    created: str
+    differs: list[str] = []
+
+
+class Digest(Base, kw_only=True):
+    """`identity` decides whether two runs are the same; `recorded` is kept, but does not count."""
+
+    identity: str
+    recorded: dict[str, Any]
+    science: str | None = None
+    science_values: dict[str, Any] = {}
+    deterministic: bool = True
+
+
+class Plan(Base, kw_only=True):
+    """One run, decided. `checksum` covers the rest of the document, so that an edited plan is seen."""
+
+    schema_version: int = PLAN_VERSION
+    created: str
+    expires: str
+    workflow: str
+    version: str
+    title: str
+    source: str
+    code: str
+    entry: str
+    request: Request
+    parameters: dict[str, Any]
+    inputs: dict[str, list[DataRef]]
+    selected: dict[str, Any] = {}
+    engine: EngineChoice
+    software: SoftwareChoice
+    backend: str
+    allocation: Allocation
+    units: int
+    estimate: Estimate
+    offers: list[Offer]
+    duplicates: list[Duplicate] = []
+    digest: Digest
+    command: list[str]
+    files: list[str]
+    warnings: list[str] = []
+    checksum: str = ""
+
+
+def checksum(plan: Plan) -> str:
+    """SHA-256 over the plan without its checksum and without what may change until it runs (duplicates)."""
+    import hashlib
+
+    bare = msgspec.structs.replace(plan, checksum="", duplicates=[])
+    return hashlib.sha256(msgspec.json.encode(bare, order="deterministic")).hexdigest()

@@ -1,0 +1,60 @@
+"""The request: one JSON or YAML file that a form, a script or the command line writes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from esap_wf.models.manifest import Base
+
+REQUEST_VERSION = 1
+
+Label = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]{1,200}$")]
+Tag = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:=-]{0,99}$")]
+
+
+class ResourceRequest(Base, kw_only=True):
+    """What the user asks for beyond the size; None means as the manifest says."""
+
+    cores: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    memory: int | float | str | None = None
+    disk: int | float | str | None = None
+    wall: int | float | str | None = None
+
+
+class Request(Base, kw_only=True):
+    """
+    What a user wants to run.
+
+    `inputs` maps a name to references: a path, a `file://` URL or (with a data lake) a `rucio://host/scope/name` URL.
+    """
+
+    schema_version: int = REQUEST_VERSION
+    workflow: str
+    parameters: dict[str, Any] = {}
+    inputs: dict[str, list[str]] = {}
+    backend: str | None = None
+    engine: str | None = None
+    engine_options: list[str] = []
+    size: str | None = None
+    resources: ResourceRequest = ResourceRequest()
+    software: str | None = None
+    results: str | None = None
+    name: Label | None = None
+    tags: list[Tag] = []
+
+
+class DataRef(Base, kw_only=True):
+    """
+    A reference to data, and what is known of its identity.
+
+    `strength` says how sure the identity is: ``checksum`` (catalogue or content hash) or ``stat`` (weak: device, inode, size, times).
+    """
+
+    uri: str
+    path: str | None = None
+    bytes: int | None = None
+    checksum: str | None = None
+    strength: str = "checksum"
+    rows: int | None = None

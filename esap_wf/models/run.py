@@ -1,0 +1,190 @@
+"""The files of a run directory that the supervisor writes: ``run.json``, ``state.json``, ``events.jsonl``, ``outputs.json``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from esap_wf.models.manifest import Base
+
+RUN_VERSION = 1
+
+
+class Phase(StrEnum):
+    """Phases of UWS 1.1 (section 2.1.3). Each member says why it exists; `esap_wf.runs.states` has the transitions."""
+
+    #: Created and claimed, no supervisor yet: what a killed command leaves behind, `resume` starts it.
+    PENDING = "PENDING"
+    #: A supervisor owns it and prepares (software, slots); the engine has not started.
+    QUEUED = "QUEUED"
+    #: The engine runs, or the outputs are being collected.
+    EXECUTING = "EXECUTING"
+    #: All declared outputs are there, valid and accepted. The only success.
+    COMPLETED = "COMPLETED"
+    #: A step failed, or an output is missing or invalid; resumable.
+    ERROR = "ERROR"
+    #: Stopped by a person; resumable.
+    ABORTED = "ABORTED"
+    #: Waits for something only a person can give: a renewed credential, space, permission.
+    HELD = "HELD"
+    #: Stopped by the system for a while (drained before a time limit); goes on by itself.
+    SUSPENDED = "SUSPENDED"
+    #: Nobody who knows can be asked: the supervisor is gone. Seen by an observer, never written by a supervisor.
+    UNKNOWN = "UNKNOWN"
+    #: Deleted or moved away; only the tombstone is left.
+    ARCHIVED = "ARCHIVED"
+
+
+class Reason(StrEnum):
+    """Why a step, a unit or a run failed."""
+
+    EXIT_CODE = "EXIT_CODE"
+    TIMEOUT = "TIMEOUT"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    NO_SPACE = "NO_SPACE"
+    MISSING_OUTPUT = "MISSING_OUTPUT"
+    INVALID_OUTPUT = "INVALID_OUTPUT"
+    STAGE_IN = "STAGE_IN"
+    CANCELLED = "CANCELLED"
+    NODE_FAIL = "NODE_FAIL"
+    SIGNAL = "SIGNAL"
+    SOFTWARE = "SOFTWARE"
+    ENGINE = "ENGINE"
+    UNKNOWN = "UNKNOWN"
+
+
+class RunRecord(Base, kw_only=True, omit_defaults=False):
+    """``run.json``: what never changes."""
+
+    schema_version: int = RUN_VERSION
+    id: str
+    workflow: str
+    version: str
+    created: str
+    owner: str
+    host: str
+    name: str | None = None
+    tags: list[str] = []
+    identity: str = ""
+    science: str | None = None
+    engine: str = ""
+    backend: str = ""
+    deterministic: bool = True
+    rerun_of: str | None = None
+
+
+class Step(Base, kw_only=True, omit_defaults=False):
+    """Counts of one step (rule, process)."""
+
+    name: str
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    running: int = 0
+
+
+class Failure(Base, kw_only=True, omit_defaults=False):
+    """Why one unit of a step failed, and where to read on."""
+
+    step: str
+    unit: str | None = None
+    attempt: int | None = None
+    reason: str = Reason.UNKNOWN
+    exit_code: int | None = None
+    job_id: str | None = None
+    log: str | None = None
+    tail: list[str] = []
+    detail: str = ""
+
+
+class Progress(Base, kw_only=True, omit_defaults=False):
+    """Units along the workflow's axis; jobs of all steps."""
+
+    units_total: int = 0
+    units_done: int = 0
+    units_failed: int = 0
+    units_running: int = 0
+    jobs_total: int = 0
+    jobs_done: int = 0
+    jobs_failed: int = 0
+    jobs_running: int = 0
+
+
+class State(Base, kw_only=True, omit_defaults=False):
+    """``state.json``: the phase, and a checkpoint of ``events.jsonl`` (`offset` bytes are folded into the counts)."""
+
+    schema_version: int = RUN_VERSION
+    phase: Phase
+    rev: int = 0
+    epoch: int = 0
+    since: str = ""
+    reason: str = ""
+    started: str | None = None
+    ended: str | None = None
+    exit_code: int | None = None
+    progress: Progress = Progress()
+    steps: list[Step] = []
+    failures: list[Failure] = []
+    failures_more: int = 0
+    offset: int = 0
+    warnings: list[str] = []
+
+
+class Event(Base, kw_only=True):
+    """
+    One line of ``events.jsonl``. Every field but `t` and `kind` is nullable: engines know different things (docs/compatibility.md).
+
+    `kind`: phase, plan (totals by step), start, done, failed, engine, note.
+    """
+
+    t: float
+    kind: str
+    epoch: int | None = None
+    phase: str | None = None
+    step: str | None = None
+    unit: str | None = None
+    job: str | None = None
+    attempt: int | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    detail: str | None = None
+    log: str | None = None
+    host: str | None = None
+    cpu_seconds: float | None = None
+    memory_bytes: int | None = None
+    totals: dict[str, int] | None = None
+
+
+class OutputFile(Base, kw_only=True, omit_defaults=False):
+    """One accepted file."""
+
+    name: str
+    path: str
+    bytes: int
+    sha256: str
+    media_type: str
+    checks: list[dict[str, object]] = []
+
+
+class Outputs(Base, kw_only=True, omit_defaults=False):
+    """``outputs.json``: written once, by the epoch that accepted the results."""
+
+    schema_version: int = RUN_VERSION
+    run: str
+    epoch: int
+    accepted: str
+    outputs: list[OutputFile]
+    warnings: list[str] = []
+
+
+def now() -> str:
+    """RFC 3339 in UTC, milliseconds."""
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def encode(document: msgspec.Struct) -> bytes:
+    """A document as it is stored: indented JSON with a newline at the end."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
