@@ -1,0 +1,239 @@
+"""Workflows: where they are, and what their manifests say.
+
+Imported by parameters, inputs, plan, render and the command line. `entries` is light; `find` validates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from esap_wf import documents, schemas
+from esap_wf.config import Config
+from esap_wf.documents import Document
+from esap_wf.errors import EsapError, NotFoundError, Problem, UsageError
+from esap_wf.models.manifest import MANIFEST_VERSION, Manifest
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """
+    A workflow that can be planned.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    document : Document
+        The manifest's file, for positions.
+    folder : Path
+    schema : dict
+        The parameters, JSON Schema.
+    source : str
+        ``built-in``, ``configured``, or ``path``.
+    """
+
+    manifest: Manifest
+    document: Document
+    folder: Path
+    schema: dict[str, Any]
+    source: str
+
+    @property
+    def properties(self) -> dict[str, dict[str, Any]]:
+        """Parameters by name."""
+        properties: dict[str, dict[str, Any]] = self.schema.get("properties", {})
+        return properties
+
+    def code_folders(self) -> dict[str, Path]:
+        """Place in a snapshot → folder: the workflow, and the shared rules beside the collection that it lives in."""
+        folders = {f"workflows/{self.folder.name}": self.folder}
+        rules = self.folder.parent.parent / "rules"
+        if self.folder.parent.name == "workflows" and rules.is_dir():
+            folders["rules"] = rules
+        return folders
+
+
+def builtin() -> Path:
+    """Folder of the workflows that come with esap-wf: in a checkout beside the package, else inside it."""
+    package = Path(__file__).parent
+    beside = package.parent / "workflows"
+    return beside if beside.is_dir() else package / "bundled" / "workflows"
+
+
+def _sources(config: Config) -> Iterator[tuple[str, Path]]:
+    yield "built-in", builtin()
+    for folder in config.workflows:
+        yield "configured", folder
+
+
+def manifests(folder: Path) -> list[Path]:
+    """Manifest files of one workflow folder."""
+    return [f for f in [folder / "workflow.yaml", *sorted(folder.glob("*.workflow.yaml"))] if f.is_file()]
+
+
+def entries(config: Config) -> Iterator[tuple[str, Path, str]]:
+    """Name (from the file's place), manifest file and source of every workflow; nothing is parsed."""
+    for source, root in _sources(config):
+        if root.is_dir():
+            for folder in sorted(p for p in root.iterdir() if p.is_dir()):
+                for file in manifests(folder):
+                    name = folder.name if file.name == "workflow.yaml" else file.name.removesuffix(".workflow.yaml")
+                    yield name, file, source
+
+
+def summaries(config: Config) -> list[dict[str, Any]]:
+    """What ``esap-wf workflows`` lists; a broken manifest is listed with its error."""
+    rows = []
+    for name, file, source in entries(config):
+        row: dict[str, Any] = {"name": name, "title": "", "version": "", "engines": [], "source": source}
+        try:
+            data = documents.load(file).data
+            row |= {"title": str(data["title"]), "version": str(data["version"])}
+            row["engines"] = [str(i["engine"]) for i in data["implementations"]]
+        except (EsapError, KeyError, TypeError) as error:
+            row["error"] = str(error).replace("\n", " ") if isinstance(error, EsapError) else "the manifest is not valid: see esap-wf lint"
+        rows.append(row)
+    return rows
+
+
+def locate(config: Config, name: str) -> tuple[Path, str]:
+    """
+    Manifest file of a workflow given by name or path.
+
+    Raises
+    ------
+    NotFoundError
+        With what was probably meant.
+    """
+    path = Path(name).expanduser()
+    if "/" in name or name in {".", ".."} or name.endswith((".yaml", ".yml")):
+        if path.is_file():
+            return path.absolute(), "path"
+        found = manifests(path) if path.is_dir() else []
+        if found:
+            return found[0].absolute(), "path"
+        what = "the folder holds no workflow.yaml" if path.is_dir() else "there is no such file or folder"
+        raise NotFoundError(f"no workflow at {name}", [Problem(name, what, "esap-wf workflows lists what there is")])
+    known = {n: (f, s) for n, f, s in entries(config)}
+    if name in known:
+        return known[name]
+    hint = schemas.closest(name, known) or f"there are {', '.join(sorted(known))}"
+    raise NotFoundError(f"there is no workflow named {name!r}", [Problem("WORKFLOW", f"unknown workflow {name!r}", hint)])
+
+
+def find(config: Config, name: str) -> Workflow:
+    """
+    A workflow by name or path, its manifest validated.
+
+    Raises
+    ------
+    NotFoundError, UsageError
+        Unknown, or the manifest or the schema is broken: every problem with its position.
+    """
+    file, source = locate(config, name)
+    return read(file, source)
+
+
+def read(file: Path, source: str = "path") -> Workflow:
+    """Read and validate one manifest file; raises as `find`."""
+    document = documents.load(file)
+    version = document.data.get("schema_version") if isinstance(document.data, dict) else None
+    if isinstance(version, int) and version > MANIFEST_VERSION:
+        raise UsageError(
+            "the manifest is newer than this esap-wf",
+            [Problem(document.where(["schema_version"]), f"version {version}, at most {MANIFEST_VERSION} is known", "upgrade esap-wf")],
+        )
+    manifest = schemas.convert(document, Manifest, "manifest")
+    folder = file.parent
+    schema_document = documents.load(folder / manifest.parameters)
+    schema = schema_document.data
+    if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
+        raise UsageError("the parameter schema is broken", [Problem(schema_document.where(), "an object with properties is expected")])
+    workflow = Workflow(manifest, document, folder, schema, source)
+    problems = list(_references(workflow))
+    if problems:
+        raise UsageError("the manifest is not valid", problems)
+    return workflow
+
+
+def _references(workflow: Workflow) -> Iterator[Problem]:
+    """Names and files that a manifest refers to and that aren't there."""
+    from esap_wf import expressions
+
+    m, where, known = workflow.manifest, workflow.document.where, set(workflow.properties)
+
+    def unknown(name: str, pointer: list[str | int], names: set[str], what: str) -> Iterator[Problem]:
+        if name not in names:
+            yield Problem(where(pointer), f"{name} is no {what}", schemas.closest(name, names))
+
+    def expression(text: str, pointer: list[str | int], extra: set[str]) -> Iterator[Problem]:
+        try:
+            for name in sorted(expressions.names_in(text)):
+                yield from unknown(name, pointer, known | extra, "parameter")
+        except ValueError as error:
+            yield Problem(where(pointer), str(error))
+
+    for i, rule in enumerate(m.rules):
+        yield from expression(rule.that, ["rules", i, "that"], set())
+        for name in rule.parameters:
+            yield from unknown(name, ["rules", i, "parameters"], known, "parameter")
+    if m.units:
+        yield from expression(m.units.count, ["units", "count"], {"rows"})
+        if m.units.table:
+            yield from unknown(m.units.table, ["units", "table"], set(m.inputs), "input")
+    for key in ("core_seconds", "serial_seconds", "memory_bytes", "disk_bytes"):
+        yield from expression(getattr(m.resources.estimate, key), ["resources", "estimate", key], {"units", "cores", "input_bytes"})
+    if m.resources.sizes:
+        yield from unknown(m.resources.default, ["resources", "default"], set(m.resources.sizes), "size")
+    for i, select in enumerate(m.select):
+        yield from unknown(select.source, ["select", i, "from"], set(m.inputs), "input")
+        for column, name in select.match.items():
+            yield from unknown(name, ["select", i, "match", column], known, "parameter")
+    if m.identity:
+        for name in m.identity.parameters:
+            yield from unknown(name, ["identity", "parameters"], known, "parameter")
+        for name in m.identity.inputs:
+            yield from unknown(name, ["identity", "inputs"], set(m.inputs), "input")
+    if m.random:
+        yield from unknown(m.random.seed, ["random", "seed"], known, "parameter")
+    names = [o.name for o in m.outputs]
+    for i, output in enumerate(m.outputs):
+        if names.count(output.name) > 1:
+            yield Problem(where(["outputs", i, "name"]), f"the output {output.name} stands here twice")
+    for i, software in enumerate(m.software):
+        if sum(v is not None for v in (software.installed, software.python, software.container, software.mounted)) != 1:
+            yield Problem(where(["software", i]), "exactly one of installed, python, container, mounted is given")
+    files = [(["implementations", i, "file"], impl.file) for i, impl in enumerate(m.implementations)]
+    files += [(["inputs", k, "default"], v.default) for k, v in m.inputs.items() if v.default]
+    files += [(["inputs", k, "rows"], v.rows) for k, v in m.inputs.items() if v.rows]
+    files += [(["outputs", i, "schema"], o.schema) for i, o in enumerate(m.outputs) if o.schema]
+    for i, s in enumerate(m.software):
+        for key, value in (("installed", s.installed), ("python", s.python)):
+            if isinstance(value, str):
+                files.append((["software", i, key], value))
+    for pointer, name in files:
+        target = (workflow.folder / name).resolve()
+        if not target.is_relative_to(workflow.folder.resolve()):
+            yield Problem(where(pointer), f"{name} leads out of the workflow folder")
+        elif not target.is_file():
+            yield Problem(where(pointer), f"there is no file {name} in {workflow.folder}")
+
+
+def lint(file: Path) -> list[Problem]:
+    """All that is wrong with a workflow: manifest, references, parameter schema."""
+    try:
+        workflow = read(file)
+    except UsageError as error:
+        return error.problems or [Problem(str(file), error.message)]
+    found = schemas.lint_parameters(documents.load(workflow.folder / workflow.manifest.parameters))
+    for where_, declared in workflow.manifest.inputs.items():
+        if declared.rows:
+            try:
+                schemas.validator(documents.load(workflow.folder / declared.rows).data)
+            except UsageError as error:
+                found += [Problem(f"{workflow.folder / declared.rows} ({where_})", p.what) for p in error.problems]
+    if not (workflow.folder / "README.md").is_file():
+        found.append(Problem(str(workflow.folder), "README.md is missing", "say what the workflow does, for whom, and what it costs"))
+    return found

@@ -1,0 +1,101 @@
+"""Where things are: the environment of docs/commands.md and the user's configuration file.
+
+Imported by everything above it; imports errors only and loads quickly.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from esap_wf.errors import Problem, UsageError
+
+#: Tables and keys of the configuration file.
+KNOWN: dict[str, set[str]] = {"": {"store", "cache", "workflows", "engines", "backends"}}
+
+
+def _base(variable: str, fallback: str) -> Path:
+    value = os.environ.get(variable, "")
+    return Path(value) if value.startswith("/") else Path.home() / fallback
+
+
+@dataclass(frozen=True)
+class Config:
+    """
+    What applies to one command.
+
+    Parameters
+    ----------
+    store : Path
+        Run store (``ESAP_WF_STORE``, ``--store``).
+    cache : Path
+        Environments, index, hashes (``ESAP_WF_CACHE``): a local disk, can be deleted at any time.
+    workflows : tuple of Path
+        Folders searched beside the built-in one.
+    engines, backends : dict
+        Tables of the configuration file.
+    source : Path
+        The configuration file, whether it exists or not.
+    """
+
+    store: Path
+    cache: Path
+    source: Path
+    workflows: tuple[Path, ...] = ()
+    engines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    backends: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def load(store: str | None = None) -> Config:
+    """
+    Read the environment and the configuration file.
+
+    Parameters
+    ----------
+    store : str, optional
+        ``--store``, which wins.
+
+    Raises
+    ------
+    UsageError
+        The file is broken or has unknown keys.
+    """
+    source = Path(os.environ.get("ESAP_WF_CONFIG") or _base("XDG_CONFIG_HOME", ".config") / "esap-wf/config.toml")
+    table: dict[str, Any] = {}
+    if source.exists():
+        import tomllib
+
+        try:
+            table = tomllib.loads(source.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UsageError("the configuration file can't be read", [Problem(str(source), str(error))]) from None
+    problems = [Problem(f"{source}: {key}", "unknown key", f"known: {', '.join(sorted(KNOWN['']))}") for key in set(table) - KNOWN[""]]
+    for key in ("engines", "backends"):
+        if not isinstance(table.get(key, {}), dict) or not all(isinstance(v, dict) for v in table.get(key, {}).values()):
+            problems.append(Problem(f"{source}: {key}", f"is a table of tables: [{key}.NAME]"))
+    for key in ("store", "cache"):
+        if not isinstance(table.get(key, ""), str):
+            problems.append(Problem(f"{source}: {key}", "is a path"))
+    folders = table.get("workflows", [])
+    if not isinstance(folders, list) or not all(isinstance(f, str) for f in folders):
+        problems.append(Problem(f"{source}: workflows", "is a list of folders"))
+    if problems:
+        raise UsageError("the configuration file is not valid", problems)
+
+    def path(text: str) -> Path:
+        return (source.parent / Path(text).expanduser()).absolute()
+
+    chosen = store or os.environ.get("ESAP_WF_STORE")
+    kept = path(table["store"]) if "store" in table else _base("XDG_DATA_HOME", ".local/share") / "esap-wf"
+    cache = os.environ.get("ESAP_WF_CACHE")
+    cached = path(table["cache"]) if "cache" in table else _base("XDG_CACHE_HOME", ".cache") / "esap-wf"
+    return Config(
+        store=Path(chosen).expanduser().absolute() if chosen else kept,
+        cache=Path(cache).expanduser().absolute() if cache else cached,
+        source=source,
+        workflows=tuple(path(f) for f in folders),
+        engines=table.get("engines", {}),
+        backends=table.get("backends", {}),
+    )

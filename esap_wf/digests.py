@@ -1,0 +1,123 @@
+"""Digests: canonical JSON, files, folders of code, and a cache of file hashes.
+
+Imported by inputs, plan, render, collect. Imports errors only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from esap_wf.errors import Problem, UsageError
+
+#: Parts of a workflow folder that are not run, so that they change no digest and no snapshot.
+NOT_CODE = {"test", "tests", "__pycache__", "README.md", ".git", ".snakemake", ".ipynb_checkpoints", ".nextflow", "work"}
+#: Files up to this size are hashed to plan; larger ones are identified by their stat (weak) and verified when staged.
+HASH_UP_TO = 2_000_000_000
+MAX_CODE_FILES = 5000
+
+
+def of_data(data: Any) -> str:
+    """SHA-256 of plain data, whatever the order of keys."""
+    import msgspec
+
+    return hashlib.sha256(msgspec.json.encode(data, order="sorted")).hexdigest()
+
+
+def of_file(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def code_files(folder: Path) -> Iterator[Path]:
+    """
+    Files of a workflow folder that belong to a snapshot, sorted.
+
+    Raises
+    ------
+    UsageError
+        A link that leads out of the folder, or far too many files.
+    """
+    root, count = folder.resolve(), 0
+    for base, dirs, files in os.walk(folder):
+        dirs[:] = sorted(d for d in dirs if d not in NOT_CODE and not d.startswith("."))
+        for name in sorted(files):
+            if name in NOT_CODE or name.startswith(".") or name.endswith((".pyc", "~")):
+                continue
+            path = Path(base, name)
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise UsageError("a workflow reaches outside its folder", [Problem(str(path), "is a link that leads out of the folder")])
+            count += 1
+            if count > MAX_CODE_FILES:
+                raise UsageError("a workflow folder is too large", [Problem(str(folder), f"more than {MAX_CODE_FILES} files")])
+            yield path
+
+
+def of_code(folders: dict[str, Path]) -> str:
+    """SHA-256 over path, executable bit and content of all code; `folders` maps the place in the snapshot to a folder."""
+    total = hashlib.sha256()
+    for place, folder in sorted(folders.items()):
+        for path in code_files(folder):
+            relative = f"{place}/{path.relative_to(folder).as_posix()}"
+            executable = bool(path.stat().st_mode & 0o100)
+            total.update(f"{relative}\0{executable:d}\0{of_file(path)}\n".encode())
+    return total.hexdigest()
+
+
+def of_input(path: Path, cache: Path) -> tuple[str, str]:
+    """
+    Identity of an input file.
+
+    Parameters
+    ----------
+    path : Path
+    cache : Path
+        Folder for the hash cache, keyed by device, inode, size, mtime and ctime.
+
+    Returns
+    -------
+    identity, strength : str
+        ``sha256:…`` and ``checksum``, or ``stat:…`` and ``stat`` above `HASH_UP_TO` and for folders.
+    """
+    s = path.stat()
+    key = f"{s.st_dev}:{s.st_ino}:{s.st_size}:{s.st_mtime_ns}:{s.st_ctime_ns}"
+    if path.is_dir():
+        parts = [(p.relative_to(path).as_posix(), (q := p.stat()).st_size, q.st_mtime_ns) for p in sorted(path.rglob("*")) if p.is_file()]
+        return f"stat:{of_data(parts)}", "stat"
+    if s.st_size > HASH_UP_TO:
+        return f"stat:{key}", "stat"
+    if s.st_size < 1_000_000:
+        return f"sha256:{of_file(path)}", "checksum"
+    known = _cached(cache, key)
+    if known is None:
+        known = of_file(path)
+        _remember(cache, key, known)
+    return f"sha256:{known}", "checksum"
+
+
+def _entry(cache: Path, key: str) -> Path:
+    name = hashlib.sha256(key.encode()).hexdigest()
+    return cache / "hashes" / name[:2] / name
+
+
+def _cached(cache: Path, key: str) -> str | None:
+    with contextlib.suppress(OSError, ValueError):
+        stored, _, digest = _entry(cache, key).read_text().partition(" ")
+        if stored == key and len(digest) == 64:
+            return digest
+    return None
+
+
+def _remember(cache: Path, key: str, digest: str) -> None:
+    # a cache that can't be written costs time, nothing else
+    with contextlib.suppress(OSError):
+        entry = _entry(cache, key)
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        temporary = entry.with_name(f"{entry.name}.{os.getpid()}")
+        temporary.write_text(f"{key} {digest}")
+        temporary.replace(entry)

@@ -1,0 +1,275 @@
+"""YAML and JSON documents that people write, with the position of every value.
+
+Imported by catalog, parameters, request, inputs. Imports errors only; PyYAML is loaded where used.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from esap_wf.errors import NotFoundError, Problem, UsageError
+
+#: Larger documents are data, not parameters: they belong into an input.
+MAX_BYTES = 16 * 1024 * 1024
+#: Values after the expansion of YAML aliases.
+MAX_NODES = 1_000_000
+
+Pointer = Sequence[str | int]
+
+
+def pointer_text(pointer: Pointer) -> str:
+    """A path inside a document as people write it: ``inputs.events[2]``."""
+    text = ""
+    for part in pointer:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+@dataclass
+class Document:
+    """
+    A parsed document.
+
+    Parameters
+    ----------
+    data
+        Plain values: dict with string keys, list, str, int, float, bool, None.
+    source : str
+        File name, or what else it came from.
+    text : str
+        Kept to find positions when something is wrong.
+    """
+
+    data: Any
+    source: str
+    text: str = field(default="", repr=False)
+
+    def where(self, pointer: Pointer = ()) -> str:
+        """
+        File, line, column and path of a value.
+
+        Parameters
+        ----------
+        pointer : sequence of str or int
+            Keys and indices from the root; the deepest part that exists is used for the line.
+        """
+        position = _position(self.text, pointer) if self.text else None
+        place = f"{self.source}:{position[0]}:{position[1]}" if position else self.source
+        path = pointer_text(pointer)
+        return f"{place}: {path}" if path else place
+
+
+def _position(text: str, pointer: Pointer) -> tuple[int, int] | None:
+    import yaml
+
+    try:
+        node = yaml.compose(text, Loader=_loader())
+    except (yaml.YAMLError, RecursionError):
+        return None
+    if node is None:
+        return None
+    mark = node.start_mark
+    for part in pointer:
+        if isinstance(node, yaml.MappingNode):
+            found = [(k, v) for k, v in node.value if getattr(k, "value", None) == str(part)]
+            if not found:
+                break
+            mark, node = found[-1][0].start_mark, found[-1][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            mark = node.start_mark
+        else:
+            break
+    return mark.line + 1, mark.column + 1
+
+
+@cache
+def _loader() -> Any:
+    """A safe loader with YAML 1.2's scalars: `no` is a string, `1e-3` a number, a date stays text; no key twice."""
+    import re
+
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        pass
+
+    Loader.yaml_implicit_resolvers = {}
+    for tag, pattern, first in (
+        ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+        ("null", r"~|null|Null|NULL|", "~nN\0"),
+        ("int", r"[-+]?[0-9]+", "-+0123456789"),
+        ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+0123456789."),
+        ("merge", r"<<", "<"),
+    ):
+        chars = ["" if c == "\0" else c for c in first]
+        Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"^(?:{pattern})$"), chars)
+
+    def integer(loader: Any, node: Any) -> int:
+        return int(loader.construct_scalar(node))
+
+    def mapping(loader: Any, node: Any) -> Iterator[dict[Any, Any]]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            name = getattr(key, "value", None)
+            if isinstance(name, str) and name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} stands here twice", key.start_mark)
+            if isinstance(name, str):
+                seen.add(name)
+        data: dict[Any, Any] = {}
+        yield data
+        data.update(loader.construct_mapping(node))
+
+    Loader.add_constructor("tag:yaml.org,2002:int", integer)
+    Loader.add_constructor("tag:yaml.org,2002:map", mapping)
+    return Loader
+
+
+def read_text(path: Path, limit: int = MAX_BYTES) -> str:
+    """
+    Text of a file.
+
+    Raises
+    ------
+    NotFoundError
+        The file is missing.
+    UsageError
+        It can't be read, is too large or not UTF-8.
+    """
+    try:
+        if not path.is_file():
+            raise NotFoundError("a file is missing", [Problem(str(path), "there is no such file")])
+        size = path.stat().st_size
+        if size > limit:
+            raise UsageError(
+                "a file is too large",
+                [Problem(str(path), f"{size} bytes, at most {limit} are read", "pass large tables as an input")],
+            )
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError("a file is not text", [Problem(str(path), f"not UTF-8: {error.reason} at byte {error.start}")]) from None
+    except OSError as error:
+        raise UsageError("a file can't be read", [Problem(str(path), error.strerror or str(error))]) from None
+
+
+def load(path: Path) -> Document:
+    """
+    Read a YAML or JSON file.
+
+    Raises
+    ------
+    NotFoundError, UsageError
+        Missing, unreadable, too large, broken, or with values no document may carry; the line is named.
+    """
+    return parse(read_text(path), str(path))
+
+
+def parse(text: str, source: str) -> Document:
+    """
+    Parse YAML or JSON.
+
+    Parameters
+    ----------
+    text : str
+    source : str
+        Name for messages; ``.json`` at its end chooses JSON.
+
+    Raises
+    ------
+    UsageError
+        All that is wrong, with line and column.
+    """
+    data = _parse_json(text, source) if source.endswith(".json") else _parse_yaml(text, source)
+    document = Document(data, source, text)
+    problems = [Problem(document.where(pointer), what) for pointer, what in _strange_values(data)]
+    if problems:
+        raise UsageError(f"{source} holds values that can't be used", problems)
+    return document
+
+
+def _parse_json(text: str, source: str) -> Any:
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(items) != len({k for k, _ in items}):
+            twice = sorted({k for k, _ in items if sum(k == other for other, _ in items) > 1})
+            raise ValueError(f"the key {', '.join(map(repr, twice))} stands twice in one object")
+        return dict(items)
+
+    try:
+        return json.loads(text, object_pairs_hook=pairs)
+    except json.JSONDecodeError as error:
+        raise UsageError("a file is not valid JSON", [Problem(f"{source}:{error.lineno}:{error.colno}", error.msg)]) from None
+    except (ValueError, RecursionError) as error:
+        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise UsageError("a file is not valid JSON", [Problem(source, what)]) from None
+
+
+def _parse_yaml(text: str, source: str) -> Any:
+    import yaml
+
+    loader = None
+    try:
+        loader = _loader()(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _expanded(node) > MAX_NODES:
+            raise UsageError("a file is too large", [Problem(source, f"more than {MAX_NODES} values after its aliases are expanded")])
+        return loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
+        hint = "tags such as !!python/object are never read" if "constructor" in str(error.problem) else ""
+        raise UsageError("a file is not valid YAML", [Problem(where, str(error.problem or error.context or error), hint)]) from None
+    except yaml.YAMLError as error:
+        raise UsageError("a file is not valid YAML", [Problem(source, str(error).splitlines()[0])]) from None
+    except RecursionError:
+        raise UsageError("a file is not valid YAML", [Problem(source, "nested too deeply")]) from None
+    except (ValueError, TypeError) as error:
+        raise UsageError("a file is not valid YAML", [Problem(source, str(error))]) from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _expanded(node: Any) -> int:
+    """Number of values with aliases expanded; a small file can stand for billions."""
+    sizes: dict[int, int] = {}
+
+    def size(n: Any, depth: int) -> int:
+        if depth > 200:
+            raise RecursionError
+        if id(n) not in sizes:
+            sizes[id(n)] = MAX_NODES  # an alias to its own parent
+            children = n.value if isinstance(n.value, list) else []
+            parts = [c for child in children for c in (child if isinstance(child, tuple) else (child,))]
+            sizes[id(n)] = 1 + sum(size(c, depth + 1) for c in parts)
+        return sizes[id(n)]
+
+    return size(node, 0)
+
+
+def _strange_values(data: Any) -> Iterator[tuple[list[str | int], str]]:
+    """Values that JSON can't carry or that no name, parameter or path may hold."""
+    stack: list[tuple[list[str | int], Any]] = [([], data)]
+    while stack:
+        pointer, value = stack.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            yield pointer, f"{value} is not a finite number"
+        elif isinstance(value, str) and ("\0" in value or any("\ud800" <= c <= "\udfff" for c in value)):
+            yield pointer, "holds a NUL or half of a surrogate pair"
+        elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
+            yield pointer, "is an integer beyond 64 bits"
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                if not isinstance(key, str):
+                    yield [*pointer, str(key)], f"the key {key!r} is not text"
+                stack.append(([*pointer, str(key)], item))
+        elif isinstance(value, list):
+            stack.extend(([*pointer, i], item) for i, item in enumerate(value))
+        elif value is not None and not isinstance(value, (str, int, float)):
+            yield pointer, f"a {type(value).__name__} is neither text nor a number, list or mapping"

@@ -1,0 +1,230 @@
+"""Inputs of one run: references to typed data with an identity, tables of units, rows selected from a database.
+
+Imported by plan. Character sets, existence and readability are checked here, at the border.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from esap_wf import digests, documents, schemas
+from esap_wf.catalog import Workflow
+from esap_wf.errors import Problem, UsageError
+from esap_wf.models.manifest import Input
+from esap_wf.models.request import DataRef
+from esap_wf.parameters import from_text
+
+_BAD_IN_PATH = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+#: Problems reported of one table; a wrong column would otherwise print a million lines.
+MAX_ROW_PROBLEMS = 20
+
+
+def resolve(workflow: Workflow, given: Mapping[str, list[str]], cache: Path) -> tuple[dict[str, list[DataRef]], list[Problem]]:
+    """
+    Typed data references of all inputs.
+
+    Parameters
+    ----------
+    workflow : Workflow
+    given : mapping
+        Name → references, from the request.
+    cache : Path
+        Where hashes of files are remembered.
+
+    Returns
+    -------
+    inputs : dict of str to list of DataRef
+    problems : list of Problem
+    """
+    declared, problems, resolved = workflow.manifest.inputs, [], {}
+    for name in given:
+        if name not in declared:
+            hint = schemas.closest(name, declared) or (f"it has {', '.join(declared)}" if declared else "it takes no inputs")
+            problems.append(Problem(f"--input {name}", f"{workflow.manifest.name} has no input {name}", hint))
+    for name, spec in declared.items():
+        refs = list(given.get(name, []))
+        if not refs and spec.default:
+            refs = [str(workflow.folder / spec.default)]
+        if not refs and spec.required:
+            problems.append(Problem(f"input {name}", f"{spec.title} is needed", f"--input {name}=PATH"))
+        if len(refs) > 1 and not spec.many:
+            problems.append(Problem(f"--input {name}", f"takes one reference, {len(refs)} were given"))
+        found = []
+        for text in refs:
+            try:
+                found.append(_reference(text, name, spec, workflow, cache))
+            except UsageError as error:
+                problems += error.problems
+        resolved[name] = found
+    return resolved, problems
+
+
+def _reference(text: str, name: str, spec: Input, workflow: Workflow, cache: Path) -> DataRef:
+    where = f"--input {name}={text[:200]}"
+
+    def wrong(what: str, hint: str = "") -> UsageError:
+        return UsageError("an input is not usable", [Problem(where, what, hint)])
+
+    if _BAD_IN_PATH.search(text):
+        raise wrong("the reference holds control characters")
+    parts = urlsplit(text) if re.match(r"[a-z][a-z0-9+.-]*://", text) else None
+    if parts and parts.scheme != "file":
+        raise wrong(f"{parts.scheme}:// can't be staged by this version", "fetch the file and pass its path")
+    if parts and parts.netloc not in {"", "localhost"}:
+        raise wrong("a file:// URL names a file of this machine")
+    path = Path(unquote(parts.path) if parts else text).expanduser().absolute()
+    if not path.exists():
+        hint = schemas.closest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
+        raise wrong("there is no such file", hint)
+    if not os.access(path, os.R_OK):
+        raise wrong("the file can't be read: permission denied")
+    if spec.extensions and not any(path.name.endswith(e) for e in spec.extensions):
+        raise wrong(f"{spec.title} is a file with {' or '.join(spec.extensions)}")
+    if not path.is_file() and not path.is_dir():
+        raise wrong("neither a file nor a folder")
+    rows = None
+    if spec.rows:
+        rows = check_table(path, documents.load(workflow.folder / spec.rows).data)
+    identity, strength = digests.of_input(path, cache)
+    size = path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+    return DataRef(uri=path.as_uri(), path=str(path), bytes=size, checksum=identity, strength=strength, rows=rows)
+
+
+def rows_of(path: Path, schema: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
+    """
+    Rows of a CSV, TSV or JSON-lines file with their line numbers; numbers of CSV as the schema types them.
+
+    Raises
+    ------
+    UsageError
+        The file is no such table.
+    """
+    properties = schema.get("properties", {})
+    texts = {n for n, p in properties.items() if p.get("type") == "string"}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as f:
+            if path.name.endswith((".jsonl", ".ndjson")):
+                import msgspec
+
+                decode = msgspec.json.Decoder().decode
+                for number, line in enumerate(f, start=1):
+                    if line.strip():
+                        try:
+                            yield number, decode(line)
+                        except msgspec.DecodeError as error:
+                            raise UsageError("a table is broken", [Problem(f"{path}:{number}", str(error))]) from None
+                return
+            reader = csv.reader(f, delimiter="\t" if path.name.endswith(".tsv") else ",", strict=True)
+            header = [h.strip() for h in next(reader, [])]
+            if not header or len(set(header)) != len(header):
+                raise UsageError("a table is broken", [Problem(f"{path}:1", "the first line names the columns, each once")])
+            for cells in reader:
+                if not cells:
+                    continue
+                if len(cells) != len(header):
+                    raise UsageError("a table is broken", [Problem(f"{path}:{reader.line_num}", f"{len(cells)} cells under {len(header)} columns")])
+                row: dict[str, Any] = {}
+                for column, cell in zip(header, cells, strict=True):
+                    if column in texts:
+                        row[column] = cell
+                    elif cell:
+                        try:
+                            row[column] = from_text(cell, properties.get(column, {}))
+                        except ValueError:
+                            row[column] = cell  # the schema's message says what was expected
+                yield reader.line_num, row
+    except UnicodeDecodeError as error:
+        raise UsageError("a table is broken", [Problem(str(path), f"not UTF-8: {error.reason}")]) from None
+    except csv.Error as error:
+        raise UsageError("a table is broken", [Problem(str(path), str(error))]) from None
+
+
+def check_table(path: Path, schema: dict[str, Any]) -> int:
+    """
+    Validate a table row by row, in one pass and constant memory but for the keys.
+
+    Parameters
+    ----------
+    path : Path
+    schema : dict
+        JSON Schema of one row; its first required property is the unit's key, which must not repeat.
+
+    Returns
+    -------
+    int
+        Number of rows.
+
+    Raises
+    ------
+    UsageError
+        Up to `MAX_ROW_PROBLEMS` problems with line and column.
+    """
+    check = schemas.validator(schema)
+    key = next(iter(schema.get("required", [])), None)
+    seen: set[int] = set()
+    problems: list[Problem] = []
+    count, is_valid = 0, check.is_valid
+    for line, row in rows_of(path, schema):
+        count += 1
+        if not is_valid(row):
+            for error in check.iter_errors(row):
+                pointer, what, hint = schemas.wording(error, schema)
+                at = documents.pointer_text(pointer)
+                problems.append(Problem(f"{path}:{line}" + (f": {at}" if at else ""), what, hint))
+        elif key is not None:
+            mark = hash(row[key])
+            if mark in seen:
+                problems.append(Problem(f"{path}:{line}: {key}", f"{row[key]!r} stands in the table twice"))
+            seen.add(mark)
+        if len(problems) >= MAX_ROW_PROBLEMS:
+            problems.append(Problem(str(path), "further rows were not checked"))
+            break
+    if not count and not problems:
+        problems.append(Problem(str(path), "the table has no rows"))
+    if problems:
+        raise UsageError("a table is not valid", problems)
+    return count
+
+
+def select(workflow: Workflow, values: Mapping[str, Any], inputs: Mapping[str, list[DataRef]]) -> tuple[dict[str, Any], list[Problem]]:
+    """
+    Columns looked up in JSON inputs, as the manifest's `select` says.
+
+    Returns
+    -------
+    selected : dict
+        Column → value.
+    problems : list of Problem
+        No row, or more than one, fits; says which values there are.
+    """
+    selected: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for rule in workflow.manifest.select:
+        refs = inputs.get(rule.source) or []
+        if not refs or not refs[0].path:
+            continue
+        data = documents.load(Path(refs[0].path)).data
+        table = data.get(rule.table) if isinstance(data, dict) else None
+        if not isinstance(table, list) or not all(isinstance(r, dict) for r in table):
+            problems.append(Problem(f"{refs[0].path}: {rule.table}", "a list of objects is expected"))
+            continue
+        wanted = {column: values[name] for column, name in rule.match.items()}
+        fitting = [r for r in table if all(r.get(c) == v for c, v in wanted.items())]
+        if len(fitting) != 1:
+            shown = ", ".join(f"{c} = {v}" for c, v in wanted.items())
+            there = sorted({", ".join(f"{c} = {r.get(c)}" for c in wanted) for r in table})
+            hint = "there are: " + "; ".join(there[:8]) + ("; …" if len(there) > 8 else "")
+            problems.append(Problem(f"{refs[0].path}: {rule.table}", f"{len(fitting)} rows fit {shown}", hint))
+            continue
+        absent = [c for c in rule.columns if c not in fitting[0]]
+        if absent:
+            problems.append(Problem(f"{refs[0].path}: {rule.table}", f"the row lacks {', '.join(absent)}"))
+            continue
+        selected |= {c: fitting[0][c] for c in rule.columns}
+    return selected, problems

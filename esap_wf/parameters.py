@@ -1,0 +1,183 @@
+"""Parameters of one run: defaults ← file ← flags ← prompts, checked against the workflow's schema and rules.
+
+Imported by plan and the command line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from esap_wf import expressions, quantities, schemas
+from esap_wf.catalog import Workflow
+from esap_wf.documents import Document
+from esap_wf.errors import Problem
+
+#: Longer texts are data: they belong into an input.
+MAX_TEXT = 100_000
+#: Control characters and those that reorder what a reader sees; newline and tab only where the schema says multiline.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL_BUT_LINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+Where = Callable[[str], str]
+
+
+def types_of(prop: Mapping[str, Any]) -> list[str]:
+    """JSON types of a property, without null."""
+    kind = prop.get("type", "string")
+    return [t for t in (kind if isinstance(kind, list) else [kind]) if t != "null"]
+
+
+def flag(name: str) -> str:
+    """``energy_min`` → ``--energy-min``."""
+    return "--" + name.replace("_", "-")
+
+
+def defaults(workflow: Workflow) -> dict[str, Any]:
+    """The schema's defaults."""
+    return {name: prop["default"] for name, prop in workflow.properties.items() if "default" in prop}
+
+
+def missing(workflow: Workflow, given: Mapping[str, Any]) -> list[str]:
+    """Parameters that must still be asked for."""
+    required = workflow.schema.get("required", [])
+    return [name for name in required if name not in given and "default" not in workflow.properties.get(name, {})]
+
+
+def from_text(text: str, prop: Mapping[str, Any]) -> Any:
+    """
+    A flag's text, or a text in a file where a number is due, as the value that the schema wants.
+
+    Raises
+    ------
+    ValueError
+        It can't be one; says what is expected.
+    """
+    kind = prop.get("type", "string")
+    types = types_of(prop)
+    if isinstance(kind, list) and "null" in kind and text.strip().lower() in {"null", "none", ""}:
+        return None
+    if "array" in types:
+        items = [t for t in text.strip().removeprefix("[").removesuffix("]").split(",") if t.strip()]
+        return [from_text(t.strip(), prop.get("items", {})) for t in items]
+    if "boolean" in types:
+        if text.lower() in {"true", "yes", "on", "1"}:
+            return True
+        if text.lower() in {"false", "no", "off", "0"}:
+            return False
+        raise ValueError(f"{text!r} is neither true nor false")
+    if "number" in types or "integer" in types:
+        if re.fullmatch(r"\s*[-+]?\d+\s*", text, re.ASCII) and "integer" in types:
+            return int(text)
+        value = quantities.in_unit(text, prop.get("unit"))
+        return whole(value) if "integer" in types else value
+    return text
+
+
+def whole(value: float) -> int | float:
+    """``1e6`` is an integer too."""
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+def _normalised(value: Any, prop: Mapping[str, Any]) -> Any:
+    """A file's value in the shape that digests and jobs get: texts with units become numbers, 20 and 20.0 the same."""
+    types = types_of(prop)
+    if isinstance(value, str) and "string" not in types:
+        return from_text(value, prop)
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int) and "number" in types:
+        return float(value)
+    if isinstance(value, float) and "integer" in types and "number" not in types:
+        return whole(value)
+    if isinstance(value, list):
+        items = prop.get("items", {})
+        return [_normalised(v, items) for v in value]
+    return value
+
+
+def resolve(
+    workflow: Workflow, file: Mapping[str, Any], flags: Mapping[str, str | tuple[str, ...]], document: Document | None = None,
+    pointer: tuple[str, ...] = (),
+) -> tuple[dict[str, Any], list[Problem]]:  # fmt: skip
+    """
+    All parameters of a run.
+
+    Parameters
+    ----------
+    workflow : Workflow
+    file : mapping
+        Values of the request or parameter file.
+    flags : mapping
+        Values of the command line, as text; they win.
+    document : Document, optional
+        The file, so that a problem names its line; `pointer` is the place of the parameters in it.
+
+    Returns
+    -------
+    values : dict
+        Every parameter, in the unit of the schema.
+    problems : list of Problem
+    """
+    properties, problems = workflow.properties, []
+
+    def where(name: str) -> str:
+        if name in flags:
+            return flag(name)
+        return document.where([*pointer, name]) if document and name in file else f"parameter {name}"
+
+    values = defaults(workflow)
+    for name, value in {**file, **flags}.items():
+        if name not in properties:
+            hint = schemas.closest(name, properties) or f"esap-wf show {workflow.manifest.name} lists the parameters"
+            problems.append(Problem(where(name), f"{workflow.manifest.name} has no parameter {name}", hint))
+            continue
+        prop = properties[name]
+        try:
+            if name in flags:
+                many = value if isinstance(value, tuple) else (value,)
+                value = from_text(",".join(many) if "array" in types_of(prop) else many[-1], prop)
+            values[name] = value
+            values[name] = _normalised(value, prop)
+        except ValueError as error:
+            problems.append(Problem(where(name), str(error)))
+    bad = {p.where for p in problems}
+    problems += [p for name in values for p in _texts(values[name], properties[name], where(name))]
+    check = schemas.validator({k: v for k, v in workflow.schema.items() if k not in {"$schema", "$id"}})
+    for error in check.iter_errors(values):
+        path, what, hint = schemas.wording(error, workflow.schema)
+        name = str(path[0]) if path else error.kind.property if error.kind.name == "required" else ""
+        unit = properties.get(name, {}).get("unit")
+        if not path and name:
+            what, hint = "a value is needed", f"{flag(name)} VALUE" + (f", in {unit}" if unit else "")
+        if where(name) not in bad:
+            problems.append(Problem(where(name), what + (f" (in {unit})" if unit and path else ""), hint))
+    if not problems:
+        problems += _rules(workflow, values, where)
+    return values, problems
+
+
+def _texts(value: Any, prop: Mapping[str, Any], where: str) -> list[Problem]:
+    forbidden = _CONTROL_BUT_LINES if prop.get("format") == "multiline" else _CONTROL
+    found = []
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str):
+            if len(text) > MAX_TEXT:
+                found.append(Problem(where, f"a text of {len(text)} characters, at most {MAX_TEXT} are taken", "pass data as an input"))
+            elif match := forbidden.search(text):
+                found.append(Problem(where, f"holds the control character U+{ord(match[0]):04X} at position {match.start() + 1}"))
+    return found
+
+
+def _rules(workflow: Workflow, values: Mapping[str, Any], where: Where) -> list[Problem]:
+    found = []
+    for rule in workflow.manifest.rules:
+        names = rule.parameters or sorted(expressions.names_in(rule.that))
+        shown = ", ".join(f"{n} = {values.get(n)}" for n in names)
+        try:
+            if not expressions.evaluate(rule.that, values):
+                found.append(Problem(", ".join(dict.fromkeys(where(n) for n in names)), f"{rule.message}: {rule.that} does not hold for {shown}"))
+        except ValueError as error:
+            found.append(Problem(", ".join(where(n) for n in names), str(error)))
+    return found
