@@ -14,7 +14,7 @@ _CALLED = re.compile(
     r"|died with unknown signal (?P<unknown>\d+))\.?",
     re.DOTALL,
 )
-_MISSING = re.compile(r"MissingOutputException in rule (?P<rule>\S+).*?Job (?P<jobid>\d+) +completed", re.DOTALL)
+_MISSING = re.compile(r"MissingOutputException in rule (?P<rule>\S+).*?Job (?P<jobid>\d*) *completed", re.DOTALL)
 _SUBMITTED = re.compile(
     r"(?:Job|Submitted (?:group )?job) (?P<jobid>\S+) (?:has been submitted with \w+ jobid|with external jobid) "
     r"'?(?P<external>[^\s']+)'?(?: \(log: (?P<log>.*)\))?",
@@ -58,9 +58,7 @@ def cut(text: str) -> str:
 
 def command_failure(text: str) -> Failure | None:
     """Read the exit code out of a `CalledProcessError`; None for every other text."""
-    if not text.startswith("CalledProcessError") and "\nCommand '" not in text:
-        return None
-    found = _CALLED.search(text)
+    found = _CALLED.search(text) if "\nCommand '" in text else None
     if found is None:
         return None
     if found["code"]:
@@ -76,7 +74,8 @@ def missing_output(text: str) -> tuple[int, str] | None:
     if not text.startswith("MissingOutputException"):
         return None
     found = _MISSING.match(text)
-    return (int(found["jobid"]), found["rule"]) if found else None
+    # Snakemake leaves out the number of job 0.
+    return (int(found["jobid"] or 0), found["rule"]) if found else None
 
 
 def without_commands(text: str, commands: list[str]) -> str:
