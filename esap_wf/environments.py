@@ -1,0 +1,125 @@
+"""Python environments from pinned requirements: built once, cached by content, Python ABI and platform.
+
+Imported by software, engines, supervisor, the command line. Two builders are safe: one builds, the other waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from esap_wf.errors import Problem, UnavailableError
+
+READY = ".ready"
+
+
+def abi() -> str:
+    """What a compiled package depends on: Python's ABI and the platform."""
+    return f"{sysconfig.get_config_var('SOABI') or sys.implementation.cache_tag}-{sysconfig.get_platform()}"
+
+
+def location(requirements: Path, cache: Path) -> Path:
+    """Folder of the environment of a requirements file, built or not."""
+    lines = [line.split(" #")[0].strip() for line in requirements.read_text("utf-8").splitlines()]
+    content = "\n".join(sorted(line for line in lines if line and not line.startswith("#")))
+    return cache / "environments" / hashlib.sha256(f"{content}\n{abi()}".encode()).hexdigest()[:20]
+
+
+def is_ready(environment: Path) -> bool:
+    """Whether an environment was built to its end."""
+    return (environment / READY).is_file() and (environment / "bin" / "python").exists()
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def build(requirements: Path, cache: Path, log: IO[str] | None = None) -> Path:
+    """
+    The environment of a requirements file; built if it isn't there.
+
+    Parameters
+    ----------
+    requirements : Path
+    cache : Path
+    log : text file, optional
+        Where the installer's output goes.
+
+    Returns
+    -------
+    Path
+        The environment's folder.
+
+    Raises
+    ------
+    UnavailableError
+        It can't be built; the last lines of the installer are shown.
+    """
+    environment = location(requirements, cache)
+    if is_ready(environment):
+        return environment
+    try:
+        with _locked(environment.with_suffix(".lock")):
+            if is_ready(environment):
+                return environment
+            shutil.rmtree(environment, ignore_errors=True)
+            _install(requirements, environment, log)
+            (environment / READY).write_text(abi() + "\n")
+    except OSError as error:
+        raise UnavailableError("the environment can't be built", [Problem(str(environment), error.strerror or str(error))]) from None
+    return environment
+
+
+def _install(requirements: Path, environment: Path, log: IO[str] | None) -> None:
+    # a requirements file must not be able to send pip to another place by options of the user's shell
+    clean = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}}
+    python = str(environment / "bin" / "python")
+    for argv in (
+        [getattr(sys, "_base_executable", sys.executable), "-m", "venv", str(environment)],
+        [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-r", str(requirements)],
+    ):
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean, check=False)
+        if log:
+            log.write(done.stdout)
+            log.flush()
+        if done.returncode:
+            shutil.rmtree(environment, ignore_errors=True)
+            tail = [line for line in done.stdout.splitlines() if line.strip()][-5:]
+            raise UnavailableError(
+                "the environment can't be built",
+                [Problem(str(requirements), " / ".join(tail), "is the package index reachable? esap-wf doctor says more")],
+            )
+
+
+def distributions(python: Path) -> dict[str, str]:
+    """Name → version of what is installed for an interpreter, read from its folders without starting it."""
+    found = {}
+    for metadata in python.parent.parent.glob("lib/python3*/site-packages/*.dist-info"):
+        name, _, version = metadata.name.removesuffix(".dist-info").partition("-")
+        found[canonical(name)] = version
+    return found
+
+
+def canonical(name: str) -> str:
+    """A distribution's name, normalised (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(requirements: Path) -> dict[str, str]:
+    """Name → version of the lines ``name==version``."""
+    matches = (re.match(r"\s*([A-Za-z0-9._-]+)\s*==\s*([^\s;#]+)", line) for line in requirements.read_text("utf-8").splitlines())
+    return {canonical(m[1]): m[2] for m in matches if m}

@@ -1,0 +1,79 @@
+"""
+Named moments at which a run must survive the death of its process. Imports nothing of the project; everybody may call `reached`.
+
+Nothing arms a point in normal operation: no option, no variable. `tests/faults/crash_at.py` does, inside the process that it starts.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Point(StrEnum):
+    """A moment, in the order of a run's life, and who calls it."""
+
+    #: `claims.claim`: the claim file exists, no run directory yet.
+    CLAIMED = "claimed"
+    #: launch: all files of the run are rendered in the staging folder.
+    RENDERED = "rendered"
+    #: `Store.publish`: run.json, state.json and the reserve are in the staging folder.
+    STAGED = "staged"
+    #: `Store.publish`: the journal announces the run, its directory isn't there yet.
+    JOURNALED = "journaled"
+    #: `Store.publish`: the staging folder has become the run directory.
+    PUBLISHED = "published"
+    #: supervisor: the process runs, it owns nothing yet.
+    SUPERVISOR_STARTED = "supervisor-started"
+    #: `Lease.acquire`: the epoch is taken, lease.json isn't written yet.
+    EPOCH_TAKEN = "epoch-taken"
+    #: supervisor: the engine runs.
+    ENGINE_STARTED = "engine-started"
+    #: supervisor: events are folded in memory, the checkpoint isn't written.
+    EVENT_FOLDED = "event-folded"
+    #: `Run.write_state`: the change is announced in the journal, state.json is the old one.
+    STATE_ANNOUNCED = "state-announced"
+    #: `Run.write_state`: state.json is the new one.
+    STATE_WRITTEN = "state-written"
+    #: supervisor: the outputs are checked, nothing is accepted.
+    OUTPUTS_CHECKED = "outputs-checked"
+    #: `Run.accept`: the results are accepted, outputs.json isn't there yet.
+    OUTPUTS_ACCEPTED = "outputs-accepted"
+    #: `Run.write_state`: a final phase is written, the lease is still held.
+    FINAL_WRITTEN = "final-written"
+    #: `Store.remove`: the tombstone is there, the run directory too.
+    TOMBSTONE_WRITTEN = "tombstone-written"
+    #: `Store.remove`: the run directory has left its place, its content isn't deleted.
+    RUN_UNLINKED = "run-unlinked"
+
+
+NAMES = tuple(point.value for point in Point)
+
+_armed: dict[str, int] = {}
+
+
+def arm(name: str, nth: int = 1) -> None:
+    """
+    Make this process kill itself when it reaches a point.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+    nth : int
+        At which time it gets there, from 1.
+    """
+    _armed[Point(name).value] = nth
+
+
+def reached(name: str) -> None:
+    """Tell that the process got to a point. Does nothing unless a test armed it; then no handler, no cleanup, no flush runs."""
+    if not _armed:
+        return
+    left = _armed.get(name, 0)
+    if left == 1:
+        import os
+        import signal
+
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif left:
+        _armed[name] = left - 1

@@ -1,0 +1,243 @@
+"""
+Who owns a run. The supervisor, `resume` and `rm` acquire; everybody may look. Imports files, errors, models and `processes`.
+
+An owner takes an *epoch*: the file ``epochs/<n>``, made by `files.create_exclusive`, so of two that resume at once one gets it. A higher
+epoch makes a lower one void, also when its owner was only asleep. ``lease.json`` is the heartbeat: an observer on another host sees
+`seq` change, by its own monotonic clock; clocks of two machines are never compared. ``epochs/0`` is the process that created the run.
+
+Each epoch has one slot ``epochs/<n>.end``: its owner fills it with the accepted outputs, or its successor fills it with "void". Whoever
+comes first decides, once: that is how results are accepted exactly once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from esap_wf import files
+from esap_wf.errors import EsapError, NotFoundError, Problem, RefusedError
+from esap_wf.models.manifest import Base
+from esap_wf.models.run import encode, now
+from esap_wf.runs import crashpoints, processes
+from esap_wf.runs.processes import Holder, me
+
+if TYPE_CHECKING:
+    from esap_wf.runs.store import Run
+
+__all__ = ["RENEW", "TTL", "Epoch", "FencedError", "HeldByOther", "Holder", "Lease", "Tenure", "alive", "current", "me", "watch"]
+
+#: Seconds between two heartbeats.
+RENEW = 5.0
+#: Seconds without a heartbeat, watched, after which an owner that cannot be asked counts as gone.
+TTL = 30.0
+
+VOID = b'{"void": true}\n'
+
+
+class HeldByOther(RefusedError):
+    """Somebody else owns the run, or was quicker."""
+
+    code = "held"
+
+
+class FencedError(EsapError):
+    """This process no longer owns the run: a newer epoch exists, and what this one writes is void."""
+
+    code = "fenced"
+
+
+class Epoch(Base, kw_only=True, omit_defaults=False):
+    """``epochs/<n>``."""
+
+    schema_version: int = 1
+    epoch: int
+    holder: Holder
+    taken: str
+
+
+class Tenure(Base, kw_only=True, omit_defaults=False):
+    """``lease.json``: the owner's heartbeat."""
+
+    schema_version: int = 1
+    epoch: int
+    holder: Holder
+    seq: int = 0
+    released: bool = False
+
+
+def latest_epoch(run: Run) -> int:
+    """The highest epoch that was taken; 0 if nobody but the creator had the run."""
+    # a listing, not a probe for the next number: NFS clients remember for a while that a name was missing
+    try:
+        return max((int(name) for name in os.listdir(run.dir / "epochs") if name.isdigit()), default=0)  # noqa: PTH208
+    except FileNotFoundError:
+        if not run.dir.is_dir():
+            raise NotFoundError(f"run {run.id} does not exist", [Problem(run.id, "its directory is gone")]) from None
+        return 0
+
+
+def current(run: Run) -> Tenure | None:
+    """
+    The present or last owner.
+
+    Returns
+    -------
+    Tenure or None
+        Of the latest epoch; before the first it is the creator with epoch 0. None if nobody is recorded.
+    """
+    epoch = latest_epoch(run)
+    try:
+        tenure = files.read_json(run.dir / "lease.json", Tenure)
+        if tenure.epoch == epoch:
+            return tenure
+    except NotFoundError:
+        pass
+    try:
+        taken = files.read_json(run.dir / "epochs" / str(epoch), Epoch)
+    except NotFoundError:
+        return None
+    return Tenure(epoch=epoch, holder=taken.holder, seq=-1)
+
+
+def alive(run: Run) -> bool | None:
+    """
+    Whether somebody owns the run now, without waiting.
+
+    Returns
+    -------
+    bool or None
+        None if the owner is on another host and only `watch` can tell.
+    """
+    tenure = current(run)
+    if tenure is None or tenure.released:
+        return False
+    return processes.alive(tenure.holder)
+
+
+def watch(run: Run, seconds: float = TTL, *, pause: float = 0.5) -> bool:
+    """
+    Whether a heartbeat is seen within a time, by this process's monotonic clock.
+
+    Parameters
+    ----------
+    run : Run
+        What to look at.
+    seconds : float
+        How long to look; less than `TTL` proves life only, not death.
+    pause : float
+        Seconds between two looks.
+    """
+    before = current(run)
+    until = time.monotonic() + seconds
+    while True:
+        seen = current(run)
+        if seen is None or seen.released:
+            return False
+        if before is None or (seen.epoch, seen.seq) != (before.epoch, before.seq):
+            return True
+        if processes.alive(seen.holder) is False:
+            return False
+        left = until - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(pause, left))
+
+
+class Lease:
+    """The right to write into a run, while `valid`."""
+
+    __slots__ = ("_run", "_seq", "epoch", "holder")
+
+    def __init__(self, run: Run, epoch: int, holder: Holder) -> None:
+        self._run = run
+        self.epoch = epoch
+        self.holder = holder
+        self._seq = 0
+
+    @classmethod
+    def acquire(cls, run: Run, holder: Holder | None = None, *, wait: float = TTL) -> Lease:
+        """
+        Become the owner.
+
+        Parameters
+        ----------
+        run : Run
+            What to own.
+        holder : Holder, optional
+            Who owns it; this process by default.
+        wait : float
+            Seconds to watch an owner that cannot be asked (another host) before it counts as gone.
+
+        Raises
+        ------
+        HeldByOther
+            The owner lives, or another process took the next epoch first.
+        """
+        holder = holder or me()
+        tenure = current(run)
+        epoch = tenure.epoch if tenure else 0
+        if tenure and epoch and not tenure.released and tenure.holder != holder:
+            lives = processes.alive(tenure.holder)
+            if lives or (lives is None and watch(run, wait)):
+                raise cls._held(run, tenure.holder)
+        taken = Epoch(epoch=epoch + 1, holder=holder, taken=now())
+        folder = run.dir / "epochs"
+        folder.mkdir(exist_ok=True)
+        if not files.create_exclusive(folder / str(epoch + 1), encode(taken), mode=run.store.file_mode):
+            other = current(run)
+            raise cls._held(run, other.holder if other else None)
+        crashpoints.reached("epoch-taken")
+        # from here on no earlier owner can accept results; what one has accepted before stays accepted
+        for earlier in range(1, epoch + 1):
+            files.create_exclusive(folder / f"{earlier}.end", VOID, mode=run.store.file_mode)
+        lease = cls(run, epoch + 1, holder)
+        run.store.make_reserve(run.dir)
+        lease.renew()
+        return lease
+
+    @staticmethod
+    def _held(run: Run, holder: Holder | None) -> HeldByOther:
+        who = str(holder) if holder else "another process"
+        return HeldByOther(f"run {run.id} is owned by {who}", [Problem(run.id, f"{who} is at work", f"esap-wf status {run.id}")])
+
+    def valid(self) -> bool:
+        """Whether no newer epoch exists."""
+        try:
+            return latest_epoch(self._run) == self.epoch
+        except NotFoundError:
+            return False
+
+    def require(self) -> None:
+        """Raise FencedError unless `valid`."""
+        if not self.valid():
+            raise FencedError(
+                f"run {self._run.id} has a new owner; this process (epoch {self.epoch}) stops without a trace",
+                [Problem(self._run.id, f"epoch {self.epoch} is void")],
+            )
+
+    def renew(self) -> None:
+        """Show a sign of life. Every `RENEW` seconds; raises FencedError when the run has a new owner."""
+        self.require()
+        self._seq += 1
+        self._write(released=False)
+
+    def release(self) -> None:
+        """Give the run back. Nothing to do if it has a new owner."""
+        if self.valid():
+            self._seq += 1
+            self._write(released=True)
+
+    def _write(self, *, released: bool) -> None:
+        tenure = Tenure(epoch=self.epoch, holder=self.holder, seq=self._seq, released=released)
+        path: Path = self._run.dir / "lease.json"
+        try:
+            files.write_atomic(path, msgspec.json.encode(tenure), mode=self._run.store.file_mode, sync=released)
+        except files.NoSpaceError:
+            if not released:
+                return  # a missed heartbeat on a full disk is no reason to stop an engine: on this host the pid tells
+            self._run.store.free_reserve(self._run.dir)
+            files.write_atomic(path, msgspec.json.encode(tenure), mode=self._run.store.file_mode, sync=False)

@@ -1,0 +1,211 @@
+"""
+Which process is which: pids come back, so a process is its host, boot, pid and start time. Imports models and errors only.
+
+psutil is loaded where processes are searched or killed, never to look at one owner: `list` and `status` do that often.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from esap_wf.models.manifest import Base
+
+RUN_VARIABLE = "ESAP_WF_RUN"
+_PROC = Path("/proc")
+_LINUX = sys.platform.startswith("linux")
+#: Names that say nothing about which machine it is.
+_ANONYMOUS = frozenset({"", "localhost", "localhost.localdomain"})
+
+
+class Holder(Base, kw_only=True, omit_defaults=False):
+    """
+    One process, for ever.
+
+    `start` is in clock ticks since boot on Linux (steps of the wall clock don't move it), else in milliseconds since 1970. `space` is
+    the pid namespace: inside a container pid 7 is another process than outside.
+    """
+
+    host: str
+    boot_id: str
+    pid: int
+    start: int
+    space: str = ""
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """A process of a run that outlived its supervisor."""
+
+    pid: int
+    name: str
+    start: int
+
+
+@lru_cache(maxsize=1)
+def _boot() -> tuple[str, str]:
+    """Boot id and pid namespace."""
+    if _LINUX:
+        try:
+            boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            boot = ""
+        try:
+            space = str((_PROC / "self/ns/pid").readlink())
+        except OSError:
+            space = ""
+        return boot, space
+    import psutil
+
+    return str(int(psutil.boot_time())), ""
+
+
+def start_time(pid: int) -> int | None:
+    """When a process started; None if there is none (or only a zombie, which will never write again)."""
+    if _LINUX:
+        try:
+            text = (_PROC / str(pid) / "stat").read_bytes()
+        except OSError:
+            return None
+        fields = text[text.rindex(b")") + 2 :].split()  # the name may contain spaces and parentheses
+        return None if fields[0] in (b"Z", b"X") else int(fields[19])
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else int(process.create_time() * 1000)
+    except psutil.Error:
+        return None
+
+
+def me() -> Holder:
+    """This process. Not cached: a child after `fork` is another one."""
+    boot, space = _boot()
+    pid = os.getpid()
+    return Holder(host=socket.gethostname(), boot_id=boot, pid=pid, start=start_time(pid) or 0, space=space)
+
+
+def alive(holder: Holder) -> bool | None:
+    """
+    Whether a process still runs.
+
+    Returns
+    -------
+    bool or None
+        Definite on the same machine; None if only watching its lease can tell (another host, another container, hidden processes).
+    """
+    boot, space = _boot()
+    if holder.boot_id and holder.boot_id == boot:
+        if holder.space != space:
+            return None
+        start = start_time(holder.pid)
+        if start is not None:
+            return start == holder.start
+        try:
+            os.kill(holder.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return None  # /proc is mounted with hidepid: somebody is there, but who?
+        return False  # a zombie
+    if holder.host == socket.gethostname() and holder.host not in _ANONYMOUS and holder.boot_id and boot:
+        return False  # this machine was restarted since
+    return None
+
+
+def survivors(run_id: str, sessions: Sequence[Holder] = ()) -> list[Survivor]:
+    """
+    Processes of this user that belong to a run.
+
+    Parameters
+    ----------
+    run_id : str
+        Searched for in the environment of each process.
+    sessions : sequence of Holder
+        Recorded session leaders (the engine's): their sessions find children that dropped the environment.
+
+    Returns
+    -------
+    list of Survivor
+        Without this process and its parents.
+    """
+    import psutil
+
+    boot, space = _boot()
+    leaders: dict[int, int] = {}
+    for leader in sessions:
+        if (leader.boot_id, leader.space) != (boot, space):
+            continue
+        now = start_time(leader.pid)
+        if now is None or now == leader.start:  # else the number belongs to somebody else by now
+            leaders[leader.pid] = leader.start
+    mine = {os.getpid(), *(p.pid for p in psutil.Process().parents())}
+    uid = os.getuid()
+    found = []
+    for process in psutil.process_iter():
+        pid = process.pid
+        try:
+            if pid in mine or process.uids().real != uid:
+                continue
+            start = start_time(pid)
+            if start is None:
+                continue
+            sid = os.getsid(pid)
+            belongs = sid in leaders and start >= leaders[sid]
+            if not belongs:
+                belongs = process.environ().get(RUN_VARIABLE) == run_id
+            if belongs:
+                found.append(Survivor(pid=pid, name=process.name(), start=start))
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def _send(processes: Iterable[Survivor], signal: int) -> None:
+    for process in processes:
+        if start_time(process.pid) == process.start:  # at the last moment: the pid may have been given away
+            try:
+                os.kill(process.pid, signal)
+            except OSError:
+                pass
+
+
+def _wait(processes: list[Survivor], seconds: float) -> list[Survivor]:
+    until = time.monotonic() + seconds
+    pause = 0.01
+    while True:
+        processes = [p for p in processes if start_time(p.pid) == p.start]
+        if not processes or time.monotonic() >= until:
+            return processes
+        time.sleep(pause)
+        pause = min(0.2, pause * 1.5)
+
+
+def terminate(processes: Iterable[Survivor], grace: float = 10.0) -> list[Survivor]:
+    """
+    End processes: SIGTERM, after `grace` seconds SIGKILL, and wait until they are gone.
+
+    Returns
+    -------
+    list of Survivor
+        What could not be ended (uninterruptible sleep): empty in all normal cases.
+    """
+    import signal
+
+    left = list(processes)
+    _send(left, signal.SIGTERM)
+    _send(left, signal.SIGCONT)  # a stopped process receives SIGTERM only when it goes on
+    left = _wait(left, grace)
+    if left:
+        _send(left, signal.SIGKILL)
+        left = _wait(left, 5.0)
+    return left

@@ -1,0 +1,258 @@
+"""
+One run directory. Made by `Store` only; the supervisor writes through it, everybody may look. Imports files, errors, models and `runs.*` below.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from esap_wf import files
+from esap_wf.errors import NotFoundError
+from esap_wf.models.run import Outputs, Phase, RunRecord, State, encode
+from esap_wf.runs import crashpoints, journal, lease, progress, states
+
+if TYPE_CHECKING:
+    from esap_wf.runs.store import Store
+
+#: Seconds that a new run may be without an owner, between the command that created it and its supervisor.
+START_GRACE = 10.0
+#: Seconds between two announcements of mere progress: the journal is for lists, not for progress bars.
+ANNOUNCE_EVERY = 5.0
+
+
+class StopRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """``stop.json``: somebody asks the supervisor to stop."""
+
+    schema_version: int = 1
+    at: str
+    by: str
+    reason: str = ""
+
+
+class Run:
+    """
+    A run of the store.
+
+    Attributes
+    ----------
+    id : str
+        Sixteen hex digits.
+    dir : Path
+        The run directory.
+    store : Store
+        Where it is kept.
+    """
+
+    __slots__ = ("_announced", "_record", "dir", "id", "store")
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self.store = store
+        self.id = run_id
+        self.dir = store.path_of(run_id)
+        self._record: RunRecord | None = None
+        self._announced = 0.0
+
+    def __repr__(self) -> str:
+        return f"Run({self.id})"
+
+    @property
+    def events_path(self) -> Path:
+        """``events.jsonl``."""
+        return self.dir / "events.jsonl"
+
+    def exists(self) -> bool:
+        """Whether the run directory is there and not given up to deletion."""
+        return (self.dir / "run.json").is_file() and not self.store.tombstone_path(self.id).exists()
+
+    def record(self) -> RunRecord:
+        """What never changes; read once."""
+        if self._record is None:
+            self._record = files.read_json(self.dir / "run.json", RunRecord)
+        return self._record
+
+    def state(self) -> State:
+        """The state as last written; `observe` says what it means now."""
+        return files.read_json(self.dir / "state.json", State)
+
+    def owner_lease(self) -> lease.Tenure | None:
+        """The present or last owner (`lease.alive` says which)."""
+        return lease.current(self)
+
+    def observe(self) -> State:
+        """
+        The state as an observer should see it.
+
+        The tail of ``events.jsonl`` is folded in. A run that should be at work but whose owner is gone is UNKNOWN; a removed one ARCHIVED.
+        """
+        if self.store.tombstone_path(self.id).exists():
+            return self._removed()
+        state = self.state()
+        while state.phase in states.ACTIVE and lease.alive(self) is False and not self._just_created(state):
+            again = self.state()  # an owner writes the last state, then goes: look in the other order before calling it lost
+            if again.rev == state.rev:
+                state = msgspec.structs.replace(state, phase=Phase.UNKNOWN, reason=self._lost(state))
+                break
+            state = again
+        return progress.follow(state, self.events_path)
+
+    def _removed(self) -> State:
+        try:
+            state = self.state()
+        except NotFoundError:
+            state = State(phase=Phase.ARCHIVED)
+        return msgspec.structs.replace(state, phase=Phase.ARCHIVED, reason="removed")
+
+    def _just_created(self, state: State) -> bool:
+        if state.phase is not Phase.PENDING or lease.latest_epoch(self) > 0:
+            return False
+        try:
+            age = time.time() - (self.dir / "state.json").stat().st_mtime
+        except OSError:
+            return False
+        return 0 <= age < START_GRACE
+
+    def _lost(self, state: State) -> str:
+        if state.phase is Phase.PENDING:
+            return f"the command that created it is gone and no supervisor started: esap-wf resume {self.id}"
+        tenure = self.owner_lease()
+        who = f" ({tenure.holder})" if tenure else ""
+        return f"its supervisor{who} is gone without a word: esap-wf resume {self.id}"
+
+    def write_state(self, state: State, owner: lease.Lease) -> State:
+        """
+        Replace ``state.json``: announced in the journal first, then written in one go.
+
+        Parameters
+        ----------
+        state : State
+            Its `rev` and `epoch` are set here.
+        owner : Lease
+            The right to write.
+
+        Returns
+        -------
+        State
+            As written.
+
+        Raises
+        ------
+        FencedError
+            The run has a new owner.
+        IllegalTransitionError
+            The phase cannot follow the one on disk.
+        """
+        owner.require()
+        old = self.state()
+        states.check(old.phase, state.phase)
+        if old.epoch > owner.epoch:
+            owner.require()
+        new = msgspec.structs.replace(state, rev=old.rev + 1, epoch=owner.epoch)
+        moment = time.monotonic()
+        if old.phase is not new.phase or moment - self._announced >= ANNOUNCE_EVERY:
+            self._announce(new.rev)
+            self._announced = moment
+            crashpoints.reached("state-announced")
+        data = encode(new)
+        path = self.dir / "state.json"
+        try:
+            files.write_atomic(path, data, mode=self.store.file_mode)
+        except files.NoSpaceError:
+            if not self.store.free_reserve(self.dir):
+                raise
+            files.write_atomic(path, data, mode=self.store.file_mode)
+        crashpoints.reached("state-written")
+        if new.phase in states.FINAL:
+            crashpoints.reached("final-written")
+        return new
+
+    def _announce(self, rev: int) -> None:
+        folder = self.store.root / "journal"
+        try:
+            journal.announce(folder, self.id, rev, mode=self.store.file_mode)
+        except files.NoSpaceError:
+            # the state matters more than the lists that follow the journal: a rebuild of the index finds it
+            if self.store.free_reserve(self.dir):
+                try:
+                    journal.announce(folder, self.id, rev, mode=self.store.file_mode)
+                except files.NoSpaceError:
+                    pass
+
+    def accept(self, outputs: Outputs, owner: lease.Lease) -> Outputs:
+        """
+        Accept results, once in the life of a run.
+
+        Parameters
+        ----------
+        outputs : Outputs
+            Its `epoch` is set here.
+        owner : Lease
+            The right to write.
+
+        Returns
+        -------
+        Outputs
+            The accepted ones: those given, or those that an earlier owner has accepted before it died.
+
+        Raises
+        ------
+        FencedError
+            The run has a new owner; nothing was accepted.
+        """
+        earlier = self.accepted()
+        if earlier is None:
+            owner.require()
+            own = msgspec.structs.replace(outputs, epoch=owner.epoch)
+            slot = self.dir / "epochs" / f"{owner.epoch}.end"
+            try:
+                created = files.create_exclusive(slot, encode(own), mode=self.store.file_mode)
+            except files.NoSpaceError:
+                if not self.store.free_reserve(self.dir):
+                    raise
+                created = files.create_exclusive(slot, encode(own), mode=self.store.file_mode)
+            if not created:
+                owner.require()
+            crashpoints.reached("outputs-accepted")
+            earlier = self.accepted()
+            if earlier is None:
+                raise lease.FencedError(f"the results of run {self.id} came too late: epoch {owner.epoch} is void")
+        path = self.dir / "outputs.json"
+        if not path.exists():
+            files.write_atomic(path, encode(earlier), mode=self.store.file_mode)
+        return earlier
+
+    def accepted(self) -> Outputs | None:
+        """The accepted outputs, if any owner accepted some; a successor calls `accept` or copies them to go on."""
+        for epoch in range(lease.latest_epoch(self), 0, -1):
+            slot = self.dir / "epochs" / f"{epoch}.end"
+            try:
+                if files.read_bytes(slot) != lease.VOID:
+                    return files.read_json(slot, Outputs)
+            except NotFoundError:
+                continue
+        return None
+
+    def outputs(self) -> Outputs | None:
+        """The accepted outputs as users see them, None before."""
+        try:
+            return files.read_json(self.dir / "outputs.json", Outputs)
+        except NotFoundError:
+            return self.accepted()
+
+    def request_stop(self, request: StopRequest) -> None:
+        """Ask the supervisor to stop; the first request stays."""
+        files.create_exclusive(self.dir / "stop.json", encode(request), mode=self.store.file_mode)
+
+    def stop_requested(self) -> StopRequest | None:
+        """What was asked, if anything."""
+        try:
+            return files.read_json(self.dir / "stop.json", StopRequest)
+        except NotFoundError:
+            return None
+
+    def clear_stop(self) -> None:
+        """Forget the request: a resumed run starts without it."""
+        (self.dir / "stop.json").unlink(missing_ok=True)
