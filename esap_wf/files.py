@@ -300,8 +300,8 @@ def read_json(path: Path, kind: type[T], *, limit: int = LIMIT) -> T:
     data = read_bytes(path, limit=limit)
     known = _known_version(kind)
     try:
-        document = _decoder(kind).decode(data)
-        if known is None or document.schema_version == known:  # type: ignore[attr-defined]
+        document: T = _decoder(kind).decode(data)
+        if known is None or getattr(document, "schema_version", None) == known:
             return document
     except msgspec.MsgspecError as error:
         if known is None:

@@ -111,6 +111,25 @@ class Progress(Base, kw_only=True, omit_defaults=False):
     jobs_running: int = 0
 
 
+class Fold(Base, frozen=True, kw_only=True):
+    """
+    What `esap_wf.runs.progress` must remember between two looks at ``events.jsonl``, besides the counts.
+
+    `open` and `failed` are keys of jobs; `forgotten` counts failed jobs beyond the remembered ones.
+    """
+
+    epoch: int = 0
+    plan_epoch: int = 0
+    planned: list[str] = []
+    earlier: dict[str, int] = {}
+    open: list[str] = []
+    failed: list[str] = []
+    forgotten: int = 0
+    starts: list[str] = []
+    unit_steps: list[str] | None = None
+    garbage: int = 0
+
+
 class State(Base, kw_only=True, omit_defaults=False):
     """``state.json``: the phase, and a checkpoint of ``events.jsonl`` (`offset` bytes are folded into the counts)."""
 
@@ -128,6 +147,7 @@ class State(Base, kw_only=True, omit_defaults=False):
     failures: list[Failure] = []
     failures_more: int = 0
     offset: int = 0
+    fold: Fold = Fold()
     warnings: list[str] = []
 
 

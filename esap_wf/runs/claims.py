@@ -30,7 +30,7 @@ _IDENTITY = re.compile(r"[0-9a-f]{8,128}")
 _RUN_ID = re.compile(r"[0-9a-f]{16}")
 
 
-class ClaimFile(Base, kw_only=True, omit_defaults=False):
+class ClaimFile(Base, frozen=True, kw_only=True, omit_defaults=False):
     """``claims/<2 hex>/<identity>.<generation>.json``."""
 
     schema_version: int = 1

@@ -50,7 +50,7 @@ class FencedError(EsapError):
     code = "fenced"
 
 
-class Epoch(Base, kw_only=True, omit_defaults=False):
+class Epoch(Base, frozen=True, kw_only=True, omit_defaults=False):
     """``epochs/<n>``."""
 
     schema_version: int = 1
@@ -59,7 +59,7 @@ class Epoch(Base, kw_only=True, omit_defaults=False):
     taken: str
 
 
-class Tenure(Base, kw_only=True, omit_defaults=False):
+class Tenure(Base, frozen=True, kw_only=True, omit_defaults=False):
     """``lease.json``: the owner's heartbeat."""
 
     schema_version: int = 1

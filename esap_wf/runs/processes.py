@@ -24,7 +24,7 @@ _LINUX = sys.platform.startswith("linux")
 _ANONYMOUS = frozenset({"", "localhost", "localhost.localdomain"})
 
 
-class Holder(Base, kw_only=True, omit_defaults=False):
+class Holder(Base, frozen=True, kw_only=True, omit_defaults=False):
     """
     One process, for ever.
 

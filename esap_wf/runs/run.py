@@ -1,5 +1,5 @@
 """
-One run directory. Made by `Store` only; the supervisor writes through it, everybody may look. Imports files, errors, models and `runs.*` below.
+One run directory: `Store` makes it, the supervisor writes through it, everybody may look. Imports files, errors, models, `runs.*` below.
 """
 
 from __future__ import annotations

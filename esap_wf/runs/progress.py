@@ -1,0 +1,333 @@
+"""
+Counts from ``events.jsonl``. The supervisor folds and writes the checkpoint, observers fold the tail; imports files and models only.
+
+The fold is a function of the checkpoint and the lines: however the log is cut, the result is the same. It keeps no set of all units (a
+campaign has 10^6), only the keys of jobs that run now and of jobs that failed, so a job is counted once as long as an engine does not
+start again, within one epoch, what it has reported as done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+
+from esap_wf.models.run import Failure, Fold, Progress, Reason, State, Step
+
+#: Failures that `status` shows; the others are counted in `failures_more`.
+SHOWN = 20
+#: Failed jobs that are remembered by key, so that a successful retry takes the right one back.
+REMEMBERED = 10_000
+_CHUNK = 4 * 1024 * 1024
+_KEY = 64
+
+
+class _Line(msgspec.Struct, gc=False):
+    """What the fold needs of an `Event`; everything else, also fields of a newer version, is skipped by the decoder."""
+
+    kind: str
+    epoch: int | None = None
+    step: str | None = None
+    unit: str | None = None
+    job: str | None = None
+    attempt: int | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    detail: str | None = None
+    log: str | None = None
+    totals: dict[str, int] | None = None
+
+
+_decode = msgspec.json.Decoder(_Line).decode
+
+
+class _Counts:
+    """One step while folding."""
+
+    __slots__ = ("done", "failed", "running", "starts", "total")
+
+    def __init__(self, total: int = 0, done: int = 0, failed: int = 0, running: int = 0, starts: bool = False) -> None:
+        self.total = total
+        self.done = done
+        self.failed = failed
+        self.running = running
+        self.starts = starts
+
+
+class _Folding:
+    """The mutable side of one call of `fold`."""
+
+    def __init__(self, state: State) -> None:
+        memory = state.fold
+        starts = set(memory.starts)
+        self.steps = {s.name: _Counts(s.total, s.done, s.failed, s.running, s.name in starts) for s in state.steps}
+        self.epoch = memory.epoch
+        self.plan_epoch = memory.plan_epoch
+        self.planned = set(memory.planned)
+        self.earlier = dict(memory.earlier)
+        self.open = dict.fromkeys(memory.open)
+        self.failed = dict.fromkeys(memory.failed)
+        self.forgotten = memory.forgotten
+        self.garbage = memory.garbage
+        self.failures = {_key(f.step, f.unit, f.job_id): f for f in state.failures}
+        self.more = state.failures_more
+        self.offset = state.offset
+
+    def step(self, name: str) -> _Counts:
+        found = self.steps.get(name)
+        if found is None:
+            found = self.steps[name] = _Counts()
+        return found
+
+    def enter(self, epoch: int) -> None:
+        """A new supervisor: nothing of the last one runs any more, what it did stays done."""
+        self.epoch = epoch
+        self.open.clear()
+        self.planned.clear()
+        self.earlier = {name: c.done for name, c in self.steps.items() if c.done}
+        for counts in self.steps.values():
+            counts.running = 0
+            counts.starts = False
+
+    def plan(self, totals: dict[str, int]) -> None:
+        if self.epoch > self.plan_epoch:
+            if self.plan_epoch:  # the new plan contains the failed ones again
+                for name, counts in self.steps.items():
+                    counts.failed = 0
+                    counts.total = self.earlier.get(name, 0)
+                self.failed.clear()
+                self.failures.clear()
+                self.forgotten = self.more = 0
+            self.plan_epoch = self.epoch
+        for name, total in totals.items():
+            self.step(name).total = self.earlier.get(name, 0) + total
+            self.planned.add(name)
+
+    def start(self, line: _Line, name: str) -> None:
+        counts = self.step(name)
+        counts.starts = True
+        key = _key(name, line.unit, line.job)
+        if key:
+            if key in self.open:
+                return
+            self.open[key] = None
+            self.recover(counts, key, line.attempt)
+        counts.running += 1
+        self.grow(name, counts)
+
+    def end(self, counts: _Counts, key: str) -> bool:
+        """Take a job from the running ones. False if it isn't one and its step reports starts: then this was told before."""
+        if key:
+            if key in self.open:
+                del self.open[key]
+                counts.running -= 1
+                return True
+            return not counts.starts
+        if counts.running:
+            counts.running -= 1
+        return True
+
+    def done(self, line: _Line, name: str) -> None:
+        counts = self.step(name)
+        key = _key(name, line.unit, line.job)
+        if not self.end(counts, key):
+            return
+        if key:
+            self.recover(counts, key, None)
+        if name in self.planned and counts.done >= counts.total:
+            return
+        counts.done += 1
+        self.grow(name, counts)
+
+    def fail(self, line: _Line, name: str) -> None:
+        counts = self.step(name)
+        key = _key(name, line.unit, line.job)
+        if not self.end(counts, key) or key in self.failed:
+            return
+        counts.failed += 1
+        if key and len(self.failed) < REMEMBERED:
+            self.failed[key] = None
+        else:
+            self.forgotten += 1
+        self.grow(name, counts)
+        self.show(key, line, name)
+
+    def show(self, key: str, line: _Line, name: str) -> None:
+        if len(self.failures) >= SHOWN:
+            self.more += 1
+            return
+        self.failures[key or f"\t{len(self.failures)}\t{self.offset}"] = Failure(
+            step=name,
+            unit=line.unit,
+            attempt=line.attempt,
+            reason=line.reason or Reason.UNKNOWN,
+            exit_code=line.exit_code,
+            job_id=line.job,
+            log=line.log,
+            detail=line.detail or "",
+        )
+
+    def recover(self, counts: _Counts, key: str, attempt: int | None) -> None:
+        """A job that failed is tried again or done after all."""
+        if key in self.failed:
+            del self.failed[key]
+        elif self.forgotten and attempt is not None and attempt > 1 and counts.failed:
+            self.forgotten -= 1
+        else:
+            return
+        counts.failed -= 1
+        if self.failures.pop(key, None) is None and self.more:
+            self.more -= 1
+
+    def grow(self, name: str, counts: _Counts) -> None:
+        """Engines that announce no totals: what was seen is all there is so far."""
+        if name not in self.planned:
+            seen = counts.done + counts.failed + counts.running
+            if seen > counts.total:
+                counts.total = seen
+
+    def line(self, raw: bytes) -> None:
+        try:
+            line = _decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            if raw.strip():
+                self.garbage += 1
+            return
+        if line.epoch is not None and line.epoch != self.epoch:
+            if line.epoch < self.epoch:
+                return  # a late writer: void
+            self.enter(line.epoch)
+        kind = line.kind
+        name = line.step
+        if kind == "plan":
+            self.plan(line.totals or {})
+        elif kind == "start" and name is not None:
+            self.start(line, name)
+        elif kind == "done" and name is not None:
+            self.done(line, name)
+        elif kind == "failed":
+            if name is not None:
+                self.fail(line, name)
+            else:
+                self.show("", line, "")
+
+    def result(self, state: State, unit_steps: list[str] | None) -> State:
+        steps = [Step(name=name, total=c.total, done=c.done, failed=c.failed, running=c.running) for name, c in self.steps.items()]
+        axis = steps if unit_steps is None else [s for s in steps if s.name in unit_steps]
+        progress = Progress(
+            units_total=sum(s.total for s in axis),
+            units_done=sum(s.done for s in axis),
+            units_failed=sum(s.failed for s in axis),
+            units_running=sum(s.running for s in axis),
+            jobs_total=sum(s.total for s in steps),
+            jobs_done=sum(s.done for s in steps),
+            jobs_failed=sum(s.failed for s in steps),
+            jobs_running=sum(s.running for s in steps),
+        )
+        memory = Fold(
+            epoch=self.epoch,
+            plan_epoch=self.plan_epoch,
+            planned=sorted(self.planned),
+            earlier=self.earlier,
+            open=list(self.open),
+            failed=list(self.failed),
+            forgotten=self.forgotten,
+            starts=[name for name, c in self.steps.items() if c.starts],
+            unit_steps=unit_steps,
+            garbage=self.garbage,
+        )
+        return msgspec.structs.replace(
+            state,
+            progress=progress,
+            steps=steps,
+            failures=list(self.failures.values()),
+            failures_more=self.more,
+            offset=self.offset,
+            fold=memory,
+        )
+
+
+def _key(step: str, unit: str | None, job: str | None) -> str:
+    """What identifies a job; empty if its engine doesn't say."""
+    name = unit if unit is not None else job
+    if name is None:
+        return ""
+    key = f"{step}\t{name}"
+    return key if len(key) <= _KEY else blake2b(key.encode(), digest_size=12).hexdigest()
+
+
+def fold(state: State, lines: Iterable[bytes], unit_steps: list[str] | None = None) -> State:
+    """
+    Fold event lines into the counts of a state.
+
+    Parameters
+    ----------
+    state : State
+        Checkpoint; not changed.
+    lines : iterable of bytes
+        Lines with their newline, from byte `state.offset` on. One without a newline is not complete: folding stops before it.
+    unit_steps : list of str, optional
+        Steps along the workflow's axis, whose jobs are the units. Remembered in the checkpoint; without it every job is a unit.
+
+    Returns
+    -------
+    State
+        New counts, failures and offset; phase, rev and times as they were.
+    """
+    folding = _Folding(state)
+    for raw in lines:
+        if not raw.endswith(b"\n"):
+            break
+        folding.line(raw)
+        folding.offset += len(raw)
+    return folding.result(state, unit_steps if unit_steps is not None else state.fold.unit_steps)
+
+
+def tail(path: Path, offset: int) -> Iterator[bytes]:
+    """Complete lines of a log from a byte offset on; nothing if there is no log."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        file.seek(offset)
+        rest = b""
+        while chunk := file.read(_CHUNK):
+            lines = (rest + chunk).splitlines(keepends=True) if b"\r" not in chunk else _split(rest + chunk)
+            rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
+            yield from lines
+
+
+def _split(data: bytes) -> list[bytes]:
+    """Cut at newlines only: `bytes.splitlines` takes a carriage return for one, too."""
+    parts = [part + b"\n" for part in data.split(b"\n")]
+    last = parts.pop()[:-1]
+    return [*parts, last] if last else parts
+
+
+def follow(state: State, path: Path, unit_steps: list[str] | None = None) -> State:
+    """
+    Fold what was appended to a log since the checkpoint.
+
+    Parameters
+    ----------
+    state : State
+        Checkpoint.
+    path : Path
+        ``events.jsonl``.
+    unit_steps : list of str, optional
+        As in `fold`.
+
+    Returns
+    -------
+    State
+        The same object if there is nothing new.
+    """
+    try:
+        if path.stat().st_size <= state.offset:
+            return state
+    except FileNotFoundError:
+        return state
+    return fold(state, tail(path, state.offset), unit_steps)
