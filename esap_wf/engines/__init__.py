@@ -64,8 +64,8 @@ class Engine(Protocol):
     def supervised(self, run: Path, epoch: int, resume: bool) -> tuple[list[str], Mapping[str, str]]:
         """Arguments and environment that launch adds, so that the engine tells what happens."""
 
-    def events(self, run: Path, epoch: int, unit_steps: tuple[str, ...]) -> EventSource:
-        """What the engine of an epoch told."""
+    def events(self, run: Path, epoch: int, told: int = 0) -> EventSource:
+        """What the engine of an epoch told; up to offset `told` (`Event.source`) it was passed on before."""
 
     def stop_signal(self, drain: bool) -> int:
         """The signal that lets running jobs finish (`drain`), or cancels them."""

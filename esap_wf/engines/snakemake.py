@@ -72,9 +72,9 @@ class Snakemake:
         path = os.pathsep.join(filter(None, (str(plugins), os.environ.get("PYTHONPATH"))))
         return ["--logger", "esap", "--logger-esap-path", str(self._told(run, epoch))], {"PYTHONPATH": path}
 
-    def events(self, run: Path, epoch: int, unit_steps: tuple[str, ...]) -> EventSource:
+    def events(self, run: Path, epoch: int, told: int = 0) -> EventSource:
         """What the plug-in wrote."""
-        return SnakemakeEvents(self._told(run, epoch), run, epoch)
+        return SnakemakeEvents(self._told(run, epoch), run, epoch, told)
 
     def stop_signal(self, drain: bool) -> int:
         """SIGTERM: no new jobs, running ones end. SIGINT: running ones are cancelled."""

@@ -37,10 +37,12 @@ class SnakemakeEvents:
     run : Path
         Run directory: log paths are told relative to it.
     epoch : int
+    told : int
+        Up to here everything was told before; it is read again for what later lines refer to.
     """
 
-    def __init__(self, path: Path, run: Path, epoch: int) -> None:
-        self.path, self.run, self.epoch = path, run, epoch
+    def __init__(self, path: Path, run: Path, epoch: int, told: int = 0) -> None:
+        self.path, self.run, self.epoch, self.told = path, run, epoch, told
         self.offset = 0
         self._decode = msgspec.json.Decoder().decode
         self._jobs: dict[int, dict[str, Any]] = {}
@@ -56,17 +58,17 @@ class SnakemakeEvents:
         except FileNotFoundError:
             return []
         end = data.rfind(b"\n") + 1
-        self.offset += end
         events = []
-        for line in data[:end].splitlines():
+        for line in data[:end].splitlines(keepends=True):
+            self.offset += len(line)
             try:
                 said = self._decode(line)
                 told = getattr(self, "_" + said["event"], None)
                 event = told(said["t"], said) if told else None
             except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
                 continue
-            if event is not None:
-                events.append(event)
+            if event is not None and self.offset > self.told:
+                events.append(msgspec.structs.replace(event, source=self.offset))
         return events
 
     def _run_info(self, t: float, said: dict[str, Any]) -> Event:

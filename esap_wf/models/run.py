@@ -155,7 +155,8 @@ class Event(Base, kw_only=True):
     """
     One line of ``events.jsonl``. Every field but `t` and `kind` is nullable: engines know different things (docs/compatibility.md).
 
-    `kind`: phase, plan (totals by step), start, done, failed, engine, note.
+    `kind`: phase, plan (totals by step), start, done, failed, engine, note. `source` is the offset up to which the engine's own
+    record has been told, so that a successor of a killed supervisor goes on exactly there.
     """
 
     t: float
@@ -174,6 +175,7 @@ class Event(Base, kw_only=True):
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
     totals: dict[str, int] | None = None
+    source: int | None = None
 
 
 class OutputFile(Base, kw_only=True, omit_defaults=False):

@@ -13,7 +13,7 @@ from typing import Any, Optional
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
-from snakemake_logger_plugin_esap.texts import command_failure, cut, missing_output, notice, without_commands
+from snakemake_logger_plugin_esap.texts import Failure, command_failure, cut, missing_output, notice, without_commands
 
 __version__ = "0.1.0"
 LIST_LIMIT = 200
@@ -55,11 +55,12 @@ class LogHandler(LogHandlerBase):
         self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         self._resync = self._ends_inside_a_line()
         self._broken = False
+        self._said: dict[str, Any] | None = None
         self._jobs: dict[Any, _Job] = {}
         # A failed command is told twice by the same thread: first a text (exit code), at once the job error.
         self._held: dict[int, tuple[float, str]] = {}
         self._encode = json.JSONEncoder(separators=(",", ":"), default=str, check_circular=False).encode
-        self._events: dict[str, Callable[[logging.LogRecord], dict[str, Any] | None]] = {
+        self._events: dict[str, Callable[..., dict[str, Any]]] = {
             "workflow_started": self._workflow_started,
             "run_info": self._run_info,
             "job_info": self._job_info,
@@ -101,19 +102,20 @@ class LogHandler(LogHandlerBase):
         try:
             event = getattr(record, "event", None)
             held = self._held.pop(record.thread or 0, None) if self._held else None
-            if held and event != "job_error":
+            if held and event not in ("job_error", "group_error"):
                 self._error(held[0], held[1])
+                held = None
             maker = self._events.get(event) if event else None
             if maker is not None:
-                line = maker(record) if held is None else self._job_error(record, held[1])
-                if line is not None:
-                    self._write(record.created, line)
+                said = command_failure(held[1]) if held else None
+                self._write(record.created, maker(record, said) if said else maker(record))
             elif record.levelno >= logging.WARNING:
                 self._problem(record)
             elif event is None:
-                said = notice(record.getMessage())
-                if said:
-                    self._write(record.created, said)
+                told = notice(record.getMessage())
+                if told and told != self._said:  # a drain is announced in each round of the scheduler
+                    self._said = told
+                    self._write(record.created, told)
         except Exception as error:
             self._complain(error)
 
@@ -179,8 +181,7 @@ class LogHandler(LogHandlerBase):
         self._jobs.pop(record.job_id, None)
         return {"event": "job_finished", "jobid": record.job_id}
 
-    def _job_error(self, record: Any, text: str | None = None) -> dict[str, Any]:
-        said = command_failure(text) if text else None
+    def _job_error(self, record: Any, said: Failure | None = None) -> dict[str, Any]:
         reason = getattr(record, "rule_msg", None)
         aux = getattr(record, "aux", None) or {}
         return self._failed_job(
@@ -216,13 +217,14 @@ class LogHandler(LogHandlerBase):
     def _group_info(self, record: Any) -> dict[str, Any]:
         return {"event": "group_info", "group": str(record.group_id), "jobids": [job.jobid for job in record.jobs]}
 
-    def _group_error(self, record: Any) -> dict[str, Any]:
+    def _group_error(self, record: Any, said: Failure | None = None) -> dict[str, Any]:
         aux = getattr(record, "aux", None) or {}
         return {
             "event": "group_error",
             "group": str(record.groupid),
             "jobids": [info.get("jobid") for info in record.job_error_info],
             "log": _strings(record.aux_logs),
+            "exit_code": said.exit_code if said else None,
             "external_id": getattr(record, "external_jobid", None) or aux.get("external_jobid"),
         }
 
@@ -273,7 +275,7 @@ class LogHandler(LogHandlerBase):
     def _complain(self, error: Exception) -> None:
         if not self._broken:  # once a failure, not once a job
             self._broken = True
-            print(f"snakemake-logger-plugin-esap: {self._path}: {error}", file=sys.stderr)
+            sys.stderr.write(f"snakemake-logger-plugin-esap: {self._path}: {error}\n")
 
 
 def _named(values: Any) -> dict[str, str]:

@@ -83,6 +83,8 @@ def without_commands(text: str, commands: list[str]) -> str:
     for command in commands:
         if len(command) > 3 and command in text:
             text = text.replace(command, "<command>")
+    # A command that could not be formatted is quoted in full, as the end of the message.
+    text = text.split(" when formatting the following:\n", 1)[0]
     if "Command '" in text:
         text = _CALLED.sub(lambda m: f"Command failed ({m[0][m[0].rfind(chr(39)) + 1 :].strip(' .')}).", text)
     return text

@@ -1,0 +1,115 @@
+"""What a run may use and what it will cost: sizes, overrides, the manifest's resource model, offers.
+
+Imported by plan.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from esap_wf import expressions, plugins, schemas
+from esap_wf.backends import Capacity, Profile
+from esap_wf.catalog import Workflow
+from esap_wf.errors import Problem
+from esap_wf.models.manifest import Size
+from esap_wf.models.plan import Allocation, Estimate, Offer
+from esap_wf.models.request import Request
+from esap_wf.quantities import to_bytes, to_seconds
+
+#: What a workflow without sizes gets.
+FALLBACK = Size(cores=1, memory=1_000_000_000, disk=0, wall=3600)
+
+
+def units_of(workflow: Workflow, values: Mapping[str, Any], rows: int | None) -> int:
+    """
+    Units along the workflow's axis.
+
+    Raises
+    ------
+    ValueError
+        The manifest's expression gives no whole number of 1 or more.
+    """
+    axis = workflow.manifest.units
+    if axis is None:
+        return 1
+    if axis.table and rows is not None:
+        return rows
+    count = expressions.number(axis.count, {**values, "rows": rows or 0})
+    if count < 1 or count != math.floor(count):
+        raise ValueError(f"units: {axis.count!r} gives {count}, not a whole number of 1 or more")
+    return int(count)
+
+
+def allocation_of(workflow: Workflow, request: Request) -> tuple[Allocation, list[Problem]]:
+    """What is asked for: the size, and what the user wants instead."""
+    resources, asked, problems = workflow.manifest.resources, request.resources, []
+    name = request.size or resources.default
+    if name not in resources.sizes and (request.size or resources.sizes):
+        problems.append(Problem("--size", f"there is no size {name!r}", schemas.closest(name, resources.sizes) or f"there are: {', '.join(resources.sizes)}"))
+    size = resources.sizes.get(name, FALLBACK)
+
+    def read(key: str, convert: Any) -> int:
+        mine = getattr(asked, key)
+        try:
+            return int(convert(getattr(size, key) if mine is None else mine))
+        except ValueError as error:
+            problems.append(Problem(f"--{key}" if mine is not None else f"size {name}: {key}", str(error)))
+            return 0
+
+    return Allocation(
+        cores=asked.cores or size.cores,
+        memory_bytes=read("memory", to_bytes),
+        disk_bytes=read("disk", to_bytes),
+        wall_seconds=read("wall", to_seconds),
+        gpus=size.gpus,
+    ), problems
+
+
+def estimate_of(workflow: Workflow, values: Mapping[str, Any], units: int, cores: int, input_bytes: int) -> Estimate:
+    """
+    The manifest's resource model, evaluated.
+
+    Raises
+    ------
+    ValueError
+        An expression of the manifest fails.
+    """
+    model = workflow.manifest.resources.estimate
+    names = {**values, "units": units, "cores": cores, "input_bytes": input_bytes}
+    core, serial = expressions.number(model.core_seconds, names), expressions.number(model.serial_seconds, names)
+    return Estimate(
+        core_hours=round(core / 3600, 6),
+        memory_bytes=math.ceil(expressions.number(model.memory_bytes, names)),
+        disk_bytes=math.ceil(expressions.number(model.disk_bytes, names)),
+        wall_seconds=round(serial + max(0.0, core - serial) / max(1, cores), 3),
+    )
+
+
+def offers_of(profiles: Mapping[str, Profile], wanted: Allocation, store: Path) -> tuple[list[Offer], dict[str, Capacity]]:
+    """
+    Every backend profile, whether it fits, and why not.
+
+    Returns
+    -------
+    offers : list of Offer
+        Fitting ones first.
+    capacities : dict
+        Profile → what it has.
+    """
+    kinds, broken = plugins.load("esap_wf.backends")
+    reasons_broken = {b.name: b.why for b in broken}
+    offers, capacities = [], {}
+    for name, profile in profiles.items():
+        kind = kinds.get(profile.kind)
+        if kind is None:
+            why = reasons_broken.get(profile.kind) or f"no plug-in for backends of kind {profile.kind!r} is installed"
+            offers.append(Offer(backend=name, fits=False, reasons=[why]))
+            continue
+        capacity = kind.capacity(profile, store)
+        capacities[name] = capacity
+        reasons = kind.reasons_against(capacity, wanted)
+        offers.append(Offer(backend=name, fits=not reasons, reasons=reasons))
+    return sorted(offers, key=lambda o: (not o.fits, o.backend != "local", o.backend)), capacities
