@@ -186,8 +186,14 @@ class Lease:
                 raise cls._held(run, tenure.holder)
         taken = Epoch(epoch=epoch + 1, holder=holder, taken=now())
         folder = run.dir / "epochs"
-        folder.mkdir(exist_ok=True)
-        if not files.create_exclusive(folder / str(epoch + 1), encode(taken), mode=run.store.file_mode):
+        path = run.store.make_folder(folder) / str(epoch + 1)
+        try:
+            mine = files.create_exclusive(path, encode(taken), mode=run.store.file_mode)
+        except files.NoSpaceError:
+            if not run.store.free_reserve(run.dir):
+                raise
+            mine = files.create_exclusive(path, encode(taken), mode=run.store.file_mode)
+        if not mine:
             other = current(run)
             raise cls._held(run, other.holder if other else None)
         crashpoints.reached("epoch-taken")

@@ -31,6 +31,7 @@ class StopRequest(msgspec.Struct, frozen=True, kw_only=True):
     at: str
     by: str
     reason: str = ""
+    drain: bool = False
 
 
 class Run:
@@ -243,8 +244,12 @@ class Run:
             return self.accepted()
 
     def request_stop(self, request: StopRequest) -> None:
-        """Ask the supervisor to stop; the first request stays."""
-        files.create_exclusive(self.dir / "stop.json", encode(request), mode=self.store.file_mode)
+        """Ask the supervisor to stop. The first request stays, but one to stop at once replaces one to drain."""
+        earlier = self.stop_requested()
+        if earlier is not None and earlier.drain and not request.drain:
+            files.write_atomic(self.dir / "stop.json", encode(request), mode=self.store.file_mode)
+        else:
+            files.create_exclusive(self.dir / "stop.json", encode(request), mode=self.store.file_mode)
 
     def stop_requested(self) -> StopRequest | None:
         """What was asked, if anything."""

@@ -8,13 +8,9 @@ crash, a run is there as a whole or not at all.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import secrets
-import shutil
-import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,17 +21,15 @@ from esap_wf import files
 from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
 from esap_wf.models.manifest import Base
 from esap_wf.models.run import RunRecord, State, encode, now
-from esap_wf.runs import claims, crashpoints, journal, lease, processes, states
-from esap_wf.runs.lease import Lease
+from esap_wf.runs import claims, crashpoints, journal, lease, processes, productions, removal
 from esap_wf.runs.run import Run
 
-__all__ = ["Run", "Store", "StoreFile", "Tombstone"]
+__all__ = ["Run", "Store", "StoreFile"]
 
 RESERVE = 64 * 1024
 FOLDERS = ("runs", "tmp", "claims", "journal", "tombstones", "records")
 _ID = re.compile(r"[0-9a-f]{16}")
 _PREFIX = re.compile(r"[0-9a-f]{4,16}")
-_DAY = 86_400.0
 
 
 class StoreFile(Base, frozen=True, kw_only=True, omit_defaults=False):
@@ -44,24 +38,6 @@ class StoreFile(Base, frozen=True, kw_only=True, omit_defaults=False):
     schema_version: int = 1
     id: str
     shared: bool = False
-
-
-class Tombstone(Base, frozen=True, kw_only=True, omit_defaults=False):
-    """``tombstones/<2 hex>/<run id>.json``: what is left of a removed run."""
-
-    schema_version: int = 1
-    run: str
-    removed: str
-    by: str
-    rev: int = 0
-    record: RunRecord | None = None
-
-
-class Staged(Base, frozen=True, kw_only=True, omit_defaults=False):
-    """``.staged.json`` of a staging folder: who works in it."""
-
-    schema_version: int = 1
-    holder: processes.Holder
 
 
 class Store:
@@ -181,7 +157,7 @@ class Store:
         """A new folder on the file system of the store, in which a run is put together."""
         self.path_of(run_id)
         folder = self.make_folder(self.root / "tmp" / f"{run_id}.{secrets.token_hex(4)}")
-        files.write_atomic(folder / ".staged.json", encode(Staged(holder=processes.me())), mode=self.file_mode, sync=False)
+        files.write_atomic(folder / ".staged.json", encode(removal.Staged(holder=processes.me())), mode=self.file_mode, sync=False)
         return folder
 
     def publish(self, staged: Path, record: RunRecord, state: State, *, claim: claims.Claim | None = None) -> Run:
@@ -229,7 +205,7 @@ class Store:
 
     def abandon(self, claim: claims.Claim) -> None:
         """Give back a claim of the caller whose run will not be published, so that nobody waits for it."""
-        self._bury(Tombstone(run=claim.run_id, removed=now(), by=_user()))
+        removal.bury(self, claim.run_id)
 
     def make_reserve(self, folder: Path) -> None:
         """Allocate the space with which a final state can be written on a full disk. Without space there is none: not an error."""
@@ -274,9 +250,9 @@ class Store:
 
     def ids(self, prefix: str = "") -> Iterator[str]:
         """Ids of all run directories."""
-        shards = [prefix[:2]] if len(prefix) >= 2 else sorted(_names(self.root / "runs"))
+        shards = [prefix[:2]] if len(prefix) >= 2 else sorted(removal.names(self.root / "runs"))
         for shard in shards:
-            for name in _names(self.root / "runs" / shard):
+            for name in removal.names(self.root / "runs" / shard):
                 if _ID.fullmatch(name) and name.startswith(prefix):
                     yield name
 
@@ -320,7 +296,7 @@ class Store:
     def _missing(self, text: str) -> NotFoundError:
         if _ID.fullmatch(text):
             try:
-                grave = files.read_json(self.tombstone_path(text), Tombstone)
+                grave = files.read_json(self.tombstone_path(text), removal.Tombstone)
                 return NotFoundError(f"run {text} was removed", [Problem(text, f"removed {grave.removed} by {grave.by}")])
             except NotFoundError:
                 pass
@@ -328,138 +304,23 @@ class Store:
             f"there is no run {text!r} in {self.root}", [Problem(text, "neither an id, the beginning of one, nor a name", "esap-wf list")]
         )
 
-    # --- removing runs
+    # --- removing runs, and what outlives them
 
     def remove(self, run: Run) -> None:
-        """
-        Delete a run that is not at work; done again after a crash, it completes.
+        """Delete a run that is not at work; done again after a crash, it completes. See `esap_wf.runs.removal.remove`."""
+        removal.remove(run)
 
-        Raises
-        ------
-        RefusedError
-            It is active, or must be cancelled first.
-        HeldByOther
-            Somebody resumes it at this moment.
-        """
-        if not self.tombstone_path(run.id).exists():
-            if not run.dir.is_dir():
-                raise self._missing(run.id)
-            state = run.observe()
-            if state.phase not in states.REMOVABLE or lease.alive(run):
-                raise RefusedError(f"run {run.id} is {state.phase}", [Problem(run.id, "it is not at an end", f"esap-wf cancel {run.id}")])
-            owner = Lease.acquire(run)  # who resumes it at this moment and who removes it: one of them
-            record, state = run.record(), run.state()
-            journal.announce(self.root / "journal", run.id, state.rev + 1, mode=self.file_mode)
-            owner.require()
-            self._bury(Tombstone(run=run.id, removed=now(), by=_user(), rev=state.rev + 1, record=record))
-        crashpoints.reached("tombstone-written")
-        self._delete(run)
-
-    def _bury(self, grave: Tombstone) -> None:
-        path = self.tombstone_path(grave.run)
-        self.make_folder(path.parent)
-        files.create_exclusive(path, encode(grave), mode=self.file_mode)
-
-    def _delete(self, run: Run) -> None:
-        gone = self.root / "tmp" / f"{run.id}.removed.{secrets.token_hex(4)}"
-        try:
-            run.dir.rename(gone)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise files.explain(error, run.dir) from error
-        crashpoints.reached("run-unlinked")
-        for name in list(_names(self.root / "tmp")):
-            if name.startswith(f"{run.id}."):
-                delete_tree(self.root / "tmp" / name)
-
-    def collect_garbage(self, *, older_than: float = _DAY) -> list[str]:
-        """
-        Delete what crashes have left: half-deleted runs, and staging folders whose creator is gone.
-
-        Parameters
-        ----------
-        older_than : float
-            Seconds; younger staging folders stay, whoever made them.
-
-        Returns
-        -------
-        list of str
-            Names of what was deleted.
-        """
-        deleted = []
-        for run_id in list(self.ids()):
-            if self.tombstone_path(run_id).exists():
-                self._delete(Run(self, run_id))
-                deleted.append(run_id)
-        for name in list(_names(self.root / "tmp")):
-            path = self.root / "tmp" / name
-            try:
-                age = time.time() - path.stat().st_mtime
-                if ".removed." not in name:
-                    if age < older_than:
-                        continue
-                    staged = files.read_json(path / ".staged.json", Staged)
-                    lives = processes.alive(staged.holder)
-                    if lives or (lives is None and age < 7 * _DAY):
-                        continue
-            except NotFoundError:
-                pass
-            except (OSError, UsageError):
-                continue
-            delete_tree(path)
-            deleted.append(name)
-        return deleted
-
-    # --- record of productions
+    def collect_garbage(self, *, older_than: float = removal.DAY) -> list[str]:
+        """Delete what crashes have left; the names. See `esap_wf.runs.removal.collect_garbage`."""
+        return removal.collect_garbage(self, older_than=older_than)
 
     def record(self, workflow: str, entry: dict[str, Any]) -> None:
-        """Append to the record of productions: it stays when runs are removed."""
-        path = self.root / "records" / f"{files.safe_name(workflow)}.jsonl"
-        files.append_line(path, msgspec.json.encode(entry), mode=self.file_mode, sync=True)
+        """Append to the record of productions of a workflow: it stays when runs are removed."""
+        productions.append(self.root / "records", workflow, entry, mode=self.file_mode)
 
     def records(self, workflow: str) -> list[dict[str, Any]]:
-        """The record of productions of a workflow, oldest first; broken lines are left out."""
-        path = self.root / "records" / f"{files.safe_name(workflow)}.jsonl"
-        found = []
-        try:
-            lines = path.read_bytes().split(b"\n")
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise RefusedError(f"cannot read {path}", [Problem(str(path), error.strerror or str(error))]) from error
-        for line in lines:
-            try:
-                entry = msgspec.json.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                continue
-            if isinstance(entry, dict):
-                found.append(entry)
-        return found
-
-
-def delete_tree(path: Path) -> None:
-    """Delete a folder, also read-only parts of it (a code snapshot is read-only), without following links out of it."""
-    if path.is_dir() and not path.is_symlink():
-        for folder, _, _ in os.walk(path):
-            try:
-                mode = os.lstat(folder).st_mode
-                if not mode & stat.S_IWUSR:
-                    os.chmod(folder, stat.S_IMODE(mode) | stat.S_IRWXU)  # noqa: PTH101
-            except OSError:
-                pass
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            return []
-        raise RefusedError(f"cannot read {folder}", [Problem(str(folder), error.strerror or str(error))]) from error
+        """The record of productions of a workflow, oldest first."""
+        return productions.read(self.root / "records", workflow)
 
 
 def _name_of(run: Run) -> str | None:
@@ -467,12 +328,3 @@ def _name_of(run: Run) -> str | None:
         return run.record().name
     except (NotFoundError, UsageError):
         return None
-
-
-def _user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())

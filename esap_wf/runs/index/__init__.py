@@ -1,0 +1,227 @@
+"""
+A fast answer to "which runs": a SQLite cache of the store on a local disk. The command line and the service import it, the supervisor
+doesn't; it imports files, errors, models and the other modules of `runs`. SQL is in this package only.
+
+It can be deleted at any time, and makes itself anew when it is missing, broken, of another version or of another store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from esap_wf.errors import EsapError, UsageError
+from esap_wf.models.run import Phase
+from esap_wf.runs import states
+from esap_wf.runs.index.cache import Cache
+from esap_wf.runs.index.schema import COLUMNS, Row
+from esap_wf.runs.store import Run, Store
+
+__all__ = ["Index", "Row"]
+
+_SELECT = f"SELECT {', '.join(f'r.{c}' for c in COLUMNS)} FROM runs r"
+
+
+class Index:
+    """
+    An open index.
+
+    Attributes
+    ----------
+    store : Store
+        What it is of.
+    """
+
+    def __init__(self, store: Store, cache: Cache) -> None:
+        self.store = store
+        self._cache = cache
+
+    @classmethod
+    def open(cls, store: Store, path: Path) -> Index:
+        """
+        Open the index, make it if necessary, and catch up.
+
+        Parameters
+        ----------
+        store : Store
+            What it is of.
+        path : Path
+            Its file, on a local disk. Several processes of one host may use it at once. If it cannot be written, the index is
+            kept in memory.
+        """
+        index = cls(store, Cache.open(store, path))
+        index.catch_up()
+        return index
+
+    @property
+    def path(self) -> Path | None:
+        """Its file; None if it is kept in memory because its folder cannot be written."""
+        return self._cache.path
+
+    def close(self) -> None:
+        """Close it."""
+        self._cache.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def catch_up(self) -> int:
+        """Take over what the journal says since the last time; the number of runs that were read."""
+        return self._cache.catch_up()
+
+    def rebuild(self) -> None:
+        """Read all run directories anew."""
+        self._cache.rebuild()
+
+    def count(self) -> int:
+        """Number of runs."""
+        return self._cache.count()
+
+    def page(
+        self,
+        *,
+        phase: str | None = None,
+        workflow: str | None = None,
+        tag: str | None = None,
+        since: str | None = None,
+        owner: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> tuple[list[Row], str | None]:
+        """
+        One page of runs, newest first.
+
+        Parameters
+        ----------
+        phase, workflow, tag, owner : str, optional
+            Only those. UNKNOWN asks each active run whether its owner lives.
+        since : str, optional
+            Created at this RFC 3339 time in UTC or later.
+        limit : int
+            Rows of a page.
+        cursor : str, optional
+            From the page before.
+
+        Returns
+        -------
+        rows : list of Row
+            As announced by the journal; see `live`.
+        cursor : str or None
+            For the next page, None at the end.
+        """
+        if phase is not None:
+            try:
+                phase = Phase(phase.upper()).value
+            except ValueError:
+                raise UsageError(f"there is no phase {phase!r}; there are {', '.join(Phase)}") from None
+        if phase == Phase.UNKNOWN:
+            return self._unknown(workflow, tag, since, owner, limit, cursor)
+        return self._page([phase] if phase else [], workflow, tag, since, owner, limit, cursor)
+
+    def _unknown(
+        self, workflow: str | None, tag: str | None, since: str | None, owner: str | None, limit: int, cursor: str | None
+    ) -> tuple[list[Row], str | None]:
+        found: list[Row] = []
+        active = sorted(p.value for p in states.ACTIVE)
+        while True:
+            rows, following = self._page(active, workflow, tag, since, owner, max(limit, 50), cursor)
+            for row in self.live(rows):
+                if row.phase == Phase.UNKNOWN:
+                    found.append(row)
+                    if len(found) == limit:
+                        last = row.id == rows[-1].id and following is None
+                        return found, None if last else _cursor(row)
+            if following is None:
+                return found, None
+            cursor = following
+
+    def _page(
+        self, phases: list[str], workflow: str | None, tag: str | None, since: str | None, owner: str | None, limit: int, cursor: str | None
+    ) -> tuple[list[Row], str | None]:
+        if not 1 <= limit <= 100_000:
+            raise UsageError(f"a page has 1 to 100000 runs, not {limit}")
+        where: list[str] = []
+        values: list[object] = []
+        # with a tag its own table leads: it is in the same order
+        order = "t.created DESC, t.run DESC" if tag else "r.created DESC, r.id DESC"
+        source = f"{_SELECT} JOIN tags t ON t.run = r.id" if tag else _SELECT
+        created, key = ("t.created", "t.run") if tag else ("r.created", "r.id")
+        if tag:
+            where.append("t.tag = ?")
+            values.append(tag)
+        for column, value in (("workflow", workflow), ("owner", owner)):
+            if value is not None:
+                where.append(f"r.{column} = ?")
+                values.append(value)
+        if since is not None:
+            where.append(f"{created} >= ?")
+            values.append(since)
+        if cursor is not None:
+            where.append(f"({created}, {key}) < (?, ?)")
+            values.extend(_parse(cursor))
+        parts: list[Row] = []
+        asked: list[str | None] = [*phases] or [None]
+        # one question a phase: each is answered in the order of an index, "phase IN" would sort
+        for phase in asked:
+            terms = [*where, "r.phase = ?"] if phase else where
+            sql = f"{source}{' WHERE ' if terms else ''}{' AND '.join(terms)} ORDER BY {order} LIMIT ?"
+            bound = [*values, phase, limit + 1] if phase else [*values, limit + 1]
+            parts += self._cache.rows(sql, bound)
+        if len(phases) > 1:
+            parts.sort(key=lambda row: (row.created, row.id), reverse=True)
+        rows = parts[:limit]
+        return rows, _cursor(rows[-1]) if len(parts) > limit else None
+
+    def live(self, rows: Iterable[Row]) -> list[Row]:
+        """The rows with the present phase and counts of active runs; runs that were removed meanwhile drop out."""
+        return [fresh for row in rows if (fresh := self._observed(row)) is not None]
+
+    def _observed(self, row: Row) -> Row | None:
+        if row.phase not in states.ACTIVE:
+            return row
+        try:
+            state = Run(self.store, row.id).observe()
+        except (EsapError, OSError):
+            return row if self.store.run_exists(row.id) else None
+        if state.phase is Phase.ARCHIVED:
+            return None
+        return row._replace(
+            phase=state.phase.value, started=state.started, ended=state.ended, progress=msgspec.json.encode(state.progress).decode()
+        )
+
+    def by_identity(self, identity: str, *, limit: int = 100) -> list[Row]:
+        """Runs of the same identity, newest first: the duplicate check."""
+        return self._equal("identity", identity, limit) if identity else []
+
+    def by_science(self, digest: str, *, limit: int = 100) -> list[Row]:
+        """Runs of the same science (whatever is computed besides), newest first."""
+        return self._equal("science", digest, limit)
+
+    def by_name(self, name: str, *, limit: int = 100) -> list[str]:
+        """Ids of the runs with a name, newest first: for `Store.find`."""
+        return [row.id for row in self._equal("name", name, limit)]
+
+    def _equal(self, column: str, value: str, limit: int) -> list[Row]:
+        return self._cache.rows(f"{_SELECT} WHERE r.{column} = ? ORDER BY r.created DESC, r.id DESC LIMIT ?", [value, limit])
+
+    def by_prefix(self, prefix: str) -> list[str]:
+        """Ids that begin so (hex digits)."""
+        if not prefix or prefix.strip("0123456789abcdef"):
+            return []
+        return [r.id for r in self._cache.rows(f"{_SELECT} WHERE r.id >= ? AND r.id < ? ORDER BY r.id LIMIT 1000", [prefix, prefix + "g"])]
+
+
+def _cursor(row: Row) -> str:
+    return f"{row.created}_{row.id}"
+
+
+def _parse(cursor: str) -> tuple[str, str]:
+    created, found, run_id = cursor.rpartition("_")
+    if not found or not created or not run_id:
+        raise UsageError(f"{cursor!r} is no cursor: give `next` of the page before")
+    return created, run_id

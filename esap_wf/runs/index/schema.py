@@ -1,0 +1,62 @@
+"""Tables and rows of the index. Its own package imports this. A change of any table needs a new `VERSION`: indices are made anew."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from esap_wf.models.run import Progress
+
+VERSION = 1
+
+
+class Row(NamedTuple):
+    """A run as a list shows it, from the index; `live` refreshes rows of active runs."""
+
+    id: str
+    rev: int
+    name: str | None
+    workflow: str
+    version: str
+    phase: str
+    created: str
+    started: str | None
+    ended: str | None
+    owner: str
+    identity: str
+    science: str | None
+    backend: str
+    engine: str
+    progress: str
+
+    def counts(self) -> Progress:
+        """The counts of the run."""
+        return msgspec.json.decode(self.progress, type=Progress)
+
+
+COLUMNS = Row._fields
+
+SCHEMA = (
+    """CREATE TABLE runs (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, name TEXT, workflow TEXT NOT NULL, version TEXT NOT NULL, phase TEXT NOT NULL,
+        created TEXT NOT NULL, started TEXT, ended TEXT, owner TEXT NOT NULL, identity TEXT NOT NULL, science TEXT,
+        backend TEXT NOT NULL, engine TEXT NOT NULL, progress TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    # each list has an index in its own order, so a page costs the same however many runs there are
+    "CREATE INDEX by_created ON runs (created, id)",
+    "CREATE INDEX by_phase ON runs (phase, created, id)",
+    "CREATE INDEX by_workflow ON runs (workflow, created, id)",
+    "CREATE INDEX by_workflow_phase ON runs (workflow, phase, created, id)",
+    "CREATE INDEX by_owner ON runs (owner, created, id)",
+    "CREATE INDEX by_owner_phase ON runs (owner, phase, created, id)",
+    "CREATE INDEX by_owner_workflow ON runs (owner, workflow, created, id)",
+    "CREATE INDEX by_identity ON runs (identity, created, id)",
+    "CREATE INDEX by_science ON runs (science, created, id) WHERE science IS NOT NULL",
+    "CREATE INDEX by_name ON runs (name, created, id) WHERE name IS NOT NULL",
+    "CREATE TABLE tags (tag TEXT, created TEXT, run TEXT, PRIMARY KEY (tag, created, run)) WITHOUT ROWID",
+    "CREATE INDEX tags_of_run ON tags (run)",
+    "CREATE TABLE positions (segment TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE unsettled (run TEXT PRIMARY KEY, rev INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE meta (store TEXT NOT NULL, complete INTEGER NOT NULL)",
+)
