@@ -1,0 +1,73 @@
+"""Step `plots`: one PNG a figure, and a page of its own that shows them with parameters, checks and versions."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import platform
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from documents import read_json, write_text
+from figures import Tables, draw
+
+PACKAGES = ("pyirf", "gammapy", "astropy", "numpy", "scipy", "matplotlib")
+CAPTIONS = {
+    "effective_area": "Of gammas that pass the cuts, by offset from the optical axis. Energies outside the safe range are shaded.",
+    "angular_resolution": "Radius around the true direction; for a point-like response the radius that was cut at.",
+    "energy_resolution": "Of gammas less than 1° from the axis, after the gamma-hadron cut.",
+    "energy_dispersion": "Innermost offset bin, each true energy scaled to its peak.",
+    "background": "Protons and electrons that pass for gammas, by offset.",
+    "sensitivity": "Five standard deviations, ten excess counts and 5 % of the background at least; five times the on region as off region.",
+    "cuts": "Linear in log energy between the points, so that the response has no edges in reconstructed energy.",
+}
+
+
+def rows(values: Mapping[str, Any], properties: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Name, title, value and unit of parameters, in the order of the schema."""
+    names = [n for n in properties if n in values] + sorted(n for n in values if n not in properties)
+    return [{"name": n, "title": properties.get(n, {}).get("title", n), "value": values[n], "unit": properties.get(n, {}).get("unit", "")} for n in names]
+
+
+def number(value: Any) -> str:
+    """A number with blanks between thousands, anything else as it is."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 100000:
+        return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return "–" if value is None else str(value)
+
+
+def render(template: Path, **content: Any) -> str:
+    """The page; every value is escaped."""
+    environment = Environment(loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["number"] = number
+    return environment.get_template(template.name).render(**content)
+
+
+def main() -> None:
+    cli = argparse.ArgumentParser(description=__doc__)
+    for name in ("parameters", "simulation", "validation", "irf", "benchmarks", "schema", "plots", "out"):
+        cli.add_argument(f"--{name}", type=Path, required=True)
+    args = cli.parse_args()
+    warnings.filterwarnings("ignore", category=RuntimeWarning)  # empty bins
+    document, tables = read_json(args.parameters), Tables.read(args.irf, args.benchmarks)
+    properties = read_json(args.schema)["properties"]
+    figures = [
+        {"title": path.stem.replace("_", " "), "caption": CAPTIONS[path.stem], "image": base64.b64encode(path.read_bytes()).decode()}
+        for path in draw(tables, args.plots)
+    ]
+    page = render(
+        Path(__file__).with_name("report.html.j2"), parameters=rows(document["parameters"], properties), selected=rows(document["selected"], {}),
+        simulation=read_json(args.simulation), validation=read_json(args.validation), seed_drawn=document["seed_drawn"], figures=figures,
+        kind=document["parameters"]["kind"], safe=tables.safe, versions={"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+    )  # fmt: skip
+    write_text(args.out, page)
+    print(f"{len(figures)} figures")
+
+
+if __name__ == "__main__":
+    main()
