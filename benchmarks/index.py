@@ -1,5 +1,5 @@
 """
-How long the index takes to answer, and whether that depends on the number of runs: ``python benchmarks/index.py [--sizes 1000 10000 100000]``.
+How long the index takes to answer, and whether that depends on the number of runs: ``python benchmarks/index.py``.
 
 Makes stores of synthetic runs in a temporary folder (`--folder`), deletes them at the end, and prints one table: median milliseconds a
 query, and the ratio to the smallest store.
@@ -45,7 +45,8 @@ def fill(store: Store, count: int) -> list[str]:
             engine="snakemake",
             backend="local",
         )
-        state = State(
+        counts = Progress(units_total=10, units_done=10)
+        state = State(phase=PHASES[n % 100], rev=5, epoch=1, started=created, ended=created, progress=counts)
             phase=PHASES[n % 100], rev=5, epoch=1, started=created, ended=created, progress=Progress(units_total=10, units_done=10)
         )
         (folder / "run.json").write_bytes(encode(record))

@@ -21,7 +21,8 @@ from esap_wf.runs.store import Run, Store
 
 __all__ = ["Index", "Row"]
 
-_SELECT = f"SELECT {', '.join(f'r.{c}' for c in COLUMNS)} FROM runs r"
+_COLUMNS = ", ".join(f"r.{c}" for c in COLUMNS)
+_SELECT = f"SELECT {_COLUMNS} FROM runs r"
 
 
 class Index:
@@ -149,7 +150,7 @@ class Index:
         values: list[object] = []
         # with a tag its own table leads: it is in the same order
         order = "t.created DESC, t.run DESC" if tag else "r.created DESC, r.id DESC"
-        source = f"{_SELECT} JOIN tags t ON t.run = r.id" if tag else _SELECT
+        source = f"SELECT {_COLUMNS} FROM tags t CROSS JOIN runs r ON r.id = t.run" if tag else _SELECT
         created, key = ("t.created", "t.run") if tag else ("r.created", "r.id")
         if tag:
             where.append("t.tag = ?")

@@ -20,7 +20,7 @@ import msgspec
 
 from esap_wf.errors import EsapError
 from esap_wf.runs import journal
-from esap_wf.runs.index.schema import COLUMNS, SCHEMA, VERSION, Row
+from esap_wf.runs.index.schema import COLUMNS, INDICES, TABLES, VERSION, Row
 from esap_wf.runs.store import Run, Store
 
 R = TypeVar("R")
@@ -121,10 +121,12 @@ class Cache:
         try:
             for table in ("runs", "tags", "positions", "unsettled", "meta"):
                 self._db.execute(f"DROP TABLE IF EXISTS {table}")
-            for statement in SCHEMA:
+            for statement in TABLES:
                 self._db.execute(statement)
             for run in self.store.runs():
                 self._load(run.id, run)
+            for statement in INDICES:
+                self._db.execute(statement)
             self._db.executemany("INSERT INTO positions VALUES (?, ?)", positions)
             # the journal's last lines announce what may not be written yet
             for segment, _ in positions[-RECHECKED:]:
@@ -135,7 +137,6 @@ class Cache:
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
-        self._db.execute("ANALYZE")
 
     def catch_up(self) -> int:
         """
@@ -207,7 +208,6 @@ class Cache:
             record, state = run.record(), run.state()
         except (EsapError, OSError):
             return -1
-        tags = self._db.execute("SELECT count(*) FROM tags WHERE run = ?", (run_id,)).fetchone()[0]
         self._db.execute(
             _UPSERT,
             Row(
@@ -228,7 +228,7 @@ class Cache:
                 progress=msgspec.json.encode(state.progress).decode(),
             ),
         )
-        if record.tags and not tags:  # they never change
+        if record.tags:
             self._db.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", [(t, record.created, record.id) for t in record.tags])
         return state.rev
 
