@@ -47,8 +47,6 @@ def fill(store: Store, count: int) -> list[str]:
         )
         counts = Progress(units_total=10, units_done=10)
         state = State(phase=PHASES[n % 100], rev=5, epoch=1, started=created, ended=created, progress=counts)
-            phase=PHASES[n % 100], rev=5, epoch=1, started=created, ended=created, progress=Progress(units_total=10, units_done=10)
-        )
         (folder / "run.json").write_bytes(encode(record))
         (folder / "state.json").write_bytes(encode(state))
         ids.append(run_id)

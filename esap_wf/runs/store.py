@@ -22,9 +22,10 @@ from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
 from esap_wf.models.manifest import Base
 from esap_wf.models.run import RunRecord, State, encode, now
 from esap_wf.runs import claims, crashpoints, journal, lease, processes, productions, removal
+from esap_wf.runs.removal import delete_tree
 from esap_wf.runs.run import Run
 
-__all__ = ["Run", "Store", "StoreFile"]
+__all__ = ["Run", "Store", "StoreFile", "delete_tree"]
 
 RESERVE = 64 * 1024
 FOLDERS = ("runs", "tmp", "claims", "journal", "tombstones", "records")

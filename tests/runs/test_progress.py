@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from esap_wf.models.run import Event, Phase, State
+from esap_wf.runs import progress
+
+START = State(phase=Phase.EXECUTING)
+
+
+def lines(*events: Event) -> list[bytes]:
+    return [msgspec.json.encode(e) + b"\n" for e in events]
+
+
+def event(kind: str, unit: str | None = None, step: str | None = "sim", **more: object) -> Event:
+    return Event(t=1.0, kind=kind, step=step if kind != "plan" else None, unit=unit, epoch=more.pop("epoch", 1), **more)
+
+
+def counts(state: State, step: str = "sim") -> tuple[int, int, int, int]:
+    found = next(s for s in state.steps if s.name == step)
+    return found.total, found.done, found.failed, found.running
+
+
+def test_a_run() -> None:
+    state = progress.fold(
+        START,
+        lines(
+            event("plan", totals={"sim": 3, "merge": 1}),
+            event("start", "1"), event("start", "2"), event("done", "1"), event("start", "3"),
+            event("failed", "2", reason="EXIT_CODE", exit_code=7, log="logs/2", detail="why"),
+        ),
+        unit_steps=["sim"],
+    )  # fmt: skip
+    assert counts(state) == (3, 1, 1, 1)
+    assert state.progress.units_total == 3
+    assert state.progress.jobs_total == 4
+    assert (state.failures[0].unit, state.failures[0].exit_code, state.failures[0].log) == ("2", 7, "logs/2")
+    later = progress.fold(state, lines(event("start", "2"), event("done", "2"), event("done", "3"), event("start", None, "merge", job="9")))
+    assert counts(later) == (3, 3, 0, 0)
+    assert later.failures == []
+    assert (later.progress.units_done, later.progress.jobs_done, later.progress.jobs_running) == (3, 3, 1)
+    assert later.phase is Phase.EXECUTING
+
+
+def test_what_is_told_twice_counts_once() -> None:
+    once = lines(event("plan", totals={"sim": 5}), event("start", "1"), event("done", "1"), event("start", "2"), event("failed", "2"))
+    twice = [line for line in once for _ in range(2)]
+    assert counts(progress.fold(START, once)) == counts(progress.fold(START, twice)) == (5, 1, 1, 0)
+
+
+def test_an_engine_without_starts_and_without_totals() -> None:
+    state = progress.fold(START, lines(event("done", "1"), event("done", "2"), event("failed", "3")))
+    assert counts(state) == (3, 2, 1, 0)
+    state = progress.fold(START, lines(event("start"), event("start"), event("done")))
+    assert counts(state) == (2, 1, 0, 1)
+
+
+def test_a_new_epoch_plans_what_is_left() -> None:
+    first = progress.fold(
+        START,
+        lines(
+            event("plan", totals={"sim": 4}),
+            event("start", "1"),
+            event("done", "1"),
+            event("start", "2"),
+            event("failed", "2"),
+            event("start", "3"),
+        ),
+    )
+    assert counts(first) == (4, 1, 1, 1)
+    started = progress.fold(first, lines(event("engine", step=None, epoch=2)))
+    assert counts(started) == (4, 1, 1, 0)
+    second = progress.fold(started, lines(event("plan", totals={"sim": 3}, epoch=2)))
+    assert counts(second) == (4, 1, 0, 0)
+    assert second.failures == []
+    late = progress.fold(second, lines(event("done", "3", epoch=1)))
+    assert counts(late) == (4, 1, 0, 0), "a late writer's result is void"
+    end = progress.fold(late, lines(*(e for u in "234" for e in (event("start", u, epoch=2), event("done", u, epoch=2)))))
+    assert counts(end) == (4, 4, 0, 0)
+
+
+def test_many_failures_are_capped_and_taken_back() -> None:
+    units = [str(n) for n in range(100)]
+    state = progress.fold(START, lines(*(event("failed", u) for u in units)))
+    assert len(state.failures) == progress.SHOWN
+    assert state.failures_more == 80
+    state = progress.fold(state, lines(*(event("done", u) for u in units)))
+    assert counts(state) == (100, 100, 0, 0)
+    assert (state.failures, state.failures_more) == ([], 0)
+
+
+def test_failures_beyond_the_remembered_ones_are_taken_back_by_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "REMEMBERED", 3)
+    units = [str(n) for n in range(50)]
+    failed = [e for u in units for e in (event("start", u, attempt=1), event("failed", u, attempt=1))]
+    again = [e for u in units for e in (event("start", u, attempt=2), event("done", u, attempt=2))]
+    state = progress.fold(START, lines(*failed))
+    assert counts(state) == (50, 0, 50, 0)
+    assert counts(progress.fold(state, lines(*again))) == (50, 50, 0, 0)
+
+
+def test_garbage_is_counted_and_a_torn_end_waits(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    whole = lines(event("start", "1"))[0]
+    path.write_bytes(b"\xff\xfe{\n" + b"[1]\n" + b'{"kind": 3}\n' + b"\n" + whole + whole[:20])
+    state = progress.follow(START, path)
+    assert state.fold.garbage == 3
+    assert counts(state) == (1, 0, 0, 1)
+    assert progress.follow(state, path) is not None
+    with path.open("ab") as file:
+        file.write(whole[20:] + lines(event("done", "1"))[0])
+    state = progress.follow(state, path)
+    assert counts(state) == (1, 1, 0, 0)
+    assert state.offset == path.stat().st_size
+    assert progress.follow(state, path) is state
+    assert progress.follow(START, tmp_path / "none") is START
+
+
+kinds = st.sampled_from(["start", "done", "failed", "plan", "engine", "note", "phase"])
+anything = st.lists(
+    st.one_of(
+        st.builds(
+            lambda kind, unit, step, epoch, attempt: event(
+                kind, unit, step, epoch=epoch, attempt=attempt, totals={"sim": 4, "fit": 2} if kind == "plan" else None
+            ),
+            kinds, st.sampled_from([None, "1", "2", "3", "x" * 100]), st.sampled_from([None, "sim", "fit"]),
+            st.sampled_from([None, 1, 1, 1, 2, 3]), st.sampled_from([None, 1, 2]),
+        ).map(lambda e: msgspec.json.encode(e) + b"\n"),
+        st.binary(max_size=10).map(lambda b: b.replace(b"\n", b"") + b"\n"),
+    ),
+    max_size=40,
+)  # fmt: skip
+
+
+@given(anything, st.lists(st.integers(0, 40), max_size=5))
+@settings(max_examples=300, deadline=None)
+def test_however_the_log_is_cut(log: list[bytes], cuts: list[int]) -> None:
+    whole = progress.fold(START, log, ["sim"])
+    state = progress.fold(START, [], ["sim"])
+    places = sorted({0, len(log), *(min(c, len(log)) for c in cuts)})
+    for begin, end in zip(places, places[1:], strict=False):
+        # through its stored form, as a restarted supervisor reads it
+        state = msgspec.json.decode(msgspec.json.encode(progress.fold(state, log[begin:end])), type=State)
+    assert state == whole
+
+
+@given(anything)
+@settings(max_examples=300, deadline=None)
+def test_counts_make_sense_whatever_comes(log: list[bytes]) -> None:
+    state = progress.fold(START, log)
+    for step in state.steps:
+        assert min(step.total, step.done, step.failed, step.running) >= 0
+        assert step.done <= step.total
+    assert len(state.failures) <= progress.SHOWN
+    assert state.offset == sum(len(line) for line in log)
+
+
+def test_a_million_units(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    total = 1_000_000
+    with path.open("wb") as file:
+        file.write(lines(event("plan", totals={"sim": total}))[0])
+        for n in range(total):
+            file.write(b'{"t":1700000000.123,"kind":"start","epoch":1,"step":"sim","unit":"%d","job":"%d"}\n' % (n, n))
+            file.write(b'{"t":1700000000.123,"kind":"done","epoch":1,"step":"sim","unit":"%d","job":"%d"}\n' % (n, n))
+    begin = time.process_time()
+    state = progress.follow(START, path)
+    assert time.process_time() - begin < 12
+    assert counts(state) == (total, total, 0, 0)
+    assert len(msgspec.json.encode(state)) < 2000
+    with path.open("ab") as file:
+        file.write(lines(event("start", "again"))[0] * 1000)
+    begin = time.process_time()
+    progress.follow(state, path)
+    assert time.process_time() - begin < 0.2
