@@ -207,7 +207,7 @@ def _create_plain(path: Path, data: bytes, mode: int | None) -> bool:
 
 def append_line(path: Path, line: bytes, *, mode: int | None = None, sync: bool = False) -> None:
     """
-    Append one line in one write. After a torn last line it starts a new one, so that the damage stays at one line.
+    Append one line (or several) in one write, or nothing. After a torn last line it starts a new one: the damage stays at one line.
 
     Parameters
     ----------
@@ -231,9 +231,13 @@ def append_line(path: Path, line: bytes, *, mode: int | None = None, sync: bool 
                 os.fchmod(fd, mode)
             if about.st_size and os.pread(fd, 1, about.st_size - 1) != b"\n":
                 line = b"\n" + line
-            view = memoryview(line)
-            while view:
-                view = view[os.write(fd, view) :]
+            try:
+                view = memoryview(line)
+                while view:
+                    view = view[os.write(fd, view) :]
+            except OSError:
+                os.ftruncate(fd, about.st_size)  # all or nothing: whoever tries again must not repeat what fitted
+                raise
             if sync:
                 os.fsync(fd)
         finally:

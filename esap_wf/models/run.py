@@ -119,7 +119,7 @@ class Fold(Base, frozen=True, kw_only=True):
     """
 
     epoch: int = 0
-    plan_epoch: int = 0
+    plan_epoch: int = -1
     planned: list[str] = []
     earlier: dict[str, int] = {}
     open: list[str] = []

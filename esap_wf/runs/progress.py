@@ -71,7 +71,7 @@ class _Folding:
         self.failed = dict.fromkeys(memory.failed)
         self.forgotten = memory.forgotten
         self.garbage = memory.garbage
-        self.failures = {_key(f.step, f.unit, f.job_id): f for f in state.failures}
+        self.failures = [(_key(f.step, f.unit, f.job_id), f) for f in state.failures]
         self.more = state.failures_more
         self.offset = state.offset
 
@@ -93,7 +93,7 @@ class _Folding:
 
     def plan(self, totals: dict[str, int]) -> None:
         if self.epoch > self.plan_epoch:
-            if self.plan_epoch:  # the new plan contains the failed ones again
+            if self.plan_epoch >= 0:  # the new plan contains the failed ones again
                 for name, counts in self.steps.items():
                     counts.failed = 0
                     counts.total = self.earlier.get(name, 0)
@@ -144,7 +144,10 @@ class _Folding:
     def fail(self, line: _Line, name: str) -> None:
         counts = self.step(name)
         key = _key(name, line.unit, line.job)
-        if not self.end(counts, key) or key in self.failed:
+        if not self.end(counts, key):
+            return
+        if key in self.failed:  # again, by an engine that does not tell that it tried again
+            self.failures = [(k, _failure(line, name) if k == key else f) for k, f in self.failures]
             return
         counts.failed += 1
         if key and len(self.failed) < REMEMBERED:
@@ -158,16 +161,7 @@ class _Folding:
         if len(self.failures) >= SHOWN:
             self.more += 1
             return
-        self.failures[key or f"\t{len(self.failures)}\t{self.offset}"] = Failure(
-            step=name,
-            unit=line.unit,
-            attempt=line.attempt,
-            reason=line.reason or Reason.UNKNOWN,
-            exit_code=line.exit_code,
-            job_id=line.job,
-            log=line.log,
-            detail=line.detail or "",
-        )
+        self.failures.append((key, _failure(line, name)))
 
     def recover(self, counts: _Counts, key: str, attempt: int | None) -> None:
         """A job that failed is tried again or done after all."""
@@ -178,8 +172,10 @@ class _Folding:
         else:
             return
         counts.failed -= 1
-        if self.failures.pop(key, None) is None and self.more:
+        left = [(k, f) for k, f in self.failures if k != key]
+        if len(left) == len(self.failures) and self.more:
             self.more -= 1
+        self.failures = left
 
     def grow(self, name: str, counts: _Counts) -> None:
         """Engines that announce no totals: what was seen is all there is so far."""
@@ -217,7 +213,8 @@ class _Folding:
         steps = [Step(name=name, total=c.total, done=c.done, failed=c.failed, running=c.running) for name, c in self.steps.items()]
         axis = steps if unit_steps is None else [s for s in steps if s.name in unit_steps]
         progress = Progress(
-            units_total=sum(s.total for s in axis),
+            # before any plan is told, what the creator of the run expected stands
+            units_total=max(sum(s.total for s in axis), 0 if self.plan_epoch >= 0 else state.progress.units_total),
             units_done=sum(s.done for s in axis),
             units_failed=sum(s.failed for s in axis),
             units_running=sum(s.running for s in axis),
@@ -242,11 +239,24 @@ class _Folding:
             state,
             progress=progress,
             steps=steps,
-            failures=list(self.failures.values()),
+            failures=[f for _, f in self.failures],
             failures_more=self.more,
             offset=self.offset,
             fold=memory,
         )
+
+
+def _failure(line: _Line, name: str) -> Failure:
+    return Failure(
+        step=name,
+        unit=line.unit,
+        attempt=line.attempt,
+        reason=line.reason or Reason.UNKNOWN,
+        exit_code=line.exit_code,
+        job_id=line.job,
+        log=line.log,
+        detail=line.detail or "",
+    )
 
 
 def _key(step: str, unit: str | None, job: str | None) -> str:

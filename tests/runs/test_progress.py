@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -144,7 +145,7 @@ def test_however_the_log_is_cut(log: list[bytes], cuts: list[int]) -> None:
     whole = progress.fold(START, log, ["sim"])
     state = progress.fold(START, [], ["sim"])
     places = sorted({0, len(log), *(min(c, len(log)) for c in cuts)})
-    for begin, end in zip(places, places[1:], strict=False):
+    for begin, end in pairwise(places):
         # through its stored form, as a restarted supervisor reads it
         state = msgspec.json.decode(msgspec.json.encode(progress.fold(state, log[begin:end])), type=State)
     assert state == whole

@@ -203,18 +203,18 @@ class Index:
         """Runs of the same science (whatever is computed besides), newest first."""
         return self._equal("science", digest, limit)
 
-    def by_name(self, name: str, *, limit: int = 100) -> list[str]:
-        """Ids of the runs with a name, newest first: for `Store.find`."""
-        return [row.id for row in self._equal("name", name, limit)]
+    def by_name(self, name: str, *, limit: int = 100) -> list[Row]:
+        """Runs with a name, newest first."""
+        return self._equal("name", name, limit)
 
     def _equal(self, column: str, value: str, limit: int) -> list[Row]:
         return self._cache.rows(f"{_SELECT} WHERE r.{column} = ? ORDER BY r.created DESC, r.id DESC LIMIT ?", [value, limit])
 
-    def by_prefix(self, prefix: str) -> list[str]:
-        """Ids that begin so (hex digits)."""
+    def by_prefix(self, prefix: str, *, limit: int = 100) -> list[Row]:
+        """Runs whose id begins so (hex digits)."""
         if not prefix or prefix.strip("0123456789abcdef"):
             return []
-        return [r.id for r in self._cache.rows(f"{_SELECT} WHERE r.id >= ? AND r.id < ? ORDER BY r.id LIMIT 1000", [prefix, prefix + "g"])]
+        return self._cache.rows(f"{_SELECT} WHERE r.id >= ? AND r.id < ? ORDER BY r.id LIMIT ?", [prefix, prefix + "g", limit])
 
 
 def _cursor(row: Row) -> str:
