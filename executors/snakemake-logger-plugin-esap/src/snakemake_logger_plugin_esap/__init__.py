@@ -1,22 +1,22 @@
 """A Snakemake logger plug-in: what happens in a run, as JSON lines (see the README for the events)."""
 
-import json
 import logging
 import os
-import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from logging.handlers import QueueHandler
 from typing import Any, Optional
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
+from snakemake_logger_plugin_esap.lines import Lines
+from snakemake_logger_plugin_esap.plain import Job, named, resources, strings
 from snakemake_logger_plugin_esap.texts import Failure, command_failure, cut, missing_output, notice, without_commands
 
 __version__ = "0.1.0"
-LIST_LIMIT = 200
 
 
 @dataclass
@@ -30,36 +30,28 @@ class LogHandlerSettings(LogHandlerSettingsBase):
     )
 
 
-@dataclass(slots=True)
-class _Job:
-    """What later records of a job do not repeat."""
-
-    rule: str
-    wildcards: dict[str, str]
-    log: list[str]
-    attempt: int
-    command: str | None
-    open: bool = True
-
-
 class LogHandler(LogHandlerBase):
-    """Write one line an event; called from Snakemake's single log-queue thread."""
+    """Write one line an event, in the thread in which it happens.
+
+    Snakemake hands records to plug-ins through a queue and a thread. Copying each record and waking that thread costs
+    three times as much as writing the line, and what is in the queue at SIGKILL is lost. So the handler also listens
+    to Snakemake's logger itself, takes each record there and ignores its copy. Where that fails the queue serves.
+    """
 
     def __post_init__(self) -> None:
         path = getattr(self.settings, "path", None)
         if not path:
             raise ValueError("--logger-esap-path is required")
         self.setLevel(logging.INFO)
-        self._path = Path(path).absolute()  # Snakemake changes directory later
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        self._resync = self._ends_inside_a_line()
-        self._broken = False
-        self._said: dict[str, Any] | None = None
-        self._jobs: dict[Any, _Job] = {}
+        self._file = Lines(path)
+        self._progress_at = 0.0
+        self._stopping: dict[str, Any] | None = None
+        self._jobs: dict[Any, Job] = {}
         # A failed command is told twice by the same thread: first a text (exit code), at once the job error.
         self._held: dict[int, tuple[float, str]] = {}
-        self._encode = json.JSONEncoder(separators=(",", ":"), default=str, check_circular=False).encode
+        self._direct = False
+        self._engine = logging.getLogger("snakemake.logging")
+        self._engine.addHandler(self)
         self._events: dict[str, Callable[..., dict[str, Any]]] = {
             "workflow_started": self._workflow_started,
             "run_info": self._run_info,
@@ -97,6 +89,23 @@ class LogHandler(LogHandlerBase):
         """The rule graph costs time and is not needed."""
         return False
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take a record once: from the logger, in the thread that made it, or else from the queue."""
+        if record.thread == threading.get_ident():
+            if not self._direct:
+                self._direct = True
+                self._close_the_queue()
+        elif self._direct:
+            return False
+        return bool(super().handle(record))
+
+    def _close_the_queue(self) -> None:
+        """Keep records out of a queue that nobody else reads."""
+        if len(getattr(self.common_settings, "log_handler_settings", ())) == 1:
+            for handler in self._engine.handlers:
+                if isinstance(handler, QueueHandler):
+                    handler.addFilter(lambda record: False)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record's event, if it has one. Never raises: a run does not fail for its log."""
         try:
@@ -106,28 +115,31 @@ class LogHandler(LogHandlerBase):
                 self._error(held[0], held[1])
                 held = None
             maker = self._events.get(event) if event else None
+            if event == "progress" and not self._due(record):
+                return
             if maker is not None:
                 said = command_failure(held[1]) if held else None
-                self._write(record.created, maker(record, said) if said else maker(record))
+                line = maker(record, said) if said else maker(record)
+                # "Started" is followed at once by the first job's details.
+                self._write(record.created, line, wait=event == "job_started")
             elif record.levelno >= logging.WARNING:
                 self._problem(record)
             elif event is None:
                 told = notice(record.getMessage())
-                if told and told != self._said:  # a drain is announced in each round of the scheduler
-                    self._said = told
+                if told and not (told["event"] == "stopping" and told == self._stopping):
+                    self._stopping = told  # said again in each round of the scheduler
                     self._write(record.created, told)
         except Exception as error:
-            self._complain(error)
+            self._file.complain(error)
 
     def close(self) -> None:
         """Say that the engine came to an orderly end, so that a reader knows nothing is missing."""
-        if self._fd >= 0:
+        if self._file.open:
             for created, text in self._held.values():
                 self._error(created, text)
             self._held.clear()
             self._write(time.time(), {"event": "closed"})
-            os.close(self._fd)
-            self._fd = -1
+            self._file.close()
         super().close()
 
     def _workflow_started(self, record: Any) -> dict[str, Any]:
@@ -149,10 +161,10 @@ class LogHandler(LogHandlerBase):
     def _job_info(self, record: Any) -> dict[str, Any]:
         jobid = record.jobid
         known = self._jobs.get(jobid)
-        job = _Job(
+        job = Job(
             rule=record.rule_name,
-            wildcards=_named(record.wildcards),
-            log=_strings(record.log),
+            wildcards=named(record.wildcards),
+            log=strings(record.log),
             attempt=known.attempt + 1 if known else 1,
             command=getattr(record, "shellcmd", None),
         )
@@ -164,9 +176,9 @@ class LogHandler(LogHandlerBase):
             "wildcards": job.wildcards,
             "attempt": job.attempt,
             "log": job.log,
-            "output": _strings(record.output),
+            "output": strings(record.output),
             "threads": record.threads,
-            "resources": _resources(record.resources),
+            "resources": resources(record.resources),
             "local": bool(record.local),
             "reason": cut(record.reason or ""),
         }
@@ -187,7 +199,7 @@ class LogHandler(LogHandlerBase):
         return self._failed_job(
             record.jobid,
             record.rule_name,
-            log=_strings(record.log),
+            log=strings(record.log),
             kind=said.kind if said else "other",
             exit_code=said.exit_code if said else None,
             signal=said.signal if said else None,
@@ -223,10 +235,17 @@ class LogHandler(LogHandlerBase):
             "event": "group_error",
             "group": str(record.groupid),
             "jobids": [info.get("jobid") for info in record.job_error_info],
-            "log": _strings(record.aux_logs),
+            "log": strings(record.aux_logs),
             "exit_code": said.exit_code if said else None,
             "external_id": getattr(record, "external_jobid", None) or aux.get("external_jobid"),
         }
+
+    def _due(self, record: Any) -> bool:
+        """Progress at most twice a second: it can be counted from `job_finished`, and each line costs."""
+        if record.created - self._progress_at < 0.5 and record.done != record.total:
+            return False
+        self._progress_at = record.created
+        return True
 
     def _progress(self, record: Any) -> dict[str, Any]:
         return {"event": "progress", "done": record.done, "total": record.total}
@@ -253,48 +272,5 @@ class LogHandler(LogHandlerBase):
         # Errors are rare and running jobs few, so that looking for each running command costs nothing that counts.
         return without_commands(text, [job.command for job in self._jobs.values() if job.command and job.open])
 
-    def _ends_inside_a_line(self) -> bool:
-        """Tell whether an earlier writer was cut off, so that our first line must not continue its last one."""
-        size = os.fstat(self._fd).st_size
-        if not size:
-            return False
-        with self._path.open("rb") as stream:
-            stream.seek(size - 1)
-            return stream.read(1) != b"\n"
-
-    def _write(self, created: float, line: dict[str, Any]) -> None:
-        data = self._encode({"t": round(created, 6), **line}).encode("ascii") + b"\n"
-        if self._resync:
-            data = b"\n" + data
-        try:
-            self._resync = os.write(self._fd, data) != len(data)
-            self._broken = False
-        except OSError as error:
-            self._complain(error)
-
-    def _complain(self, error: Exception) -> None:
-        if not self._broken:  # once a failure, not once a job
-            self._broken = True
-            sys.stderr.write(f"snakemake-logger-plugin-esap: {self._path}: {error}\n")
-
-
-def _named(values: Any) -> dict[str, str]:
-    """Return a dict of wildcards, which arrive as a dict or as Snakemake's named list."""
-    return {str(key): cut(str(value)) for key, value in values.items()} if values else {}
-
-
-def _strings(values: Iterable[Any] | None) -> list[str]:
-    if not values:
-        return []
-    texts = [cut(str(value)) for value in values]
-    return texts if len(texts) <= LIST_LIMIT else [*texts[:LIST_LIMIT], f"… {len(texts) - LIST_LIMIT} more"]
-
-
-def _resources(values: Any) -> dict[str, Any]:
-    """Return the resources by name; `tmpdir` is an environment value, `_cores` and `_nodes` are bookkeeping."""
-    items: Mapping[str, Any] = dict(values.items()) if hasattr(values, "items") else {}
-    return {
-        name: value if isinstance(value, int | float | bool) else cut(str(value))
-        for name, value in items.items()
-        if not name.startswith("_") and name != "tmpdir"
-    }
+    def _write(self, created: float, line: dict[str, Any], *, wait: bool = False) -> None:
+        self._file.write({"t": round(created, 6), **line}, wait=wait)
