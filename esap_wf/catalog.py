@@ -147,7 +147,7 @@ def read(file: Path, source: str = "path") -> Workflow:
         )
     manifest = schemas.convert(document, Manifest, "manifest")
     folder = file.parent
-    schema_document = documents.load(folder / manifest.parameters)
+    schema_document = documents.load(folder / manifest.parameters, schema=True)
     schema = schema_document.data
     if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
         raise UsageError("the parameter schema is broken", [Problem(schema_document.where(), "an object with properties is expected")])
@@ -227,11 +227,11 @@ def lint(file: Path) -> list[Problem]:
         workflow = read(file)
     except UsageError as error:
         return error.problems or [Problem(str(file), error.message)]
-    found = schemas.lint_parameters(documents.load(workflow.folder / workflow.manifest.parameters))
+    found = schemas.lint_parameters(documents.load(workflow.folder / workflow.manifest.parameters, schema=True))
     for where_, declared in workflow.manifest.inputs.items():
         if declared.rows:
             try:
-                schemas.validator(documents.load(workflow.folder / declared.rows).data)
+                schemas.validator(documents.load(workflow.folder / declared.rows, schema=True).data)
             except UsageError as error:
                 found += [Problem(f"{workflow.folder / declared.rows} ({where_})", p.what) for p in error.problems]
     if not (workflow.folder / "README.md").is_file():

@@ -80,7 +80,7 @@ def _wrong_with(path: Path, output: Output, run: Path, snapshot: Path, checks: l
         return [f"{name} has {size} bytes, at least {output.min_bytes} are expected"]
     if output.schema:
         try:
-            check = schemas.validator(documents.load(snapshot / output.schema).data)
+            check = schemas.validator(documents.load(snapshot / output.schema, schema=True).data)
             problems = schemas.problems(check, documents.load(path))
         except EsapError as error:
             return [f"{name}: {error}"]

@@ -157,19 +157,19 @@ def read_text(path: Path, limit: int = MAX_BYTES) -> str:
         raise UsageError("a file can't be read", [Problem(str(path), error.strerror or str(error))]) from None
 
 
-def load(path: Path) -> Document:
+def load(path: Path, *, schema: bool = False) -> Document:
     """
-    Read a YAML or JSON file.
+    Read a YAML or JSON file; a `schema` may name characters in its patterns that values must not hold.
 
     Raises
     ------
     NotFoundError, UsageError
         Missing, unreadable, too large, broken, or with values no document may carry; the line is named.
     """
-    return parse(read_text(path), str(path))
+    return parse(read_text(path), str(path), schema=schema)
 
 
-def parse(text: str, source: str) -> Document:
+def parse(text: str, source: str, *, schema: bool = False) -> Document:
     """
     Parse YAML or JSON.
 
@@ -187,7 +187,7 @@ def parse(text: str, source: str) -> Document:
     data = _parse_json(text, source) if source.endswith(".json") else _parse_yaml(text, source)
     document = Document(data, source, text)
     problems = [Problem(document.where(pointer), what) for pointer, what in _strange_values(data)]
-    if problems:
+    if problems and not schema:
         raise UsageError(f"{source} holds values that can't be used", problems)
     return document
 

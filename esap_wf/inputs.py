@@ -90,7 +90,7 @@ def _reference(text: str, name: str, spec: Input, workflow: Workflow, cache: Pat
         raise wrong("neither a file nor a folder")
     rows = None
     if spec.rows:
-        rows = check_table(path, documents.load(workflow.folder / spec.rows).data)
+        rows = check_table(path, documents.load(workflow.folder / spec.rows, schema=True).data)
     identity, strength = digests.of_input(path, cache)
     size = path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
     return DataRef(uri=path.as_uri(), path=str(path), bytes=size, checksum=identity, strength=strength, rows=rows)

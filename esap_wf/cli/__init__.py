@@ -1,0 +1,141 @@
+"""The command line. This module is light: a verb's own module is imported when the verb is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from esap_wf.cli.output import Answer, show_error
+from esap_wf.errors import EsapError, ExitCode, Problem, UsageError
+
+#: Verb → module:command, and the line in ``esap-wf --help``.
+VERBS: dict[str, tuple[str, str]] = {
+    "workflows": ("workflows:workflows", "List the workflows."),
+    "show": ("workflows:show", "Show a workflow: parameters, inputs, outputs, resources."),
+    "validate": ("start:validate", "Check parameters and inputs; start nothing."),
+    "plan": ("start:plan", "Say exactly what would run, what it costs, and where it fits."),
+    "run": ("start:run", "Run a workflow."),
+    "list": ("inspect:list_", "List runs."),
+    "status": ("inspect:status", "Show phase, progress and failures of a run."),
+    "logs": ("logs:logs", "Show logs of a run."),
+    "results": ("inspect:results", "Show or copy the results of a run."),
+    "diff": ("inspect:diff", "Say in what two runs differ."),
+    "cancel": ("control:cancel", "Stop runs."),
+    "resume": ("control:resume", "Go on with a run that failed, was stopped, or lost its supervisor."),
+    "rerun": ("control:rerun", "Run again, with some parameters changed."),
+    "rm": ("control:rm", "Delete runs."),
+    "doctor": ("doctor:doctor", "Say what is installed, what works, what is missing."),
+    "engines": ("setup:engines", "Show and install engines."),
+    "software": ("setup:software", "Build and check the software of workflows."),
+    "index": ("setup:index", "Rebuild the index of the store."),
+    "store": ("setup:store", "Make a store for a group; clean up."),
+    "new": ("workflows:new", "Make a new workflow that passes its own test."),
+    "lint": ("workflows:lint", "Say what is wrong with a workflow."),
+    "completion": ("setup:completion", "Print the completion script of a shell."),
+}
+
+
+class Verbs(click.Group):
+    """Verbs that are imported when needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs, in the order of a user's day."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import one verb."""
+        if name not in VERBS:
+            return None
+        import importlib
+
+        module, attribute = VERBS[name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(f"esap_wf.cli.{module}"), attribute)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """An unknown verb is told what was probably meant."""
+        if args and not args[0].startswith("-") and args[0] not in VERBS:
+            import difflib
+
+            close = difflib.get_close_matches(args[0], VERBS, n=1)
+            raise UsageError(
+                f"there is no command {args[0]!r}",
+                [Problem("esap-wf", f"unknown command {args[0]!r}", f"did you mean {close[0]}?" if close else "esap-wf --help")],
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The verbs with their line, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
+
+
+def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"esap-wf {version('esap-wf')}")
+        ctx.exit()
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--store", metavar="DIR", help="Run store (default: $ESAP_WF_STORE, else ~/.local/share/esap-wf).")
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object; also accepted after the command.")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+@click.pass_context
+def cli(ctx: click.Context, store: str | None, as_json: bool) -> None:
+    """
+    Run known workflows on your data, here or on a batch system.
+
+    \b
+    Examples:
+      esap-wf workflows
+      esap-wf run hello
+      esap-wf run irf --zenith "40 deg" --site South
+      esap-wf status RUN
+    """
+    ctx.obj = Answer(store=store, as_json=as_json)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point: exit codes of docs/commands.md, errors as JSON where JSON was asked for."""
+    args = sys.argv[1:] if argv is None else argv
+    own = args[: args.index("--")] if "--" in args else args
+    as_json = "--json" in own
+    code: Any
+    try:
+        code = cli.main(args=args, prog_name="esap-wf", standalone_mode=False)
+        code = code if isinstance(code, int) else ExitCode.DONE
+        sys.stdout.flush()
+    except EsapError as error:
+        show_error(error, as_json)
+        code = error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else str(error), err=True)
+        code = ExitCode.USAGE
+    except click.ClickException as error:
+        hint = error.ctx.command_path + " --help" if isinstance(error, click.UsageError) and error.ctx else ""
+        show_error(UsageError(error.format_message(), [Problem("command line", error.format_message(), hint)]), as_json)
+        code = ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        show_error(_Interrupted("interrupted"), as_json)
+        code = ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # the reader of a pipe has gone (`| head`): nothing to tell, and nobody to tell it to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.DONE
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        show_error(EsapError(f"internal: {type(error).__name__}: {error}", [Problem("esap-wf", "this is a bug", "please report the lines above")]), as_json)
+        code = ExitCode.INTERNAL
+    sys.exit(int(code))
+
+
+class _Interrupted(EsapError):
+    code = "interrupted"
+    exit_code = ExitCode.INTERRUPTED

@@ -1,0 +1,76 @@
+"""The verb doctor: what is installed, what works, what is missing, how to get it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from esap_wf.cli.output import Answer, Verb, table
+from esap_wf.config import Config
+from esap_wf.errors import EsapError, ExitCode
+from esap_wf.quantities import human_bytes
+
+
+def _check(name: str, ok: bool, detail: str, hint: str = "") -> dict[str, Any]:
+    return {"name": name, "ok": ok, "detail": detail, "hint": "" if ok else hint}
+
+
+def _writable(path: Path) -> bool:
+    while not path.exists():
+        path = path.parent
+    return os.access(path, os.W_OK)
+
+
+def checks(config: Config) -> Iterator[dict[str, Any]]:
+    """One row a check; nothing is changed."""
+    from esap_wf import backends, catalog, plugins, software
+
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield _check("python", sys.version_info >= (3, 11), f"{version} at {sys.executable}", "Python 3.11 or newer is needed")
+    yield _check("configuration", True, str(config.source) + ("" if config.source.exists() else " (none)"))
+    yield _check("store", _writable(config.store), f"{config.store}" + ("" if config.store.exists() else " (made by the first run)"), "choose another: --store DIR")
+    place = config.store
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    yield _check("space", free > 1_000_000_000, f"{human_bytes(free)} free for runs", "free some: esap-wf rm RUN")
+    yield _check("cache", _writable(config.cache), str(config.cache), "set ESAP_WF_CACHE to a folder that can be written")
+    yield _check("bash", shutil.which("bash") is not None, shutil.which("bash") or "missing", "command.sh needs bash")
+    for group in ("esap_wf.engines", "esap_wf.backends"):
+        usable, broken = plugins.load(group)
+        kind = group.rsplit(".", 1)[1].removesuffix("s")
+        for b in broken:
+            yield _check(f"{kind} {b.name}", False, b.why, "repair or remove the package")
+        for name, plugin in usable.items():
+            if kind == "engine":
+                choice = plugin.find(config)
+                detail = f"{choice.version} at {choice.path} ({choice.found})" if choice else "missing"
+                yield _check(f"engine {name}", choice is not None, detail, plugin.how_to_get())
+            else:
+                for profile in (p for p in backends.profiles(config).values() if p.kind == name):
+                    c = plugin.capacity(profile, config.store)
+                    yield _check(f"backend {profile.name}", True, f"{c.cores} cores, {human_bytes(c.memory_bytes)} memory, {human_bytes(c.disk_bytes)} disk")
+    for name, _, _ in catalog.entries(config):
+        try:
+            choice = software.choose(catalog.find(config, name), config)
+            hint = f"esap-wf software build {name} does it now, the first run would too"
+            yield _check(f"workflow {name}", True, f"software: {choice.detail}" + ("" if choice.ready else f" ({hint})"))
+        except EsapError as error:
+            yield _check(f"workflow {name}", False, str(error).replace("\n", " "), f"esap-wf lint {name}")
+
+
+@click.command("doctor", cls=Verb, examples=["esap-wf doctor"])
+@click.pass_obj
+def doctor(answer: Answer) -> int:
+    """Say what is installed, what works, what is missing and how to get it."""
+    rows = list(checks(answer.config()))
+    lines = [("ok" if r["ok"] else "MISSING", r["name"], r["detail"] + (f"  → {r['hint']}" if r["hint"] else "")) for r in rows]
+    ok = all(r["ok"] for r in rows)
+    answer.give({"ok": ok, "checks": rows}, table(lines, ("", "what", "")))
+    return ExitCode.DONE if ok else ExitCode.UNAVAILABLE

@@ -1,0 +1,145 @@
+"""The verbs engines, software, index, store and completion: what is done once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from esap_wf.cli.output import Answer, Verb, table
+from esap_wf.errors import ExitCode, NotFoundError, Problem, UsageError
+
+
+class _Group(click.Group):
+    command_class = Verb
+
+
+def _group(name: str, text: str) -> click.Group:
+    return _Group(name, help=text, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+engines = _group("engines", "Show and install engines.")
+software = _group("software", "Build and check the software of workflows.")
+index = _group("index", "The index: a cache of the store on this machine.")
+store = _group("store", "The run store itself.")
+
+
+@engines.command("list", examples=["esap-wf engines list"])
+@click.pass_obj
+def engines_list(answer: Answer) -> None:
+    """Which engines there are, and where they were found."""
+    from esap_wf import plugins
+
+    config = answer.config()
+    usable, broken = plugins.load("esap_wf.engines")
+    rows: list[dict[str, Any]] = []
+    for name, engine in usable.items():
+        choice = engine.find(config)
+        rows.append({"name": name, "version": choice.version if choice else None, "path": choice.path if choice else None,
+                     "found": choice.found if choice else None, "hint": "" if choice else engine.how_to_get()})  # fmt: skip
+    rows += [{"name": b.name, "version": None, "path": None, "found": None, "hint": b.why} for b in broken]
+    text = table([(r["name"], r["version"] or "missing", r["path"] or r["hint"], r["found"] or "") for r in rows], ("engine", "version", "path", "found"))
+    answer.give({"engines": rows}, text)
+
+
+@engines.command("install", examples=["esap-wf engines install snakemake"])
+@click.argument("name")
+@click.pass_obj
+def engines_install(answer: Answer, name: str) -> None:
+    """Install an engine into an environment of its own."""
+    from esap_wf import environments, plugins
+    from esap_wf.engines import finding
+
+    config = answer.config()
+    plugins.one("esap_wf.engines", name)
+    requirements = finding.REQUIREMENTS / f"{name}.txt"
+    if not requirements.is_file():
+        raise UsageError(f"{name} is not installed by esap-wf", [Problem(name, "its plug-in has no pinned requirements", "install it as its own documentation says")])
+    answer.say(f"installing {name} …")
+    built = environments.build(requirements, config.cache)
+    answer.give({"engine": name, "path": str(built)}, f"{name} is in {built}")
+
+
+@software.command("build", examples=["esap-wf software build irf"])
+@click.argument("workflow")
+@click.pass_obj
+def software_build(answer: Answer, workflow: str) -> None:
+    """Build the environment of a workflow from its pinned requirements; a second call finds it ready."""
+    from esap_wf import catalog, environments
+    from esap_wf import software as routes
+
+    config = answer.config()
+    found = catalog.find(config, workflow)
+    built = []
+    for requirements in dict.fromkeys(routes.requirements_of(found)):
+        answer.say(f"building the environment of {workflow} from {requirements.name} …")
+        built.append(str(environments.build(requirements, config.cache)))
+    answer.give({"workflow": workflow, "environments": built}, "\n".join(built) or f"{workflow} needs no environment")
+
+
+@software.command("check", examples=["esap-wf software check irf"])
+@click.argument("workflow")
+@click.pass_obj
+def software_check(answer: Answer, workflow: str) -> None:
+    """Say which route to the software is taken, and why not the others."""
+    from esap_wf import catalog
+    from esap_wf import software as routes
+
+    config = answer.config()
+    choice = routes.choose(catalog.find(config, workflow), config)
+    answer.give({"workflow": workflow, "software": choice}, "\n".join([f"{choice.route}: {choice.detail}", *(f"not {r}" for r in choice.refused)]))
+
+
+@index.command("rebuild", examples=["esap-wf index rebuild"])
+@click.pass_obj
+def index_rebuild(answer: Answer) -> None:
+    """Make the index anew from the run directories. It can be deleted at any time."""
+    from esap_wf.lookup import index_of
+    from esap_wf.runs.store import Store
+
+    config = answer.config()
+    opened = index_of(Store.open(config.store), config)
+    try:
+        opened.rebuild()
+        count = opened.count()
+    finally:
+        opened.close()
+    answer.give({"runs": count}, f"{count} runs")
+
+
+@store.command("init", examples=["esap-wf --store /data/irf-runs store init --shared"])
+@click.option("--shared", is_flag=True, help="For a group: everything in it belongs to the folder's group, which may write.")
+@click.pass_obj
+def store_init(answer: Answer, shared: bool) -> None:
+    """Make a run store; a private one is made by the first run too."""
+    from esap_wf.runs.store import Store
+
+    made = Store.create(answer.config().store, shared=shared)
+    if made.shared != shared:
+        raise UsageError("the store is there already", [Problem(str(made.root), f"it is {'shared' if made.shared else 'private'}")])
+    answer.give({"store": str(made.root), "id": made.id, "shared": made.shared}, f"{made.root} ({'shared' if made.shared else 'private'})")
+
+
+@store.command("clean", examples=["esap-wf store clean"])
+@click.pass_obj
+def store_clean(answer: Answer) -> None:
+    """Delete what crashes have left: half-deleted runs, and half-made ones older than a day."""
+    from esap_wf.runs.store import Store
+
+    deleted = Store.open(answer.config().store).collect_garbage()
+    answer.give({"deleted": deleted}, "\n".join(deleted) or "nothing to clean")
+
+
+@click.command("completion", cls=Verb, examples=['eval "$(esap-wf completion bash)"'])
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> int:
+    """Print the completion script of a shell."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise NotFoundError(f"no completion for {shell}")
+    script = kind(ctx.find_root().command, {}, "esap-wf", "_ESAP_WF_COMPLETE").source()
+    ctx.ensure_object(Answer).give({"shell": shell, "script": script}, script)
+    return ExitCode.DONE

@@ -1,0 +1,320 @@
+"""The way through, end to end: plan → claim → render → launch → follow. The command line, Python and the service call this.
+
+It writes through the store only; the supervisor does the rest.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from esap_wf import catalog, digests
+from esap_wf import planning
+from esap_wf import render as rendering
+from esap_wf.config import Config
+from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
+from esap_wf.lookup import index_of
+from esap_wf.models.plan import Duplicate, Plan, checksum
+from esap_wf.models.run import Phase, Progress, RunRecord, State, now
+from esap_wf.runs import claims, crashpoints, processes, states
+from esap_wf.runs.run import StopRequest
+from esap_wf.runs.store import Run, Store
+
+REUSE, ASK, RERUN = "reuse", "ask", "rerun"
+#: Seconds between two looks of a follower.
+LOOK = 0.1
+
+Decide = Callable[[Run, State], str]
+
+
+@dataclass(frozen=True)
+class Started:
+    """What became of a start: a new run, one that was there (`reused`), or one that others run now (`attached`)."""
+
+    run: Run
+    reused: bool = False
+    attached: bool = False
+    resumed: bool = False
+
+
+def user() -> str:
+    """Login name of the caller."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def duplicates(plan: Plan, config: Config) -> list[Duplicate]:
+    """
+    Earlier runs: with the same digest, and with the same scientific identity, across users.
+
+    Looked up in the store's index and in its record of productions, which keeps what was deleted.
+    """
+    try:
+        store = Store.open(config.store)
+    except NotFoundError:
+        return []
+    index = index_of(store, config)
+    try:
+        same = [] if not plan.digest.deterministic else index.by_identity(plan.digest.identity)
+        science = index.by_science(plan.digest.science) if plan.digest.science else []
+    finally:
+        index.close()
+    found = [Duplicate(run=r.id, level="request", phase=r.phase, owner=r.owner, created=r.created) for r in same]
+    known = {r.id for r in same}
+    for row in science:
+        if row.id not in known:
+            known.add(row.id)
+            found.append(Duplicate(run=row.id, level="science", phase=row.phase, owner=row.owner, created=row.created, differs=_differs(plan, store, row.id)))
+    for entry in store.records(plan.workflow) if plan.digest.science else []:
+        if entry.get("science") == plan.digest.science and entry.get("run") not in known:
+            found.append(
+                Duplicate(
+                    run=str(entry.get("run")), level="science", phase=Phase.ARCHIVED, owner=str(entry.get("owner")),
+                    created=str(entry.get("created")), differs=["its run was removed; the record of productions remains"],
+                )  # fmt: skip
+            )
+    return found
+
+
+def _differs(plan: Plan, store: Store, run_id: str) -> list[str]:
+    try:
+        other = read_plan(store.run(run_id).dir / "plan.json")
+    except (NotFoundError, UsageError):
+        return ["its plan can't be read"]
+    told = [f"{k}: {other.parameters.get(k)} there, {v} here" for k, v in plan.parameters.items() if other.parameters.get(k) != v]
+    if other.code != plan.code:
+        told.append(f"code of the workflow (version {other.version} there, {plan.version} here)")
+    for name, refs in plan.inputs.items():
+        if [r.checksum for r in refs] != [r.checksum for r in other.inputs.get(name, [])]:
+            told.append(f"input {name}")
+    if (other.engine.name, other.engine.version) != (plan.engine.name, plan.engine.version):
+        told.append(f"engine: {other.engine.name} {other.engine.version} there, {plan.engine.name} {plan.engine.version} here")
+    return told
+
+
+def read_plan(path: Path) -> Plan:
+    """
+    A saved plan.
+
+    Raises
+    ------
+    UsageError
+        Broken, of a newer version, or edited by hand.
+    """
+    from esap_wf import files
+
+    plan = files.read_json(path, Plan)
+    if plan.checksum != checksum(plan):
+        raise UsageError("the plan was edited by hand", [Problem(str(path), "its checksum does not fit its content", "change the request and plan again")])
+    return plan
+
+
+def confirm_fresh(plan: Plan, config: Config) -> None:
+    """
+    Make sure that a saved plan still says what would run.
+
+    Raises
+    ------
+    RefusedError
+        It is stale: says what changed.
+    """
+    if datetime.fromisoformat(plan.expires) < datetime.now(UTC):
+        raise RefusedError("the plan is stale", [Problem("expires", f"it was valid until {plan.expires}", "make a new plan")])
+    try:
+        file = Path(plan.source)
+        if not file.is_file():
+            raise NotFoundError("the workflow is gone", [Problem("workflow", f"there is no {file} any more")])
+        workflow = catalog.read(file)
+        valid, problems = planning.validate(plan.request, config, workflow=workflow)
+        if not problems:
+            problems = planning.changes(plan, planning.make(plan.request, config, valid))
+    except UsageError as error:
+        problems = error.problems or [Problem("plan", error.message)]
+    if problems:
+        raise RefusedError("the plan is stale", problems)
+
+
+def start(plan: Plan, config: Config, decide: Decide) -> Started:
+    """
+    Start what was planned, unless it is there already.
+
+    Parameters
+    ----------
+    plan : Plan
+    config : Config
+    decide : callable
+        Asked when an identical run is COMPLETED: answers `REUSE` or `RERUN`.
+
+    Raises
+    ------
+    RefusedError
+        The store can't be written, or the workflow changed since the plan.
+    """
+    store = Store.open(config.store, create=True)
+    if store.shared:
+        os.umask(0o007)
+    run_id = store.new_id()
+    if not plan.digest.deterministic:
+        return Started(_create(plan, store, run_id, None))
+    claim = claims.claim(store, plan.digest.identity, run_id)
+    while not claim.mine:
+        run = Run(store, claim.run_id)
+        if not claim.published:
+            raise RefusedError("an identical run is just being created", [Problem(claim.run_id, f"by {claim.holder}", "try again in a moment")])
+        state = run.observe()
+        if state.phase is Phase.COMPLETED:
+            if decide(run, state) == REUSE:
+                return Started(run, reused=True)
+        elif decide is always_rerun and state.phase not in states.ACTIVE:
+            pass
+        elif state.phase in states.ACTIVE:
+            return Started(run, attached=True)
+        else:
+            resume(run)
+            return Started(run, attached=True, resumed=True)
+        claim = claims.claim(store, plan.digest.identity, run_id, renew_from=claim.generation)
+    try:
+        return Started(_create(plan, store, run_id, claim))
+    except BaseException:
+        if not store.run_exists(run_id):
+            store.abandon(claim)
+        raise
+
+
+def always_reuse(run: Run, state: State) -> str:
+    """Decide for `REUSE`."""
+    return REUSE
+
+
+def always_rerun(run: Run, state: State) -> str:
+    """Decide for `RERUN`; a failed identical run is then not resumed either."""
+    return RERUN
+
+
+def _create(plan: Plan, store: Store, run_id: str, claim: claims.Claim | None, rerun_of: str | None = None) -> Run:
+    workflow = catalog.read(Path(plan.source))
+    staged = store.staging(run_id)
+    try:
+        rendering.render(plan, workflow, staged)
+        root = staged / rendering.snapshot_place(plan.code)
+        if digests.of_code({place: root / place for place in workflow.code_folders()}) != plan.code:
+            raise RefusedError("the workflow changed while it was started", [Problem(plan.source, "its code is not the planned one", "start again")])
+        crashpoints.reached("rendered")
+        record = RunRecord(
+            id=run_id, workflow=plan.workflow, version=plan.version, created=now(), owner=user(), host=socket.gethostname(),
+            name=plan.request.name, tags=plan.request.tags, identity=plan.digest.identity, science=plan.digest.science,
+            engine=plan.engine.name, backend=plan.backend, deterministic=plan.digest.deterministic, rerun_of=rerun_of,
+        )  # fmt: skip
+        run = store.publish(staged, record, State(phase=Phase.PENDING, progress=Progress(units_total=plan.units)), claim=claim)
+    except OSError as error:
+        from esap_wf import files
+
+        raise files.explain(error, staged) from error
+    finally:
+        if staged.exists():
+            from esap_wf.runs.store import delete_tree
+
+            delete_tree(staged)
+    spawn(run)
+    return run
+
+
+def spawn(run: Run) -> subprocess.Popen[bytes]:
+    """Start the run's supervisor, detached: it outlives this process and its terminal."""
+    with (run.dir / "logs" / "supervisor.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "esap_wf.supervisor", str(run.store.root), run.id],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=run.dir, start_new_session=True,
+            env={**os.environ, processes.RUN_VARIABLE: run.id},
+        )  # fmt: skip
+
+
+def resume(run: Run) -> None:
+    """
+    Go on with a run that failed, was stopped, or lost its supervisor.
+
+    Raises
+    ------
+    RefusedError
+        It is at work, or COMPLETED.
+    """
+    state = run.observe()
+    if state.phase is Phase.COMPLETED:
+        raise RefusedError(f"run {run.id} is COMPLETED", [Problem(run.id, "there is nothing to resume", f"esap-wf rerun {run.id}")])
+    if state.phase in states.ACTIVE:
+        raise RefusedError(f"run {run.id} is {state.phase}", [Problem(run.id, "it is at work", f"esap-wf status {run.id}")])
+    run.clear_stop()
+    before = run.state().rev
+    process = spawn(run)
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        if run.state().rev > before or process.poll() is not None:
+            return
+        time.sleep(0.02)
+
+
+def cancel(run: Run, drain: bool = False) -> State:
+    """
+    Stop a run: at once, or after its running jobs have ended.
+
+    Raises
+    ------
+    RefusedError
+        It has already ended.
+    """
+    state = run.observe()
+    if state.phase in states.FINAL:
+        raise RefusedError(f"run {run.id} is {state.phase}", [Problem(run.id, "it has already ended")])
+    run.request_stop(StopRequest(at=now(), by=user(), drain=drain))
+    if state.phase is Phase.UNKNOWN or state.phase in {Phase.HELD, Phase.SUSPENDED}:
+        spawn(run)  # a supervisor that finds the request ends the survivors and writes the last state
+    return state
+
+
+def follow(run: Run, seen: Callable[[State], None] | None = None, until: float | None = None) -> State:
+    """
+    Wait until a run has ended or nobody works on it.
+
+    Parameters
+    ----------
+    run : Run
+    seen : callable, optional
+        Called with every state that differs from the last one.
+    until : float, optional
+        Monotonic time at which to stop waiting.
+    """
+    last: State | None = None
+    while True:
+        state = run.observe()
+        if seen and state != last:
+            seen(state)
+        last = state
+        if state.phase not in states.ACTIVE or (until is not None and time.monotonic() >= until):
+            return state
+        time.sleep(LOOK)
+
+
+def rerun(run: Run, config: Config, changes: dict[str, str]) -> Started:
+    """A new run of the same request with some parameters set anew; the code is the workflow's present one."""
+    old = read_plan(run.dir / "plan.json")
+    workflow = catalog.find(config, old.request.workflow)
+    given = {k: v for k, v in old.request.parameters.items() if k not in changes}
+    if not old.digest.deterministic and workflow.manifest.random:
+        given.pop(workflow.manifest.random.seed, None)
+    request = msgspec.structs.replace(old.request, parameters=given)
+    valid, problems = planning.validate(request, config, flags=changes, workflow=workflow)
+    if problems:
+        raise UsageError("the request is not valid", problems)
+    return start(planning.make(request, config, valid), config, always_rerun)

@@ -1,0 +1,119 @@
+"""From the engine's record to ``events.jsonl``, counts and failures. Used by the supervisor.
+
+`EventLog` is the one writer of ``events.jsonl``; a full disk makes it wait, never lose or repeat a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from esap_wf import files
+from esap_wf.models.run import Event, Failure, Reason, State
+from esap_wf.runs import progress
+from esap_wf.runs.run import Run
+
+TAIL_LINES = 12
+TAIL_BYTES = 16_384
+_NO_SPACE = ("No space left on device", "Errno 28", "Disk quota exceeded")
+
+
+class EventLog:
+    """
+    Appends events and keeps the counts.
+
+    Parameters
+    ----------
+    run : Run
+    state : State
+        The checkpoint to go on from.
+    unit_steps : list of str or None
+        Steps along the workflow's axis.
+
+    Attributes
+    ----------
+    state : State
+        With everything folded that was appended.
+    full : bool
+        Whether the disk was full at the last attempt.
+    """
+
+    def __init__(self, run: Run, state: State, unit_steps: list[str] | None) -> None:
+        self.run, self.unit_steps = run, unit_steps
+        self.state = progress.follow(state, run.events_path, unit_steps)
+        self.full = False
+        self._waiting: list[bytes] = []
+        self._encode = msgspec.json.Encoder().encode
+
+    def append(self, events: Sequence[Event]) -> bool:
+        """Append and fold; True if anything new was folded."""
+        self._waiting += [self._encode(e) for e in events]
+        if not self._waiting:
+            return False
+        try:
+            files.append_line(self.run.events_path, b"\n".join(self._waiting), mode=self.run.store.file_mode)
+        except files.NoSpaceError:
+            self.full = True
+            return False
+        self.full = False
+        self._waiting.clear()
+        self.state = progress.follow(self.state, self.run.events_path, self.unit_steps)
+        return True
+
+    def told(self, epoch: int) -> int:
+        """Offset of the engine's record up to which an epoch's events stand in the log."""
+        last = 0
+        for line in progress.tail(self.run.events_path, 0):
+            if b'"source"' in line:
+                try:
+                    event = msgspec.json.decode(line, type=Event)
+                except msgspec.MsgspecError:
+                    continue
+                if event.epoch == epoch and event.source:
+                    last = max(last, event.source)
+        return last
+
+
+def tail_of(path: Path) -> list[str]:
+    """Last lines of a log, printable; empty if there is none."""
+    try:
+        with path.open("rb") as f:
+            f.seek(0, 2)
+            f.seek(max(0, f.tell() - TAIL_BYTES))
+            text = f.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    lines = ["".join(c if c.isprintable() or c == "\t" else "?" for c in line) for line in text.splitlines()]
+    return [line[:500] for line in lines if line.strip()][-TAIL_LINES:]
+
+
+def explained(failures: Sequence[Failure], run: Path) -> list[Failure]:
+    """Failures with the last lines of their logs, and what these say of the reason."""
+    done = []
+    for failure in failures:
+        tail = tail_of(run / failure.log) if failure.log else []
+        reason = failure.reason
+        if any(sign in line for line in tail for sign in _NO_SPACE) or any(sign in failure.detail for sign in _NO_SPACE):
+            reason = Reason.NO_SPACE
+        done.append(msgspec.structs.replace(failure, tail=tail or failure.tail, reason=reason))
+    return done
+
+
+def headline(failure: Failure) -> str:
+    """Step, unit, job, reason and log of a failure in one line."""
+    who = failure.step + (f" {failure.unit}" if failure.unit is not None else "")
+    why = {
+        Reason.EXIT_CODE: f"exit code {failure.exit_code}",
+        Reason.SIGNAL: f"killed by a signal (exit code {failure.exit_code})" if failure.exit_code else "killed by a signal",
+        Reason.MISSING_OUTPUT: "an output is missing",
+        Reason.INVALID_OUTPUT: "an output is invalid",
+        Reason.NO_SPACE: "no space left on the disk",
+        Reason.OUT_OF_MEMORY: "out of memory",
+        Reason.TIMEOUT: "time limit reached",
+    }.get(Reason(failure.reason) if failure.reason in set(Reason) else Reason.UNKNOWN, str(failure.reason))
+    told_already = failure.reason in (Reason.EXIT_CODE, Reason.SIGNAL)
+    detail = f": {failure.detail.splitlines()[0][:300]}" if failure.detail and not told_already else ""
+    job = f", job {failure.job_id}" if failure.job_id and failure.step != "engine" else ""
+    return f"{who}: {why}{detail}{job}" + (f", log {failure.log}" if failure.log else "")
