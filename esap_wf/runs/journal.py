@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -20,7 +21,7 @@ SUFFIX = ".jsonl"
 class Change(msgspec.Struct, frozen=True):
     """A run is about to have revision `rev`. Unknown fields are ignored: a newer writer may say more."""
 
-    run: str
+    run: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
     rev: int
     at: float
 

@@ -216,6 +216,8 @@ class Store:
         except OSError:
             return
         try:
+            if self.file_mode is not None:
+                os.fchmod(fd, self.file_mode)
             os.write(fd, b"\0" * RESERVE)  # written, not only allocated: copy-on-write and network file systems promise nothing else
         except OSError:
             path.unlink(missing_ok=True)

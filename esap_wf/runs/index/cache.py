@@ -176,7 +176,7 @@ class Cache:
         return count
 
     def _candidates(self, folder: Path, known: dict[str, int]) -> list[str]:
-        """The last known segments and all newer ones. The folder is listed only when it has changed."""
+        """The last segments, the last known ones and all newer ones. The folder is listed only when it has changed."""
         try:
             changed = folder.stat().st_mtime_ns
         except OSError:
@@ -185,7 +185,8 @@ class Cache:
             self._segments = journal.segments(folder)
             self._listed = changed
         oldest = min(known, default="")
-        return [s for s in self._segments if s >= oldest]
+        first = self._segments[-RECHECKED] if len(self._segments) >= RECHECKED else ""
+        return [s for s in self._segments if s >= min(oldest, first)]
 
     def _note(self, changes: Iterable[journal.Change]) -> None:
         latest: dict[str, tuple[int, float]] = {}

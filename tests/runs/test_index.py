@@ -1,0 +1,329 @@
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from esap_wf import files
+from esap_wf.errors import UsageError
+from esap_wf.models.run import Phase, State, encode
+from esap_wf.runs import journal
+from esap_wf.runs.index import Index
+from esap_wf.runs.index import cache as cache_module
+from esap_wf.runs.lease import Lease
+from esap_wf.runs.processes import Holder
+from esap_wf.runs.run import Run
+from esap_wf.runs.store import Store
+
+from .conftest import Maker, mounted, python, unmount
+from .test_store import finish, orphan
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "cache" / "index" / "i.sqlite"
+
+
+@pytest.fixture
+def index(store: Store, path: Path) -> Iterator[Index]:
+    with Index.open(store, path) as index:
+        yield index
+
+
+def truth(store: Store) -> dict[str, tuple[str, int]]:
+    return {run.id: (run.state().phase.value, run.state().rev) for run in store.runs()}
+
+
+def shown(index: Index) -> dict[str, tuple[str, int]]:
+    return {row.id: (row.phase, row.rev) for row in index.page(limit=1000)[0]}
+
+
+def test_it_follows(store: Store, make: Maker, index: Index, path: Path) -> None:
+    assert index.page() == ([], None)
+    run = make(name="x", tags=["t1", "t2"], identity="ab" * 32, science="cd" * 32, workflow="toy", owner="me")
+    assert index.catch_up() == 1
+    assert index.catch_up() == 0
+    for rows in (
+        index.page()[0], index.page(phase="pending")[0], index.page(workflow="toy")[0], index.page(tag="t2")[0], index.page(owner="me")[0],
+        index.page(phase="PENDING", workflow="toy", tag="t1", owner="me", since="2000-01-01")[0],
+        index.by_identity("ab" * 32), index.by_science("cd" * 32), index.by_name("x"), index.by_prefix(run.id[:4]),
+    ):  # fmt: skip
+        assert [row.id for row in rows] == [run.id]
+    for rows in (
+        index.page(phase="ERROR")[0], index.page(workflow="no")[0], index.page(tag="t3")[0], index.page(since="2999-01-01")[0],
+        index.by_identity(""), index.by_identity("00"), index.by_name("y"), index.by_prefix("%"), index.by_prefix(""),
+    ):  # fmt: skip
+        assert rows == []
+    finish(run)
+    index.catch_up()
+    assert index.page(tag="t1")[0][0].phase == "COMPLETED"
+    store.remove(run)
+    index.catch_up()
+    assert index.page() == index.page(tag="t1") == ([], None)
+    assert index.count() == 0
+
+
+def test_pages(make: Maker, index: Index) -> None:
+    ids = [make(created=f"2026-01-01T00:00:{n // 2:02}.000Z", tags=["t"] if n % 2 else []).id for n in range(25)]
+    index.catch_up()
+    for filters in ({}, {"tag": "t"}, {"phase": "PENDING"}, {"workflow": "toy", "phase": "PENDING", "since": "2026-01-01T00:00:03"}):
+        seen: list[tuple[str, str]] = []
+        cursor = None
+        while True:
+            rows, cursor = index.page(limit=4, cursor=cursor, **filters)
+            seen += [(row.created, row.id) for row in rows]
+            if cursor is None:
+                break
+        assert seen == sorted(set(seen), reverse=True)
+        assert len(seen) == (25 if len(filters) < 1 or filters == {"phase": "PENDING"} else 12 if "tag" in filters else 19)
+    assert len({i for _, i in seen} - set(ids)) == 0
+    for bad in ({"cursor": "x"}, {"limit": 0}, {"phase": "TIRED"}):
+        with pytest.raises(UsageError):
+            index.page(**bad)
+
+
+def test_unknown_is_asked_for(make: Maker, index: Index, gone: Holder) -> None:
+    lost = [make() for _ in range(3)]
+    make()
+    for run in lost:
+        Lease.acquire(run)
+        orphan(run, gone)
+    index.catch_up()
+    rows, cursor = index.page(phase="UNKNOWN", limit=2)
+    more, end = index.page(phase="UNKNOWN", limit=2, cursor=cursor)
+    assert {r.id for r in [*rows, *more]} == {r.id for r in lost}
+    assert end is None
+    assert {r.phase for r in index.live(index.page()[0])} == {"UNKNOWN", "PENDING"}
+
+
+@pytest.mark.parametrize("damage", ["delete", "empty", "garbage", "middle", "version", "store", "tables"])
+def test_it_makes_itself_anew(store: Store, make: Maker, path: Path, damage: str, tmp_path: Path) -> None:
+    for _ in range(50):
+        make(name="n" * 200)
+    Index.open(store, path).close()
+    if damage == "delete":
+        path.unlink()
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "garbage":
+        path.write_bytes(os.urandom(50_000))
+    elif damage == "middle":
+        data = bytearray(path.read_bytes())
+        data[4096:] = os.urandom(len(data) - 4096)
+        path.write_bytes(data)
+    elif damage == "version":
+        sqlite3.connect(path).execute("PRAGMA user_version = 99").connection.close()
+    elif damage == "store":
+        other = Store.open(tmp_path / "other", create=True)
+        Maker(other)()
+        Index.open(other, path).close()
+    else:
+        sqlite3.connect(path).executescript("DROP TABLE runs").connection.close()
+    with Index.open(store, path) as index:
+        assert shown(index) == truth(store)
+        assert len(index.by_name("n" * 200)) == 50
+        assert index.path in (path, None)
+    with Index.open(store, path) as index:
+        assert shown(index) == truth(store)
+
+
+def test_a_crash_between_announcement_and_write_leaves_nothing_stale(store: Store, make: Maker, index: Index) -> None:
+    run = make()
+    journal.announce(store.root / "journal", run.id, 2)
+    assert index.catch_up() == 1
+    assert shown(index)[run.id] == ("PENDING", 1)
+    state = msgspec.structs.replace(run.state(), phase=Phase.QUEUED, rev=2)
+    files.write_atomic(run.dir / "state.json", encode(state))
+    assert index.catch_up() == 1, "nothing new in the journal, but it was unsettled"
+    assert shown(index)[run.id] == ("QUEUED", 2)
+    assert index.catch_up() == 0
+
+
+def test_a_run_that_appears_after_its_announcement(store: Store, make: Maker, index: Index) -> None:
+    run_id = store.new_id()
+    journal.announce(store.root / "journal", run_id, 1)
+    index.catch_up()
+    assert index.page()[0] == []
+    make(id=run_id)
+    index.catch_up()
+    assert [r.id for r in index.page()[0]] == [run_id]
+
+
+def test_an_announced_run_that_never_appears_is_given_up(store: Store, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal.announce(store.root / "journal", store.new_id(), 1)
+    assert index.catch_up() == 1
+    monkeypatch.setattr(cache_module, "GIVE_UP", -1.0)
+    assert index.catch_up() == 1
+    assert index.catch_up() == 0
+
+
+def test_a_damaged_journal(store: Store, make: Maker, index: Index) -> None:
+    first = make()
+    segment = next((store.root / "journal").iterdir())
+    with segment.open("ab") as file:
+        file.write(b"\xff\x00garbage\n[]\n" + b'{"run":"../../../etc","rev":1,"at":0}\n' + b'{"run": "torn')
+    index.catch_up()
+    second = make()
+    index.catch_up()
+    assert set(shown(index)) == {first.id, second.id}
+    reading = journal.read(store.root / "journal", segment.stem)
+    assert reading.garbage == 4
+    with segment.open("ab") as file:
+        file.write(b'{"run": "aa')
+    assert journal.read(store.root / "journal", segment.stem).offset == reading.offset
+
+
+def test_late_writers_of_yesterday_are_seen(store: Store, make: Maker, index: Index) -> None:
+    run = make()
+    index.catch_up()
+    yesterday = journal.segment_of(time.time() - 86_400)
+    state = msgspec.structs.replace(run.state(), phase=Phase.QUEUED, rev=2)
+    files.write_atomic(run.dir / "state.json", encode(state))
+    files.append_line(store.root / "journal" / f"{yesterday}.jsonl", msgspec.json.encode(journal.Change(run=run.id, rev=2, at=time.time())))
+    index.catch_up()
+    assert shown(index) == truth(store)
+
+
+def test_a_folder_that_cannot_be_written(store: Store, make: Maker, tmp_path: Path) -> None:
+    make()
+    (tmp_path / "file").touch()
+    with Index.open(store, tmp_path / "file" / "i.sqlite") as index:
+        assert index.path is None
+        assert shown(index) == truth(store)
+        make()
+        index.catch_up()
+        assert shown(index) == truth(store)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_a_cache_on_a_bad_disk(store: Store, make: Maker, tmp_path: Path, fault: str) -> None:
+    disk = tmp_path / "disk"
+    if not mounted(disk, "size=128k"):
+        pytest.skip("needs root: mounts a small file system")
+    try:
+        if fault == "read-only":
+            Index.open(store, disk / "i.sqlite").close()
+            subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        for _ in range(30):
+            make(name="n" * 2000)
+        with Index.open(store, disk / "i.sqlite") as index:
+            assert shown(index) == truth(store)
+            for _ in range(100):
+                make(name="n" * 2000)
+            index.catch_up()
+            assert shown(index) == truth(store)
+            assert index.path is None
+    finally:
+        unmount(disk)
+
+
+def test_every_question_has_its_index(store: Store, make: Maker, index: Index) -> None:
+    """No question scans or sorts all runs."""
+    make()
+    index.catch_up()
+    asked: list[str] = []
+    db = index._cache._db
+    db.set_trace_callback(asked.append)
+    for phase in (None, "ERROR"):
+        for workflow in (None, "w"):
+            for tag in (None, "t"):
+                for owner in (None, "o"):
+                    for since in (None, "2026"):
+                        for cursor in (None, "2026_ab"):
+                            index.page(phase=phase, workflow=workflow, tag=tag, owner=owner, since=since, cursor=cursor)
+    index.by_identity("a"), index.by_science("a"), index.by_name("a"), index.by_prefix("a")
+    db.set_trace_callback(None)
+    questions = [sql for sql in asked if "FROM runs" in sql or "FROM tags" in sql]
+    assert len(questions) == 68
+    for sql in questions:
+        plan = " | ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}"))
+        assert "TEMP B-TREE" not in plan, (sql, plan)
+        assert "SCAN" not in plan or "SCAN r USING INDEX by_created" in plan, (sql, plan)
+
+
+FOLLOW = """
+import sys
+from pathlib import Path
+from esap_wf.runs.store import Store
+from esap_wf.runs.index import Index
+for _ in range(15):
+    with Index.open(Store.open(Path(sys.argv[1])), Path(sys.argv[2])) as index:
+        index.page()
+"""
+
+
+def test_processes_share_it(store: Store, make: Maker, path: Path) -> None:
+    for _ in range(20):
+        make()
+    followers = [python(FOLLOW, str(store.root), str(path)) for _ in range(4)]
+    for _ in range(20):
+        make()
+    for follower in followers:
+        told = follower.communicate(timeout=60)
+        assert follower.returncode == 0, told
+    with Index.open(store, path) as index:
+        assert shown(index) == truth(store)
+        assert index.path == path
+
+
+def random_step(store: Store, make: Maker, owners: dict[str, Lease], chance: random.Random) -> None:
+    runs = sorted(store.runs(), key=lambda r: r.id)
+    run: Run | None = chance.choice(runs) if runs else None
+    what = chance.choice(["make", "write", "write", "write", "crash", "remove"])
+    if what == "make" or run is None:
+        make(tags=[chance.choice("ab")])
+        return
+    state = run.state()
+    if what == "remove":
+        if state.phase in (Phase.COMPLETED, Phase.ERROR):
+            owners.pop(run.id).release()
+            store.remove(run)
+        return
+    if run.id not in owners:
+        owners[run.id] = Lease.acquire(run)
+    following = {Phase.PENDING: Phase.QUEUED, Phase.QUEUED: Phase.EXECUTING, Phase.ERROR: Phase.QUEUED}
+    new = following.get(state.phase) or chance.choice([Phase.EXECUTING, Phase.COMPLETED, Phase.ERROR])
+    if state.phase is Phase.COMPLETED:
+        return
+    if what == "crash":
+        journal.announce(store.root / "journal", run.id, state.rev + 1)
+        return
+    run.write_state(State(phase=new), owners[run.id])
+
+
+@given(st.integers(0, 10**9))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_it_equals_the_truth_after_any_history(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+    folder = tmp_path_factory.mktemp("history")
+    chance = random.Random(seed)
+    store = Store.open(folder / "store", create=True)
+    make, owners = Maker(store), {}
+    index = Index.open(store, folder / "i.sqlite")
+    try:
+        for _ in range(25):
+            random_step(store, make, owners, chance)
+            if chance.random() < 0.2:
+                index.catch_up()
+            if chance.random() < 0.05:
+                index.close()
+                index = Index.open(store, folder / "i.sqlite")
+        index.catch_up()
+        expected = truth(store)
+        # mere progress is announced every few seconds only: phases are exact, revisions of runs at work may lag
+        assert {i: p for i, (p, _) in shown(index).items()} == {i: p for i, (p, _) in expected.items()}
+        tagged = {t: {r.id for r in index.page(tag=t, limit=1000)[0]} for t in "ab"}
+        assert tagged == {t: {r.id for r in store.runs() if t in r.record().tags} for t in "ab"}
+        index.rebuild()
+        assert shown(index) == expected
+    finally:
+        index.close()

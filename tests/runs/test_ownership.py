@@ -1,0 +1,272 @@
+"""Claims, leases and processes: one owner, whatever happens at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from esap_wf.errors import UsageError
+from esap_wf.models.run import Phase, State, encode
+from esap_wf.runs import claims, lease, processes
+from esap_wf.runs.lease import HeldByOther, Lease
+from esap_wf.runs.processes import Holder
+from esap_wf.runs.store import Store
+
+from .conftest import Maker, python
+from .test_store import finish
+
+IDENTITY = "ab" * 32
+
+RACE = """
+import sys, time
+from pathlib import Path
+from esap_wf.runs.store import Store
+from esap_wf.runs.lease import Lease, HeldByOther
+from esap_wf.runs import claims
+what, root, rounds = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+store = Store.open(root)
+for n in range(rounds):
+    print("ready", flush=True)
+    word = sys.stdin.readline().split()
+    if what == "claim":
+        run_id = store.new_id()
+        claim = claims.claim(store, word[0], run_id, renew_from=int(word[1]) or None, wait=0)
+        print(claim.mine, claim.run_id, claim.generation, flush=True)
+    else:
+        try:
+            print(True, Lease.acquire(store.run(word[0])).epoch, flush=True)
+        except HeldByOther:
+            print(False, flush=True)
+"""
+
+
+class Racers:
+    """Real processes that all do one thing at the same moment, many rounds."""
+
+    def __init__(self, what: str, store: Store, rounds: int, number: int = 3) -> None:
+        self.all = [python(RACE, what, str(store.root), str(rounds), stdin=subprocess.PIPE) for _ in range(number)]
+
+    def round(self, word: str) -> list[list[str]]:
+        for racer in self.all:
+            assert racer.stdout.readline() == "ready\n", racer.stderr.read()
+        for racer in self.all:
+            racer.stdin.write(word + "\n")
+        for racer in self.all:
+            racer.stdin.flush()
+        return [racer.stdout.readline().split() for racer in self.all]
+
+    def end(self) -> None:
+        for racer in self.all:
+            racer.stdin.close()
+            racer.kill()
+            racer.wait()
+            racer.stdout.close()
+            racer.stderr.close()
+
+
+def test_racing_claims_have_one_winner(store: Store) -> None:
+    racers = Racers("claim", store, 80)
+    try:
+        for n in range(40):
+            identity = f"{n:064x}"
+            answers = racers.round(f"{identity} 0")
+            assert sorted(a[0] for a in answers) == ["False", "False", "True"]
+            assert len({a[1] for a in answers}) == 1, "the others attach to the winner's run"
+            Maker(store)(id=answers[0][1], identity=identity)
+            again = racers.round(f"{identity} 1")
+            assert sorted(a[0] for a in again) == ["False", "False", "True"], "two reruns at once are one"
+            assert {a[2] for a in again} == {"2"}
+    finally:
+        racers.end()
+
+
+def test_racing_resumes_have_one_winner(store: Store, make: Maker) -> None:
+    racers = Racers("lease", store, 40)
+    try:
+        for _ in range(40):
+            run = make()
+            finish(run, Phase.ERROR)
+            answers = racers.round(run.id)
+            assert sorted(a[0] for a in answers) == ["False", "False", "True"]
+            assert lease.latest_epoch(run) == 2
+    finally:
+        racers.end()
+
+
+def test_a_claim_leads_to_its_run(store: Store, make: Maker) -> None:
+    first = claims.claim(store, IDENTITY, store.new_id())
+    assert first.mine
+    run = make(id=first.run_id)
+    second = claims.claim(store, IDENTITY, store.new_id())
+    assert (second.mine, second.run_id, second.published) == (False, run.id, True)
+    rerun = claims.claim(store, IDENTITY, store.new_id(), renew_from=second.generation)
+    assert (rerun.mine, rerun.generation) == (True, 2)
+    assert claims.claim(store, IDENTITY, store.new_id(), renew_from=1, wait=0).run_id == rerun.run_id
+    assert claims.holds(store, rerun)
+    assert not claims.holds(store, first)
+
+
+def test_a_removed_run_frees_its_identity(store: Store, make: Maker) -> None:
+    first = claims.claim(store, IDENTITY, store.new_id())
+    run = make(id=first.run_id)
+    finish(run)
+    store.remove(run)
+    assert claims.claim(store, IDENTITY, store.new_id()).mine
+
+
+def test_a_dead_creator_frees_its_identity(store: Store, gone: Holder, far: Holder) -> None:
+    assert claims.claim(store, IDENTITY, store.new_id(), holder=gone).mine
+    assert claims.claim(store, IDENTITY, store.new_id(), holder=far).mine
+    third = claims.claim(store, IDENTITY, store.new_id(), wait=0.1)
+    assert (third.mine, third.published) == (False, False), "far away, and young"
+    path = store.root / "claims" / IDENTITY[:2] / f"{IDENTITY}.2.json"
+    os.utime(path, (time.time() - lease.TTL - 5,) * 2)
+    assert claims.claim(store, IDENTITY, store.new_id()).mine
+
+
+def test_one_waits_for_a_living_creator(store: Store, make: Maker) -> None:
+    first = claims.claim(store, IDENTITY, store.new_id())
+    timer = threading.Timer(0.3, lambda: make(id=first.run_id))
+    timer.start()
+    second = claims.claim(store, IDENTITY, store.new_id(), wait=10)
+    timer.join()
+    assert (second.mine, second.published) == (False, True)
+
+
+def test_a_creator_that_gave_up_is_not_waited_for(store: Store) -> None:
+    first = claims.claim(store, IDENTITY, store.new_id())
+    store.abandon(first)
+    assert claims.claim(store, IDENTITY, store.new_id(), wait=0).generation == 2
+
+
+def test_a_creator_that_slept_too_long_publishes_nothing(store: Store, make: Maker, far: Holder) -> None:
+    slow = claims.claim(store, IDENTITY, store.new_id(), holder=far)
+    os.utime(store.root / "claims" / IDENTITY[:2] / f"{IDENTITY}.1.json", (1, 1))
+    assert claims.claim(store, IDENTITY, store.new_id()).mine
+    with pytest.raises(Exception, match="identical run was started meanwhile"):
+        store.publish(store.staging(slow.run_id), make.record(slow.run_id), State(phase=Phase.PENDING), claim=slow)
+    assert not store.run_exists(slow.run_id)
+
+
+def test_claims_check_what_they_are_given(store: Store) -> None:
+    for identity in ("../../x", "", "ABCDEF00", "ab/cd"):
+        with pytest.raises(UsageError):
+            claims.claim(store, identity, store.new_id())
+    with pytest.raises(UsageError):
+        claims.claim(store, IDENTITY, "../x")
+
+
+def test_a_living_owner_keeps_the_run(make: Maker) -> None:
+    run = make()
+    owner = Lease.acquire(run)
+    other = msgspec.structs.replace(processes.me(), pid=1, start=processes.start_time(1) or 0)
+    with pytest.raises(HeldByOther, match="is owned by process"):
+        Lease.acquire(run, other)
+    assert lease.alive(run) is True
+    owner.release()
+    assert lease.alive(run) is False
+    assert Lease.acquire(run, other).epoch == 2
+
+
+def test_an_owner_far_away_is_watched(make: Maker, far: Holder) -> None:
+    run = make()
+    owner = Lease.acquire(run, far)
+    assert lease.alive(run) is None
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(0.05):
+            owner.renew()
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        assert lease.watch(run, 2, pause=0.02)
+        with pytest.raises(HeldByOther):
+            Lease.acquire(run, wait=2)
+    finally:
+        stop.set()
+        thread.join()
+    begin = time.monotonic()
+    assert Lease.acquire(run, wait=0.3).epoch == 2
+    assert time.monotonic() - begin >= 0.3
+
+
+def test_the_clock_of_another_host_does_not_matter(make: Maker, far: Holder) -> None:
+    run = make()
+    Lease.acquire(run, far)
+    os.utime(run.dir / "lease.json", (1, 1))
+    assert lease.alive(run) is None
+
+
+def test_who_is_alive() -> None:
+    me = processes.me()
+    change = msgspec.structs.replace
+    assert processes.alive(me) is True
+    assert processes.alive(change(me, start=me.start + 1)) is False, "the pid was given to another process"
+    assert processes.alive(change(me, boot_id="before")) is False, "this machine was restarted"
+    assert processes.alive(change(me, boot_id="before", host="elsewhere")) is None
+    assert processes.alive(change(me, boot_id="before", host="localhost")) is None or me.host != "localhost"
+    assert processes.alive(change(me, space="pid:[1]")) is None, "another container"
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    while Path(f"/proc/{child.pid}/stat").exists() and ") Z " not in Path(f"/proc/{child.pid}/stat").read_text():
+        time.sleep(0.01)
+    assert processes.start_time(child.pid) is None, "a zombie writes nothing any more"
+    child.wait()
+
+
+def test_survivors_are_found_and_ended() -> None:
+    run_id = "00112233445566aa"
+    sleep = "import signal, time, sys; {}; print('up', flush=True); time.sleep(60)"
+    environment = {**os.environ, processes.RUN_VARIABLE: run_id}
+    kind = subprocess.Popen([sys.executable, "-c", sleep.format("pass")], env=environment, stdout=subprocess.PIPE)
+    hard = sleep.format("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+    stubborn = subprocess.Popen([sys.executable, "-c", hard], env=environment, stdout=subprocess.PIPE)
+    clean = {k: v for k, v in os.environ.items() if k != processes.RUN_VARIABLE}
+    leader = subprocess.Popen([sys.executable, "-c", sleep.format("pass")], env=clean, start_new_session=True, stdout=subprocess.PIPE)
+    stranger = subprocess.Popen(
+        [sys.executable, "-c", sleep.format("pass")], env={**clean, processes.RUN_VARIABLE: "f" * 16}, stdout=subprocess.PIPE
+    )
+    everyone = [kind, stubborn, leader, stranger]
+    try:
+        for child in everyone:
+            assert child.stdout.readline() == b"up\n"
+        session = msgspec.structs.replace(processes.me(), pid=leader.pid, start=processes.start_time(leader.pid))
+        found = processes.survivors(run_id, [session])
+        assert {s.pid for s in found} == {kind.pid, stubborn.pid, leader.pid}
+        assert {s.pid for s in processes.survivors(run_id, [msgspec.structs.replace(session, start=1)])} == {kind.pid, stubborn.pid}
+        wrong = [processes.Survivor(pid=stranger.pid, name="", start=1)]
+        assert processes.terminate(wrong, 0.1) == []
+        assert stranger.poll() is None, "a pid that was given away is left alone"
+        assert processes.terminate(found, 0.5) == []
+        assert processes.survivors(run_id, [session]) == []
+        assert (kind.wait(), stubborn.wait()) == (-15, -9)
+        assert stranger.poll() is None
+    finally:
+        for child in everyone:
+            child.kill()
+            child.wait()
+            child.stdout.close()
+
+
+def test_a_broken_claim_is_an_error_not_a_second_run(store: Store) -> None:
+    claims.claim(store, IDENTITY, store.new_id())
+    (store.root / "claims" / IDENTITY[:2] / f"{IDENTITY}.1.json").write_bytes(b"{")
+    with pytest.raises(UsageError, match="is broken"):
+        claims.claim(store, IDENTITY, store.new_id())
+
+
+def test_the_present_owner_is_shown_before_its_first_heartbeat(make: Maker, far: Holder) -> None:
+    run = make()
+    Lease.acquire(run).release()
+    (run.dir / "epochs" / "2").write_bytes(encode(lease.Epoch(epoch=2, holder=far, taken="")))
+    tenure = run.owner_lease()
+    assert tenure is not None
+    assert (tenure.epoch, tenure.holder, tenure.released) == (2, far, False)
