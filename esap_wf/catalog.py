@@ -168,7 +168,7 @@ def _references(workflow: Workflow) -> Iterator[Problem]:
         if name not in names:
             yield Problem(where(pointer), f"{name} is no {what}", schemas.closest(name, names))
 
-    def expression(text: str, pointer: list[str | int], extra: set[str]) -> Iterator[Problem]:
+    def expression(text: str | float, pointer: list[str | int], extra: set[str]) -> Iterator[Problem]:
         try:
             for name in sorted(expressions.names_in(text)):
                 yield from unknown(name, pointer, known | extra, "parameter")

@@ -40,7 +40,7 @@ def evaluate(expression: str, names: Mapping[str, Any]) -> Any:
         raise ValueError(f"{expression!r} can't be evaluated: {error}") from None
 
 
-def number(expression: str, names: Mapping[str, Any]) -> float:
+def number(expression: str | float, names: Mapping[str, Any]) -> float:
     """
     Value of an expression that must be a finite number, not negative.
 
@@ -48,13 +48,13 @@ def number(expression: str, names: Mapping[str, Any]) -> float:
     ------
     ValueError
     """
-    value = evaluate(expression, names)
+    value = evaluate(expression, names) if isinstance(expression, str) else expression
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
         raise ValueError(f"{expression!r} is {value!r}, not a number of 0 or more")
     return value
 
 
-def names_in(expression: str) -> set[str]:
+def names_in(expression: str | float) -> set[str]:
     """
     Names that an expression refers to.
 
@@ -63,6 +63,8 @@ def names_in(expression: str) -> set[str]:
     ValueError
         It does not parse.
     """
+    if not isinstance(expression, str):
+        return set()
     try:
         tree = ast.parse(expression, mode="eval")
     except SyntaxError as error:

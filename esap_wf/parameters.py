@@ -35,8 +35,8 @@ def flag(name: str) -> str:
 
 
 def defaults(workflow: Workflow) -> dict[str, Any]:
-    """The schema's defaults."""
-    return {name: prop["default"] for name, prop in workflow.properties.items() if "default" in prop}
+    """The schema's defaults, in the shape that given values get: a default and the same value given are one digest."""
+    return {name: _normalised(prop["default"], prop) for name, prop in workflow.properties.items() if "default" in prop}
 
 
 def missing(workflow: Workflow, given: Mapping[str, Any]) -> list[str]:

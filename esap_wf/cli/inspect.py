@@ -44,11 +44,11 @@ def list_(answer: Answer, phase: str | None, workflow: str | None, tag: str | No
     data = [
         {
             "run": r.id, "name": r.name, "workflow": r.workflow, "phase": r.phase, "created": r.created, "started": r.started, "ended": r.ended,
-            "progress": r.progress, "owner": r.owner,
+            "progress": r.counts(), "owner": r.owner,
         }
         for r in rows
     ]  # fmt: skip
-    lines = [(r.id, r.phase, r.workflow, r.name or "", moment(r.created), progress_text(r.progress), r.owner) for r in rows]
+    lines = [(r.id, r.phase, r.workflow, r.name or "", moment(r.created), progress_text(r.counts()), r.owner) for r in rows]
     text = table(lines, ("run", "phase", "workflow", "name", "created (UTC)", "progress", "owner")) if lines else "no runs"
     if following:
         text += f"\nmore: --cursor {following}"

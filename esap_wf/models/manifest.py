@@ -71,7 +71,7 @@ class Units(Base, kw_only=True):
     """The axis along which the work splits."""
 
     axis: Text
-    count: Expression = "1"
+    count: str | int = 1
     table: Identifier | None = None
     steps: list[str] = []
 
@@ -89,10 +89,10 @@ class Size(Base, kw_only=True):
 class Estimate(Base, kw_only=True):
     """Expressions over parameters, `units`, `cores`, `input_bytes`."""
 
-    core_seconds: Expression = "0"
-    serial_seconds: Expression = "0"
-    memory_bytes: Expression = "0"
-    disk_bytes: Expression = "0"
+    core_seconds: str | int | float = 0
+    serial_seconds: str | int | float = 0
+    memory_bytes: str | int | float = 0
+    disk_bytes: str | int | float = 0
 
 
 class Resources(Base, kw_only=True):

@@ -46,7 +46,7 @@ class Allocation(Base, kw_only=True):
     cores: int
     memory_bytes: int
     disk_bytes: int
-    wall_seconds: float
+    wall_seconds: int
     gpus: int = 0
 
 
@@ -114,5 +114,7 @@ def checksum(plan: Plan) -> str:
     """SHA-256 over the plan without its checksum and without what may change until it runs (duplicates)."""
     import hashlib
 
-    bare = msgspec.structs.replace(plan, checksum="", duplicates=[])
+    # through JSON first: what was built with 300 reads back as 300.0
+    stored = msgspec.json.decode(msgspec.json.encode(plan), type=Plan)
+    bare = msgspec.structs.replace(stored, checksum="", duplicates=[])
     return hashlib.sha256(msgspec.json.encode(bare, order="deterministic")).hexdigest()
