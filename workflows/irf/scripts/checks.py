@@ -105,8 +105,12 @@ def check_table(v: Verdict, kind: str, hdu: fits.BinTableHDU) -> bool:
             bad.append(stem)
     v.check(f"{label}: axes rise without gaps", not bad, ", ".join(sorted(bad)))
     numbers = [np.asarray(hdu.data[n][0], dtype=float) for n in names if not n.endswith(("_LO", "_HI"))]
-    finite = v.check(f"{label}: finite", all(np.isfinite(x).all() for x in numbers), f"{sum((~np.isfinite(x)).sum() for x in numbers)} values are not")
-    v.check(f"{label}: not negative", all((x[np.isfinite(x)] >= 0).all() for x in numbers), f"{sum((x < 0).sum() for x in numbers)} values are")
+    finite = v.check(
+        f"{label}: finite", all(np.isfinite(x).all() for x in numbers), f"{sum((~np.isfinite(x)).sum() for x in numbers)} values are not"
+    )
+    v.check(
+        f"{label}: not negative", all((x[np.isfinite(x)] >= 0).all() for x in numbers), f"{sum((x < 0).sum() for x in numbers)} values are"
+    )
     return units and finite
 
 
@@ -121,7 +125,11 @@ def safe_range(hdu: fits.BinTableHDU) -> tuple[float, float]:
 def check_area(v: Verdict, hdu: fits.BinTableHDU) -> None:
     """The area is that of a Cherenkov array and grows from threshold."""
     area = np.nan_to_num(values(hdu, "aeff"))[0]
-    v.check("effective area: range", AREA_RANGE[0] <= area.max() <= AREA_RANGE[1], f"largest {area.max():.3g} m2 near the axis, expected {AREA_RANGE[0]:g} to {AREA_RANGE[1]:g}")
+    v.check(
+        "effective area: range",
+        AREA_RANGE[0] <= area.max() <= AREA_RANGE[1],
+        f"largest {area.max():.3g} m2 near the axis, expected {AREA_RANGE[0]:g} to {AREA_RANGE[1]:g}",
+    )
     low, high = safe_range(hdu)
     v.check("effective area: grows above threshold", area[-1] > area[0] or np.argmax(area) > 0, f"safe range {low:.3g} to {high:.3g} TeV")
 
@@ -133,7 +141,11 @@ def check_dispersion(v: Verdict, hdu: fits.BinTableHDU, energies: tuple[float, f
     total = np.einsum("ome,m->oe", matrix, np.diff(migra))
     filled = total > 0
     worst = np.abs(total[filled] - 1).max(initial=0)
-    v.check("energy dispersion: normalised", filled.any() and worst < NORMALISATION, f"{filled.mean():.0%} of the rows filled, largest deviation {worst:.2g}")
+    v.check(
+        "energy dispersion: normalised",
+        filled.any() and worst < NORMALISATION,
+        f"{filled.mean():.0%} of the rows filled, largest deviation {worst:.2g}",
+    )
     safe = (edges[:-1] >= energies[0] * 0.999) & (edges[1:] <= energies[1] * 1.001) & filled[0]
     mean = np.einsum("me,m->e", matrix[0], np.diff(migra) * 0.5 * (migra[1:] + migra[:-1])) / np.where(total[0] > 0, total[0], 1)
     bias = np.abs(mean[safe] - 1).max(initial=0)
@@ -146,13 +158,18 @@ def check_psf_table(v: Verdict, hdu: fits.BinTableHDU) -> None:
     total = np.einsum("roe,r->oe", density, 2 * np.pi * -np.diff(np.cos(rad)))
     filled = total > 0
     worst = np.abs(total[filled] - 1).max(initial=0)
-    v.check("PSF: normalised", filled.any() and worst < NORMALISATION, f"{filled.mean():.0%} of the rows filled, largest deviation {worst:.2g}")
+    v.check(
+        "PSF: normalised", filled.any() and worst < NORMALISATION, f"{filled.mean():.0%} of the rows filled, largest deviation {worst:.2g}"
+    )
 
 
 def check_containment(v: Verdict, psf: Any, energies: tuple[float, float]) -> None:
     """Containment rises to one with the radius, for any kind of PSF, as gammapy reads it."""
     rad, offset = [0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8] * u.deg, psf.axes["offset"].center[0]
-    rows = [psf.containment(rad=rad, energy_true=e * u.TeV, offset=offset).value.ravel() for e in np.geomspace(energies[0] * 1.3, energies[1] / 1.3, 6)]
+    rows = [
+        psf.containment(rad=rad, energy_true=e * u.TeV, offset=offset).value.ravel()
+        for e in np.geomspace(energies[0] * 1.3, energies[1] / 1.3, 6)
+    ]
     falls, last = min(np.diff(r).min() for r in rows), [r[-1] for r in rows]
     v.check("PSF: containment rises", falls > -1e-3, f"smallest step {falls:.2g}")
     v.check("PSF: containment reaches one", min(last) > 0.9 and max(last) < 1.02, f"{min(last):.3f} to {max(last):.3f} at {rad[-1]:g}")
@@ -193,7 +210,7 @@ def check_file(v: Verdict, path: str | Path) -> Mapping[str, Any]:
     try:
         loaded: Mapping[str, Any] = load_irf_dict_from_file(path)
         v.check("opens in gammapy", bool(loaded), ", ".join(sorted(loaded)))
-    except Exception as error:  # noqa: BLE001  whatever a broken file provokes in the reader is the finding
+    except Exception as error:
         loaded = {}
         v.check("opens in gammapy", False, f"{type(error).__name__}: {error}")
     classes = {str(h.header.get("HDUCLAS3", "")).strip() for k, hs in tables.items() for h in hs if k != "bkg"}
@@ -203,8 +220,12 @@ def check_file(v: Verdict, path: str | Path) -> Mapping[str, Any]:
     absent = [k for k in needed if k not in tables]
     v.check("components", not absent, f"missing: {', '.join(absent)}" if absent else ", ".join(tables))
     optional = [k for k in ("bkg", *(["rad_max"] if point_like else [])) if k not in tables]
-    v.warnings += [f"no {VALUE[k][0]} table: {'background models' if k == 'bkg' else 'energy-dependent on regions'} can't be made" for k in optional]
-    sound = {k: all([check_table(v, k, h) for h in hs]) for k, hs in tables.items()}
+    v.warnings += [
+        f"no {VALUE[k][0]} table: {'background models' if k == 'bkg' else 'energy-dependent on regions'} can't be made" for k in optional
+    ]
+    # first all tables, then the verdicts: `all` of a generator would stop at the first that fails
+    judged = [(k, check_table(v, k, h)) for k, hs in tables.items() for h in hs]
+    sound = {k: all(good for kind, good in judged if kind == k) for k in tables}
     energies = None
     if sound.get("aeff"):
         energies = safe_range(tables["aeff"][0])
@@ -221,4 +242,8 @@ def check_file(v: Verdict, path: str | Path) -> Mapping[str, Any]:
     if sound.get("rad_max"):
         largest = values(tables["rad_max"][0], "rad_max").max()
         v.check("RAD_MAX: range", 0.005 < largest < 2, f"largest {largest:.3g} deg")
-    return {"kind": "point-like" if point_like else "full-enclosure" if classes else None, "present": sorted(tables), "missing": absent + optional}
+    return {
+        "kind": "point-like" if point_like else "full-enclosure" if classes else None,
+        "present": sorted(tables),
+        "missing": absent + optional,
+    }

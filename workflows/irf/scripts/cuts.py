@@ -12,14 +12,13 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
+from documents import read_json
+from events import write_hdus
 from numpy.typing import NDArray
 from pyirf.cut_optimization import optimize_gh_cut
 from pyirf.cuts import calculate_percentile_cut
-from scipy.ndimage import gaussian_filter1d
-
-from documents import read_json
-from events import write_hdus
 from sample import ON_AXIS, Sample, energy_edges
+from scipy.ndimage import gaussian_filter1d
 from selection import DirectionCut, ScoreCut
 
 RECO_BINS_PER_DECADE = 5
@@ -56,11 +55,12 @@ def best_efficiency(sample: Sample, edges: u.Quantity, fallback: float) -> NDArr
 
     Where no sensitivity can be had (no background left, no gammas) the neighbours decide.
     """
+    point = sample.point
     theta = calculate_percentile_cut(
-        sample.point["theta"], sample.point["reco_energy"], edges, fill_value=THETA_MAX, max_value=THETA_MAX, percentile=68, min_events=MIN_EVENTS
-    )  # fmt: skip
+        point["theta"], point["reco_energy"], edges, fill_value=THETA_MAX, max_value=THETA_MAX, percentile=68, min_events=MIN_EVENTS
+    )
     sensitivity, best = optimize_gh_cut(
-        sample.point, sample.background, edges, gh_cut_efficiencies=EFFICIENCIES, theta_cuts=theta, op=operator.ge, alpha=0.2,
+        point, sample.background, edges, gh_cut_efficiencies=EFFICIENCIES, theta_cuts=theta, op=operator.ge, alpha=0.2,
         fov_offset_min=0 * u.deg, fov_offset_max=ON_AXIS, progress=False,
     )  # fmt: skip
     good = np.isfinite(np.asarray(sensitivity["relative_sensitivity"], dtype=float))
@@ -92,10 +92,10 @@ def make_cuts(sample: Sample, parameters: Mapping[str, Any]) -> tuple[ScoreCut, 
     offsets = np.linspace(0, parameters["offset_max"], parameters["offset_bins"] + 1)
     selected: QTable = sample.gamma[score.passes(sample.gamma["reco_energy"].to_value("TeV"), sample.gamma["gh_score"])]
     where = np.digitize(selected["true_source_fov_offset"].to_value("deg"), offsets) - 1
-    rows = [
-        percentile(selected["theta"][where == k].to_value("deg"), selected["reco_energy"][where == k], edges, np.full(efficiency.size, 68.0), 0.1)
-        for k in range(len(offsets) - 1)
-    ]  # fmt: skip
+    part, rows = np.full(efficiency.size, 68.0), []
+    for k in range(len(offsets) - 1):
+        inside = selected[where == k]
+        rows.append(percentile(inside["theta"].to_value("deg"), inside["reco_energy"], edges, part, default=0.1))
     return score, DirectionCut(edges.to_value("TeV"), offsets, np.minimum(rows, THETA_MAX.to_value("deg")))
 
 

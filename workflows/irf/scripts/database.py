@@ -21,7 +21,8 @@ SELECTIONS: tuple[tuple[str, dict[str, str], tuple[str, ...]], ...] = (
     ("models", {"model": "model", "site": "site"}, ("transmission", "light_pool_scale")),
     ("sites", {"site": "site"}, ("altitude_m", "field_ut", "field_inclination_deg", "field_declination_deg")),
     ("arrays", {"array": "array", "site": "site"},
-     ("telescopes", "threshold_tev", "light_pool_radius_m", "angular_floor_deg", "angular_threshold_deg", "energy_floor", "energy_threshold")),
+     ("telescopes", "threshold_tev", "light_pool_radius_m", "angular_floor_deg", "angular_threshold_deg", "energy_floor",
+      "energy_threshold")),
     ("systematics", {"systematics": "systematics"}, ("throughput_factor", "direction_factor", "resolution_factor", "hadron_score_shift")),
 )  # fmt: skip
 

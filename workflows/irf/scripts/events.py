@@ -99,7 +99,7 @@ def merge(files: list[Path]) -> list[Any]:
         header["NSHOWER"] = sum(b[2] for b in blocks if b[0] == particle)
         out.append(event_hdu(particle, {n: np.concatenate([t[n] for t in parts]) for n in UNITS}, header))
     kind, seed, thrown, kept = zip(*blocks, strict=True)
-    cols = [fits.Column(name="particle", format="8A", array=np.array(kind)), fits.Column(name="seed", format="K", array=np.array(seed)),
-            fits.Column(name="showers", format="K", array=np.array(thrown)), fits.Column(name="events", format="K", array=np.array(kept))]  # fmt: skip
+    formats = {"particle": ("8A", kind), "seed": ("K", seed), "showers": ("K", thrown), "events": ("K", kept)}
+    cols = [fits.Column(name=name, format=f, array=np.array(v)) for name, (f, v) in formats.items()]
     out.append(fits.BinTableHDU.from_columns(cols, name="BLOCKS"))
     return out

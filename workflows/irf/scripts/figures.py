@@ -11,13 +11,13 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402  after the choice of backend
-import numpy as np  # noqa: E402
-from astropy.io import fits  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.ticker import FuncFormatter  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
+from astropy.io import fits
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
@@ -87,7 +87,8 @@ def effective_area(ax: Axes, t: Tables) -> None:
     rows = np.asarray(t.response["EFFECTIVE AREA"][0]["EFFAREA"])
     by_offset(ax, centres(t.axis("EFFECTIVE AREA", "ENERG")), rows, t.axis("EFFECTIVE AREA", "THETA"))
     energy_axis(ax, t, "true energy [TeV]")
-    ax.set(yscale="log", ylim=(max(10, rows.max() * 1e-5), rows.max() * 2), ylabel="effective area [m²]", title="Effective area after cuts")
+    lowest = rows[rows > 0].min(initial=rows.max())
+    ax.set(yscale="log", ylim=(max(10, lowest / 2), rows.max() * 2), ylabel="effective area [m²]", title="Effective area after cuts")
 
 
 def energy_dispersion(ax: Axes, t: Tables) -> None:
@@ -143,7 +144,9 @@ def angular_resolution(ax: Axes, t: Tables) -> None:
     by_offset(ax, energy, rows, offsets)
     energy_axis(ax, t, label)
     ax.set(yscale="log", ylabel="radius [deg]", title=title)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(FuncFormatter(plain))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def background(ax: Axes, t: Tables) -> None:
@@ -165,7 +168,14 @@ def sensitivity(ax: Axes, t: Tables) -> None:
     energy, flux = np.asarray(table["reco_energy_center"]), np.asarray(table["energy_flux_sensitivity"])
     low, high = np.asarray(table["reco_energy_low"]), np.asarray(table["reco_energy_high"])
     ok = np.isfinite(flux) & (flux > 0)
-    ax.errorbar(energy[ok], flux[ok], xerr=[(energy - low)[ok], (high - energy)[ok]], fmt="o", capsize=0, label=f"5 σ in {t.observation_time:g} h, 5 bins a decade")
+    ax.errorbar(
+        energy[ok],
+        flux[ok],
+        xerr=[(energy - low)[ok], (high - energy)[ok]],
+        fmt="o",
+        capsize=0,
+        label=f"5 σ in {t.observation_time:g} h, 5 bins a decade",
+    )
     grid = np.geomspace(low[0], high[-1], 50)
     for part, style in ((1, "-"), (0.1, "--"), (0.01, ":")):
         ax.plot(grid, part * crab(grid), style, color="0.55", lw=1.1, label=f"{100 * part:g} % Crab")
@@ -187,9 +197,20 @@ def cuts(ax: Axes, t: Tables) -> None:
     ax.legend(loc="lower right")
 
 
+def statistics(ax: Axes, t: Tables) -> None:
+    """Simulated gammas that each point of the response rests on."""
+    table = t.benchmark["ANGULAR_RESOLUTION"]
+    edges = np.append(table["true_energy_low"], table["true_energy_high"][-1])
+    ax.stairs(np.asarray(table["n_events"]), edges, fill=True, alpha=0.35, color=COLOURS[0])
+    ax.stairs(np.asarray(table["n_events"]), edges, color=COLOURS[0], lw=1.4)
+    energy_axis(ax, t, "true energy [TeV]")
+    ax.set(yscale="log", ylim=(1, None), ylabel="gammas in the bin", title="Simulated gammas near the axis, after the gamma-hadron cut")
+
+
 FIGURES: dict[str, Callable[[Axes, Tables], None]] = {
     "effective_area": effective_area, "angular_resolution": angular_resolution, "energy_resolution": energy_resolution,
     "energy_dispersion": energy_dispersion, "background": background, "sensitivity": sensitivity, "cuts": cuts,
+    "statistics": statistics,
 }  # fmt: skip
 
 

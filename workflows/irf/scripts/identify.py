@@ -23,6 +23,7 @@ def simulation_id(parameters: Mapping[str, Any], selected: Mapping[str, Any]) ->
     Cuts, binning, kind of response and observation time are no part of it, they do not change what is simulated. The
     selected instrument is: another database may describe a period of the same name otherwise.
     """
+
     # 20 and 20.0 are the same angle
     def plain(values: Mapping[str, Any]) -> dict[str, Any]:
         return {k: float(v) if isinstance(v, int) and not isinstance(v, bool) else v for k, v in values.items()}

@@ -31,7 +31,6 @@ from gammapy.maps import MapAxis, RegionGeom
 from gammapy.modeling import Fit
 from gammapy.modeling.models import LogParabolaSpectralModel, PowerLawSpectralModel, SkyModel
 from regions import CircleSkyRegion, PointSkyRegion
-
 from response import Response
 from selection import ScoreCut
 from showers import throw_source
@@ -154,9 +153,8 @@ def reduce_run(test: UnderTest, run: Observation, fit_range: tuple[float, float]
     low, high = fit_range
     thrown = test.document["parameters"]
     reco = MapAxis.from_energy_bounds(low, high, nbin=RECO_BINS, per_decade=True, unit="TeV")
-    true = MapAxis.from_energy_bounds(
-        max(low / 4, thrown["energy_min"]), min(high * 4, thrown["energy_max"]), nbin=TRUE_BINS, per_decade=True, unit="TeV", name="energy_true"
-    )  # fmt: skip
+    wide = max(low / 4, thrown["energy_min"]), min(high * 4, thrown["energy_max"])
+    true = MapAxis.from_energy_bounds(*wide, nbin=TRUE_BINS, per_decade=True, unit="TeV", name="energy_true")
     region = PointSkyRegion(SOURCE) if test.point_like else CircleSkyRegion(SOURCE, ON_RADIUS)
     empty = SpectrumDataset.create(RegionGeom.create(region, axes=[reco]), energy_axis_true=true, name=str(run.obs_id))
     maker = SpectrumDatasetMaker(

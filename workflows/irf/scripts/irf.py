@@ -14,6 +14,8 @@ import numpy as np
 import pyirf
 from astropy.io import fits
 from astropy.table import QTable, Table
+from documents import read_json
+from events import write_hdus
 from pyirf.benchmarks import angular_resolution, energy_bias_resolution
 from pyirf.binning import bin_center, create_histogram_table
 from pyirf.io import (
@@ -26,9 +28,6 @@ from pyirf.io import (
 from pyirf.irf import background_2d, effective_area_per_energy_and_fov, energy_dispersion, psf_table
 from pyirf.sensitivity import calculate_sensitivity, estimate_background
 from pyirf.spectral import CRAB_HEGRA
-
-from documents import read_json
-from events import write_hdus
 from sample import ON_AXIS, Sample, energy_edges
 from selection import DirectionCut, ScoreCut
 
@@ -58,9 +57,10 @@ def safe_range(area: u.Quantity, counts: Any, edges: u.Quantity) -> tuple[float,
     tuple of float
         TeV; keywords LO_THRES and HI_THRES of GADF 0.3. Nothing safe gives the whole range.
     """
-    good = (area >= THRESHOLD_PART * area.max()) & (counts >= SAFE_GAMMAS)
-    if not good.any():
+    enough = counts >= SAFE_GAMMAS
+    if not enough.any():
         return float(edges[0].to_value("TeV")), float(edges[-1].to_value("TeV"))
+    good = enough & (area >= THRESHOLD_PART * area[enough].max())
     first = int(np.argmax(good))
     last = first + int(np.argmin(np.append(good[first:], False)))  # the first stretch without a gap
     return float(edges[first].to_value("TeV")), float(edges[last].to_value("TeV"))
@@ -117,12 +117,11 @@ def make_irf(sample: Sample, score: ScoreCut, direction: DirectionCut, document:
     }  # fmt: skip
     safe = {"LO_THRES": low, "HI_THRES": high}
     rates = background_2d(background, reco, bkg_offsets, p["observation_time"] * u.h)
+    migration = energy_dispersion(gamma, true, offsets, MIGRATION)
     hdus = [
         fits.PrimaryHDU(),
         create_aeff2d_hdu(area, true, offsets, extname="EFFECTIVE AREA", point_like=point_like, **cards, **safe),
-        create_energy_dispersion_hdu(
-            energy_dispersion(gamma, true, offsets, MIGRATION), true, MIGRATION, offsets, extname="ENERGY DISPERSION", point_like=point_like, **cards
-        ),
+        create_energy_dispersion_hdu(migration, true, MIGRATION, offsets, extname="ENERGY DISPERSION", point_like=point_like, **cards),
         create_rad_max_hdu(direction.values.T * u.deg, reco, offsets, extname="RAD_MAX", **cards)
         if point_like
         else create_psf_table_hdu(psf_table(gamma, true, RADII, offsets), true, RADII, offsets, extname="PSF", **cards),
@@ -182,8 +181,10 @@ def main() -> None:
     if sample.header["SIMULATN"] != simulation:
         raise SystemExit(f"{args.events} holds {sample.header['SIMULATN']}, not {simulation}")
     write_hdus(args.out, make_irf(sample, score, direction, document, simulation))
-    write_hdus(args.benchmarks, benchmarks(sample, score, direction, energy_edges(p["energy_min"], p["energy_max"], p["bins_per_decade"])))
-    print(f"{p['kind']} response of {simulation}: {len(sample.gamma)} gammas and {len(sample.background)} background events, pyirf {pyirf.__version__}")
+    true = energy_edges(p["energy_min"], p["energy_max"], p["bins_per_decade"])
+    write_hdus(args.benchmarks, benchmarks(sample, score, direction, true))
+    counts = f"{len(sample.gamma)} gammas, {len(sample.background)} background events"
+    print(f"{p['kind']} response of {simulation}: {counts}, pyirf {pyirf.__version__}")
 
 
 if __name__ == "__main__":

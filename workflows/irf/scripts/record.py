@@ -18,7 +18,9 @@ def describe(path: Path) -> dict[str, Any]:
     return {"name": path.name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def make_record(document: Mapping[str, Any], simulation: Mapping[str, Any], validation: Mapping[str, Any], irf: Path, benchmarks: Path) -> dict[str, Any]:
+def make_record(
+    document: Mapping[str, Any], simulation: Mapping[str, Any], validation: Mapping[str, Any], irf: Path, benchmarks: Path
+) -> dict[str, Any]:
     """
     Record of a production: no dates, no names of machines, so that equal productions have equal records.
 
@@ -40,10 +42,15 @@ def make_record(document: Mapping[str, Any], simulation: Mapping[str, Any], vali
 
 def page(record: Mapping[str, Any]) -> str:
     """The record as a Markdown page."""
-    checks = record["checks"]
-    lines = [f"# Production {record['simulation']}", "",
-             f"A {record['kind']} response, {'valid' if record['valid'] else '**invalid**'}: {checks['passed']} checks passed, {checks['failed']} failed.", "",
-             f"`{record['irf']['name']}`: {record['irf']['bytes']} bytes, sha256 `{record['irf']['sha256']}`"]  # fmt: skip
+    checks, irf = record["checks"], record["irf"]
+    state = "valid" if record["valid"] else "**invalid**"
+    lines = [
+        f"# Production {record['simulation']}",
+        "",
+        f"A {record['kind']} response, {state}: {checks['passed']} checks passed, {checks['failed']} failed.",
+        "",
+        f"`{irf['name']}`: {irf['bytes']} bytes, sha256 `{irf['sha256']}`",
+    ]
     if record["seed_drawn"]:
         lines += ["", f"No seed was given; {record['parameters']['seed']} was drawn."]
     lines += ["", "## Warnings", "", *(f"- {cell(w)}" for w in record["warnings"])] if record["warnings"] else []

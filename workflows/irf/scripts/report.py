@@ -11,10 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from documents import read_json, write_text
 from figures import Tables, draw
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 PACKAGES = ("pyirf", "gammapy", "astropy", "numpy", "scipy", "matplotlib")
 CAPTIONS = {
@@ -23,15 +22,19 @@ CAPTIONS = {
     "energy_resolution": "Of gammas less than 1° from the axis, after the gamma-hadron cut.",
     "energy_dispersion": "Innermost offset bin, each true energy scaled to its peak.",
     "background": "Protons and electrons that pass for gammas, by offset.",
-    "sensitivity": "Five standard deviations, ten excess counts and 5 % of the background at least; five times the on region as off region.",
+    "sensitivity": "At least five standard deviations, ten excess counts and 5 % of the background; the off region is five on regions.",
     "cuts": "Linear in log energy between the points, so that the response has no edges in reconstructed energy.",
+    "statistics": "What the response rests on. Bins with fewer than 50 gammas are outside the safe range.",
 }
 
 
 def rows(values: Mapping[str, Any], properties: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Name, title, value and unit of parameters, in the order of the schema."""
     names = [n for n in properties if n in values] + sorted(n for n in values if n not in properties)
-    return [{"name": n, "title": properties.get(n, {}).get("title", n), "value": values[n], "unit": properties.get(n, {}).get("unit", "")} for n in names]
+    return [
+        {"name": n, "title": properties.get(n, {}).get("title", n), "value": values[n], "unit": properties.get(n, {}).get("unit", "")}
+        for n in names
+    ]
 
 
 def number(value: Any) -> str:
@@ -43,7 +46,9 @@ def number(value: Any) -> str:
 
 def render(template: Path, **content: Any) -> str:
     """The page; every value is escaped."""
-    environment = Environment(loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["number"] = number
     return environment.get_template(template.name).render(**content)
 
@@ -61,10 +66,17 @@ def main() -> None:
         for path in draw(tables, args.plots)
     ]
     page = render(
-        Path(__file__).with_name("report.html.j2"), parameters=rows(document["parameters"], properties), selected=rows(document["selected"], {}),
-        simulation=read_json(args.simulation), validation=read_json(args.validation), seed_drawn=document["seed_drawn"], figures=figures,
-        kind=document["parameters"]["kind"], safe=tables.safe, versions={"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
-    )  # fmt: skip
+        Path(__file__).with_name("report.html.j2"),
+        parameters=rows(document["parameters"], properties),
+        selected=rows(document["selected"], {}),
+        simulation=read_json(args.simulation),
+        validation=read_json(args.validation),
+        seed_drawn=document["seed_drawn"],
+        kind=document["parameters"]["kind"],
+        figures=figures,
+        safe=tables.safe,
+        versions={"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+    )
     write_text(args.out, page)
     print(f"{len(figures)} figures")
 

@@ -10,6 +10,7 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.table import QTable, vstack
+from events import PARTICLES, UNITS
 from pyirf.simulations import SimulatedEventsInfo
 from pyirf.spectral import (
     CRAB_HEGRA,
@@ -18,8 +19,6 @@ from pyirf.spectral import (
     PowerLaw,
     calculate_event_weights,
 )
-
-from events import PARTICLES, UNITS
 
 SPECTRA = {"gamma": CRAB_HEGRA, "proton": IRFDOC_PROTON_SPECTRUM, "electron": IRFDOC_ELECTRON_SPECTRUM}
 #: gammas thrown within this angle of the axis stand for a point source
@@ -63,9 +62,12 @@ class Sample:
                 hdu = hdus[particle.upper()]
                 headers[particle] = h = dict(hdu.header)
                 # native byte order: numpy converts FITS data on every use otherwise
-                tables[particle] = QTable({n: hdu.data[n].astype("f4") * u.Unit(unit) if unit else hdu.data[n].astype("f4") for n, unit in UNITS.items()})
+                tables[particle] = QTable(
+                    {n: hdu.data[n].astype("f4") * u.Unit(unit) if unit else hdu.data[n].astype("f4") for n, unit in UNITS.items()}
+                )
                 infos[particle] = SimulatedEventsInfo(
-                    int(h["NSHOWER"]), h["EMIN"] * u.TeV, h["EMAX"] * u.TeV, h["IMPMAX"] * u.m, h["SPINDEX"], 0 * u.deg, h["CONEMAX"] * u.deg
+                    int(h["NSHOWER"]), h["EMIN"] * u.TeV, h["EMAX"] * u.TeV, h["IMPMAX"] * u.m, h["SPINDEX"],
+                    0 * u.deg, h["CONEMAX"] * u.deg,
                 )  # fmt: skip
         for particle in ("proton", "electron"):
             events = tables[particle]

@@ -14,9 +14,11 @@ Array = NDArray[np.float64]
 
 def columns_hdu(name: str, columns: dict[str, tuple[Array, str]]) -> fits.BinTableHDU:
     """Binary table of columns of equal length, each with its unit (empty: none)."""
-    return fits.BinTableHDU.from_columns(
-        [fits.Column(name=k, format=f"{v.shape[1] if v.ndim > 1 else ''}D", unit=u or None, array=v) for k, (v, u) in columns.items()], name=name
-    )  # fmt: skip
+    made = []
+    for key, (values, unit) in columns.items():
+        width = values.shape[1] if values.ndim > 1 else ""
+        made.append(fits.Column(name=key, format=f"{width}D", unit=unit or None, array=values))
+    return fits.BinTableHDU.from_columns(made, name=name)
 
 
 @dataclass(frozen=True)

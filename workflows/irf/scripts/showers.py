@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from response import SPECIES, Response
 
 Array = NDArray[np.float64]

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
-
 from documents import read_json
 from events import PARTICLES, event_hdu, write_hdus
 from response import Response

@@ -12,7 +12,8 @@ warnings.simplefilter("ignore")
 logging.disable(logging.WARNING)
 
 from checks import Verdict, check_file  # noqa: E402  gammapy warns while it is imported
-from documents import read_json, write_json  # noqa: E402
+from database import cell  # noqa: E402
+from documents import read_json, write_json, write_text  # noqa: E402
 from injection import UnderTest, closure  # noqa: E402
 
 #: largest pull of the injected source; two parameters beyond it by chance: 1 in 8000
@@ -41,14 +42,18 @@ def check_closure(v: Verdict, test: UnderTest, intended: int | None) -> dict[str
         return None
     try:
         row = closure(test, test.document["parameters"]["seed"], excess=excess)
-    except Exception as error:  # noqa: BLE001  a response that no fit can be made with is invalid, not a crash
+    except Exception as error:
         v.check("closure: fit", False, f"{type(error).__name__}: {error}")
         return None
     v.check("closure: fit converged", row["converged"], f"{row['excess']:.0f} excess counts, {row['sqrt_ts']:.1f} sigma")
     for name in ("amplitude", "index"):
         fitted = row[name]
         good = fitted["pull"] is not None and abs(fitted["pull"]) <= LARGEST_PULL
-        detail = "no error" if fitted["pull"] is None else f"{fitted['value']:.3g} ± {fitted['error']:.2g}, true {fitted['true']:.3g}: pull {fitted['pull']:+.2f}"
+        detail = (
+            "no error"
+            if fitted["pull"] is None
+            else f"{fitted['value']:.3g} ± {fitted['error']:.2g}, true {fitted['true']:.3g}: pull {fitted['pull']:+.2f}"
+        )
         v.check(f"closure: {name}", good, detail)
     return row
 
@@ -74,7 +79,7 @@ def validate(path: str | Path, intended: int | None = None, with_closure: bool =
     facts, row = check_file(v, path), None
     try:
         test = UnderTest.read(path)
-    except Exception as error:  # noqa: BLE001  a foreign or broken file
+    except Exception as error:
         v.warnings.append(f"closure and statistics not tested: {error}")
     else:
         check_statistics(v, test.document["gammas_near_axis"], intended)
@@ -86,11 +91,26 @@ def validate(path: str | Path, intended: int | None = None, with_closure: bool =
     return v.document(closure=row, **facts)
 
 
+def page(name: str, document: dict[str, Any]) -> str:
+    """The verdict as a Markdown page."""
+    lines = [
+        f"# {cell(name)}: {'valid' if document['valid'] else 'INVALID'}",
+        "",
+        f"Kind: {document['kind']}; components: {', '.join(document['present'])}",
+    ]
+    if document["missing"]:
+        lines += ["", f"Missing: {', '.join(document['missing'])}"]
+    lines += ["", *(f"- warning: {cell(w)}" for w in document["warnings"]), "", "| check | passed | detail |", "|---|---|---|"]
+    lines += [f"| {cell(c['name'])} | {'yes' if c['passed'] else '**no**'} | {cell(c['detail'])} |" for c in document["checks"]]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     cli = argparse.ArgumentParser(description=__doc__)
     cli.add_argument("--irf", type=Path, required=True)
     cli.add_argument("--parameters", type=Path, required=True, help="JSON with `parameters`: intended_excess, closure")
     cli.add_argument("--out", type=Path, required=True)
+    cli.add_argument("--page", type=Path, help="the verdict in Markdown too")
     args = cli.parse_args()
     parameters = read_json(args.parameters)["parameters"]
     document = validate(args.irf, parameters.get("intended_excess"), parameters.get("closure", True))
@@ -98,6 +118,8 @@ def main() -> None:
         print("ok  " if check["passed"] else "FAIL", check["name"], f"({check['detail']})" if check["detail"] else "")
     for warning in document["warnings"]:
         print("warning:", warning)
+    if args.page:
+        write_text(args.page, page(args.irf.name, document))
     write_json(args.out, document)
     print("valid" if document["valid"] else "INVALID")
 
