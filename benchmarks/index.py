@@ -20,7 +20,8 @@ from esap_wf.runs import journal
 from esap_wf.runs.index import Index
 from esap_wf.runs.store import Store
 
-PHASES = [Phase.COMPLETED] * 94 + [Phase.ERROR] * 4 + [Phase.ABORTED] * 2
+#: A prime number, so that phases are spread over workflows and owners. All lists have a page of runs in the smallest store, too.
+PHASES = [Phase.COMPLETED] * 66 + [Phase.ERROR] * 29 + [Phase.ABORTED] * 2
 
 
 def fill(store: Store, count: int) -> list[str]:
@@ -33,20 +34,20 @@ def fill(store: Store, count: int) -> list[str]:
         created = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(1_700_000_000 + n * 37))
         record = RunRecord(
             id=run_id,
-            workflow=f"workflow-{n % 20}",
+            workflow=f"workflow-{n % 5}",
             version="1.0.0",
             created=created,
-            owner=f"user-{n % 50}",
+            owner=f"user-{n % 7}",
             host="bench",
             name=f"name {n}",
-            tags=[f"night-{n % 365}"],
+            tags=[f"night-{n % 10}"],
             identity=f"{n // 3:064x}",
             science=f"{n // 10:064x}",
             engine="snakemake",
             backend="local",
         )
         counts = Progress(units_total=10, units_done=10)
-        state = State(phase=PHASES[n % 100], rev=5, epoch=1, started=created, ended=created, progress=counts)
+        state = State(phase=PHASES[n % 97], rev=5, epoch=1, started=created, ended=created, progress=counts)
         (folder / "run.json").write_bytes(encode(record))
         (folder / "state.json").write_bytes(encode(state))
         ids.append(run_id)
@@ -78,9 +79,9 @@ def measure(store: Store, ids: list[str], path: Path) -> dict[str, float]:
     result = {
         "list, first page of 50": median(lambda n: index.page(limit=50)),
         "list, page in the middle": median(lambda n: index.page(limit=50, phase="COMPLETED", cursor=middle)),
-        "list --phase ERROR --workflow": median(lambda n: index.page(limit=50, phase="ERROR", workflow=f"workflow-{n % 20}")),
-        "list --tag": median(lambda n: index.page(limit=50, tag=f"night-{n % 365}")),
-        "list --owner --since": median(lambda n: index.page(limit=50, owner=f"user-{n % 50}", since="2023-11-15T00:00:00Z")),
+        "list --phase ERROR --workflow": median(lambda n: index.page(limit=50, phase="ERROR", workflow=f"workflow-{n % 5}")),
+        "list --tag": median(lambda n: index.page(limit=50, tag=f"night-{n % 10}")),
+        "list --owner --since": median(lambda n: index.page(limit=50, owner=f"user-{n % 7}", since="2023-11-15T00:00:00Z")),
         "duplicate check": median(lambda n: index.by_identity(f"{(n * 7919) % count // 3:064x}")),
         "find by name": median(lambda n: index.by_name(f"name {(n * 7919) % count}")),
         "find by prefix": median(lambda n: index.by_prefix(ids[(n * 7919) % count][:6])),

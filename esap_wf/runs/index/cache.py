@@ -117,6 +117,7 @@ class Cache:
         folder = self.store.root / "journal"
         # positions first: what changes during the scan is read twice, never missed
         positions = [(s, journal.size(folder, s)) for s in journal.segments(folder)]
+        self._db.execute("PRAGMA cache_size = -131072")  # KiB; with the usual two megabytes large indices are built on disk
         self._db.execute("BEGIN IMMEDIATE")
         try:
             for table in ("runs", "tags", "positions", "unsettled", "meta"):
