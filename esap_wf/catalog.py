@@ -205,7 +205,7 @@ def _references(workflow: Workflow) -> Iterator[Problem]:
     for i, software in enumerate(m.software):
         if sum(v is not None for v in (software.installed, software.python, software.container, software.mounted)) != 1:
             yield Problem(where(["software", i]), "exactly one of installed, python, container, mounted is given")
-    files = [(["implementations", i, "file"], impl.file) for i, impl in enumerate(m.implementations)]
+    files: list[tuple[list[str | int], str]] = [(["implementations", i, "file"], impl.file) for i, impl in enumerate(m.implementations)]
     files += [(["inputs", k, "default"], v.default) for k, v in m.inputs.items() if v.default]
     files += [(["inputs", k, "rows"], v.rows) for k, v in m.inputs.items() if v.rows]
     files += [(["outputs", i, "schema"], o.schema) for i, o in enumerate(m.outputs) if o.schema]

@@ -45,7 +45,11 @@ def collect(manifest: Manifest, run: Path, snapshot: Path) -> tuple[list[OutputF
         wrong: list[tuple[Reason, str]] = []
         if len(paths) < output.at_least:
             if output.required:
-                what = f"{output.path} is missing" if output.at_least == 1 else f"{len(paths)} of at least {output.at_least} files {output.path} are there"
+                what = (
+                    f"{output.path} is missing"
+                    if output.at_least == 1
+                    else f"{len(paths)} of at least {output.at_least} files {output.path} are there"
+                )
                 wrong.append((Reason.MISSING_OUTPUT, what))
             elif not paths:
                 continue
@@ -62,9 +66,13 @@ def collect(manifest: Manifest, run: Path, snapshot: Path) -> tuple[list[OutputF
             for path in paths:
                 found.append(
                     OutputFile(
-                        name=output.name, path=path.relative_to(run).as_posix(), bytes=path.stat().st_size,
-                        sha256=digests.of_file(path), media_type=output.media_type, checks=checks,
-                    )  # fmt: skip
+                        name=output.name,
+                        path=path.relative_to(run).as_posix(),
+                        bytes=path.stat().st_size,
+                        sha256=digests.of_file(path),
+                        media_type=output.media_type,
+                        checks=checks,
+                    )
                 )
     return found, failures, warnings
 

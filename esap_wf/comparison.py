@@ -31,7 +31,10 @@ def _facts(run: Run) -> dict[str, Any]:
     facts |= {f"selected {k}": v for k, v in plan.selected.items()}
     for name, refs in plan.inputs.items():
         facts[f"input {name}"] = [r.checksum for r in refs]
-    facts |= {"engine": f"{plan.engine.name} {plan.engine.version}", "software": f"{plan.software.route} {' '.join(plan.software.bin_dirs)}".strip()}
+    facts |= {
+        "engine": f"{plan.engine.name} {plan.engine.version}",
+        "software": f"{plan.software.route} {' '.join(plan.software.bin_dirs)}".strip(),
+    }
     facts |= {"backend": plan.backend, "allocation": msgspec.to_builtins(plan.allocation)}
     outputs = run.outputs()
     facts |= {f"output {o.path}": o.sha256[:16] for o in (outputs.outputs if outputs else [])}

@@ -92,7 +92,9 @@ def _install(requirements: Path, environment: Path, log: IO[str] | None) -> None
         [getattr(sys, "_base_executable", sys.executable), "-m", "venv", str(environment)],
         [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-r", str(requirements)],
     ):
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean, check=False)
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean, check=False
+        )
         if log:
             log.write(done.stdout)
             log.flush()

@@ -18,8 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from esap_wf import catalog, digests
-from esap_wf import planning
+from esap_wf import catalog, digests, planning
 from esap_wf import render as rendering
 from esap_wf.config import Config
 from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
@@ -76,14 +75,27 @@ def duplicates(plan: Plan, config: Config) -> list[Duplicate]:
     for row in science:
         if row.id not in known:
             known.add(row.id)
-            found.append(Duplicate(run=row.id, level="science", phase=row.phase, owner=row.owner, created=row.created, differs=_differs(plan, store, row.id)))
+            found.append(
+                Duplicate(
+                    run=row.id,
+                    level="science",
+                    phase=row.phase,
+                    owner=row.owner,
+                    created=row.created,
+                    differs=_differs(plan, store, row.id),
+                )
+            )
     for entry in store.records(plan.workflow) if plan.digest.science else []:
         if entry.get("science") == plan.digest.science and entry.get("run") not in known:
             found.append(
                 Duplicate(
-                    run=str(entry.get("run")), level="science", phase=Phase.ARCHIVED, owner=str(entry.get("owner")),
-                    created=str(entry.get("created")), differs=["its run was removed; the record of productions remains"],
-                )  # fmt: skip
+                    run=str(entry.get("run")),
+                    level="science",
+                    phase=Phase.ARCHIVED,
+                    owner=str(entry.get("owner")),
+                    created=str(entry.get("created")),
+                    differs=["its run was removed; the record of productions remains"],
+                )
             )
     return found
 
@@ -117,7 +129,10 @@ def read_plan(path: Path) -> Plan:
 
     plan = files.read_json(path, Plan)
     if plan.checksum != checksum(plan):
-        raise UsageError("the plan was edited by hand", [Problem(str(path), "its checksum does not fit its content", "change the request and plan again")])
+        raise UsageError(
+            "the plan was edited by hand",
+            [Problem(str(path), "its checksum does not fit its content", "change the request and plan again")],
+        )
     return plan
 
 
@@ -172,7 +187,9 @@ def start(plan: Plan, config: Config, decide: Decide) -> Started:
     while not claim.mine:
         run = Run(store, claim.run_id)
         if not claim.published:
-            raise RefusedError("an identical run is just being created", [Problem(claim.run_id, f"by {claim.holder}", "try again in a moment")])
+            raise RefusedError(
+                "an identical run is just being created", [Problem(claim.run_id, f"by {claim.holder}", "try again in a moment")]
+            )
         state = run.observe()
         if state.phase is Phase.COMPLETED:
             if decide(run, state) == REUSE:
@@ -210,7 +227,9 @@ def _create(plan: Plan, store: Store, run_id: str, claim: claims.Claim | None, r
         rendering.render(plan, workflow, staged)
         root = staged / rendering.snapshot_place(plan.code)
         if digests.of_code({place: root / place for place in workflow.code_folders()}) != plan.code:
-            raise RefusedError("the workflow changed while it was started", [Problem(plan.source, "its code is not the planned one", "start again")])
+            raise RefusedError(
+                "the workflow changed while it was started", [Problem(plan.source, "its code is not the planned one", "start again")]
+            )
         crashpoints.reached("rendered")
         record = RunRecord(
             id=run_id, workflow=plan.workflow, version=plan.version, created=now(), owner=user(), host=socket.gethostname(),

@@ -128,7 +128,9 @@ def rows_of(path: Path, schema: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
                 if not cells:
                     continue
                 if len(cells) != len(header):
-                    raise UsageError("a table is broken", [Problem(f"{path}:{reader.line_num}", f"{len(cells)} cells under {len(header)} columns")])
+                    raise UsageError(
+                        "a table is broken", [Problem(f"{path}:{reader.line_num}", f"{len(cells)} cells under {len(header)} columns")]
+                    )
                 row: dict[str, Any] = {}
                 for column, cell in zip(header, cells, strict=True):
                     if column in texts:

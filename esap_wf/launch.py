@@ -29,7 +29,7 @@ ENGINE_VARIABLES = ("NXF_", "SNAKEMAKE_", "TOIL_", "CWL_", "CWLTOOL_")
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, prctl(2)
 
 
-class EngineProcess(Base, kw_only=True, omit_defaults=False):
+class EngineProcess(Base, frozen=True, kw_only=True, omit_defaults=False):
     """``engine/<epoch>.json``: the engine of an epoch and its keeper."""
 
     schema_version: int = 1
@@ -38,7 +38,7 @@ class EngineProcess(Base, kw_only=True, omit_defaults=False):
     keeper: Holder
 
 
-class EngineExit(Base, kw_only=True, omit_defaults=False):
+class EngineExit(Base, frozen=True, kw_only=True, omit_defaults=False):
     """``engine/<epoch>.exit.json``: how it ended, and what it and its jobs used."""
 
     schema_version: int = 1
@@ -100,7 +100,9 @@ def _keep(run: Path, epoch: int, argv: list[str], env: dict[str, str]) -> int:
         )
     me = processes.me()
     holder = msgspec.structs.replace(me, pid=engine.pid, start=processes.start_time(engine.pid) or 0)
-    files.write_atomic(run / "engine" / f"{epoch}.json", msgspec.json.encode(EngineProcess(epoch=epoch, engine=holder, keeper=me)), sync=False)
+    files.write_atomic(
+        run / "engine" / f"{epoch}.json", msgspec.json.encode(EngineProcess(epoch=epoch, engine=holder, keeper=me)), sync=False
+    )
     status, cpu, rss = 0, 0.0, 0
     while True:
         try:

@@ -27,7 +27,9 @@ def find_run(config: Config, text: str) -> Run:
     """
     store = Store.open(config.store)
     if "/" in text:
-        raise NotFoundError(f"there is no run {text!r}", [Problem("RUN", "a run is named by its id or name, not by a path", "esap-wf list")])
+        raise NotFoundError(
+            f"there is no run {text!r}", [Problem("RUN", "a run is named by its id or name, not by a path", "esap-wf list")]
+        )
     index = index_of(store, config)
     try:
         return store.find(text, named=[row.id for row in index.by_name(text)])

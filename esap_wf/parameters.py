@@ -145,9 +145,9 @@ def resolve(
     bad = {p.where for p in problems}
     problems += [p for name in values for p in _texts(values[name], properties[name], where(name))]
     check = schemas.validator({k: v for k, v in workflow.schema.items() if k not in {"$schema", "$id"}})
-    for error in check.iter_errors(values):
-        path, what, hint = schemas.wording(error, workflow.schema)
-        name = str(path[0]) if path else error.kind.property if error.kind.name == "required" else ""
+    for misfit in check.iter_errors(values):
+        path, what, hint = schemas.wording(misfit, workflow.schema)
+        name = str(path[0]) if path else misfit.kind.property if misfit.kind.name == "required" else ""
         unit = properties.get(name, {}).get("unit")
         if not path and name:
             what, hint = "a value is needed", f"{flag(name)} VALUE" + (f", in {unit}" if unit else "")
@@ -177,7 +177,9 @@ def _rules(workflow: Workflow, values: Mapping[str, Any], where: Where) -> list[
         shown = ", ".join(f"{n} = {values.get(n)}" for n in names)
         try:
             if not expressions.evaluate(rule.that, values):
-                found.append(Problem(", ".join(dict.fromkeys(where(n) for n in names)), f"{rule.message}: {rule.that} does not hold for {shown}"))
+                found.append(
+                    Problem(", ".join(dict.fromkeys(where(n) for n in names)), f"{rule.message}: {rule.that} does not hold for {shown}")
+                )
         except ValueError as error:
             found.append(Problem(", ".join(where(n) for n in names), str(error)))
     return found

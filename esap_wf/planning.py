@@ -110,7 +110,9 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
         raise UsageError("the manifest's resource model fails", [Problem(workflow.document.where(["resources"]), str(error))]) from None
     allocation = msgspec.structs.replace(
         allocation,
-        memory_bytes=allocation.memory_bytes if request.resources.memory is not None else max(allocation.memory_bytes, estimate.memory_bytes),
+        memory_bytes=allocation.memory_bytes
+        if request.resources.memory is not None
+        else max(allocation.memory_bytes, estimate.memory_bytes),
         disk_bytes=allocation.disk_bytes if request.resources.disk is not None else max(allocation.disk_bytes, estimate.disk_bytes),
     )
     backend, allocation, offers = _place(request, config, allocation)
@@ -120,7 +122,12 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
     estimate = resources.estimate_of(workflow, names, units, allocation.cores, size)
     implementation, engine, choice = find_engine(workflow, config, request.engine)
     route = software.choose(workflow, config, request.software)
-    warnings += [f"the identity of {ref.path} rests on its size and times, not on its content" for refs in valid.inputs.values() for ref in refs if ref.strength == "stat"]
+    warnings += [
+        f"the identity of {ref.path} rests on its size and times, not on its content"
+        for refs in valid.inputs.values()
+        for ref in refs
+        if ref.strength == "stat"
+    ]
     code = digests.of_code(workflow.code_folders())
     entry = f"{render.snapshot_place(code)}/workflows/{workflow.folder.name}/{implementation.file}"
     job = Job(entry=entry, params=render.PARAMS, allocation=allocation, options=tuple(request.engine_options))
@@ -205,7 +212,9 @@ def find_engine(workflow: Workflow, config: Config, wanted: str | None) -> tuple
         implementations = [i for i in implementations if i.engine == wanted]
         if not implementations:
             has = ", ".join(i.engine for i in workflow.manifest.implementations)
-            raise UsageError("the request is not valid", [Problem("--engine", f"{workflow.manifest.name} does not run with {wanted!r}", f"it has {has}")])
+            raise UsageError(
+                "the request is not valid", [Problem("--engine", f"{workflow.manifest.name} does not run with {wanted!r}", f"it has {has}")]
+            )
     problems = []
     for implementation in implementations:
         try:

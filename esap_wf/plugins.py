@@ -49,7 +49,9 @@ def load(group: str) -> tuple[dict[str, Any], list[Broken]]:
             continue
         absent = [a for a in CONTRACTS[group] if not hasattr(plugin, a)]
         if absent:
-            broken.append(Broken(point.name, f"{point.value} lacks {', '.join(absent)}; a plug-in of {group} has {', '.join(CONTRACTS[group])}"))
+            broken.append(
+                Broken(point.name, f"{point.value} lacks {', '.join(absent)}; a plug-in of {group} has {', '.join(CONTRACTS[group])}")
+            )
         elif plugin.name != point.name:
             broken.append(Broken(point.name, f"{point.value} calls itself {plugin.name!r}, its entry point {point.name!r}"))
         else:
@@ -73,7 +75,10 @@ def one(group: str, name: str) -> Any:
     kind = group.rsplit(".", 1)[1].removesuffix("s")
     if not any(p.name == name for p in entry_points(group=group)):
         known = sorted(p.name for p in entry_points(group=group))
-        raise UsageError(f"there is no {kind} {name!r}", [Problem(f"--{kind}", f"unknown {kind} {name!r}", closest(name, known) or f"there are: {', '.join(known)}")])
+        raise UsageError(
+            f"there is no {kind} {name!r}",
+            [Problem(f"--{kind}", f"unknown {kind} {name!r}", closest(name, known) or f"there are: {', '.join(known)}")],
+        )
     usable, broken = load(group)
     if name not in usable:
         why = next(b.why for b in broken if b.name == name)

@@ -48,7 +48,11 @@ def allocation_of(workflow: Workflow, request: Request) -> tuple[Allocation, lis
     resources, asked, problems = workflow.manifest.resources, request.resources, []
     name = request.size or resources.default
     if name not in resources.sizes and (request.size or resources.sizes):
-        problems.append(Problem("--size", f"there is no size {name!r}", schemas.closest(name, resources.sizes) or f"there are: {', '.join(resources.sizes)}"))
+        problems.append(
+            Problem(
+                "--size", f"there is no size {name!r}", schemas.closest(name, resources.sizes) or f"there are: {', '.join(resources.sizes)}"
+            )
+        )
     size = resources.sizes.get(name, FALLBACK)
 
     def read(key: str, convert: Any) -> int:

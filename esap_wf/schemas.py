@@ -101,7 +101,7 @@ def convert(document: Document, kind: type[T], what: str) -> T:
     UsageError
         Every problem with its position.
     """
-    schema, check = _schema_of(kind)
+    schema, check = _schema_of(kind)  # type: ignore[arg-type]
     found = []
     for error in check.iter_errors(document.data):
         place = _resolve(schema, error.schema_path)
@@ -184,8 +184,8 @@ def lint_parameters(document: Document) -> list[Problem]:
         return [Problem(document.where(), p.what) for p in error.problems]
     for name, prop in properties.items():
         if "default" in prop:
-            for error in validator(prop).iter_errors(prop["default"]):
-                problem(["properties", name, "default"], f"the default does not fit: {error.message}")
+            for misfit in validator(prop).iter_errors(prop["default"]):
+                problem(["properties", name, "default"], f"the default does not fit: {misfit.message}")
         elif name not in schema.get("required", []):
             problem(["properties", name], "neither required nor with a default")
     return found

@@ -43,7 +43,10 @@ def choose(workflow: Workflow, config: Config, wanted: str | None = None) -> Sof
     alternatives = workflow.manifest.software or [Software(installed=["python3"])]
     routes = [route_of(a) for a in alternatives]
     if wanted and wanted not in routes:
-        raise UsageError("no such route to the software", [Problem("--software", f"{wanted!r} is not offered", f"this workflow has {', '.join(dict.fromkeys(routes))}")])
+        raise UsageError(
+            "no such route to the software",
+            [Problem("--software", f"{wanted!r} is not offered", f"this workflow has {', '.join(dict.fromkeys(routes))}")],
+        )
     refused: list[str] = []
     for alternative, route in zip(alternatives, routes, strict=True):
         if wanted and route != wanted:

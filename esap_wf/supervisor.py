@@ -219,7 +219,9 @@ class Supervisor:
             self._clear_survivors()
             if self.stop is not None:
                 how = "after its running jobs had ended" if self.stop.drain else "at once"
-                self._write(Phase.ABORTED, reason=f"stopped by {self.stop.by}, {how}: esap-wf resume {self.run.id}", ended=now(), exit_code=code)
+                self._write(
+                    Phase.ABORTED, reason=f"stopped by {self.stop.by}, {how}: esap-wf resume {self.run.id}", ended=now(), exit_code=code
+                )
                 return 0
             failures = list(self.log.state.failures)
             if not failures:
@@ -231,7 +233,9 @@ class Supervisor:
         crashpoints.reached("outputs-checked")
         if failures:
             return self._failed(failures, None, code)
-        accepted = Outputs(run=self.run.id, epoch=self.lease.epoch, accepted=now(), outputs=outputs, warnings=[*self.plan.warnings, *warnings])
+        accepted = Outputs(
+            run=self.run.id, epoch=self.lease.epoch, accepted=now(), outputs=outputs, warnings=[*self.plan.warnings, *warnings]
+        )
         self.run.accept(accepted, self.lease)
         return self._completed()
 
@@ -254,8 +258,8 @@ class Supervisor:
         self.store.record(
             self.plan.workflow,
             {
-                "schema_version": 1, "run": self.run.id, "science": digest.science, "identity": digest.identity, "values": digest.science_values,
-                "workflow": self.plan.workflow, "version": self.plan.version, "owner": record.owner, "created": record.created,
+                "schema_version": 1, "run": self.run.id, "science": digest.science, "identity": digest.identity,
+                "values": digest.science_values, "workflow": self.plan.workflow, "version": self.plan.version, "owner": record.owner, "created": record.created,
                 "accepted": outputs.accepted, "outputs": [{"name": o.name, "path": o.path, "sha256": o.sha256} for o in outputs.outputs],
             },
         )  # fmt: skip
@@ -263,7 +267,9 @@ class Supervisor:
     def _failed(self, failures: list[Failure], reason: str | None, code: int | None = None) -> int:
         explained = watch.explained(failures, self.run.dir)
         if self.log.full and not any(f.reason == Reason.NO_SPACE for f in explained):
-            explained.insert(0, Failure(step="engine", reason=Reason.NO_SPACE, log="logs/engine.log", detail=f"the disk of {self.run.dir} is full"))
+            explained.insert(
+                0, Failure(step="engine", reason=Reason.NO_SPACE, log="logs/engine.log", detail=f"the disk of {self.run.dir} is full")
+            )
         self._write(Phase.ERROR, reason=reason or watch.headline(explained[0]), ended=now(), exit_code=code, failures=explained[:20])
         return 0
 
@@ -289,7 +295,13 @@ def _has_children() -> bool:
 
 
 def _failure_of(error: EsapError) -> Failure:
-    reason = Reason.NO_SPACE if isinstance(error, files.NoSpaceError) else Reason.SOFTWARE if isinstance(error, UnavailableError) else Reason.ENGINE
+    reason = (
+        Reason.NO_SPACE
+        if isinstance(error, files.NoSpaceError)
+        else Reason.SOFTWARE
+        if isinstance(error, UnavailableError)
+        else Reason.ENGINE
+    )
     return Failure(step="prepare", reason=reason, log="logs/software.log", detail=str(error).replace("\n", " "))
 
 

@@ -17,7 +17,7 @@ from esap_wf.models.plan import Allocation
 from esap_wf.quantities import to_bytes, to_seconds
 
 
-class Profile(Base, kw_only=True):
+class Profile(Base, frozen=True, kw_only=True):
     """One place and its limits; None is what the place itself says."""
 
     schema_version: int = 1
@@ -31,7 +31,7 @@ class Profile(Base, kw_only=True):
     gpus: int = 0
 
 
-class Capacity(Base, kw_only=True):
+class Capacity(Base, frozen=True, kw_only=True):
     """What a place has."""
 
     cores: int

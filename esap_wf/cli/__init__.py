@@ -131,7 +131,10 @@ def main(argv: list[str] | None = None) -> None:
         import traceback
 
         traceback.print_exc()
-        show_error(EsapError(f"internal: {type(error).__name__}: {error}", [Problem("esap-wf", "this is a bug", "please report the lines above")]), as_json)
+        show_error(
+            EsapError(f"internal: {type(error).__name__}: {error}", [Problem("esap-wf", "this is a bug", "please report the lines above")]),
+            as_json,
+        )
         code = ExitCode.INTERNAL
     sys.exit(int(code))
 

@@ -12,7 +12,7 @@ from esap_wf.cli.text import run_line
 from esap_wf.errors import EsapError, ExitCode, Problem, RefusedError, UsageError
 from esap_wf.lookup import find_run
 from esap_wf.models.run import Phase
-from esap_wf.runs.store import Store
+from esap_wf.runs.store import Run, Store
 
 
 @click.command("cancel", cls=Verb, examples=["esap-wf cancel 3f2a", "esap-wf cancel 3f2a 9c01 --drain"])
@@ -38,7 +38,7 @@ def cancel(answer: Answer, runs: tuple[str, ...], drain: bool, wait: float) -> N
     answer.give({"runs": rows, "run": rows[0]["run"], "phase": rows[0]["phase"]}, "\n".join(f"{r['run']} {r['phase']}" for r in rows))
 
 
-def _settled(run: flow.Run, until: float) -> Phase:
+def _settled(run: Run, until: float) -> Phase:
     """The phase a cancelled run comes to: a lost one gets a supervisor that ends it, so UNKNOWN is waited for too."""
     while True:
         state = flow.follow(run, until=until)

@@ -34,7 +34,12 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield _check("python", sys.version_info >= (3, 11), f"{version} at {sys.executable}", "Python 3.11 or newer is needed")
     yield _check("configuration", True, str(config.source) + ("" if config.source.exists() else " (none)"))
-    yield _check("store", _writable(config.store), f"{config.store}" + ("" if config.store.exists() else " (made by the first run)"), "choose another: --store DIR")
+    yield _check(
+        "store",
+        _writable(config.store),
+        f"{config.store}" + ("" if config.store.exists() else " (made by the first run)"),
+        "choose another: --store DIR",
+    )
     place = config.store
     while not place.exists():
         place = place.parent
@@ -55,7 +60,11 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
             else:
                 for profile in (p for p in backends.profiles(config).values() if p.kind == name):
                     c = plugin.capacity(profile, config.store)
-                    yield _check(f"backend {profile.name}", True, f"{c.cores} cores, {human_bytes(c.memory_bytes)} memory, {human_bytes(c.disk_bytes)} disk")
+                    yield _check(
+                        f"backend {profile.name}",
+                        True,
+                        f"{c.cores} cores, {human_bytes(c.memory_bytes)} memory, {human_bytes(c.disk_bytes)} disk",
+                    )
     for name, _, _ in catalog.entries(config):
         try:
             choice = software.choose(catalog.find(config, name), config)

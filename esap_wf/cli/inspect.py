@@ -25,7 +25,9 @@ from esap_wf.runs.store import Run, Store
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Runs of a page.")
 @click.option("--cursor", metavar="CURSOR", help="Where the next page begins.")
 @click.pass_obj
-def list_(answer: Answer, phase: str | None, workflow: str | None, tag: str | None, since: str | None, limit: int, cursor: str | None) -> None:
+def list_(
+    answer: Answer, phase: str | None, workflow: str | None, tag: str | None, since: str | None, limit: int, cursor: str | None
+) -> None:
     """List runs, newest first."""
     config = answer.config()
     try:
@@ -43,8 +45,8 @@ def list_(answer: Answer, phase: str | None, workflow: str | None, tag: str | No
         index.close()
     data = [
         {
-            "run": r.id, "name": r.name, "workflow": r.workflow, "phase": r.phase, "created": r.created, "started": r.started, "ended": r.ended,
-            "progress": r.counts(), "owner": r.owner,
+            "run": r.id, "name": r.name, "workflow": r.workflow, "phase": r.phase, "created": r.created, "started": r.started,
+            "ended": r.ended, "progress": r.counts(), "owner": r.owner,
         }
         for r in rows
     ]  # fmt: skip
@@ -63,7 +65,9 @@ def _time(text: str | None) -> str | None:
     try:
         moment_ = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError("the command line is not valid", [Problem("--since", f"{text!r} is no time", "write 2026-11-21 or 2026-11-21T10:00:00Z")]) from None
+        raise UsageError(
+            "the command line is not valid", [Problem("--since", f"{text!r} is no time", "write 2026-11-21 or 2026-11-21T10:00:00Z")]
+        ) from None
     if moment_.tzinfo is None:
         moment_ = moment_.replace(tzinfo=UTC)
     return moment_.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -102,12 +106,16 @@ def results(answer: Answer, run: str, copy_to: str | None) -> None:
     outputs = found.outputs()
     if outputs is None:
         state = found.observe()
-        raise RefusedError(f"run {found.id} has no accepted results", [Problem(found.id, f"it is {state.phase}", f"esap-wf status {found.id}")])
+        raise RefusedError(
+            f"run {found.id} has no accepted results", [Problem(found.id, f"it is {state.phase}", f"esap-wf status {found.id}")]
+        )
     if copy_to:
         copy_outputs(found, Path(copy_to))
         answer.say(f"{len(outputs.outputs)} files copied to {copy_to}")
     rows = [(o.name, o.bytes, o.sha256[:12], str(found.dir / o.path)) for o in outputs.outputs]
-    answer.give({"outputs": outputs.outputs, "warnings": outputs.warnings, "run": found.id}, table(rows, ("name", "bytes", "sha256", "path")))
+    answer.give(
+        {"outputs": outputs.outputs, "warnings": outputs.warnings, "run": found.id}, table(rows, ("name", "bytes", "sha256", "path"))
+    )
 
 
 def copy_outputs(run: Run, target: Path) -> None:
@@ -126,7 +134,10 @@ def copy_outputs(run: Run, target: Path) -> None:
         place = Path(output.path)
         copy = target.absolute() / (place.relative_to("outputs") if place.is_relative_to("outputs") else place)
         if copy.exists() and digests.of_file(copy) != output.sha256:
-            raise RefusedError("a result is not copied over another file", [Problem(str(copy), "there is a file with other content", "choose another folder")])
+            raise RefusedError(
+                "a result is not copied over another file",
+                [Problem(str(copy), "there is a file with other content", "choose another folder")],
+            )
         temporary = copy.with_name(f".{copy.name}.part")
         try:
             copy.parent.mkdir(parents=True, exist_ok=True)

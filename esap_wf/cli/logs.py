@@ -33,7 +33,12 @@ def logs_of(run: Run, step: str | None, unit: str | None) -> list[dict[str, Any]
         except msgspec.MsgspecError:
             continue
         if event.log and event.step:
-            found[event.step, event.unit] = {"step": event.step, "unit": event.unit, "attempt": event.attempt, "path": str(run.dir / event.log)}
+            found[event.step, event.unit] = {
+                "step": event.step,
+                "unit": event.unit,
+                "attempt": event.attempt,
+                "path": str(run.dir / event.log),
+            }
     for name in OWN:
         path = run.dir / "logs" / f"{name}.log"
         if path.is_file() and path.stat().st_size:
@@ -62,7 +67,10 @@ def logs(answer: Answer, run: str, step: str | None, unit: str | None, follow: b
     entries = logs_of(found, step, unit)
     if not entries and (step or unit):
         steps = sorted({e["step"] for e in logs_of(found, None, None)})
-        raise NotFoundError("there is no such log", [Problem("--step/--unit", f"{step or 'any step'} {unit or ''}".strip(), f"steps with logs: {', '.join(steps)}")])
+        raise NotFoundError(
+            "there is no such log",
+            [Problem("--step/--unit", f"{step or 'any step'} {unit or ''}".strip(), f"steps with logs: {', '.join(steps)}")],
+        )
     parts = []
     for entry in entries if not answer.as_json else []:
         text = _read(Path(entry["path"]))

@@ -92,7 +92,11 @@ class Verb(click.Command):
         kwargs.setdefault("context_settings", {"help_option_names": ["-h", "--help"], "max_content_width": 110})
         super().__init__(*args, **kwargs)
         self.examples = examples
-        self.params.append(click.Option(["--json", "late_json"], is_flag=True, expose_value=False, callback=_late_json, help="Answer with one JSON object."))
+        self.params.append(
+            click.Option(
+                ["--json", "late_json"], is_flag=True, expose_value=False, callback=_late_json, help="Answer with one JSON object."
+            )
+        )
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples at the end of every help."""

@@ -38,7 +38,10 @@ def engines_list(answer: Answer) -> None:
         rows.append({"name": name, "version": choice.version if choice else None, "path": choice.path if choice else None,
                      "found": choice.found if choice else None, "hint": "" if choice else engine.how_to_get()})  # fmt: skip
     rows += [{"name": b.name, "version": None, "path": None, "found": None, "hint": b.why} for b in broken]
-    text = table([(r["name"], r["version"] or "missing", r["path"] or r["hint"], r["found"] or "") for r in rows], ("engine", "version", "path", "found"))
+    text = table(
+        [(r["name"], r["version"] or "missing", r["path"] or r["hint"], r["found"] or "") for r in rows],
+        ("engine", "version", "path", "found"),
+    )
     answer.give({"engines": rows}, text)
 
 
@@ -54,7 +57,10 @@ def engines_install(answer: Answer, name: str) -> None:
     plugins.one("esap_wf.engines", name)
     requirements = finding.REQUIREMENTS / f"{name}.txt"
     if not requirements.is_file():
-        raise UsageError(f"{name} is not installed by esap-wf", [Problem(name, "its plug-in has no pinned requirements", "install it as its own documentation says")])
+        raise UsageError(
+            f"{name} is not installed by esap-wf",
+            [Problem(name, "its plug-in has no pinned requirements", "install it as its own documentation says")],
+        )
     answer.say(f"installing {name} …")
     built = environments.build(requirements, config.cache)
     answer.give({"engine": name, "path": str(built)}, f"{name} is in {built}")
@@ -87,7 +93,9 @@ def software_check(answer: Answer, workflow: str) -> None:
 
     config = answer.config()
     choice = routes.choose(catalog.find(config, workflow), config)
-    answer.give({"workflow": workflow, "software": choice}, "\n".join([f"{choice.route}: {choice.detail}", *(f"not {r}" for r in choice.refused)]))
+    answer.give(
+        {"workflow": workflow, "software": choice}, "\n".join([f"{choice.route}: {choice.detail}", *(f"not {r}" for r in choice.refused)])
+    )
 
 
 @index.command("rebuild", examples=["esap-wf index rebuild"])

@@ -10,15 +10,14 @@ from typing import Any
 import click
 import msgspec
 
-from esap_wf import documents, files, flow, parameters, schemas
-from esap_wf import planning
+from esap_wf import documents, files, flow, parameters, planning, schemas
 from esap_wf.cli.output import Answer
 from esap_wf.cli.parameters import WorkflowVerb, engine_options, given, workflow_of
 from esap_wf.cli.text import plan_text, run_line
 from esap_wf.config import Config
 from esap_wf.errors import ExitCode, Problem, RefusedError, UsageError
 from esap_wf.models.plan import Plan
-from esap_wf.models.request import Request, ResourceRequest
+from esap_wf.models.request import Request
 from esap_wf.models.run import Phase, State, encode
 from esap_wf.runs.store import Run
 
@@ -59,7 +58,8 @@ def _pairs(texts: tuple[str, ...], option: str) -> dict[str, list[str]]:
 def _request(ctx: click.Context, config: Config, values: dict[str, Any]) -> tuple[Request, planning.Validated, list[Problem]]:
     """The request that file, flags and prompts say, validated."""
     workflow = workflow_of(ctx)
-    document, pointer = None, ()
+    document: documents.Document | None = None
+    pointer: tuple[str, ...] = ()
     request = Request(workflow=values["workflow"] or "")
     if values["params"]:
         document = documents.load(Path(values["params"]))
@@ -80,7 +80,9 @@ def _request(ctx: click.Context, config: Config, values: dict[str, Any]) -> tupl
 
         workflow = catalog.find(config, request.workflow)
     elif document and request.workflow and values["workflow"] and request.workflow != values["workflow"]:
-        raise UsageError("the request is for another workflow", [Problem(document.where(["workflow"]), f"{request.workflow}, not {values['workflow']}")])
+        raise UsageError(
+            "the request is for another workflow", [Problem(document.where(["workflow"]), f"{request.workflow}, not {values['workflow']}")]
+        )
     resources = {k: values[k] for k in ("cores", "memory", "wall") if values[k] is not None}
     changes: dict[str, Any] = {k: values[k] for k in ("backend", "engine", "size", "software", "name", "results") if values[k] is not None}
     if resources:
@@ -99,8 +101,6 @@ def _request(ctx: click.Context, config: Config, values: dict[str, Any]) -> tupl
     flags = {k: v if isinstance(v, tuple) else (v,) for k, v in flags.items()}
     flags |= _prompted(workflow, {**request.parameters, **flags}, ctx.ensure_object(Answer))
     valid, problems = planning.validate(request, config, flags, document, pointer, workflow)
-    if not isinstance(request.resources, ResourceRequest):
-        raise AssertionError
     return request, valid, problems
 
 
@@ -123,7 +123,7 @@ def _prompted(workflow: Any, have: dict[str, Any], answer: Answer) -> dict[str, 
 )  # fmt: skip
 @_common
 @click.pass_context
-def validate(ctx: click.Context, **values: Any) -> int:
+def validate(ctx: click.Context, /, **values: Any) -> int:
     """Check parameters, inputs and consistency rules; every problem at once. Nothing is started."""
     answer = ctx.ensure_object(Answer)
     try:
@@ -157,7 +157,7 @@ def _planned(ctx: click.Context, values: dict[str, Any]) -> tuple[Plan, Config]:
 @_common
 @click.option("-o", "--output", metavar="FILE", help="Save the plan, to be run exactly as it is.")
 @click.pass_context
-def plan(ctx: click.Context, output: str | None, **values: Any) -> int:
+def plan(ctx: click.Context, /, output: str | None, **values: Any) -> int:
     """Say exactly what would run: digest, units, cost, where it fits and why not elsewhere, earlier runs, command."""
     answer = ctx.ensure_object(Answer)
     made, config = _planned(ctx, values)
@@ -185,10 +185,14 @@ def plan(ctx: click.Context, output: str | None, **values: Any) -> int:
 )  # fmt: skip
 @_common
 @click.option("--plan", "plan_file", metavar="FILE", help="Run exactly this saved plan; refused if it is stale.")
-@click.option("--if-exists", type=click.Choice([flow.REUSE, flow.ASK, flow.RERUN]), help="An identical run is there. [default: ask on a terminal, else reuse]")
+@click.option(
+    "--if-exists",
+    type=click.Choice([flow.REUSE, flow.ASK, flow.RERUN]),
+    help="An identical run is there. [default: ask on a terminal, else reuse]",
+)
 @click.option("--detach", is_flag=True, help="Return at once; the run goes on.")
 @click.pass_context
-def run(ctx: click.Context, plan_file: str | None, if_exists: str | None, detach: bool, **values: Any) -> int:
+def run(ctx: click.Context, /, plan_file: str | None, if_exists: str | None, detach: bool, **values: Any) -> int:
     """Run a workflow and follow it. Ctrl-C asks for a clean stop, a second one stops at once; closing the terminal harms nothing."""
     answer = ctx.ensure_object(Answer)
     if plan_file:

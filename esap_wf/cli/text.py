@@ -19,16 +19,21 @@ SHOWN = 12
 def plan_text(plan: Plan) -> str:
     """A plan, as `esap-wf plan` shows it."""
     e, a = plan.estimate, plan.allocation
+    needs = f"{human_bytes(e.memory_bytes)} memory, {human_bytes(e.disk_bytes)} disk"
     rows: list[tuple[str, str]] = [
         ("workflow", f"{plan.workflow} {plan.version}: {plan.title}"),
         ("parameters", ", ".join(f"{k} = {v}" for k, v in plan.parameters.items()) or "none"),
     ]
-    rows += [(f"input {n}", ", ".join(r.path or r.uri for r in refs[:3]) + (f" and {len(refs) - 3} more" if len(refs) > 3 else "")) for n, refs in plan.inputs.items() if refs]
+    rows += [
+        (f"input {n}", ", ".join(r.path or r.uri for r in refs[:3]) + (f" and {len(refs) - 3} more" if len(refs) > 3 else ""))
+        for n, refs in plan.inputs.items()
+        if refs
+    ]
     if plan.selected:
         rows.append(("selected", ", ".join(f"{k} = {v}" for k, v in plan.selected.items())))
     rows += [
         ("units", str(plan.units)),
-        ("estimate", f"{e.core_hours:.3g} core-hours, {human_seconds(e.wall_seconds)}, {human_bytes(e.memory_bytes)} memory, {human_bytes(e.disk_bytes)} disk"),
+        ("estimate", f"{e.core_hours:.3g} core-hours, {human_seconds(e.wall_seconds)}, {needs}"),
         ("may use", f"{a.cores} cores, {human_bytes(a.memory_bytes)} memory, {human_seconds(a.wall_seconds)}"),
         ("engine", f"{plan.engine.name} {plan.engine.version} ({plan.engine.found}: {plan.engine.path})"),
         ("software", f"{plan.software.route}: {plan.software.detail}"),
@@ -42,8 +47,17 @@ def plan_text(plan: Plan) -> str:
         rows.append(("science", f"{plan.digest.science}: " + ", ".join(f"{k} = {v}" for k, v in plan.digest.science_values.items())))
     for d in plan.duplicates:
         what = "the same request" if d.level == "request" else "the same scientific identity"
-        rows.append(("earlier run", f"{d.run} {d.phase} by {d.owner}, {moment(d.created)}: {what}" + ("; differs in " + "; ".join(d.differs) if d.differs else "")))
-    rows += [("command", " ".join(plan.command)), ("files", ", ".join(plan.files[:SHOWN]) + (f" and {len(plan.files) - SHOWN} more" if len(plan.files) > SHOWN else ""))]
+        rows.append(
+            (
+                "earlier run",
+                f"{d.run} {d.phase} by {d.owner}, {moment(d.created)}: {what}"
+                + ("; differs in " + "; ".join(d.differs) if d.differs else ""),
+            )
+        )
+    rows += [
+        ("command", " ".join(plan.command)),
+        ("files", ", ".join(plan.files[:SHOWN]) + (f" and {len(plan.files) - SHOWN} more" if len(plan.files) > SHOWN else "")),
+    ]
     rows += [("warning", w) for w in plan.warnings]
     rows.append(("valid until", plan.expires))
     width = max(len(k) for k, _ in rows)
@@ -75,12 +89,17 @@ def status_text(run: Run, state: State) -> str:
     lines = []
     if state.failures and state.phase in {Phase.ERROR, Phase.EXECUTING}:
         lines += [failure_text(state.failures[0]), ""]
-    lines.append(f"{run.id}  {state.phase}  {record.workflow} {record.version} on {record.backend} with {record.engine}" + (f"  ({record.name})" if record.name else ""))
+    lines.append(
+        f"{run.id}  {state.phase}  {record.workflow} {record.version} on {record.backend} with {record.engine}"
+        + (f"  ({record.name})" if record.name else "")
+    )
     if state.reason and state.phase is not Phase.ERROR:
         lines.append(state.reason)
     lines.append(progress_text(state.progress))
     if state.steps:
-        lines.append(table([(s.name, s.total, s.done, s.running, s.failed) for s in state.steps], ("step", "total", "done", "running", "failed")))
+        lines.append(
+            table([(s.name, s.total, s.done, s.running, s.failed) for s in state.steps], ("step", "total", "done", "running", "failed"))
+        )
     for failure in state.failures[1:]:
         lines.append(failure_text(failure).splitlines()[0])
     if state.failures_more:

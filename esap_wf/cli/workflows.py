@@ -34,14 +34,19 @@ def show(answer: Answer, workflow: str) -> None:
     found = catalog.find(answer.config(), workflow)
     m = found.manifest
     data: dict[str, Any] = {
-        "name": m.name, "title": m.title, "description": m.description, "version": m.version, "engines": [i.engine for i in m.implementations],
+        "name": m.name, "title": m.title, "description": m.description, "version": m.version,
+        "engines": [i.engine for i in m.implementations],
         "parameters": found.schema, "inputs": m.inputs, "outputs": m.outputs, "resources": m.resources,
         "software": [{"route": software.route_of(s), **{k: v for k, v in _plain(s).items() if v is not None}} for s in m.software],
         "derived_from": str(found.document.source), "units": m.units, "rules": m.rules, "identity": m.identity, "authors": m.authors,
         "license": m.license, "citation": m.citation, "source": found.source,
     }  # fmt: skip
     lines = [f"{m.name} {m.version}: {m.title}", "", m.description.strip(), ""]
-    lines += ["Parameters:", table([("  --" + n.replace("_", "-"), describe(p)) for n, p in found.properties.items()], ("", "")).strip("\n "), ""]
+    lines += [
+        "Parameters:",
+        table([("  --" + n.replace("_", "-"), describe(p)) for n, p in found.properties.items()], ("", "")).strip("\n "),
+        "",
+    ]
     if m.inputs:
         lines += ["Inputs:", *(f"  {n}: {i.title}{'' if i.required and not i.default else ' (optional)'}" for n, i in m.inputs.items()), ""]
     lines += ["Outputs:", *(f"  {o.path}: {o.title or o.name}" for o in m.outputs), ""]

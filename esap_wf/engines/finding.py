@@ -33,7 +33,9 @@ def candidates(program: str, engine: str, config: Config) -> Iterator[tuple[Path
     if configured:
         path = Path(str(configured)).expanduser()
         if not path.is_file():
-            raise UsageError("a configured engine is missing", [Problem(f"{config.source}: engines.{engine}.path", f"there is no file {path}")])
+            raise UsageError(
+                "a configured engine is missing", [Problem(f"{config.source}: engines.{engine}.path", f"there is no file {path}")]
+            )
         yield path, "configured"
         return
     own = Path(sys.prefix) / "bin" / program

@@ -62,7 +62,9 @@ class Snakemake:
         """
         spec = importlib.util.find_spec(PLUGIN)
         if spec is None or spec.origin is None:
-            raise UnavailableError("Snakemake's logger plug-in is missing", [Problem(PLUGIN, "not installed", "pip install 'esap-wf[snakemake]'")])
+            raise UnavailableError(
+                "Snakemake's logger plug-in is missing", [Problem(PLUGIN, "not installed", "pip install 'esap-wf[snakemake]'")]
+            )
         plugins = run / "engine" / "plugins"
         plugins.mkdir(parents=True, exist_ok=True)
         link = plugins / PLUGIN

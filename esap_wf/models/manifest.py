@@ -22,7 +22,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What all parts of a manifest share."""
 
 
-class Author(Base, kw_only=True):
+class Author(Base, frozen=True, kw_only=True):
     """Who wrote the workflow."""
 
     name: Text
@@ -30,7 +30,7 @@ class Author(Base, kw_only=True):
     affiliation: str | None = None
 
 
-class Implementation(Base, kw_only=True):
+class Implementation(Base, frozen=True, kw_only=True):
     """One engine that can run the workflow."""
 
     engine: Name
@@ -38,7 +38,7 @@ class Implementation(Base, kw_only=True):
     requires: str | None = None
 
 
-class Rule(Base, kw_only=True):
+class Rule(Base, frozen=True, kw_only=True):
     """A consistency rule over parameters, which JSON Schema cannot say."""
 
     that: Expression
@@ -46,7 +46,7 @@ class Rule(Base, kw_only=True):
     parameters: list[Identifier] = []
 
 
-class Input(Base, kw_only=True):
+class Input(Base, frozen=True, kw_only=True):
     """A named input; `rows` makes it a table with one row a unit."""
 
     title: Text
@@ -58,7 +58,7 @@ class Input(Base, kw_only=True):
     rows: RelativePath | None = None
 
 
-class Select(Base, kw_only=True):
+class Select(Base, frozen=True, kw_only=True):
     """Rows looked up in a JSON input when planning and handed to the job."""
 
     source: Identifier = msgspec.field(name="from")
@@ -67,7 +67,7 @@ class Select(Base, kw_only=True):
     columns: list[Identifier]
 
 
-class Units(Base, kw_only=True):
+class Units(Base, frozen=True, kw_only=True):
     """The axis along which the work splits."""
 
     axis: Text
@@ -76,7 +76,7 @@ class Units(Base, kw_only=True):
     steps: list[str] = []
 
 
-class Size(Base, kw_only=True):
+class Size(Base, frozen=True, kw_only=True):
     """Resources of one size; memory and disk in bytes or with a unit, wall in seconds or with a unit."""
 
     cores: Annotated[int, msgspec.Meta(ge=1)]
@@ -86,7 +86,7 @@ class Size(Base, kw_only=True):
     gpus: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
-class Estimate(Base, kw_only=True):
+class Estimate(Base, frozen=True, kw_only=True):
     """Expressions over parameters, `units`, `cores`, `input_bytes`."""
 
     core_seconds: str | int | float = 0
@@ -95,7 +95,7 @@ class Estimate(Base, kw_only=True):
     disk_bytes: str | int | float = 0
 
 
-class Resources(Base, kw_only=True):
+class Resources(Base, frozen=True, kw_only=True):
     """Sizes of the workflow and its resource model."""
 
     default: Name = "small"
@@ -103,7 +103,7 @@ class Resources(Base, kw_only=True):
     estimate: Estimate = Estimate()
 
 
-class Software(Base, kw_only=True):
+class Software(Base, frozen=True, kw_only=True):
     """One alternative: exactly one of the fields is set."""
 
     installed: str | list[str] | None = None
@@ -112,7 +112,7 @@ class Software(Base, kw_only=True):
     mounted: Text | None = None
 
 
-class Identity(Base, kw_only=True):
+class Identity(Base, frozen=True, kw_only=True):
     """The scientific identity: equal values are the same production, whoever ran it."""
 
     scheme: Text
@@ -120,13 +120,13 @@ class Identity(Base, kw_only=True):
     inputs: list[Identifier] = []
 
 
-class Random(Base, kw_only=True):
+class Random(Base, frozen=True, kw_only=True):
     """Which parameter is the seed."""
 
     seed: Identifier
 
 
-class Output(Base, kw_only=True):
+class Output(Base, frozen=True, kw_only=True):
     """A declared output and what makes it valid."""
 
     name: Identifier
@@ -140,7 +140,7 @@ class Output(Base, kw_only=True):
     verdict: RelativePath | None = None
 
 
-class Manifest(Base, kw_only=True):
+class Manifest(Base, frozen=True, kw_only=True):
     """A workflow."""
 
     schema_version: int

@@ -12,7 +12,7 @@ from esap_wf.models.request import DataRef, Request
 PLAN_VERSION = 1
 
 
-class EngineChoice(Base, kw_only=True):
+class EngineChoice(Base, frozen=True, kw_only=True):
     """The engine that will run: recorded, not part of the identity."""
 
     name: str
@@ -21,7 +21,7 @@ class EngineChoice(Base, kw_only=True):
     found: str
 
 
-class SoftwareChoice(Base, kw_only=True):
+class SoftwareChoice(Base, frozen=True, kw_only=True):
     """The route by which the steps find their software."""
 
     route: str
@@ -31,7 +31,7 @@ class SoftwareChoice(Base, kw_only=True):
     refused: list[str] = []
 
 
-class Estimate(Base, kw_only=True):
+class Estimate(Base, frozen=True, kw_only=True):
     """What the run is expected to cost."""
 
     core_hours: float
@@ -40,7 +40,7 @@ class Estimate(Base, kw_only=True):
     wall_seconds: float
 
 
-class Allocation(Base, kw_only=True):
+class Allocation(Base, frozen=True, kw_only=True):
     """What the run may use."""
 
     cores: int
@@ -50,7 +50,7 @@ class Allocation(Base, kw_only=True):
     gpus: int = 0
 
 
-class Offer(Base, kw_only=True, omit_defaults=False):
+class Offer(Base, frozen=True, kw_only=True, omit_defaults=False):
     """A backend profile, and why it does not fit. Named after the offers of the IVOA ExecutionBroker."""
 
     backend: str
@@ -58,7 +58,7 @@ class Offer(Base, kw_only=True, omit_defaults=False):
     reasons: list[str] = []
 
 
-class Duplicate(Base, kw_only=True, omit_defaults=False):
+class Duplicate(Base, frozen=True, kw_only=True, omit_defaults=False):
     """An earlier run. `level`: ``request`` (same digest) or ``science`` (same scientific identity, `differs` says in what)."""
 
     run: str
@@ -69,7 +69,7 @@ class Duplicate(Base, kw_only=True, omit_defaults=False):
     differs: list[str] = []
 
 
-class Digest(Base, kw_only=True):
+class Digest(Base, frozen=True, kw_only=True):
     """`identity` decides whether two runs are the same; `recorded` is kept, but does not count."""
 
     identity: str
@@ -79,7 +79,7 @@ class Digest(Base, kw_only=True):
     deterministic: bool = True
 
 
-class Plan(Base, kw_only=True):
+class Plan(Base, frozen=True, kw_only=True):
     """One run, decided. `checksum` covers the rest of the document, so that an edited plan is seen."""
 
     schema_version: int = PLAN_VERSION

@@ -14,7 +14,7 @@ Label = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\
 Tag = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:=-]{0,99}$")]
 
 
-class ResourceRequest(Base, kw_only=True):
+class ResourceRequest(Base, frozen=True, kw_only=True):
     """What the user asks for beyond the size; None means as the manifest says."""
 
     cores: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
@@ -23,7 +23,7 @@ class ResourceRequest(Base, kw_only=True):
     wall: int | float | str | None = None
 
 
-class Request(Base, kw_only=True):
+class Request(Base, frozen=True, kw_only=True):
     """
     What a user wants to run.
 
@@ -45,7 +45,7 @@ class Request(Base, kw_only=True):
     tags: list[Tag] = []
 
 
-class DataRef(Base, kw_only=True):
+class DataRef(Base, frozen=True, kw_only=True):
     """
     A reference to data, and what is known of its identity.
 

@@ -54,7 +54,7 @@ class Reason(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-class RunRecord(Base, kw_only=True, omit_defaults=False):
+class RunRecord(Base, frozen=True, kw_only=True, omit_defaults=False):
     """``run.json``: what never changes."""
 
     schema_version: int = RUN_VERSION
@@ -74,7 +74,7 @@ class RunRecord(Base, kw_only=True, omit_defaults=False):
     rerun_of: str | None = None
 
 
-class Step(Base, kw_only=True, omit_defaults=False):
+class Step(Base, frozen=True, kw_only=True, omit_defaults=False):
     """Counts of one step (rule, process)."""
 
     name: str
@@ -84,7 +84,7 @@ class Step(Base, kw_only=True, omit_defaults=False):
     running: int = 0
 
 
-class Failure(Base, kw_only=True, omit_defaults=False):
+class Failure(Base, frozen=True, kw_only=True, omit_defaults=False):
     """Why one unit of a step failed, and where to read on."""
 
     step: str
@@ -98,7 +98,7 @@ class Failure(Base, kw_only=True, omit_defaults=False):
     detail: str = ""
 
 
-class Progress(Base, kw_only=True, omit_defaults=False):
+class Progress(Base, frozen=True, kw_only=True, omit_defaults=False):
     """Units along the workflow's axis; jobs of all steps."""
 
     units_total: int = 0
@@ -130,7 +130,7 @@ class Fold(Base, frozen=True, kw_only=True):
     garbage: int = 0
 
 
-class State(Base, kw_only=True, omit_defaults=False):
+class State(Base, frozen=True, kw_only=True, omit_defaults=False):
     """``state.json``: the phase, and a checkpoint of ``events.jsonl`` (`offset` bytes are folded into the counts)."""
 
     schema_version: int = RUN_VERSION
@@ -151,7 +151,7 @@ class State(Base, kw_only=True, omit_defaults=False):
     warnings: list[str] = []
 
 
-class Event(Base, kw_only=True):
+class Event(Base, frozen=True, kw_only=True):
     """
     One line of ``events.jsonl``. Every field but `t` and `kind` is nullable: engines know different things (docs/compatibility.md).
 
@@ -178,7 +178,7 @@ class Event(Base, kw_only=True):
     source: int | None = None
 
 
-class OutputFile(Base, kw_only=True, omit_defaults=False):
+class OutputFile(Base, frozen=True, kw_only=True, omit_defaults=False):
     """One accepted file."""
 
     name: str
@@ -189,7 +189,7 @@ class OutputFile(Base, kw_only=True, omit_defaults=False):
     checks: list[dict[str, object]] = []
 
 
-class Outputs(Base, kw_only=True, omit_defaults=False):
+class Outputs(Base, frozen=True, kw_only=True, omit_defaults=False):
     """``outputs.json``: written once, by the epoch that accepted the results."""
 
     schema_version: int = RUN_VERSION
