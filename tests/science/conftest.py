@@ -1,0 +1,112 @@
+"""Fixtures of the science tests: the workflow's software environment, and one tiny production that all tests read."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "irf"
+#: seconds of simulation; enough gammas for a closure of 100 counts
+TINY = {"gamma_showers": 4_000_000, "proton_showers": 1_000_000, "electron_showers": 300_000, "blocks": 2, "intended_excess": 100}
+
+
+def build(folder: Path, requirements: Path) -> None:
+    """Build an environment beside its final place, so that nobody sees half of one."""
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", part], check=True)
+    subprocess.run([part / "bin" / "python", "-m", "pip", "install", "--quiet", "--requirement", requirements], check=True)
+    # scripts in bin/ name the place where they were made, but the tests only call its python, which does not mind
+    part.rename(folder)
+
+
+@pytest.fixture(scope="session")
+def irf_python() -> Path:
+    """Python of the workflow's environment, built once from the pins and cached by their content."""
+    requirements = WORKFLOW / "requirements.txt"
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
+    cache = Path.home() / ".cache" / "esap-wf-tests"
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = cache / f"irf-{digest}"
+    with (cache / f"irf-{digest}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "bin" / "python").exists():
+            build(folder, requirements)
+    return folder / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
+def environment(irf_python: Path) -> dict[str, str]:
+    """Environment variables in which `python` is that of the workflow."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE_", "PYTHONPATH"))}
+    return {**kept, "PATH": f"{irf_python.parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def script(irf_python: Path, environment: dict[str, str]) -> Run:
+    """Call one script of the workflow: ``script(name, *arguments, cwd=…, text=…)``."""
+
+    def call(name: str, *arguments: object, cwd: Path, text: str = "") -> subprocess.CompletedProcess[str]:
+        command = [str(irf_python), "-B", str(WORKFLOW / "scripts" / f"{name}.py"), *map(str, arguments)]
+        return subprocess.run(command, cwd=cwd, input=text, capture_output=True, text=True, env=environment, timeout=170)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def code(irf_python: Path, environment: dict[str, str]) -> Run:
+    """Run lines of Python that import the workflow's modules: ``code(text, *arguments, cwd=…)``."""
+
+    def call(text: str, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+        start = f"import sys; sys.path.insert(0, {str(WORKFLOW / 'scripts')!r})\n"
+        command = [str(irf_python), "-B", "-c", start + text, *map(str, arguments)]
+        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment, timeout=170)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def snakemake(environment: dict[str, str]) -> Run:
+    """Run a workflow with the bare engine: ``snakemake(folder, config, file=…, directory=…)``."""
+    program = Path(sys.prefix) / "bin" / "snakemake"
+    if not program.exists():
+        pytest.skip("no snakemake in this environment")
+
+    def call(folder: Path, config: dict[str, Any], *targets: str, file: Path = WORKFLOW / "Snakefile") -> subprocess.CompletedProcess[str]:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(config))
+        command = [program, "--snakefile", file, "--directory", folder, "--configfile", folder / "config.json", "--cores", "2", *targets]
+        return subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, timeout=170)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def production(snakemake: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run directory of one tiny production; tests read it and change nothing in it."""
+    folder = tmp_path_factory.mktemp("production")
+    done = snakemake(folder, TINY)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Path]:
+    """A production database of one's own."""
+    path = tmp_path / "database" / "productions.json"
+    path.parent.mkdir()
+    shutil.copy(WORKFLOW / "data" / "productions.json", path)
+    yield path
