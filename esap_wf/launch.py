@@ -139,8 +139,11 @@ def exit_of(run: Path, epoch: int) -> EngineExit | None:
         return None
 
 
-def send(process: EngineProcess, number: int) -> None:
-    """Send a signal to the engine, if it is still the same process."""
+def send(process: EngineProcess, number: int, group: bool = False) -> None:
+    """Send a signal to the engine, if it is still the same process; to its `group`, jobs included, the keeper is deaf to it."""
     if processes.start_time(process.engine.pid) == process.engine.start:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(process.engine.pid, number)
+            if group and processes.start_time(process.keeper.pid) == process.keeper.start:
+                os.killpg(process.keeper.pid, number)
+            else:
+                os.kill(process.engine.pid, number)

@@ -176,7 +176,7 @@ class Supervisor:
             if request and (self.stop is None or (self.stop.drain and not request.drain)):
                 self.stop = request
                 self._note(f"stop asked by {request.by}: " + ("running jobs end first" if request.drain else "jobs are cancelled"))
-                self._signal(self.engine.stop_signal(request.drain))
+                self._signal(*self.engine.stop_signal(request.drain))
                 asked_at, asked_now = moment, not request.drain
             if asked_now and moment - asked_at > GRACE:
                 self._signal(signal.SIGKILL)
@@ -206,10 +206,10 @@ class Supervisor:
             return launch.exit_of(self.run.dir, self.epoch), True
         return None, False
 
-    def _signal(self, number: int) -> None:
+    def _signal(self, number: int, group: bool = False) -> None:
         process = launch.engine_of(self.run.dir, self.epoch)
         if process:
-            launch.send(process, number)
+            launch.send(process, number, group)
 
     # --- collect and conclude
 

@@ -67,8 +67,8 @@ class Engine(Protocol):
     def events(self, run: Path, epoch: int, told: int = 0) -> EventSource:
         """What the engine of an epoch told; up to offset `told` (`Event.source`) it was passed on before."""
 
-    def stop_signal(self, drain: bool) -> int:
-        """The signal that lets running jobs finish (`drain`), or cancels them."""
+    def stop_signal(self, drain: bool) -> tuple[int, bool]:
+        """The signal that lets running jobs finish (`drain`), or cancels them; and whether its jobs get it too."""
 
     def before_resume(self, run: Path) -> list[list[str]]:
         """Arguments of calls of ``command.sh`` that clear what a killed engine left (locks)."""

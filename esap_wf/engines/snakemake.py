@@ -46,6 +46,9 @@ class Snakemake:
             "--directory", ".",
             "--cores", str(job.allocation.cores),
             "--resources", f"mem_mb={memory}",
+            # the default, an integer linear program a round, costs time quadratic in the number of jobs
+            "--scheduler", "greedy",
+            "--scheduler-subsample", "50",
             "--keep-going",
             "--rerun-incomplete",
             *job.options,
@@ -78,9 +81,9 @@ class Snakemake:
         """What the plug-in wrote."""
         return SnakemakeEvents(self._told(run, epoch), run, epoch, told)
 
-    def stop_signal(self, drain: bool) -> int:
-        """SIGTERM: no new jobs, running ones end. SIGINT: running ones are cancelled."""
-        return signal.SIGTERM if drain else signal.SIGINT
+    def stop_signal(self, drain: bool) -> tuple[int, bool]:
+        """SIGTERM: no new jobs, running ones end. To cancel, local jobs must get it too: SIGINT to Snakemake alone doesn't stop them."""
+        return signal.SIGTERM, not drain
 
     def before_resume(self, run: Path) -> list[list[str]]:
         """A killed Snakemake leaves its lock; the survivors are gone when this is asked."""

@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from esap_wf.errors import EsapError, RefusedError
 from esap_wf.models.run import Outputs, Phase, State
@@ -45,7 +47,8 @@ class Life(RuleBasedStateMachine):
     A process is played by a `Holder` with its own pid; `dead` ones are the ones that the store finds gone.
     """
 
-    runs = Bundle("runs")
+    #: What was seen in all examples together: a machine that never gets anywhere proves nothing.
+    seen: Counter[str] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,9 +85,10 @@ class Life(RuleBasedStateMachine):
 
     def reached(self, name: str) -> None:
         if name == self.point:
+            self.seen[f"died at {name}"] += 1
             raise Died
 
-    def attempt(self, point: str | None, action) -> bool:
+    def attempt(self, point: str | None, action: Callable[[], None]) -> bool:
         """Do something as a new process, which dies at `point` if it gets there."""
         self.present, self.point = self.process(), point
         try:
@@ -96,10 +100,15 @@ class Life(RuleBasedStateMachine):
             self.point = None
         return True
 
-    points = st.one_of(st.none(), st.sampled_from(crashpoints.NAMES))
+    def pick(self, number: int) -> str | None:
+        there = sorted(self.published - self.removed)
+        return there[number % len(there)] if there else None
 
-    @rule(target=runs, point=points, identity=st.sampled_from(["aa", "bb"]))
-    def create(self, point: str | None, identity: str) -> str:
+    points = st.sampled_from([None] * 2 * len(crashpoints.NAMES) + list(crashpoints.NAMES))
+    which = st.integers(0, 3)
+
+    @rule(point=points, identity=st.sampled_from(["aa", "bb", "cc"]))
+    def create(self, point: str | None, identity: str) -> None:
         run_id = self.store.new_id()
 
         def create() -> None:
@@ -116,11 +125,11 @@ class Life(RuleBasedStateMachine):
         if self.store.path_of(run_id).exists():
             self.published.add(run_id)
             self.dead.add(self.present.pid)  # the command ends
-        return run_id
 
-    @rule(run_id=runs, point=points)
-    def resume(self, run_id: str, point: str | None) -> None:
-        if run_id not in self.published - self.removed:
+    @rule(number=which, point=points)
+    def resume(self, number: int, point: str | None) -> None:
+        run_id = self.pick(number)
+        if run_id is None:
             return
         run = Run(self.store, run_id)
         if run.observe().phase not in states.RESUMABLE:
@@ -135,19 +144,21 @@ class Life(RuleBasedStateMachine):
         assert had is None or had.holder.pid in self.dead or lease.alive(run) is False
         self.attempt(point, resume)
 
-    @rule(run_id=runs)
-    def a_second_owner_is_refused(self, run_id: str) -> None:
-        owner = self.owner.get(run_id)
-        if owner is None or owner.holder.pid in self.dead or run_id in self.removed or lease.alive(Run(self.store, run_id)) is False:
+    @rule(number=which)
+    def a_second_owner_is_refused(self, number: int) -> None:
+        run_id = self.pick(number)
+        owner = self.owner.get(run_id or "")
+        if run_id is None or owner is None or owner.holder.pid in self.dead or lease.alive(Run(self.store, run_id)) is False:
             return
         with pytest.raises(HeldByOther):
             Lease.acquire(Run(self.store, run_id), self.process())
 
-    @rule(run_id=runs, point=points, end=st.sampled_from([Phase.COMPLETED, Phase.ERROR, Phase.ABORTED, Phase.HELD]))
-    def work(self, run_id: str, point: str | None, end: Phase) -> None:
+    @rule(number=which, point=points, end=st.sampled_from([Phase.COMPLETED, Phase.ERROR, Phase.ABORTED, Phase.HELD]))
+    def work(self, number: int, point: str | None, end: Phase) -> None:
         """The supervisor goes on: to execution, or to an end."""
-        owner = self.owner.get(run_id)
-        if owner is None or owner.holder.pid in self.dead or run_id in self.removed:
+        run_id = self.pick(number)
+        owner = self.owner.get(run_id or "")
+        if run_id is None or owner is None or owner.holder.pid in self.dead:
             return
         run = Run(self.store, run_id)
         phase = run.state().phase
@@ -170,20 +181,23 @@ class Life(RuleBasedStateMachine):
 
         self.attempt(point, work)
 
-    @rule(run_id=runs)
-    def kill(self, run_id: str) -> None:
+    @rule(number=which)
+    def kill(self, number: int) -> None:
+        run_id = self.pick(number)
         if run_id in self.owner:
             self.dead.add(self.owner[run_id].holder.pid)
 
-    @rule(run_id=runs)
-    def a_late_owner_writes_nothing(self, run_id: str) -> None:
+    @rule(number=which)
+    def a_late_owner_writes_nothing(self, number: int) -> None:
         """It was only asleep: everybody thinks that it is dead, a new owner took over, and now it wakes up."""
-        owner = self.owner.get(run_id)
-        if owner is None or run_id in self.removed or owner.holder.pid not in self.dead:
+        run_id = self.pick(number)
+        owner = self.owner.get(run_id or "")
+        if run_id is None or owner is None or owner.holder.pid not in self.dead:
             return
         run = Run(self.store, run_id)
         if lease.latest_epoch(run) == owner.epoch:
             return
+        self.seen["late owner"] += 1
         before, accepted = run.state(), run.accepted()
         for action in (
             lambda: run.write_state(State(phase=Phase.QUEUED), owner),
@@ -194,9 +208,10 @@ class Life(RuleBasedStateMachine):
                 action()
         assert run.state() == before
 
-    @rule(run_id=consumes(runs), point=points)
-    def remove(self, run_id: str, point: str | None) -> None:
-        if run_id not in self.published - self.removed:
+    @rule(number=which, point=points)
+    def remove(self, number: int, point: str | None) -> None:
+        run_id = self.pick(number)
+        if run_id is None:
             return
         run = Run(self.store, run_id)
 
@@ -238,6 +253,7 @@ class Life(RuleBasedStateMachine):
             accepted = run.outputs()
             if accepted is not None:
                 assert self.accepted.setdefault(run.id, accepted.accepted) == accepted.accepted
+            self.seen[run.state().phase.value] += 1
             if run.state().phase is Phase.COMPLETED:
                 assert (run.dir / "outputs.json").is_file()
             assert accepted is not None or run.id not in self.accepted
@@ -248,8 +264,18 @@ class Life(RuleBasedStateMachine):
         assert {r.id: r.phase for r in self.index.page(limit=1000)[0]} == {r.id: r.state().phase.value for r in self.store.runs()}
 
 
-Life.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+Life.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
 TestLife = Life.TestCase
+
+
+def test_that_life_was_full(request: pytest.FixtureRequest) -> None:
+    if not Life.seen:
+        pytest.skip("runs after the state machine only")
+    for phase in ("PENDING", "QUEUED", "EXECUTING", "COMPLETED", "ERROR"):
+        assert Life.seen[phase] > 5, Life.seen
+    for point in ("claimed", "journaled", "published", "epoch-taken", "state-announced", "outputs-accepted"):
+        assert Life.seen[f"died at {point}"], Life.seen
+    assert Life.seen["late owner"], Life.seen
 
 
 VICTIM = """

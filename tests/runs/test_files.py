@@ -93,6 +93,22 @@ def test_append_starts_a_new_line_after_a_torn_one(tmp_path: Path) -> None:
     assert path.read_bytes() == b"whole\ntor\nnext\nlast\n"
 
 
+def test_an_append_that_does_not_fit_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"before\n")
+    write, room = os.write, [10, 0]
+
+    def nearly_full(fd: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "full")
+        return write(fd, bytes(data)[: room.pop(0)])
+
+    monkeypatch.setattr(os, "write", nearly_full)
+    with pytest.raises(files.NoSpaceError):
+        files.append_line(path, b"x" * 100)
+    assert path.read_bytes() == b"before\n"
+
+
 def test_missing_broken_large(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     with pytest.raises(NotFoundError):

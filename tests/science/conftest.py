@@ -17,7 +17,7 @@ import pytest
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "irf"
 #: seconds of simulation; enough gammas for a closure of 100 counts
-TINY = {"gamma_showers": 4_000_000, "proton_showers": 1_000_000, "electron_showers": 300_000, "blocks": 2, "intended_excess": 100}
+TINY = {"gamma_showers": 4_000_000, "proton_showers": 1_000_000, "electron_showers": 300_000, "blocks": 2, "intended_excess": 80}
 
 
 def build(folder: Path, requirements: Path) -> None:

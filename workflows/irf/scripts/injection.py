@@ -137,11 +137,14 @@ def observe(test: UnderTest, spectrum: Mapping[str, float], seed: int, run: int,
     signal = SOURCE.directional_offset_by(np.arctan2(dx[ok], dy[ok]) * u.rad, np.hypot(dx[ok], dy[ok]) * u.deg)
     energy, diffuse = throw_background(rng, test.background, seconds, pointing)
     start = Time("2026-01-01T00:00:00", scale="tt") + (run - 1) * 2 * seconds * u.s
-    table = Table({
-        "RA": np.concatenate([signal.ra.deg, diffuse.ra.deg]) * u.deg, "DEC": np.concatenate([signal.dec.deg, diffuse.dec.deg]) * u.deg,
+    columns = {
+        "RA": np.concatenate([signal.ra.deg, diffuse.ra.deg]) * u.deg,
+        "DEC": np.concatenate([signal.dec.deg, diffuse.dec.deg]) * u.deg,
         "ENERGY": np.concatenate([reco[ok], energy]) * u.TeV,
         "TIME": start + rng.uniform(0, seconds, ok.sum() + energy.size) * u.s,
-    })  # fmt: skip
+    }
+    # gammapy takes the offset for RAD_MAX from these
+    table = Table(columns, meta={"RA_PNT": pointing.ra.deg, "DEC_PNT": pointing.dec.deg})
     return Observation(
         obs_id=run, gti=GTI.create(0 * u.s, seconds * u.s, reference_time=start), events=EventList(table),
         pointing=FixedPointingInfo(fixed_icrs=pointing.icrs), meta=ObservationMetaData(deadtime_fraction=0.0), **test.components,
