@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from esap_wf import collect, config, documents, environments, files, launch, plugins, render, schemas, watch
-from esap_wf.engines import Engine
+from esap_wf.engines import Engine, EventSource
 from esap_wf.errors import EsapError, UnavailableError
 from esap_wf.models.manifest import Manifest
 from esap_wf.models.plan import Plan
@@ -120,6 +120,9 @@ class Supervisor:
                 return
         if self.lease.epoch > 1:
             self._clear_survivors()
+        if last:
+            # what it told after its supervisor's last look would be counted by nobody
+            self._take(self.engine.events(self.run.dir, last, self.log.told(last)))
         resume = last > 0
         for arguments in self.engine.before_resume(self.run.dir) if resume else []:
             self._call(arguments)
@@ -159,10 +162,7 @@ class Supervisor:
         changed, asked_at, asked_now = False, 0.0, False
         while True:
             ended, gone = self._ended()
-            while events := source.read():
-                changed |= self.log.append(events)
-                crashpoints.reached("event-folded")
-            changed |= self.log.append([])
+            changed |= self._take(source)
             if gone:
                 return ended
             moment = time.monotonic()
@@ -183,6 +183,14 @@ class Supervisor:
                 self._clear_survivors()
                 asked_now = False
             self._sleep()
+
+    def _take(self, source: EventSource) -> bool:
+        """Append what the engine has told since the last time; True if anything new was counted."""
+        changed = False
+        while events := source.read():
+            changed |= self.log.append(events)
+            crashpoints.reached("event-folded")
+        return self.log.append([]) or changed
 
     def _sleep(self) -> None:
         ready, _, _ = select.select([self._woken[0]], [], [], LOOK)
