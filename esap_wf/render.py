@@ -49,7 +49,13 @@ def files_of(workflow: Workflow, code: str) -> list[str]:
 
 def config_of(plan: Plan) -> dict[str, Any]:
     """The flat configuration that the engine gets (docs/workflows.md)."""
-    paths = {name: [ref.path for ref in refs] for name, refs in plan.inputs.items()}
+    # a default that comes with the workflow is read from the snapshot: the workflow's own folder is not the run's to touch
+    folder = Path(plan.source).parent
+    inside = manifest_of(plan).parent
+    paths = {
+        name: [str(inside / Path(ref.path).relative_to(folder)) if Path(ref.path).is_relative_to(folder) else ref.path for ref in refs if ref.path]
+        for name, refs in plan.inputs.items()
+    }
     return {**plan.parameters, "inputs": paths, "selected": plan.selected, "workflow": plan.workflow}
 
 
