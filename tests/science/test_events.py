@@ -43,7 +43,8 @@ def test_merge_keeps_all_and_adds_up_the_thrown(production: Path, code: Run, tmp
     done = code(
         "import json; from astropy.io import fits; h = fits.open(sys.argv[1]); b = h['BLOCKS'].data\n"
         "print(json.dumps({n: [len(h[n].data), h[n].header['NSHOWER'], int(sum(b['events'][b['particle'] == n.lower()])),"
-        " float(h[n].data['true_energy'].min()), h[n].header['EMIN'], h[n].columns['true_energy'].unit] for n in ('GAMMA', 'PROTON', 'ELECTRON')}))",
+        " float(h[n].data['true_energy'].min()), h[n].header['EMIN'], h[n].columns['true_energy'].unit]"
+        " for n in ('GAMMA', 'PROTON', 'ELECTRON')}))",
         production / "work/events.fits",
         cwd=tmp_path,
     )
@@ -71,7 +72,9 @@ def test_merge_refuses_blocks_of_different_productions(script: Run, production: 
 def test_merge_refuses_other_units(script: Run, code: Run, production: Path, tmp_path: Path, column: str, unit: str, word: str) -> None:
     block = tmp_path / "block.fits"
     shutil.copy(production / "work/events/block-00001.fits", block)
-    change = f"from astropy.io import fits; h = fits.open(sys.argv[1], mode='update'); h['GAMMA'].columns[{column!r}].unit = {unit!r}; h.close()"
+    change = (
+        f"from astropy.io import fits; h = fits.open(sys.argv[1], mode='update'); h['GAMMA'].columns[{column!r}].unit = {unit!r}; h.close()"
+    )
     assert code(change, block, cwd=tmp_path).returncode == 0
     status, text = merged(script, tmp_path, [block])
     assert status != 0 and word in text

@@ -64,9 +64,9 @@ def test_report_is_self_contained_and_escaped(production: Path, script: Run, tmp
     validation["warnings"] = ["<script>alert(1)</script>"]
     (tmp_path / "validation.json").write_text(json.dumps(validation))
     work, out = production / "work", production / "outputs"
-    done = script("report", "--parameters", work / "parameters.json", "--simulation", work / "simulation.json", "--validation", "validation.json",
-                  "--irf", out / "irf.fits", "--benchmarks", out / "benchmarks.fits", "--schema", WORKFLOW / "params.schema.json",
-                  "--plots", "plots", "--out", "report.html", cwd=tmp_path)  # fmt: skip
+    done = script("report", "--parameters", work / "parameters.json", "--simulation", work / "simulation.json",
+                  "--validation", "validation.json", "--irf", out / "irf.fits", "--benchmarks", out / "benchmarks.fits",
+                  "--schema", WORKFLOW / "params.schema.json", "--plots", "plots", "--out", "report.html", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "report.html").read_text()
     assert "&lt;script&gt;" in page and "<script>" not in page

