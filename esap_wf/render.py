@@ -50,12 +50,9 @@ def files_of(workflow: Workflow, code: str) -> list[str]:
 def config_of(plan: Plan) -> dict[str, Any]:
     """The flat configuration that the engine gets (docs/workflows.md)."""
     # a default that comes with the workflow is read from the snapshot: the workflow's own folder is not the run's to touch
-    folder = Path(plan.source).parent
-    inside = manifest_of(plan).parent
-    paths = {
-        name: [str(inside / Path(ref.path).relative_to(folder)) if Path(ref.path).is_relative_to(folder) else ref.path for ref in refs if ref.path]
-        for name, refs in plan.inputs.items()
-    }
+    folder, inside = Path(plan.source).parent, manifest_of(plan).parent
+    snapshot = {str(folder / Path(name).relative_to(inside)): name for name in plan.files if Path(name).is_relative_to(inside)}
+    paths = {name: [snapshot.get(ref.path, ref.path) for ref in refs if ref.path] for name, refs in plan.inputs.items()}
     return {**plan.parameters, "inputs": paths, "selected": plan.selected, "workflow": plan.workflow}
 
 

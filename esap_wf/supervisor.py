@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from esap_wf import collect, config, documents, environments, files, launch, plugins, render, schemas, watch
+from esap_wf import collect, config, documents, environments, files, launch, plugins, render, report, schemas, watch
 from esap_wf.engines import Engine, EventSource
 from esap_wf.errors import EsapError, UnavailableError
 from esap_wf.models.manifest import Manifest
@@ -70,6 +70,9 @@ class Supervisor:
             Exit code of the process: 0 if a final phase was written.
         """
         self.lease = Lease.acquire(self.run)
+        # whoever asks this process to end leaves a stop request: jobs end, the run can be resumed. Not before it owns the run:
+        # one that came too late is a survivor to the owner, and must not stop the run of which it is told to keep off
+        signal.signal(signal.SIGTERM, lambda *_: self.run.request_stop(StopRequest(at=now(), by="the system (SIGTERM)", drain=True)))
         before = self.run.state()
         self.log = watch.EventLog(self.run, before, self.unit_steps)
         try:
@@ -79,9 +82,7 @@ class Supervisor:
             if self.run.accepted() is not None:
                 return self._completed()
             self._prepare()
-            self._begin(before)
-            ended = self._watch()
-            return self._conclude(ended)
+            return self._conclude(self._watch() if self._begin(before) else None)
         except FencedError:
             raise
         except EsapError as error:
@@ -107,8 +108,8 @@ class Supervisor:
         if [str(built / "bin")] != self.plan.software.bin_dirs:
             raise UnavailableError(f"the environment was built at {built}, the plan names another place: make a new plan")
 
-    def _begin(self, before: State) -> None:
-        """Adopt the engine that a lost supervisor left, or account for every survivor and start a new one."""
+    def _begin(self, before: State) -> bool:
+        """Adopt the engine that a lost supervisor left, or account for every survivor and start a new one. False if none is wanted."""
         last = max((e for e in range(1, self.lease.epoch) if launch.engine_of(self.run.dir, e)), default=0)
         lost = before.phase not in states.FINAL | {Phase.PENDING, Phase.HELD, Phase.SUSPENDED}
         if last and lost:
@@ -117,13 +118,15 @@ class Supervisor:
                 self.epoch = last
                 self._note(f"the engine of epoch {last} is adopted")
                 self._write(Phase.EXECUTING, started=self.log.state.started or now())
-                return
+                return True
         if self.lease.epoch > 1:
             self._clear_survivors()
         if last:
             # what it told after its supervisor's last look would be counted by nobody
             self._take(self.engine.events(self.run.dir, last, self.log.told(last)))
-        resume = last > 0
+        if self.run.stop_requested():
+            return False
+        resume = self.lease.epoch > 1
         for arguments in self.engine.before_resume(self.run.dir) if resume else []:
             self._call(arguments)
         self.epoch = self.lease.epoch
@@ -133,6 +136,7 @@ class Supervisor:
         launch.start(self.run.dir, self.run.id, self.epoch, arguments, added)
         crashpoints.reached("engine-started")
         self._write(Phase.EXECUTING, started=self.log.state.started or now())
+        return True
 
     def _clear_survivors(self) -> None:
         keepers = [p.keeper for e in range(1, self.lease.epoch) if (p := launch.engine_of(self.run.dir, e))]
@@ -173,10 +177,10 @@ class Supervisor:
                 self.lease.renew()
                 renewed = moment
             request = self.run.stop_requested()
-            if request and (self.stop is None or (self.stop.drain and not request.drain)):
+            wanted = request and (self.stop is None or (self.stop.drain and not request.drain))
+            if request and wanted and self._signal(*self.engine.stop_signal(request.drain)):
                 self.stop = request
                 self._note(f"stop asked by {request.by}: " + ("running jobs end first" if request.drain else "jobs are cancelled"))
-                self._signal(*self.engine.stop_signal(request.drain))
                 asked_at, asked_now = moment, not request.drain
             if asked_now and moment - asked_at > GRACE:
                 self._signal(signal.SIGKILL)
@@ -214,10 +218,12 @@ class Supervisor:
             return launch.exit_of(self.run.dir, self.epoch), True
         return None, False
 
-    def _signal(self, number: int, group: bool = False) -> None:
+    def _signal(self, number: int, group: bool = False) -> bool:
+        """False if the engine isn't known yet: its keeper is about to tell."""
         process = launch.engine_of(self.run.dir, self.epoch)
         if process:
             launch.send(process, number, group)
+        return process is not None
 
     # --- collect and conclude
 
@@ -225,6 +231,7 @@ class Supervisor:
         code = ended.exit_code if ended else None
         if code != 0:
             self._clear_survivors()
+            self.stop = self.stop or self.run.stop_requested()
             if self.stop is not None:
                 how = "after its running jobs had ended" if self.stop.drain else "at once"
                 self._write(
@@ -291,7 +298,20 @@ class Supervisor:
         if phase is not self.log.state.phase:
             self.log.append([Event(t=time.time(), kind="phase", phase=phase)])
             changes = {"since": now(), **changes}
-        self.log.state = self.run.write_state(msgspec.structs.replace(self.log.state, phase=phase, **changes), self.lease)
+        state = msgspec.structs.replace(self.log.state, phase=phase, **changes)
+        if phase in states.FINAL:
+            self._report(state)
+        self.log.state = self.run.write_state(state, self.lease)
+
+    def _report(self, state: State) -> None:
+        """The page for people; a run doesn't fail for it."""
+        try:
+            used = launch.exit_of(self.run.dir, self.epoch)
+            cost = (used.cpu_seconds, used.max_rss_bytes) if used else None
+            page = report.page(self.run.record(), self.plan, state, self.run.accepted(), report.bars(self.run.events_path), cost)
+            files.write_atomic(self.run.dir / "report.html", page, mode=self.store.file_mode, sync=False)
+        except Exception:
+            traceback.print_exc()
 
 
 def _has_children() -> bool:
@@ -323,8 +343,6 @@ def main(argv: list[str] | None = None) -> int:
     if store.shared:
         os.umask(0o007)
     run = store.run(run_id)
-    # a supervisor that is asked by its system to end leaves a stop request behind: jobs end, the run can be resumed
-    signal.signal(signal.SIGTERM, lambda *_: run.request_stop(StopRequest(at=now(), by="the system (SIGTERM)", drain=True)))
     try:
         return Supervisor(store, run, config.load(root).cache).main()
     except HeldByOther as error:
