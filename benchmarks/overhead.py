@@ -1,0 +1,120 @@
+"""
+What esap-wf costs on top of the bare engine: ``python benchmarks/overhead.py [--quick]``.
+
+The bare side is `bash command.sh` in a fresh copy of what esap-wf rendered; ours is `esap-wf run … --if-exists rerun --json` with command
+line, supervisor and keeper. CPU time is of all processes of each side. The cost is told in two ways: as the difference of the two
+sides, which has the noise of both engine runs, and as what esap-wf's own processes used, which is nearly free of it (the engine's part of a
+run stands in ``engine/1.exit.json``) but lacks what Snakemake's logger plug-in costs inside the engine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import measure
+
+FIXED, PER_UNIT, RATIO, WALL = 0.5, 0.002, 1.05, 0.7
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run that is made with both."""
+
+    title: str
+    units: int
+    arguments: tuple[str, ...]
+    rounds: int
+
+
+def cases(quick: bool) -> list[Case]:
+    sizes = {1: 3, 100: 2, 1000: 1} if quick else {1: 9, 100: 7, 1000: 5}
+    found = [Case("hello", 1, ("hello",), 3 if quick else 9)]
+    return found + [Case(f"noop, units {n}", n, ("noop", "--units", str(n), "--seconds", "0"), rounds) for n, rounds in sizes.items()]
+
+
+def rendered(run: Path, target: Path) -> Path:
+    """A fresh copy of what was rendered, without anything that a run leaves."""
+    for name in json.loads((run / "plan.json").read_text())["files"]:
+        copy = target / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(run / name, copy)
+    for name in ("outputs", "logs", "engine"):
+        (target / name).mkdir()
+    return target
+
+
+def pairs(case: Case, folder: Path) -> tuple[list[measure.Cost], list[measure.Cost], list[float]]:
+    """Costs of both sides, and the part of esap-wf's own processes."""
+    env = measure.environment(folder)
+    command = [measure.ESAP_WF, "run", *case.arguments, "--if-exists", "rerun", "--json"]
+    own: list[float] = []
+    last: list[Path] = []
+
+    def ours() -> measure.Cost:
+        used = measure.cost(command, env)
+        last.append(Path(json.loads(used.text)["dir"]))
+        engine = json.loads((last[-1] / "engine" / "1.exit.json").read_text())
+        own.append(used.cpu - engine["cpu_seconds"])
+        return used
+
+    def bare() -> measure.Cost:
+        place = rendered(last[-1], folder / f"bare-{len(own)}-{case.units}-{case.arguments[0]}")
+        used = measure.cost(["bash", "command.sh"], env, place)
+        shutil.rmtree(place)
+        return used
+
+    warm = 0 if case.units >= 1000 else 1
+    found = measure.in_turn({"ours": ours, "bare": bare}, case.rounds, warm)
+    return found["ours"], found["bare"], own[warm:]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument("--quick", action="store_true", help="One to three rounds instead of five to nine.")
+    chosen = cases(parser.parse_args().quick)
+    costs, walls, counts, added, used = [], [], [], [], []
+    with tempfile.TemporaryDirectory(prefix="esap-wf-bench-") as name:
+        pairs(Case("warm", 1, ("hello",), 0), Path(name))
+        for case in chosen:
+            ours, bare, own = pairs(case, Path(name))
+            share = measure.ratio(ours, bare)
+            mine, other = (measure.median([c.cpu for c in x]) for x in (ours, bare))
+            more = measure.median([a.cpu - b.cpu for a, b in zip(ours, bare, strict=True)])
+            limit = FIXED + PER_UNIT * case.units
+            costs.append(
+                [
+                    f"{case.title} (median of {case.rounds})", f"{mine:.2f}", f"{other:.2f}", f"{share:.3f}",
+                    f"{RATIO} {measure.verdict(share, RATIO)}" if case.units == 1000 else "-",
+                    f"{more:+.2f}", f"{limit:.2f} {measure.verdict(more, limit)}",
+                    f"{measure.median(own):.2f}", f"{limit:.2f} {measure.verdict(measure.median(own), limit)}",
+                ]
+            )  # fmt: skip
+            later = measure.median([a.wall - b.wall for a, b in zip(ours, bare, strict=True)])
+            wall, usual = (measure.median([c.wall for c in x]) for x in (ours, bare))
+            aim = f"{WALL} {measure.verdict(later, WALL)}" if case.title == "hello" else "-"
+            walls.append([case.title, f"{wall:.2f}", f"{usual:.2f}", f"{later:+.2f}", aim])
+            if case.title != "hello":
+                counts.append(case.units)
+                added.append(more)
+                used.append(measure.median(own))
+    header = ("run", "esap-wf", "bare", "ratio", "target", "difference", "target", "own processes", "target")
+    measure.show("CPU seconds of all processes, esap-wf and bare Snakemake", header, costs)
+    fixed, slope = measure.line(counts, used)
+    row = ["own processes", f"{fixed:.2f}", f"{FIXED} {measure.verdict(fixed, FIXED)}", f"{slope * 1000:.2f}",
+           f"{PER_UNIT * 1000:.0f} {measure.verdict(slope, PER_UNIT)}"]  # fmt: skip
+    rows = [row]
+    if all(a > 0 for a in added):
+        fixed, slope = measure.line(counts, added)
+        rows.append(["difference", f"{fixed:.2f}", f"{FIXED} {measure.verdict(fixed, FIXED)}", f"{slope * 1000:.2f}",
+                     f"{PER_UNIT * 1000:.0f} {measure.verdict(slope, PER_UNIT)}"])  # fmt: skip
+    measure.show("Fit over noop", ("of", "fixed, CPU s", "target", "a unit, CPU ms", "target"), rows)
+    measure.show("Wall seconds", ("run", "esap-wf", "bare", "difference", "target"), walls)
+
+
+if __name__ == "__main__":
+    main()
