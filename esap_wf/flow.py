@@ -18,14 +18,14 @@ from pathlib import Path
 
 import msgspec
 
-from esap_wf import catalog, digests, planning
+from esap_wf import catalog, digests, files, planning
 from esap_wf import render as rendering
 from esap_wf.config import Config
 from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
 from esap_wf.lookup import index_of
 from esap_wf.models.plan import Duplicate, Plan, checksum
 from esap_wf.models.run import Phase, Progress, RunRecord, State, now
-from esap_wf.runs import claims, crashpoints, processes, states
+from esap_wf.runs import claims, crashpoints, lease, processes, states
 from esap_wf.runs.run import StopRequest
 from esap_wf.runs.store import Run, Store
 
@@ -125,8 +125,6 @@ def read_plan(path: Path) -> Plan:
     UsageError
         Broken, of a newer version, or edited by hand.
     """
-    from esap_wf import files
-
     plan = files.read_json(path, Plan)
     if plan.checksum != checksum(plan):
         raise UsageError(
@@ -190,7 +188,7 @@ def start(plan: Plan, config: Config, decide: Decide) -> Started:
             raise RefusedError(
                 "an identical run is just being created", [Problem(claim.run_id, f"by {claim.holder}", "try again in a moment")]
             )
-        state = run.observe()
+        state = _taken(run)
         if state.phase is Phase.COMPLETED:
             if decide(run, state) == REUSE:
                 return Started(run, reused=True)
@@ -199,7 +197,12 @@ def start(plan: Plan, config: Config, decide: Decide) -> Started:
         elif state.phase in states.ACTIVE:
             return Started(run, attached=True)
         else:
-            resume(run)
+            try:
+                resume(run)
+            except RefusedError:
+                if run.observe().phase in states.RESUMABLE:
+                    raise
+                continue  # another one was quicker
             return Started(run, attached=True, resumed=True)
         claim = claims.claim(store, plan.digest.identity, run_id, renew_from=claim.generation)
     try:
@@ -208,6 +211,13 @@ def start(plan: Plan, config: Config, decide: Decide) -> Started:
         if not store.run_exists(run_id):
             store.abandon(claim)
         raise
+
+
+def _taken(run: Run) -> State:
+    """The state of a run; one whose creator is gone before a supervisor came gets one in a moment, or is UNKNOWN."""
+    while (state := run.observe()).phase is Phase.PENDING and lease.alive(run) is False:
+        time.sleep(LOOK)
+    return state
 
 
 def always_reuse(run: Run, state: State) -> str:
@@ -238,8 +248,6 @@ def _create(plan: Plan, store: Store, run_id: str, claim: claims.Claim | None, r
         )  # fmt: skip
         run = store.publish(staged, record, State(phase=Phase.PENDING, progress=Progress(units_total=plan.units)), claim=claim)
     except OSError as error:
-        from esap_wf import files
-
         raise files.explain(error, staged) from error
     finally:
         if staged.exists():
@@ -251,8 +259,20 @@ def _create(plan: Plan, store: Store, run_id: str, claim: claims.Claim | None, r
 
 
 def spawn(run: Run) -> subprocess.Popen[bytes]:
-    """Start the run's supervisor, detached: it outlives this process and its terminal."""
-    with (run.dir / "logs" / "supervisor.log").open("ab") as log:
+    """
+    Start the run's supervisor, detached: it outlives this process and its terminal.
+
+    Raises
+    ------
+    RefusedError
+        Its log can't be written.
+    """
+    path = run.dir / "logs" / "supervisor.log"
+    try:
+        log = path.open("ab")
+    except OSError as error:
+        raise files.explain(error, path) from error
+    with log:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "esap_wf.supervisor", str(run.store.root), run.id],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=run.dir, start_new_session=True,
@@ -260,9 +280,14 @@ def spawn(run: Run) -> subprocess.Popen[bytes]:
         )  # fmt: skip
 
 
-def resume(run: Run) -> None:
+def resume(run: Run) -> bool:
     """
     Go on with a run that failed, was stopped, or lost its supervisor.
+
+    Returns
+    -------
+    bool
+        False if another command resumes it at the same moment, and was quicker.
 
     Raises
     ------
@@ -279,9 +304,11 @@ def resume(run: Run) -> None:
     process = spawn(run)
     until = time.monotonic() + 30
     while time.monotonic() < until:
-        if run.state().rev > before or process.poll() is not None:
-            return
+        if run.state().rev > before or (process.poll() is not None and lease.alive(run) is False):
+            break
         time.sleep(0.02)
+    owner = run.owner_lease()
+    return owner is None or owner.holder.pid == process.pid
 
 
 def cancel(run: Run, drain: bool = False) -> State:
@@ -297,7 +324,7 @@ def cancel(run: Run, drain: bool = False) -> State:
     if state.phase in states.FINAL:
         raise RefusedError(f"run {run.id} is {state.phase}", [Problem(run.id, "it has already ended")])
     run.request_stop(StopRequest(at=now(), by=user(), drain=drain))
-    if state.phase is Phase.UNKNOWN or state.phase in {Phase.HELD, Phase.SUSPENDED}:
+    if state.phase in {Phase.UNKNOWN, Phase.HELD, Phase.SUSPENDED} or (state.phase is Phase.PENDING and lease.alive(run) is False):
         spawn(run)  # a supervisor that finds the request ends the survivors and writes the last state
     return state
 

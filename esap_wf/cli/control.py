@@ -54,7 +54,8 @@ def _settled(run: Run, until: float) -> Phase:
 def resume(answer: Answer, run: str, detach: bool) -> int:
     """Go on with a run. First every process that it left is accounted for; finished units are not repeated."""
     found = find_run(answer.config(), run)
-    flow.resume(found)
+    if not flow.resume(found):
+        answer.say("another command resumes it at this moment; following it")
     interrupted = False
     if detach:
         state = found.observe()
