@@ -48,7 +48,15 @@ class SnakemakeEvents:
         self._jobs: dict[int, dict[str, Any]] = {}
 
     def read(self) -> list[Event]:
-        """Events of the complete lines since the last call; lines that aren't JSON are passed over."""
+        """Events of the complete lines since the last call; lines that aren't JSON are passed over. Empty only if there are no more."""
+        events: list[Event] = []
+        before = -1
+        while not events and before < self.offset:  # a part without any event is not the end
+            before = self.offset
+            events = self._part()
+        return events
+
+    def _part(self) -> list[Event]:
         try:
             if self.path.stat().st_size <= self.offset:
                 return []
