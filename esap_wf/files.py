@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -90,7 +89,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _write_temporary(path: Path, data: bytes, mode: int | None, sync: bool) -> Path:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,7 +166,7 @@ def _abandoned(store: Store, found: ClaimFile) -> bool:
 
 def _age(store: Store, path: Path) -> float:
     """Seconds since a file was made, by the clock of the file server alone: both times come from it."""
-    probe = store.root / "tmp" / f".clock.{secrets.token_hex(6)}"
+    probe = store.root / "tmp" / f".clock.{os.urandom(6).hex()}"
     try:
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         try:

@@ -7,7 +7,6 @@ psutil is loaded where processes are searched or killed, never to look at one ow
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -91,7 +90,7 @@ def me() -> Holder:
     """This process. Not cached: a child after `fork` is another one."""
     boot, space = _boot()
     pid = os.getpid()
-    return Holder(host=socket.gethostname(), boot_id=boot, pid=pid, start=start_time(pid) or 0, space=space)
+    return Holder(host=os.uname().nodename, boot_id=boot, pid=pid, start=start_time(pid) or 0, space=space)
 
 
 def alive(holder: Holder) -> bool | None:
@@ -117,7 +116,7 @@ def alive(holder: Holder) -> bool | None:
         except PermissionError:
             return None  # /proc is mounted with hidepid: somebody is there, but who?
         return False  # a zombie
-    if holder.host == socket.gethostname() and holder.host not in _ANONYMOUS and holder.boot_id and boot:
+    if holder.host == os.uname().nodename and holder.host not in _ANONYMOUS and holder.boot_id and boot:
         return False  # this machine was restarted since
     return None
 

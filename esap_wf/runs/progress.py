@@ -9,7 +9,6 @@ start again, within one epoch, what it has reported as done.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
@@ -265,7 +264,11 @@ def _key(step: str, unit: str | None, job: str | None) -> str:
     if name is None:
         return ""
     key = f"{step}\t{name}"
-    return key if len(key) <= _KEY else blake2b(key.encode(), digest_size=12).hexdigest()
+    if len(key) <= _KEY:
+        return key
+    from hashlib import blake2b  # loads OpenSSL, for what is rare
+
+    return blake2b(key.encode(), digest_size=12).hexdigest()
 
 
 def fold(state: State, lines: Iterable[bytes], unit_steps: list[str] | None = None) -> State:

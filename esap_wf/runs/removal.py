@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
-import shutil
 import stat
 import time
 from pathlib import Path
@@ -87,7 +85,7 @@ def bury(store: Store, run_id: str, *, rev: int = 0, record: RunRecord | None = 
 
 
 def _delete(store: Store, run_id: str) -> None:
-    gone = store.root / "tmp" / f"{run_id}.removed.{secrets.token_hex(4)}"
+    gone = store.root / "tmp" / f"{run_id}.removed.{os.urandom(4).hex()}"
     try:
         store.path_of(run_id).rename(gone)
     except FileNotFoundError:
@@ -141,6 +139,8 @@ def collect_garbage(store: Store, *, older_than: float = DAY) -> list[str]:
 
 def delete_tree(path: Path) -> None:
     """Delete a folder, also read-only parts of it (a code snapshot is read-only), without following links out of it."""
+    import shutil  # its compression modules would cost `list` and `status` some milliseconds
+
     if path.is_dir() and not path.is_symlink():
         for folder, _, _ in os.walk(path):
             try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,7 +105,7 @@ class Store:
             For a group: folders keep the group of the root (setgid), files are writable by it.
         """
         root = root.absolute()
-        about = StoreFile(id=secrets.token_hex(8), shared=shared)
+        about = StoreFile(id=os.urandom(8).hex(), shared=shared)
         store = cls(root, about)
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -148,7 +147,7 @@ class Store:
     def new_id(self) -> str:
         """An id that no run of this store has or had."""
         while True:
-            run_id = secrets.token_hex(8)
+            run_id = os.urandom(8).hex()
             if not self.path_of(run_id).exists() and not self.tombstone_path(run_id).exists():
                 return run_id
 
@@ -157,7 +156,7 @@ class Store:
     def staging(self, run_id: str) -> Path:
         """A new folder on the file system of the store, in which a run is put together."""
         self.path_of(run_id)
-        folder = self.make_folder(self.root / "tmp" / f"{run_id}.{secrets.token_hex(4)}")
+        folder = self.make_folder(self.root / "tmp" / f"{run_id}.{os.urandom(4).hex()}")
         files.write_atomic(folder / ".staged.json", encode(removal.Staged(holder=processes.me())), mode=self.file_mode, sync=False)
         return folder
 
