@@ -41,7 +41,7 @@ rule validate:
         parameters=json.dumps({"parameters": {name: config.get(name, value) for name, value in DEFAULTS.items()}}, sort_keys=True),
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=500,
         runtime=15,
     shell:
         "OMP_NUM_THREADS=1 python -B {params.python:q} --irf {input.irf:q} --parameters /dev/stdin --out {output.json:q}"
