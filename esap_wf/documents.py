@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,6 +20,10 @@ from esap_wf.errors import NotFoundError, Problem, UsageError
 MAX_BYTES = 16 * 1024 * 1024
 #: Values after the expansion of YAML aliases.
 MAX_NODES = 1_000_000
+#: Levels of lists and mappings in YAML.
+MAX_DEPTH = 200
+
+_BROKEN_TEXT = re.compile("[\0\ud800-\udfff]")
 
 Pointer = Sequence[str | int]
 
@@ -92,8 +97,6 @@ def _position(text: str, pointer: Pointer) -> tuple[int, int] | None:
 @cache
 def _loader() -> Any:
     """A safe loader with YAML 1.2's scalars: `no` is a string, `1e-3` a number, a date stays text; no key twice."""
-    import re
-
     import yaml
 
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -213,6 +216,7 @@ def _parse_yaml(text: str, source: str) -> Any:
 
     loader = None
     try:
+        _limit_depth(text, source)
         loader = _loader()(text)
         node = loader.get_single_node()
         if node is None:
@@ -229,11 +233,25 @@ def _parse_yaml(text: str, source: str) -> Any:
         raise UsageError("a file is not valid YAML", [Problem(source, str(error).splitlines()[0])]) from None
     except RecursionError:
         raise UsageError("a file is not valid YAML", [Problem(source, "nested too deeply")]) from None
-    except (ValueError, TypeError) as error:
-        raise UsageError("a file is not valid YAML", [Problem(source, str(error))]) from None
+    except (ValueError, TypeError, LookupError, AttributeError) as error:  # a scalar that its explicit tag does not fit
+        raise UsageError("a file is not valid YAML", [Problem(source, f"a value does not fit its tag: {error}")]) from None
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def _limit_depth(text: str, source: str) -> None:
+    """Refuse deep nesting before it is composed: the parser's own recursion in C ends in a crash, not in an error."""
+    import yaml
+
+    if len(text) < MAX_DEPTH:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_loader()):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise UsageError("a file is not valid YAML", [Problem(f"{source}:{line}", "nested too deeply")])
 
 
 def _expanded(node: Any) -> int:
@@ -241,7 +259,7 @@ def _expanded(node: Any) -> int:
     sizes: dict[int, int] = {}
 
     def size(n: Any, depth: int) -> int:
-        if depth > 200:
+        if depth > MAX_DEPTH:
             raise RecursionError
         if id(n) not in sizes:
             sizes[id(n)] = MAX_NODES  # an alias to its own parent
@@ -260,7 +278,7 @@ def _strange_values(data: Any) -> Iterator[tuple[list[str | int], str]]:
         pointer, value = stack.pop()
         if isinstance(value, float) and not math.isfinite(value):
             yield pointer, f"{value} is not a finite number"
-        elif isinstance(value, str) and ("\0" in value or any("\ud800" <= c <= "\udfff" for c in value)):
+        elif isinstance(value, str) and _BROKEN_TEXT.search(value):
             yield pointer, "holds a NUL or half of a surrogate pair"
         elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
             yield pointer, "is an integer beyond 64 bits"
@@ -268,6 +286,9 @@ def _strange_values(data: Any) -> Iterator[tuple[list[str | int], str]]:
             for key, item in value.items():
                 if not isinstance(key, str):
                     yield [*pointer, str(key)], f"the key {key!r} is not text"
+                elif _BROKEN_TEXT.search(key):
+                    yield pointer, f"the key {key!r} holds a NUL or half of a surrogate pair"
+                    continue
                 stack.append(([*pointer, str(key)], item))
         elif isinstance(value, list):
             stack.extend(([*pointer, i], item) for i, item in enumerate(value))
