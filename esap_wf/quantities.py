@@ -56,12 +56,16 @@ def in_unit(text: str, unit: str | None) -> float:
 
     target = u.Unit(unit)
     try:
+        if given[0] in "+-.0123456789":
+            raise ValueError("a second number: astropy would take it for a scale")
         source = u.Unit(given)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, ArithmeticError, RecursionError):
         raise ValueError(f"{given!r} is no unit that is known here; right are {_equivalent(target)}") from None
     if not source.is_equivalent(target):
         raise ValueError(f"{given!r} is a {_kind(source)}, this is a {_kind(target)}; right are {_equivalent(target)}")
-    value = float((number * source).to_value(target))
+    value = float(source.to(target, number))
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is too large in {unit}")
     # 15 significant digits: "0.349065850398866 rad" must not turn 20 into 20.000000000000004 in a digest
     return float(f"{value:.15g}")
 
@@ -100,7 +104,11 @@ def _scaled(value: int | float | str, table: dict[str, int], what: str) -> int:
         parts = split(value)
     if parts is None or parts[1].lower() not in table or not 0 <= parts[0] < 1e18:
         raise ValueError(f"{value!r} is no {what}")
-    return math.ceil(Fraction(parts[0]) * table[parts[1].lower()])
+    # through repr: "0.1 GB" is 10^8 bytes, not one more because 0.1 is no binary fraction
+    amount = math.ceil(Fraction(repr(parts[0])) * table[parts[1].lower()])
+    if amount >= 2**63:
+        raise ValueError(f"{value!r} is too large")
+    return amount
 
 
 def to_bytes(value: int | float | str) -> int:
