@@ -107,14 +107,17 @@ def locate(config: Config, name: str) -> tuple[Path, str]:
     NotFoundError
         With what was probably meant.
     """
-    path = Path(name).expanduser()
     if "/" in name or name in {".", ".."} or name.endswith((".yaml", ".yml")):
-        if path.is_file():
-            return path.absolute(), "path"
-        found = manifests(path) if path.is_dir() else []
-        if found:
-            return found[0].absolute(), "path"
-        what = "the folder holds no workflow.yaml" if path.is_dir() else "there is no such file or folder"
+        try:
+            path = Path(name).expanduser()
+            if path.is_file():
+                return path.absolute(), "path"
+            found = manifests(path) if path.is_dir() else []
+            if found:
+                return found[0].absolute(), "path"
+            what = "the folder holds no workflow.yaml" if path.is_dir() else "there is no such file or folder"
+        except (OSError, RuntimeError, ValueError) as error:  # too long, not permitted, ~nobody, NUL
+            what = getattr(error, "strerror", None) or str(error)
         raise NotFoundError(f"no workflow at {name}", [Problem(name, what, "esap-wf workflows lists what there is")])
     known = {n: (f, s) for n, f, s in entries(config)}
     if name in known:
@@ -151,11 +154,34 @@ def read(file: Path, source: str = "path") -> Workflow:
     schema = schema_document.data
     if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
         raise UsageError("the parameter schema is broken", [Problem(schema_document.where(), "an object with properties is expected")])
+    if broken := list(_unusable(schema_document)):
+        raise UsageError("the parameter schema is broken", broken)
     workflow = Workflow(manifest, document, folder, schema, source)
     problems = list(_references(workflow))
     if problems:
         raise UsageError("the manifest is not valid", problems)
     return workflow
+
+
+def _unusable(document: Document) -> Iterator[Problem]:
+    """What no code here could read in a parameter schema; `lint` says all the rest."""
+    required = document.data.get("required", [])
+    if not isinstance(required, list) or not all(isinstance(n, str) for n in required):
+        yield Problem(document.where(["required"]), "is a list of names")
+    for name, prop in document.data["properties"].items():
+        at = ["properties", name]
+        if not isinstance(prop, dict):
+            yield Problem(document.where(at), "a property is an object")
+            continue
+        kinds = prop.get("type", "string")
+        for kind in kinds if isinstance(kinds, list) else [kinds]:
+            if kind not in schemas.TYPES:
+                yield Problem(document.where([*at, "type"]), f"{kind!r} is no type", f"one of {', '.join(sorted(schemas.TYPES))}")
+        if kinds == "null" or kinds == ["null"] or kinds == []:
+            yield Problem(document.where([*at, "type"]), "a type beside null is needed")
+        for key, kind_of, what in (("unit", str, "a text"), ("enum", list, "a list"), ("items", dict, "an object")):
+            if not isinstance(prop.get(key, kind_of()), kind_of):
+                yield Problem(document.where([*at, key]), f"is {what}")
 
 
 def _references(workflow: Workflow) -> Iterator[Problem]:

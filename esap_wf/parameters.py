@@ -5,8 +5,9 @@ Imported by plan and the command line.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from esap_wf import expressions, quantities, schemas
@@ -36,7 +37,14 @@ def flag(name: str) -> str:
 
 def defaults(workflow: Workflow) -> dict[str, Any]:
     """The schema's defaults, in the shape that given values get: a default and the same value given are one digest."""
-    return {name: _normalised(prop["default"], prop) for name, prop in workflow.properties.items() if "default" in prop}
+    found = {}
+    for name, prop in workflow.properties.items():
+        if "default" in prop:
+            try:
+                found[name] = _normalised(prop["default"], prop)
+            except ValueError:
+                found[name] = prop["default"]  # the check against the schema says what is wrong with it
+    return found
 
 
 def missing(workflow: Workflow, given: Mapping[str, Any]) -> list[str]:
@@ -60,7 +68,7 @@ def from_text(text: str, prop: Mapping[str, Any]) -> Any:
         return None
     if "array" in types:
         items = [t for t in text.strip().removeprefix("[").removesuffix("]").split(",") if t.strip()]
-        return [from_text(t.strip(), prop.get("items", {})) for t in items]
+        return [from_text(t.strip(), _item(prop)) for t in items]
     if "boolean" in types:
         if text.lower() in {"true", "yes", "on", "1"}:
             return True
@@ -87,19 +95,23 @@ def _normalised(value: Any, prop: Mapping[str, Any]) -> Any:
         return from_text(value, prop)
     if isinstance(value, bool) or value is None:
         return value
-    if isinstance(value, int) and "number" in types:
+    if isinstance(value, int) and "number" in types and abs(value) < 2**63:
         return float(value)
     if isinstance(value, float) and "integer" in types and "number" not in types:
         return whole(value)
     if isinstance(value, list):
-        items = prop.get("items", {})
-        return [_normalised(v, items) for v in value]
+        return [_normalised(v, _item(prop)) for v in value]
     return value
+
+
+def _item(prop: Mapping[str, Any]) -> dict[str, Any]:
+    """Schema of one item of an array; the array's unit is its items' unit."""
+    return {**({"unit": prop["unit"]} if "unit" in prop else {}), **prop.get("items", {})}
 
 
 def resolve(
     workflow: Workflow, file: Mapping[str, Any], flags: Mapping[str, str | tuple[str, ...]], document: Document | None = None,
-    pointer: tuple[str, ...] = (),
+    pointer: tuple[str, ...] = (), named: Container[str] = (),
 ) -> tuple[dict[str, Any], list[Problem]]:  # fmt: skip
     """
     All parameters of a run.
@@ -113,6 +125,8 @@ def resolve(
         Values of the command line, as text; they win.
     document : Document, optional
         The file, so that a problem names its line; `pointer` is the place of the parameters in it.
+    named : container of str, optional
+        Which flags were written as ``--param NAME=VALUE``.
 
     Returns
     -------
@@ -124,14 +138,14 @@ def resolve(
 
     def where(name: str) -> str:
         if name in flags:
-            return flag(name)
-        return document.where([*pointer, name]) if document and name in file else f"parameter {name}"
+            return f"--param {name[:80]}" if name in named else flag(name[:80])
+        return document.where([*pointer, name]) if document and name in file else f"parameter {name[:80]}"
 
     values = defaults(workflow)
     for name, value in {**file, **flags}.items():
         if name not in properties:
             hint = schemas.closest(name, properties) or f"esap-wf show {workflow.manifest.name} lists the parameters"
-            problems.append(Problem(where(name), f"{workflow.manifest.name} has no parameter {name}", hint))
+            problems.append(Problem(where(name), f"{workflow.manifest.name} has no parameter {name[:80]}", hint))
             continue
         prop = properties[name]
         try:
@@ -141,11 +155,15 @@ def resolve(
             values[name] = value
             values[name] = _normalised(value, prop)
         except ValueError as error:
-            problems.append(Problem(where(name), str(error)))
+            problems.append(Problem(where(name), schemas.clipped(str(error))))
     bad = {p.where for p in problems}
     problems += [p for name in values for p in _texts(values[name], properties[name], where(name))]
+    beyond = [Problem(where(name), "is no finite number of at most 64 bits") for name, value in values.items() if not _stored(value)]
+    problems += beyond
+    bad |= {p.where for p in beyond}
+    checked = {name: _checkable(value) for name, value in values.items()}
     check = schemas.validator({k: v for k, v in workflow.schema.items() if k not in {"$schema", "$id"}})
-    for misfit in check.iter_errors(values):
+    for misfit in check.iter_errors(checked):
         path, what, hint = schemas.wording(misfit, workflow.schema)
         name = str(path[0]) if path else misfit.kind.property if misfit.kind.name == "required" else ""
         unit = properties.get(name, {}).get("unit")
@@ -156,6 +174,24 @@ def resolve(
     if not problems:
         problems += _rules(workflow, values, where)
     return values, problems
+
+
+def _stored(value: Any) -> bool:
+    """Whether a value is one that JSON and the jobs' languages carry unchanged."""
+    if isinstance(value, list):
+        return all(_stored(v) for v in value)
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _checkable(value: Any) -> Any:
+    """What the validator can take: it raises at half a surrogate pair and at numbers that JSON hasn't."""
+    if isinstance(value, list):
+        return [_checkable(v) for v in value]
+    if isinstance(value, str):
+        return re.sub("[\ud800-\udfff]", "\ufffd", value)
+    return value if _stored(value) else 0
 
 
 def _texts(value: Any, prop: Mapping[str, Any], where: str) -> list[Problem]:

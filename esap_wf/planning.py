@@ -6,7 +6,7 @@ Imported by flow and the command line. The steps are those of docs/architecture.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from esap_wf.documents import Document
 from esap_wf.engines import Engine, Job
 from esap_wf.errors import Problem, RefusedError, UnavailableError, UsageError
 from esap_wf.models.manifest import Implementation
-from esap_wf.models.plan import Allocation, Digest, EngineChoice, Plan, checksum
+from esap_wf.models.plan import Allocation, Digest, EngineChoice, Estimate, Plan, checksum
 from esap_wf.models.request import DataRef, Request
 from esap_wf.models.run import now
 from esap_wf.quantities import human_bytes
@@ -41,7 +41,7 @@ class Validated:
 
 def validate(
     request: Request, config: Config, flags: Mapping[str, Any] | None = None, document: Document | None = None,
-    pointer: tuple[str, ...] = (), workflow: Workflow | None = None,
+    pointer: tuple[str, ...] = (), workflow: Workflow | None = None, named: Container[str] = (),
 ) -> tuple[Validated, list[Problem]]:  # fmt: skip
     """
     Check parameters, inputs and rules.
@@ -57,6 +57,8 @@ def validate(
         Where the request's parameters stand, at `pointer`, for positions.
     workflow : Workflow, optional
         If it was read already.
+    named : container of str, optional
+        Which flags were written as ``--param NAME=VALUE``.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def validate(
         All of them; empty if the request may be planned.
     """
     workflow = workflow or catalog.find(config, request.workflow)
-    values, problems = parameters.resolve(workflow, request.parameters, flags or {}, document, pointer)
+    values, problems = parameters.resolve(workflow, request.parameters, flags or {}, document, pointer, named)
     refs, wrong = inputs.resolve(workflow, request.inputs, config.cache)
     problems += wrong
     selected: dict[str, Any] = {}
@@ -97,17 +99,14 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
     """
     workflow, manifest = valid.workflow, valid.workflow.manifest
     values, deterministic, warnings = _seeded(workflow, valid.parameters)
-    rows = next((ref.rows for refs in valid.inputs.values() for ref in refs if ref.rows is not None), None)
+    table = manifest.units.table if manifest.units else None
+    rows = next((ref.rows for name, refs in valid.inputs.items() for ref in refs if table in (None, name) and ref.rows is not None), None)
     allocation, problems = resources.allocation_of(workflow, request)
     if problems:
         raise UsageError("the request is not valid", problems)
     size = sum(ref.bytes or 0 for refs in valid.inputs.values() for ref in refs)
     names = {**values, **valid.selected}
-    try:
-        units = resources.units_of(workflow, names, rows)
-        estimate = resources.estimate_of(workflow, names, units, allocation.cores, size)
-    except ValueError as error:
-        raise UsageError("the manifest's resource model fails", [Problem(workflow.document.where(["resources"]), str(error))]) from None
+    units, estimate = _costs(workflow, names, rows, allocation.cores, size)
     allocation = msgspec.structs.replace(
         allocation,
         memory_bytes=allocation.memory_bytes
@@ -119,7 +118,7 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
     if estimate.memory_bytes > allocation.memory_bytes:
         asked, needed = human_bytes(allocation.memory_bytes), human_bytes(estimate.memory_bytes)
         warnings.append(f"{asked} of memory are asked for, but {needed} are estimated to be needed")
-    estimate = resources.estimate_of(workflow, names, units, allocation.cores, size)
+    units, estimate = _costs(workflow, names, rows, allocation.cores, size)
     implementation, engine, choice = find_engine(workflow, config, request.engine)
     route = software.choose(workflow, config, request.software)
     warnings += [
@@ -158,6 +157,15 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
         warnings=warnings,
     )
     return msgspec.structs.replace(plan, checksum=checksum(plan))
+
+
+def _costs(workflow: Workflow, names: Mapping[str, Any], rows: int | None, cores: int, size: int) -> tuple[int, Estimate]:
+    """Units and estimate, by the manifest's resource model."""
+    try:
+        units = resources.units_of(workflow, names, rows)
+        return units, resources.estimate_of(workflow, names, units, cores, size)
+    except ValueError as error:
+        raise UsageError("the manifest's resource model fails", [Problem(workflow.document.where(["resources"]), str(error))]) from None
 
 
 def _seeded(workflow: Workflow, values: dict[str, Any]) -> tuple[dict[str, Any], bool, list[str]]:

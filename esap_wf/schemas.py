@@ -37,6 +37,11 @@ def closest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {match[0]}?" if match else ""
 
 
+def clipped(text: str) -> str:
+    """A message that quotes what was given, at a length that people read."""
+    return text if len(text) < 400 else text[:180] + " … " + text[-180:]
+
+
 def validator(schema: dict[str, Any]) -> Any:
     """
     A compiled validator.
@@ -51,7 +56,7 @@ def validator(schema: dict[str, Any]) -> Any:
     try:
         return jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
     except (ValueError, jsonschema_rs.ReferencingError) as error:
-        raise UsageError("a JSON Schema is broken", [Problem("", str(error).splitlines()[0])]) from None
+        raise UsageError("a JSON Schema is broken", [Problem("", clipped(str(error).splitlines()[0]))]) from None
 
 
 def wording(error: Any, schema: dict[str, Any] | None = None) -> tuple[list[str | int], str, str]:
@@ -64,8 +69,8 @@ def wording(error: Any, schema: dict[str, Any] | None = None) -> tuple[list[str 
         return [*pointer, names[0]], f"unknown: {', '.join(names)}", hint
     if kind == "required":
         return pointer, f"{error.kind.property} is missing", ""
-    text = error.message if len(error.message) < 400 else error.message[:180] + " … " + error.message[-180:]
-    hint = closest(str(error.instance), map(str, error.kind.options)) if kind == "enum" else ""
+    text = clipped(error.message)
+    hint = closest(str(error.instance)[:80], map(str, error.kind.options)) if kind == "enum" else ""
     return pointer, text, hint
 
 
@@ -151,7 +156,11 @@ def lint_parameters(document: Document) -> list[Problem]:
     if not isinstance(properties, dict):
         problem(["properties"], "properties is missing")
         return found
-    for name in schema.get("required", []):
+    required = schema.get("required", [])
+    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+        problem(["required"], "is a list of names")
+        required = []
+    for name in required:
         if name not in properties:
             problem(["required"], f"{name} is required, but is no property", closest(name, properties))
     for name, prop in properties.items():
@@ -163,8 +172,8 @@ def lint_parameters(document: Document) -> list[Problem]:
             continue
         for key in sorted(set(prop) - PROPERTY_KEYWORDS):
             problem([*at, key], f"{key} is outside the subset that forms and engines share", closest(key, PROPERTY_KEYWORDS))
-        types = prop.get("type")
-        types = types if isinstance(types, list) else [types]
+        given = prop.get("type")
+        types = [str(t) for t in given] if isinstance(given, list) else [str(given)]
         if not set(types) <= TYPES or not set(types) - {"null"}:
             problem([*at, "type"], f"type is one of {', '.join(sorted(TYPES))}, or a list of one of them and null")
         if not prop.get("title"):
@@ -186,7 +195,7 @@ def lint_parameters(document: Document) -> list[Problem]:
         if "default" in prop:
             for misfit in validator(prop).iter_errors(prop["default"]):
                 problem(["properties", name, "default"], f"the default does not fit: {misfit.message}")
-        elif name not in schema.get("required", []):
+        elif name not in required:
             problem(["properties", name], "neither required nor with a default")
     return found
 
