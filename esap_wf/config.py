@@ -21,6 +21,13 @@ def _base(variable: str, fallback: str) -> Path:
     return Path(value) if value.startswith("/") else Path.home() / fallback
 
 
+def _expanded(text: str, where: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError("a path can't be used", [Problem(where, f"{text}: {error}")]) from None
+
+
 @dataclass(frozen=True)
 class Config:
     """
@@ -85,15 +92,15 @@ def load(store: str | None = None) -> Config:
         raise UsageError("the configuration file is not valid", problems)
 
     def path(text: str) -> Path:
-        return (source.parent / Path(text).expanduser()).absolute()
+        return (source.parent / _expanded(text, str(source))).absolute()
 
     chosen = store or os.environ.get("ESAP_WF_STORE")
     kept = path(table["store"]) if "store" in table else _base("XDG_DATA_HOME", ".local/share") / "esap-wf"
     cache = os.environ.get("ESAP_WF_CACHE")
     cached = path(table["cache"]) if "cache" in table else _base("XDG_CACHE_HOME", ".cache") / "esap-wf"
     return Config(
-        store=Path(chosen).expanduser().absolute() if chosen else kept,
-        cache=Path(cache).expanduser().absolute() if cache else cached,
+        store=_expanded(chosen, "--store, ESAP_WF_STORE").absolute() if chosen else kept,
+        cache=_expanded(cache, "ESAP_WF_CACHE").absolute() if cache else cached,
         source=source,
         workflows=tuple(path(f) for f in folders),
         engines=table.get("engines", {}),

@@ -46,16 +46,27 @@ def code_files(folder: Path) -> Iterator[Path]:
     root, count = folder.resolve(), 0
     for base, dirs, files in os.walk(folder):
         dirs[:] = sorted(d for d in dirs if d not in NOT_CODE and not d.startswith("."))
+        for name in dirs:
+            if Path(base, name).is_symlink():
+                raise _wrong(Path(base, name), "is a link to a folder: a snapshot would lack what it holds")
         for name in sorted(files):
             if name in NOT_CODE or name.startswith(".") or name.endswith((".pyc", "~")):
                 continue
             path = Path(base, name)
             if path.is_symlink() and not path.resolve().is_relative_to(root):
                 raise UsageError("a workflow reaches outside its folder", [Problem(str(path), "is a link that leads out of the folder")])
+            if not path.is_file():  # a pipe would be waited for, for ever
+                raise _wrong(path, "is a link to nothing" if path.is_symlink() else "is neither a file nor a folder")
+            if not path.name.isprintable():
+                raise _wrong(path.with_name(ascii(path.name)), "is no name that a command or a report can carry")
             count += 1
             if count > MAX_CODE_FILES:
                 raise UsageError("a workflow folder is too large", [Problem(str(folder), f"more than {MAX_CODE_FILES} files")])
             yield path
+
+
+def _wrong(path: Path, what: str) -> UsageError:
+    return UsageError("a workflow can't be snapshotted", [Problem(str(path), what)])
 
 
 def of_code(folders: dict[str, Path]) -> str:

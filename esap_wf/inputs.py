@@ -71,26 +71,39 @@ def _reference(text: str, name: str, spec: Input, workflow: Workflow, cache: Pat
     def wrong(what: str, hint: str = "") -> UsageError:
         return UsageError("an input is not usable", [Problem(where, what, hint)])
 
-    if _BAD_IN_PATH.search(text):
+    if _BAD_IN_PATH.search(unquote(text)):
         raise wrong("the reference holds control characters")
-    parts = urlsplit(text) if re.match(r"[a-z][a-z0-9+.-]*://", text) else None
+    try:
+        parts = urlsplit(text) if re.match(r"[a-z][a-z0-9+.-]*://", text) else None
+    except ValueError as error:
+        raise wrong(f"is no URL: {error}") from None
     if parts and parts.scheme != "file":
         raise wrong(f"{parts.scheme}:// can't be staged by this version", "fetch the file and pass its path")
     if parts and parts.netloc not in {"", "localhost"}:
         raise wrong("a file:// URL names a file of this machine")
-    path = Path(unquote(parts.path) if parts else text).expanduser().absolute()
-    if not path.exists():
-        hint = schemas.closest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
-        raise wrong("there is no such file", hint)
+    try:
+        path = (Path(unquote(parts.path)) if parts else Path(text).expanduser()).absolute()
+        if not path.exists():
+            hint = schemas.closest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
+            raise wrong("there is no such file", hint)
+    except (OSError, RuntimeError) as error:  # too long, a folder that may not be entered, ~nobody
+        raise wrong(getattr(error, "strerror", None) or str(error)) from None
     if not os.access(path, os.R_OK):
         raise wrong("the file can't be read: permission denied")
     if spec.extensions and not any(path.name.endswith(e) for e in spec.extensions):
         raise wrong(f"{spec.title} is a file with {' or '.join(spec.extensions)}")
     if not path.is_file() and not path.is_dir():
         raise wrong("neither a file nor a folder")
-    rows = None
-    if spec.rows:
-        rows = check_table(path, documents.load(workflow.folder / spec.rows, schema=True).data)
+    if spec.rows and path.is_dir():
+        raise wrong(f"{spec.title} is a table, this is a folder")
+    try:
+        return _described(path, spec, workflow, cache)
+    except OSError as error:
+        raise wrong(f"can't be read: {error.strerror or error}") from None
+
+
+def _described(path: Path, spec: Input, workflow: Workflow, cache: Path) -> DataRef:
+    rows = check_table(path, documents.load(workflow.folder / spec.rows, schema=True).data) if spec.rows else None
     identity, strength = digests.of_input(path, cache)
     size = path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
     return DataRef(uri=path.as_uri(), path=str(path), bytes=size, checksum=identity, strength=strength, rows=rows)
@@ -106,6 +119,8 @@ def rows_of(path: Path, schema: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
         The file is no such table.
     """
     properties = schema.get("properties", {})
+    # the job reads the table itself: a cell with a unit would be converted here, but not there
+    plain = {n: {k: v for k, v in p.items() if k != "unit"} for n, p in properties.items()}
     texts = {n for n, p in properties.items() if p.get("type") == "string"}
     try:
         with path.open(encoding="utf-8-sig", newline="") as f:
@@ -137,7 +152,7 @@ def rows_of(path: Path, schema: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
                         row[column] = cell
                     elif cell:
                         try:
-                            row[column] = from_text(cell, properties.get(column, {}))
+                            row[column] = from_text(cell, plain.get(column, {}))
                         except ValueError:
                             row[column] = cell  # the schema's message says what was expected
                 yield reader.line_num, row
@@ -169,7 +184,7 @@ def check_table(path: Path, schema: dict[str, Any]) -> int:
     """
     check = schemas.validator(schema)
     key = next(iter(schema.get("required", [])), None)
-    seen: set[int] = set()
+    seen: set[str] = set()
     problems: list[Problem] = []
     count, is_valid = 0, check.is_valid
     for line, row in rows_of(path, schema):
@@ -180,7 +195,7 @@ def check_table(path: Path, schema: dict[str, Any]) -> int:
                 at = documents.pointer_text(pointer)
                 problems.append(Problem(f"{path}:{line}" + (f": {at}" if at else ""), what, hint))
         elif key is not None:
-            mark = hash(row[key])
+            mark = repr(row[key])  # not hash(): that of -1 and -2 is the same
             if mark in seen:
                 problems.append(Problem(f"{path}:{line}: {key}", f"{row[key]!r} stands in the table twice"))
             seen.add(mark)
