@@ -14,7 +14,7 @@ import msgspec
 
 from esap_wf import config as configuration
 from esap_wf import flow, planning
-from esap_wf.errors import NotFoundError, RunFailedError, UsageError
+from esap_wf.errors import NotFoundError, Problem, RunFailedError, UsageError
 from esap_wf.lookup import find_run
 from esap_wf.models.plan import Plan
 from esap_wf.models.request import Request
@@ -68,7 +68,10 @@ def _request(workflow: str, parameters: Parameters, inputs: Inputs, options: Map
     refs = {}
     for name, given in (inputs or {}).items():
         refs[name] = [str(given)] if isinstance(given, (str, Path)) else [str(g) for g in given]
-    return msgspec.convert({"workflow": workflow, "parameters": dict(parameters or {}), "inputs": refs, **options}, Request)
+    try:
+        return msgspec.convert({"workflow": workflow, "parameters": dict(parameters or {}), "inputs": refs, **options}, Request)
+    except msgspec.ValidationError as error:
+        raise UsageError("the request is not valid", [Problem("request", str(error))]) from None
 
 
 def plan(workflow: str, parameters: Parameters = None, inputs: Inputs = None, *, store: str | Path | None = None, **options: Any) -> Plan:
@@ -128,6 +131,8 @@ def run(
     RunFailedError
         The run ended otherwise than COMPLETED; its message begins with the reason.
     """
+    if if_exists not in (flow.REUSE, flow.RERUN):
+        raise UsageError("the request is not valid", [Problem("if_exists", f"{if_exists!r} is neither reuse nor rerun")])
     config = configuration.load(str(store) if store else None)
     if isinstance(workflow, Plan):
         flow.confirm_fresh(workflow, config)

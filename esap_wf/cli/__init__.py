@@ -107,6 +107,8 @@ def main(argv: list[str] | None = None) -> None:
     as_json = "--json" in own
     code: Any
     try:
+        if wrong := [a for a in args if any("\ud800" <= c <= "\udfff" for c in a)]:
+            raise UsageError("the command line is not text", [Problem("command line", f"{a!r} is not UTF-8") for a in wrong])
         code = cli.main(args=args, prog_name="esap-wf", standalone_mode=False)
         code = code if isinstance(code, int) else ExitCode.DONE
         sys.stdout.flush()
@@ -114,7 +116,10 @@ def main(argv: list[str] | None = None) -> None:
         show_error(error, as_json)
         code = error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else str(error), err=True)
+        if as_json:
+            show_error(UsageError("a command is missing", [Problem("command line", "a command is missing", "esap-wf --help")]), as_json)
+        else:
+            click.echo(error.ctx.get_help() if error.ctx else str(error), err=True)
         code = ExitCode.USAGE
     except click.ClickException as error:
         hint = error.ctx.command_path + " --help" if isinstance(error, click.UsageError) and error.ctx else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def list_(
     try:
         store = Store.open(config.store)
     except NotFoundError as error:
-        if config.store.exists() and any(config.store.iterdir()):
+        if config.store.exists() and (not config.store.is_dir() or any(config.store.iterdir())):
             raise UsageError(f"{config.store} is no run store", error.problems) from None
         answer.give({"runs": [], "next": None}, "no runs yet: esap-wf run hello")
         return
@@ -64,13 +65,13 @@ def _time(text: str | None) -> str | None:
 
     try:
         moment_ = datetime.fromisoformat(text)
-    except ValueError:
+        if moment_.tzinfo is None:
+            moment_ = moment_.replace(tzinfo=UTC)
+        return moment_.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError):
         raise UsageError(
             "the command line is not valid", [Problem("--since", f"{text!r} is no time", "write 2026-11-21 or 2026-11-21T10:00:00Z")]
         ) from None
-    if moment_.tzinfo is None:
-        moment_ = moment_.replace(tzinfo=UTC)
-    return moment_.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def status_data(run: Run) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def copy_outputs(run: Run, target: Path) -> None:
     for output in outputs.outputs if outputs else []:
         place = Path(output.path)
         copy = target.absolute() / (place.relative_to("outputs") if place.is_relative_to("outputs") else place)
-        if copy.exists() and digests.of_file(copy) != output.sha256:
+        if copy.exists() and (not copy.is_file() or digests.of_file(copy) != output.sha256):
             raise RefusedError(
                 "a result is not copied over another file",
                 [Problem(str(copy), "there is a file with other content", "choose another folder")],
@@ -144,7 +145,8 @@ def copy_outputs(run: Run, target: Path) -> None:
             shutil.copyfile(run.dir / place, temporary)
             temporary.replace(copy)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
             raise files.explain(error, copy) from error
 
 

@@ -74,7 +74,12 @@ def show_error(error: EsapError, as_json: bool) -> None:
         sys.stdout.write(json.dumps({"error": error.as_dict()}, ensure_ascii=False) + "\n")
         sys.stdout.flush()
     head = click.style("esap-wf: error:", fg="red", bold=True) if colour(sys.stderr) else "esap-wf: error:"
-    click.echo(f"{head} {error}", err=True, color=colour(sys.stderr))
+    click.echo(f"{head} {printable(str(error))}", err=True, color=colour(sys.stderr))
+
+
+def printable(text: str) -> str:
+    """A message that quotes what was given, without what would move or colour the reader's terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:

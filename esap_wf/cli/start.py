@@ -97,10 +97,11 @@ def _request(ctx: click.Context, config: Config, values: dict[str, Any]) -> tupl
     request = msgspec.structs.replace(request, **changes)
     labels = documents.Document(msgspec.to_builtins({"workflow": "x", "name": request.name, "tags": request.tags}), "command line")
     schemas.convert(labels, Request, "request")
-    flags = {**given(ctx, values), **{k: tuple(v) for k, v in _pairs(values["param"], "--param").items()}}
+    named = _pairs(values["param"], "--param")
+    flags = {**given(ctx, values), **{k: tuple(v) for k, v in named.items()}}
     flags = {k: v if isinstance(v, tuple) else (v,) for k, v in flags.items()}
     flags |= _prompted(workflow, {**request.parameters, **flags}, ctx.ensure_object(Answer))
-    valid, problems = planning.validate(request, config, flags, document, pointer, workflow)
+    valid, problems = planning.validate(request, config, flags, document, pointer, workflow, named)
     return request, valid, problems
 
 
@@ -196,8 +197,9 @@ def run(ctx: click.Context, /, plan_file: str | None, if_exists: str | None, det
     """Run a workflow and follow it. Ctrl-C asks for a clean stop, a second one stops at once; closing the terminal harms nothing."""
     answer = ctx.ensure_object(Answer)
     if plan_file:
-        if values["workflow"] or values["params"] or values["param"] or values["input_"]:
-            raise UsageError("a saved plan is complete", [Problem("--plan", "takes no workflow, parameters or inputs beside it")])
+        if engine_options(ctx) or any(v not in (None, ()) for v in values.values()):
+            what = "takes no workflow, parameters, inputs or other choices beside it"
+            raise UsageError("a saved plan is complete", [Problem("--plan", what, "make a new plan")])
         config = answer.config()
         made = flow.read_plan(Path(plan_file))
         flow.confirm_fresh(made, config)

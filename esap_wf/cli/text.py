@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from esap_wf.cli.output import moment, table
@@ -55,7 +56,7 @@ def plan_text(plan: Plan) -> str:
             )
         )
     rows += [
-        ("command", " ".join(plan.command)),
+        ("command", shlex.join(plan.command)),
         ("files", ", ".join(plan.files[:SHOWN]) + (f" and {len(plan.files) - SHOWN} more" if len(plan.files) > SHOWN else "")),
     ]
     rows += [("warning", w) for w in plan.warnings]

@@ -1,0 +1,79 @@
+"""Command lines that ended in exit code 5, broke the JSON answer, or were silently ignored."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import esap_wf
+from esap_wf.cli import output
+from esap_wf.errors import UsageError
+
+
+@pytest.mark.parametrize("words", [["status", b"\xff\xfe"], ["run", "hello", "--param", b"name=\xff"], ["--store", b"\xff", "list"]])
+def test_bytes_that_are_no_text_are_a_usage_error(inside: Any, words: list[Any]) -> None:
+    done = inside("--json", *(w.decode(errors="surrogateescape") if isinstance(w, bytes) else w for w in words))
+    assert done.code == 2
+    assert "UTF-8" in done.problems
+    done.out.encode()
+
+
+def test_a_group_without_its_command_answers_in_json(inside: Any) -> None:
+    done = inside("--json", "engines")
+    assert done.code == 2
+    assert "missing" in done.problems
+
+
+def test_a_store_that_is_a_file_is_a_usage_error(inside: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = inside("--store", tmp_path / "file", "list", "--json")
+    assert done.code == 2
+    assert "no run store" in done.problems
+
+
+def test_a_time_out_of_range_is_a_usage_error(inside: Any, place: Any) -> None:
+    inside("store", "init")
+    done = inside("list", "--since", "0001-01-01T00:00:00+23:00", "--json")
+    assert done.code == 2
+    assert "--since" in done.problems
+
+
+def test_what_an_error_quotes_can_not_move_the_terminal(inside: Any) -> None:
+    inside("store", "init")
+    done = inside("status", "\x1b[2Jx\u202ey")
+    assert done.code == 2
+    assert "\x1b" not in done.err
+    assert "\u202e" not in done.err
+    assert output.printable("é 漢\n") == "é 漢\n"
+
+
+@pytest.mark.parametrize("more", [["--name", "x"], ["--cores", "1"], ["--tag", "t"], ["--backend", "local"], ["--", "--dry-run"]])
+def test_a_choice_beside_a_saved_plan_is_not_ignored(inside: Any, tmp_path: Path, more: list[str]) -> None:
+    inside("plan", "hello", "-o", tmp_path / "p.json")
+    done = inside("run", "--json", "--plan", tmp_path / "p.json", *more)
+    assert done.code == 2
+    assert "--plan" in done.problems
+
+
+def test_the_command_of_a_plan_can_be_pasted_into_a_shell(inside: Any) -> None:
+    done = inside("plan", "hello", "--", "--config", "a=$(id)")
+    assert "--config 'a=$(id)'" in done.out
+
+
+def test_python_gets_usage_errors_too(place: Any) -> None:
+    with pytest.raises(UsageError, match="sise"):
+        esap_wf.plan("hello", sise="small")
+    with pytest.raises(UsageError, match="ask"):
+        esap_wf.run("hello", if_exists="ask")
+    with pytest.raises(UsageError):
+        esap_wf.plan("noop", {"seconds": float("nan")})
+    assert not place.runs()
+
+
+def test_an_integer_beyond_64_bits_does_not_end_in_a_traceback(inside: Any) -> None:
+    done = inside("plan", "noop", "--fail-unit", "9" * 30, "--json")
+    assert done.code == 2
+    assert json.loads(done.out)
