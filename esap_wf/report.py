@@ -26,10 +26,16 @@ ROWS = 500
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bar: #0072b2; --bad: #d55e00; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 62em; padding: 0 1em; }
-table { border-collapse: collapse; margin: .5em 0 1.5em; } td, th { text-align: left; padding: .2em 1em .2em 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.n, th.n { text-align: right; } code, pre { font: 13px/1.4 ui-monospace, monospace; } pre { overflow-x: auto; padding: .6em; border: 1px solid var(--line); }
-.phase { font-size: .6em; padding: .15em .6em; border-radius: 1em; color: #fff; background: var(--bar); vertical-align: middle; } .ERROR, .ABORTED { background: var(--bad); }
-svg { width: 100%; } svg text { font: 11px system-ui, sans-serif; fill: currentColor; } .done { fill: var(--bar); } .failed { fill: var(--bad); } .running { fill: #888; }
+table { border-collapse: collapse; margin: .5em 0 1.5em; }
+td, th { text-align: left; padding: .2em 1em .2em 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td.n, th.n { text-align: right; }
+code, pre { font: 13px/1.4 ui-monospace, monospace; }
+pre { overflow-x: auto; padding: .6em; border: 1px solid var(--line); }
+.phase { font-size: .6em; padding: .15em .6em; border-radius: 1em; color: #fff; background: var(--bar); vertical-align: middle; }
+.ERROR, .ABORTED { background: var(--bad); }
+svg { width: 100%; }
+svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
+.done { fill: var(--bar); } .failed { fill: var(--bad); } .running { fill: #888; }
 """
 
 

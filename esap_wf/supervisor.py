@@ -51,7 +51,8 @@ class Supervisor:
         self.store, self.run, self.cache = store, run, cache
         self.plan = files.read_json(run.dir / "plan.json", Plan)
         self.snapshot = run.dir / render.manifest_of(self.plan).parent
-        self.manifest = schemas.convert(documents.load(run.dir / render.manifest_of(self.plan)), Manifest, "manifest")
+        # it was held against its schema when it was planned, and is what was planned: read-only, part of the code's digest
+        self.manifest = msgspec.convert(documents.load(run.dir / render.manifest_of(self.plan)).data, Manifest)
         self.engine: Engine = plugins.one("esap_wf.engines", self.plan.engine.name)
         self.unit_steps = (self.manifest.units.steps if self.manifest.units else None) or None
         self.lease: Lease
@@ -269,15 +270,21 @@ class Supervisor:
             return
         if any(entry.get("run") == self.run.id for entry in self.store.records(self.plan.workflow)):
             return
-        record = self.run.record()
-        self.store.record(
-            self.plan.workflow,
-            {
-                "schema_version": 1, "run": self.run.id, "science": digest.science, "identity": digest.identity,
-                "values": digest.science_values, "workflow": self.plan.workflow, "version": self.plan.version, "owner": record.owner, "created": record.created,
-                "accepted": outputs.accepted, "outputs": [{"name": o.name, "path": o.path, "sha256": o.sha256} for o in outputs.outputs],
-            },
-        )  # fmt: skip
+        plan, record = self.plan, self.run.record()
+        entry = {
+            "schema_version": 1,
+            "run": self.run.id,
+            "science": digest.science,
+            "identity": digest.identity,
+            "values": digest.science_values,
+            "workflow": plan.workflow,
+            "version": plan.version,
+            "owner": record.owner,
+            "created": record.created,
+            "accepted": outputs.accepted,
+            "outputs": [{"name": o.name, "path": o.path, "sha256": o.sha256} for o in outputs.outputs],
+        }
+        self.store.record(plan.workflow, entry)
 
     def _failed(self, failures: list[Failure], reason: str | None, code: int | None = None) -> int:
         explained = watch.explained(failures, self.run.dir)
