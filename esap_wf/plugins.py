@@ -6,10 +6,13 @@ Imported by plan, launch, doctor.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from esap_wf.errors import Problem, UnavailableError, UsageError
 from esap_wf.schemas import closest
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 #: Entry point group → attributes that a plug-in must have.
 CONTRACTS: dict[str, tuple[str, ...]] = {
@@ -26,6 +29,26 @@ class Broken:
     why: str
 
 
+def _points(group: str) -> list[EntryPoint]:
+    from importlib.metadata import entry_points  # reads the metadata of everything that is installed: once a call
+
+    return sorted(entry_points(group=group), key=lambda point: point.name)
+
+
+def _checked(group: str, point: EntryPoint) -> Any:
+    """The plug-in of an entry point, or a `Broken`."""
+    try:
+        plugin = point.load()()
+    except Exception as error:  # a plug-in may raise anything
+        return Broken(point.name, f"{point.value} can't be loaded: {type(error).__name__}: {error}")
+    absent = [a for a in CONTRACTS[group] if not hasattr(plugin, a)]
+    if absent:
+        return Broken(point.name, f"{point.value} lacks {', '.join(absent)}; a plug-in of {group} has {', '.join(CONTRACTS[group])}")
+    if plugin.name != point.name:
+        return Broken(point.name, f"{point.value} calls itself {plugin.name!r}, its entry point {point.name!r}")
+    return plugin
+
+
 def load(group: str) -> tuple[dict[str, Any], list[Broken]]:
     """
     All plug-ins of a group.
@@ -37,31 +60,13 @@ def load(group: str) -> tuple[dict[str, Any], list[Broken]]:
     broken : list of Broken
         What was found and what was expected.
     """
-    from importlib.metadata import entry_points
-
-    usable: dict[str, Any] = {}
-    broken: list[Broken] = []
-    for point in sorted(entry_points(group=group), key=lambda p: p.name):
-        try:
-            plugin = point.load()()
-        except Exception as error:  # a plug-in may raise anything
-            broken.append(Broken(point.name, f"{point.value} can't be loaded: {type(error).__name__}: {error}"))
-            continue
-        absent = [a for a in CONTRACTS[group] if not hasattr(plugin, a)]
-        if absent:
-            broken.append(
-                Broken(point.name, f"{point.value} lacks {', '.join(absent)}; a plug-in of {group} has {', '.join(CONTRACTS[group])}")
-            )
-        elif plugin.name != point.name:
-            broken.append(Broken(point.name, f"{point.value} calls itself {plugin.name!r}, its entry point {point.name!r}"))
-        else:
-            usable[point.name] = plugin
-    return usable, broken
+    found = [_checked(group, point) for point in _points(group)]
+    return {p.name: p for p in found if not isinstance(p, Broken)}, [p for p in found if isinstance(p, Broken)]
 
 
 def one(group: str, name: str) -> Any:
     """
-    The plug-in of a name.
+    The plug-in of a name; the others are not loaded.
 
     Raises
     ------
@@ -70,17 +75,14 @@ def one(group: str, name: str) -> Any:
     UnavailableError
         It is installed, but broken.
     """
-    from importlib.metadata import entry_points
-
     kind = group.rsplit(".", 1)[1].removesuffix("s")
-    if not any(p.name == name for p in entry_points(group=group)):
-        known = sorted(p.name for p in entry_points(group=group))
+    points = {point.name: point for point in _points(group)}
+    if name not in points:
         raise UsageError(
             f"there is no {kind} {name!r}",
-            [Problem(f"--{kind}", f"unknown {kind} {name!r}", closest(name, known) or f"there are: {', '.join(known)}")],
+            [Problem(f"--{kind}", f"unknown {kind} {name!r}", closest(name, points) or f"there are: {', '.join(points)}")],
         )
-    usable, broken = load(group)
-    if name not in usable:
-        why = next(b.why for b in broken if b.name == name)
-        raise UnavailableError(f"the {kind} {name!r} is broken", [Problem(name, why)])
-    return usable[name]
+    plugin = _checked(group, points[name])
+    if isinstance(plugin, Broken):
+        raise UnavailableError(f"the {kind} {name!r} is broken", [Problem(name, plugin.why)])
+    return plugin
