@@ -56,13 +56,13 @@ def in_unit(text: str, unit: str | None) -> float:
 
     target = u.Unit(unit)
     try:
-        if given[0] in "+-.0123456789":
+        if given[0] in "+-.0123456789" and not re.match(r"1\s*/", given):
             raise ValueError("a second number: astropy would take it for a scale")
         source = u.Unit(given)
     except (ValueError, TypeError, ArithmeticError, RecursionError):
         raise ValueError(f"{given!r} is no unit that is known here; right are {_equivalent(target)}") from None
     if not source.is_equivalent(target):
-        raise ValueError(f"{given!r} is a {_kind(source)}, this is a {_kind(target)}; right are {_equivalent(target)}")
+        raise ValueError(f"{given!r} is {_kind(source)}, this is {_kind(target)}; right are {_equivalent(target)}")
     value = float(source.to(target, number))
     if not math.isfinite(value):
         raise ValueError(f"{text!r} is too large in {unit}")
@@ -84,8 +84,10 @@ def unknown_unit(unit: object) -> str:
 
 
 def _kind(unit: object) -> str:
-    kind = str(getattr(unit, "physical_type", "quantity"))
-    return f"{kind} ({unit})" if kind != "unknown" else str(unit)
+    kind = str(getattr(unit, "physical_type", "unknown"))
+    if kind == "unknown":
+        return f"in {unit}"
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} ({unit})"
 
 
 def _equivalent(target: object) -> str:

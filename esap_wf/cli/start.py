@@ -13,7 +13,7 @@ import msgspec
 from esap_wf import documents, files, flow, parameters, planning, schemas
 from esap_wf.cli.output import Answer
 from esap_wf.cli.parameters import WorkflowVerb, engine_options, given, workflow_of
-from esap_wf.cli.text import plan_text, run_line
+from esap_wf.cli.text import duplicate_text, plan_text, run_line
 from esap_wf.config import Config
 from esap_wf.errors import ExitCode, Problem, RefusedError, UsageError
 from esap_wf.models.plan import Plan
@@ -207,6 +207,9 @@ def run(ctx: click.Context, /, plan_file: str | None, if_exists: str | None, det
         made, config = _planned(ctx, values)
     for warning in made.warnings:
         answer.say(f"warning: {warning}")
+    for earlier in flow.duplicates(made, config) if made.digest.science else []:
+        if earlier.level == "science":
+            answer.say(f"note: {duplicate_text(earlier)}")
     asked = if_exists or (flow.ASK if sys.stdin.isatty() and sys.stderr.isatty() and not answer.as_json else flow.REUSE)
     started = flow.start(made, config, {flow.REUSE: flow.always_reuse, flow.RERUN: flow.always_rerun}.get(asked, _ask))
     return conclude(answer, started, detach, made.request.results)

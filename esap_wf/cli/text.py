@@ -10,7 +10,7 @@ from esap_wf.models.run import Failure, Phase, Progress, State
 from esap_wf.quantities import human_bytes, human_seconds
 
 if TYPE_CHECKING:
-    from esap_wf.models.plan import Plan
+    from esap_wf.models.plan import Duplicate, Plan
     from esap_wf.runs.store import Run
 
 #: Inputs, parameters and files shown before the rest is only counted.
@@ -46,15 +46,7 @@ def plan_text(plan: Plan) -> str:
     rows += [("digest", plan.digest.identity), ("code", plan.code)]
     if plan.digest.science:
         rows.append(("science", f"{plan.digest.science}: " + ", ".join(f"{k} = {v}" for k, v in plan.digest.science_values.items())))
-    for d in plan.duplicates:
-        what = "the same request" if d.level == "request" else "the same scientific identity"
-        rows.append(
-            (
-                "earlier run",
-                f"{d.run} {d.phase} by {d.owner}, {moment(d.created)}: {what}"
-                + ("; differs in " + "; ".join(d.differs) if d.differs else ""),
-            )
-        )
+    rows += [("earlier run", duplicate_text(d)) for d in plan.duplicates]
     rows += [
         ("command", shlex.join(plan.command)),
         ("files", ", ".join(plan.files[:SHOWN]) + (f" and {len(plan.files) - SHOWN} more" if len(plan.files) > SHOWN else "")),
@@ -63,6 +55,12 @@ def plan_text(plan: Plan) -> str:
     rows.append(("valid until", plan.expires))
     width = max(len(k) for k, _ in rows)
     return "\n".join(f"{k:<{width}}  {v}" for k, v in rows)
+
+
+def duplicate_text(d: Duplicate) -> str:
+    """An earlier run, and in what it differs."""
+    what = "the same request" if d.level == "request" else "the same scientific identity"
+    return f"{d.run} {d.phase} by {d.owner}, {moment(d.created)}: {what}" + ("; differs in " + "; ".join(d.differs) if d.differs else "")
 
 
 def progress_text(p: Progress) -> str:
