@@ -172,4 +172,5 @@ def page(record: RunRecord, plan: Plan, state: State, outputs: Outputs | None, j
     _table(body, "Software and identity", ("", ""), software)
     _add(body, "h2", "Command")
     _add(body, "pre", " ".join(plan.command))
-    return b"<!DOCTYPE html>\n" + ET.tostring(html, encoding="utf-8", method="html")
+    text: bytes = ET.tostring(html, encoding="utf-8", method="html")
+    return b"<!DOCTYPE html>\n" + text
