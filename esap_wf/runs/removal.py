@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from esap_wf import files
 from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
 from esap_wf.models.manifest import Base
-from esap_wf.models.run import RunRecord, encode, now
+from esap_wf.models.run import Phase, RunRecord, encode, now
 from esap_wf.runs import crashpoints, journal, lease, processes, states
 from esap_wf.runs.lease import Lease
 
@@ -62,6 +62,11 @@ def remove(run: Run) -> None:
         state = run.observe()
         if state.phase not in states.REMOVABLE or lease.alive(run):
             raise RefusedError(f"run {run.id} is {state.phase}", [Problem(run.id, "it is not at an end", f"esap-wf cancel {run.id}")])
+        if state.phase is Phase.UNKNOWN and (left := processes.survivors(run.id)):
+            raise RefusedError(
+                f"run {run.id} has lost its supervisor, but {len(left)} of its processes live",
+                [Problem(run.id, f"{left[0].name} {left[0].pid} may still write into it", f"esap-wf cancel {run.id}")],
+            )
         owner = Lease.acquire(run)  # who resumes it at this moment and who removes it: one of them
         try:
             store.free_reserve(run.dir)  # `rm` is what one does on a full disk, and the tombstone needs a little space
