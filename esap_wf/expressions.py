@@ -17,7 +17,7 @@ _FUNCTIONS = {
 #: All that an expression may consist of: no attributes, so no methods (`"".zfill(10**9)`), no comprehensions, no f-strings.
 _ALLOWED = (
     ast.Expression, ast.Constant, ast.Name, ast.Load, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Call, ast.List,
-    ast.Tuple, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.unaryop, ast.boolop, ast.cmpop,
+    ast.Tuple, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.UAdd, ast.USub, ast.Not, ast.boolop, ast.cmpop,
 )  # fmt: skip
 #: Integers beyond this many bits are counted as floats: they are estimates, and must not cost time.
 _MAX_BITS = 1024
