@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from documents import read_json, write_json
-from parameters import beyond_threshold, problems, selected, with_defaults
+from parameters import beyond_threshold, problems, selected, unknown, with_defaults
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     args = cli.parse_args()
     config, schema = json.load(sys.stdin), read_json(args.schema)
     parameters, chosen = with_defaults(config, schema), {}
-    found = problems(parameters, schema)
+    found = unknown(config, schema) + problems(parameters, schema)
     if not found:
         try:
             chosen = selected(config, parameters, read_json(args.database))

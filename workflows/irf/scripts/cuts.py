@@ -22,8 +22,8 @@ from scipy.ndimage import gaussian_filter1d
 from selection import DirectionCut, ScoreCut
 
 RECO_BINS_PER_DECADE = 5
-#: efficiencies tried; below, the response would rest on few of the simulated gammas
-EFFICIENCIES = np.arange(0.4, 0.91, 0.1)
+#: efficiencies tried; below, the response would rest on few of the simulated gammas. The first of equals wins, so the highest comes first
+EFFICIENCIES = np.arange(0.9, 0.39, -0.1)
 THETA_MAX = 0.32 * u.deg
 #: fewest events that fix a percentile
 MIN_EVENTS = 30

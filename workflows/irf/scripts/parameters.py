@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from database import SELECTIONS, lookup
@@ -14,12 +15,24 @@ SIMULATION = (
     "gamma_showers", "proton_showers", "electron_showers", "blocks", "seed",
 )  # fmt: skip
 SHOWERS = ("gamma_showers", "proton_showers", "electron_showers")
+#: keys of a configuration that are no parameters
+OTHER_KEYS = ("workflow", "inputs", "selected")
 _TYPES = {"string": str, "integer": int, "number": (int, float), "null": type(None), "boolean": bool}
 
 
 def with_defaults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
     """Every parameter of the schema, from ``config`` or its default; a bare engine fills in none."""
     return {name: config.get(name, rule.get("default")) for name, rule in schema["properties"].items()}
+
+
+def unknown(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    """Misspelt parameters; ignored, they would silently give a production with defaults."""
+    names = schema["properties"]
+    found = []
+    for key in sorted(set(config) - set(names) - set(OTHER_KEYS)):
+        near = get_close_matches(key, names, n=1)
+        found.append(f"{key}: no such parameter" + (f", did you mean {near[0]}?" if near else ""))
+    return found
 
 
 def _violations(name: str, value: Any, rule: Mapping[str, Any]) -> list[str]:
