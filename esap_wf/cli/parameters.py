@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from esap_wf.cli.output import Answer, Verb
+from esap_wf.errors import EsapError
 
 _META = "esap_wf.workflow"
 _ENGINE = "esap_wf.engine_options"
@@ -27,11 +28,15 @@ class WorkflowVerb(Verb):
             ctx.meta[_ENGINE] = args[cut + 1 :]
             args = args[:cut]
         name = self._workflow(args, ctx)
-        if name is not None and not ctx.resilient_parsing:
+        if name is not None:
             from esap_wf import catalog
 
             answer = ctx.ensure_object(Answer)
-            ctx.meta[_META] = catalog.find(answer.config(), name)
+            try:
+                ctx.meta[_META] = catalog.find(answer.config(), name)
+            except EsapError:
+                if not ctx.resilient_parsing:  # a shell that completes must not be answered with an error
+                    raise
         return super().parse_args(ctx, args)
 
     def _workflow(self, args: Sequence[str], ctx: click.Context) -> str | None:
@@ -107,6 +112,16 @@ def describe(prop: dict[str, Any]) -> str:
 def options(properties: dict[str, dict[str, Any]]) -> list[ParameterOption]:
     """One flag a parameter."""
     return [ParameterOption(name, prop) for name, prop in properties.items()]
+
+
+def complete_workflow(ctx: click.Context, _: click.Parameter, begun: str) -> list[str]:
+    """Names of workflows that begin so, for the completion of a shell."""
+    from esap_wf import catalog
+
+    try:
+        return [name for name, _, _ in catalog.entries(ctx.ensure_object(Answer).config()) if name.startswith(begun)]
+    except EsapError:
+        return []
 
 
 def given(ctx: click.Context, values: dict[str, Any]) -> dict[str, Any]:

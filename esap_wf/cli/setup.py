@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from esap_wf.cli.output import Answer, Verb, table
+from esap_wf.cli.parameters import complete_workflow
 from esap_wf.errors import ExitCode, NotFoundError, Problem, UsageError
 
 
@@ -67,7 +68,7 @@ def engines_install(answer: Answer, name: str) -> None:
 
 
 @software.command("build", examples=["esap-wf software build irf"])
-@click.argument("workflow")
+@click.argument("workflow", shell_complete=complete_workflow)
 @click.pass_obj
 def software_build(answer: Answer, workflow: str) -> None:
     """Build the environment of a workflow from its pinned requirements; a second call finds it ready."""
@@ -84,7 +85,7 @@ def software_build(answer: Answer, workflow: str) -> None:
 
 
 @software.command("check", examples=["esap-wf software check irf"])
-@click.argument("workflow")
+@click.argument("workflow", shell_complete=complete_workflow)
 @click.pass_obj
 def software_check(answer: Answer, workflow: str) -> None:
     """Say which route to the software is taken, and why not the others."""

@@ -12,7 +12,7 @@ import msgspec
 
 from esap_wf import documents, files, flow, parameters, planning, schemas
 from esap_wf.cli.output import Answer
-from esap_wf.cli.parameters import WorkflowVerb, engine_options, given, workflow_of
+from esap_wf.cli.parameters import WorkflowVerb, complete_workflow, engine_options, given, workflow_of
 from esap_wf.cli.text import duplicate_text, plan_text, run_line
 from esap_wf.config import Config
 from esap_wf.errors import ExitCode, Problem, RefusedError, UsageError
@@ -22,7 +22,7 @@ from esap_wf.models.run import Phase, State, encode
 from esap_wf.runs.store import Run
 
 _COMMON: list[Callable[[Any], Any]] = [
-    click.argument("workflow", required=False),
+    click.argument("workflow", required=False, shell_complete=complete_workflow),
     click.option("--params", metavar="FILE", help="Parameters, or a whole request, as YAML or JSON."),
     click.option("--param", "param", metavar="NAME=VALUE", multiple=True, help="A parameter whose name collides with an option."),
     click.option("--input", "input_", metavar="NAME=REF", multiple=True, help="An input: a path or a file:// URL."),

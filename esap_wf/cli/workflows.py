@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from esap_wf.cli.output import Answer, Verb, table
+from esap_wf.cli.parameters import complete_workflow
 from esap_wf.errors import ExitCode, UsageError
 
 
@@ -24,7 +25,7 @@ def workflows(answer: Answer) -> None:
 
 
 @click.command("show", cls=Verb, examples=["esap-wf show irf", "esap-wf show ./my-workflow --json"])
-@click.argument("workflow")
+@click.argument("workflow", shell_complete=complete_workflow)
 @click.pass_obj
 def show(answer: Answer, workflow: str) -> None:
     """Show what a workflow does, takes, makes and needs."""
