@@ -1,11 +1,15 @@
-"""Plug-ins by entry points; their contract is checked when they load, and a broken one doesn't hurt the rest.
+"""Plug-ins: those that come with esap-wf, and others by entry points. Their contract is checked when they load, and a broken one doesn't
+hurt the rest.
 
 Imported by plan, launch, doctor.
 """
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from esap_wf.errors import Problem, UnavailableError, UsageError
@@ -19,6 +23,12 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
     "esap_wf.engines": ("name", "title", "find", "how_to_get", "command", "supervised", "events", "stop_signal", "before_resume"),
     "esap_wf.backends": ("name", "title", "capacity", "reasons_against"),
 }
+#: Group → what comes with esap-wf. Known without entry points: these are read from the metadata of everything that is installed, which
+#: would take each command and each supervisor a tenth of its time.
+BUILT_IN: dict[str, dict[str, str]] = {
+    "esap_wf.engines": {"snakemake": "esap_wf.engines.snakemake:Snakemake"},
+    "esap_wf.backends": {"local": "esap_wf.backends.local:Local"},
+}
 
 
 @dataclass(frozen=True)
@@ -29,29 +39,41 @@ class Broken:
     why: str
 
 
-def _points(group: str) -> list[EntryPoint]:
-    from importlib.metadata import entry_points  # reads the metadata of everything that is installed: once a call
+def _installed(group: str) -> list[EntryPoint]:
+    """Entry points of other packages; a name of `BUILT_IN` can't be taken by one."""
+    from importlib.metadata import entry_points
 
-    return sorted(entry_points(group=group), key=lambda point: point.name)
+    return sorted((p for p in entry_points(group=group) if p.name not in BUILT_IN[group]), key=lambda p: p.name)
 
 
-def _checked(group: str, point: EntryPoint) -> Any:
-    """The plug-in of an entry point, or a `Broken`."""
+def _built_in(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _checked(group: str, name: str, place: str, load: Callable[[], Any]) -> Any:
+    """A plug-in, or a `Broken`."""
     try:
-        plugin = point.load()()
+        plugin = load()()
     except Exception as error:  # a plug-in may raise anything
-        return Broken(point.name, f"{point.value} can't be loaded: {type(error).__name__}: {error}")
+        return Broken(name, f"{place} can't be loaded: {type(error).__name__}: {error}")
     absent = [a for a in CONTRACTS[group] if not hasattr(plugin, a)]
     if absent:
-        return Broken(point.name, f"{point.value} lacks {', '.join(absent)}; a plug-in of {group} has {', '.join(CONTRACTS[group])}")
-    if plugin.name != point.name:
-        return Broken(point.name, f"{point.value} calls itself {plugin.name!r}, its entry point {point.name!r}")
+        return Broken(name, f"{place} lacks {', '.join(absent)}; a plug-in of {group} has {', '.join(CONTRACTS[group])}")
+    if plugin.name != name:
+        return Broken(name, f"{place} calls itself {plugin.name!r}, its entry point {name!r}")
     return plugin
 
 
-def load(group: str) -> tuple[dict[str, Any], list[Broken]]:
+def load(group: str, wanted: Collection[str] | None = None) -> tuple[dict[str, Any], list[Broken]]:
     """
-    All plug-ins of a group.
+    Plug-ins of a group.
+
+    Parameters
+    ----------
+    group : str
+    wanted : collection of str, optional
+        Only these; the others are not loaded.
 
     Returns
     -------
@@ -60,13 +82,16 @@ def load(group: str) -> tuple[dict[str, Any], list[Broken]]:
     broken : list of Broken
         What was found and what was expected.
     """
-    found = [_checked(group, point) for point in _points(group)]
+    own = BUILT_IN[group]
+    found = [_checked(group, n, place, partial(_built_in, place)) for n, place in own.items() if wanted is None or n in wanted]
+    if wanted is None or not own.keys() >= set(wanted):
+        found += [_checked(group, p.name, p.value, p.load) for p in _installed(group) if wanted is None or p.name in wanted]
     return {p.name: p for p in found if not isinstance(p, Broken)}, [p for p in found if isinstance(p, Broken)]
 
 
 def one(group: str, name: str) -> Any:
     """
-    The plug-in of a name; the others are not loaded.
+    The plug-in of a name.
 
     Raises
     ------
@@ -76,13 +101,13 @@ def one(group: str, name: str) -> Any:
         It is installed, but broken.
     """
     kind = group.rsplit(".", 1)[1].removesuffix("s")
-    points = {point.name: point for point in _points(group)}
-    if name not in points:
-        raise UsageError(
-            f"there is no {kind} {name!r}",
-            [Problem(f"--{kind}", f"unknown {kind} {name!r}", closest(name, points) or f"there are: {', '.join(points)}")],
-        )
-    plugin = _checked(group, points[name])
-    if isinstance(plugin, Broken):
-        raise UnavailableError(f"the {kind} {name!r} is broken", [Problem(name, plugin.why)])
-    return plugin
+    usable, broken = load(group, {name})
+    if name in usable:
+        return usable[name]
+    if broken:
+        raise UnavailableError(f"the {kind} {name!r} is broken", [Problem(name, broken[0].why)])
+    known = sorted({*BUILT_IN[group], *(p.name for p in _installed(group))})
+    raise UsageError(
+        f"there is no {kind} {name!r}",
+        [Problem(f"--{kind}", f"unknown {kind} {name!r}", closest(name, known) or f"there are: {', '.join(known)}")],
+    )

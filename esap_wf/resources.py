@@ -103,7 +103,7 @@ def offers_of(profiles: Mapping[str, Profile], wanted: Allocation, store: Path) 
     capacities : dict
         Profile → what it has.
     """
-    kinds, broken = plugins.load("esap_wf.backends")
+    kinds, broken = plugins.load("esap_wf.backends", {p.kind for p in profiles.values()})
     reasons_broken = {b.name: b.why for b in broken}
     offers, capacities = [], {}
     for name, profile in profiles.items():
