@@ -22,7 +22,6 @@ from esap_wf import catalog, digests, files, planning
 from esap_wf import render as rendering
 from esap_wf.config import Config
 from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
-from esap_wf.lookup import index_of
 from esap_wf.models.plan import Duplicate, Plan, checksum
 from esap_wf.models.run import Phase, Progress, RunRecord, State, now
 from esap_wf.runs import claims, crashpoints, lease, processes, states
@@ -64,6 +63,8 @@ def duplicates(plan: Plan, config: Config) -> list[Duplicate]:
         store = Store.open(config.store)
     except NotFoundError:
         return []
+    from esap_wf.lookup import index_of  # SQLite: not for starting and following
+
     index = index_of(store, config)
     try:
         same = [] if not plan.digest.deterministic else index.by_identity(plan.digest.identity)
