@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from esap_wf import collect, config, documents, environments, files, launch, plugins, render, report, schemas, watch
+from esap_wf import collect, config, documents, environments, files, launch, plugins, render, report, watch
 from esap_wf.engines import Engine, EventSource
 from esap_wf.errors import EsapError, UnavailableError
 from esap_wf.models.manifest import Manifest
