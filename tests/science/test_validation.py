@@ -75,13 +75,15 @@ def test_pulls_of_some_seeds(production: Path, code: Run, tmp_path: Path) -> Non
     done = code(
         "import json, warnings, logging; warnings.simplefilter('ignore'); logging.disable(logging.WARNING); import injection\n"
         "test = injection.UnderTest.read(sys.argv[1])\n"
-        "print(json.dumps([injection.closure(test, seed, excess=100) for seed in range(5)]))",
+        "rows = [injection.closure(test, seed, excess=100) for seed in range(4)]\n"
+        "test.background['BKG'][:] = 0  # no off counts in any bin: gammapy's sums of runs are NaN then\n"
+        "print(json.dumps([*rows, injection.closure(test, 4, excess=100)]))",
         production / "outputs/irf.fits",
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout.splitlines()[-1])
-    assert all(r["converged"] for r in rows) and len({r["excess"] for r in rows}) == len(rows)
+    assert all(r["converged"] and r["excess"] > 30 and r["sqrt_ts"] > 3 for r in rows) and len({r["excess"] for r in rows}) == len(rows)
     for name in ("amplitude", "index"):
         pulls = [r[name]["pull"] for r in rows]
         assert abs(sum(pulls) / len(pulls)) < 1.5 and max(map(abs, pulls)) < 4, pulls

@@ -45,7 +45,9 @@ def check_closure(v: Verdict, test: UnderTest, intended: int | None) -> dict[str
     except Exception as error:
         v.check("closure: fit", False, f"{type(error).__name__}: {error}")
         return None
-    v.check("closure: fit converged", row["converged"], f"{row['excess']:.0f} excess counts, {row['sqrt_ts']:.1f} sigma")
+    counted = row["excess"] is not None and row["sqrt_ts"] is not None
+    detail = f"{row['excess']:.0f} excess counts, {row['sqrt_ts']:.1f} sigma" if counted else "no excess could be computed"
+    v.check("closure: fit converged", row["converged"] and counted, detail)
     for name in ("amplitude", "index"):
         fitted = row[name]
         good = fitted["pull"] is not None and abs(fitted["pull"]) <= LARGEST_PULL
