@@ -1,0 +1,86 @@
+"""Plug-ins of another package: found by entry points, their contract checked, broken ones reported."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esap_wf import plugins
+from esap_wf.errors import UsageError
+
+TOY = Path(__file__).parent / "toy_plugin"
+PROGRAM = "import json, sys\nopen('outputs/result.txt', 'w').write(json.load(open(sys.argv[1]))['word'])\n"
+
+
+@pytest.fixture
+def with_toy(place: Any) -> Any:
+    """A place in whose processes the toy package is found, as if it were installed."""
+    place.extra["PYTHONPATH"] = os.pathsep.join(filter(None, (str(TOY), os.environ.get("PYTHONPATH"))))
+    return place
+
+
+@pytest.fixture
+def folder(toy: Any) -> Path:
+    made = toy(
+        {"word": {"type": "string", "title": "Word", "default": "done"}}, {"implementations": [{"engine": "toy", "file": "main.py"}]},
+        **{"main.py": PROGRAM},
+    )  # fmt: skip
+    return made.folder
+
+
+def test_an_engine_of_another_package_runs_a_workflow(with_toy: Any, folder: Path) -> None:
+    done = with_toy("run", folder, "--word", "$(x) 'y'", "--json")
+    assert done.code == 0, done.err
+    assert (Path(done.json["dir"]) / "outputs/result.txt").read_text() == "$(x) 'y'"
+    assert with_toy("status", done.json["run"], "--json").json["engine"] == "toy"
+
+
+def test_a_program_that_succeeds_without_its_output_has_not_succeeded(with_toy: Any, folder: Path) -> None:
+    (folder / "main.py").write_text("pass\n")
+    done = with_toy("run", folder, "--json")
+    assert done.code == 1
+    assert done.json["phase"] == "ERROR"
+    assert "outputs/result.txt is missing" in with_toy("status", done.json["run"], "--json").json["reason"]
+
+
+def test_broken_plugins_are_reported_and_do_not_hurt_the_rest(with_toy: Any) -> None:
+    rows = {r["name"]: r for r in with_toy("engines", "list", "--json").json["engines"]}
+    assert rows["toy"]["version"] == "1.0"
+    assert rows["snakemake"]["version"]
+    assert "lacks find, how_to_get" in rows["unfinished"]["hint"]
+    assert "before_resume" in rows["unfinished"]["hint"], "the whole contract is told"
+    assert "licence server" in rows["raising"]["hint"]
+    assert "calls itself 'toy'" in rows["misnamed"]["hint"]
+    assert "toy_plugin.nowhere" in rows["absent"]["hint"]
+
+
+def test_a_workflow_for_a_broken_engine_says_why(with_toy: Any, toy: Any) -> None:
+    folder = toy({}, {"implementations": [{"engine": "raising", "file": "Snakefile"}]}).folder
+    done = with_toy("plan", folder, "--json")
+    assert done.code == 4
+    assert "licence server" in done.problems
+
+
+def test_a_backend_of_another_package_makes_offers(with_toy: Any) -> None:
+    (with_toy.root / "config.toml").write_text("[backends.attic]\nkind = 'cupboard'\n")
+    offers = {o["backend"]: o for o in with_toy("plan", "noop", "--json").json["offers"]}
+    assert offers["local"]["fits"]
+    assert offers["attic"] == {"backend": "attic", "fits": False, "reasons": ["the door is closed"]} or offers["attic"]["fits"]
+    refused = with_toy("plan", "noop", "--cores", "2", "--backend", "attic", "--json")
+    assert refused.code == 3
+    assert "the door is closed" in refused.problems
+
+
+def test_an_unknown_plugin_is_a_usage_error_with_the_closest() -> None:
+    with pytest.raises(UsageError, match="did you mean snakemake"):
+        plugins.one("esap_wf.engines", "snakemak")
+
+
+def test_own_plugins_keep_their_contract() -> None:
+    for group in plugins.CONTRACTS:
+        usable, broken = plugins.load(group)
+        assert usable
+        assert not broken

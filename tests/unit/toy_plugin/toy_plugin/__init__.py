@@ -1,0 +1,71 @@
+"""A package with an engine and a backend, and some that are broken: tests put this folder on the path, nothing is installed."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from esap_wf.backends import Capacity, Profile
+from esap_wf.engines import Job
+from esap_wf.models.plan import Allocation, EngineChoice
+
+
+class Silent:
+    """Tells nothing of what happens."""
+
+    def read(self) -> list[Any]:
+        return []
+
+
+class Engine:
+    """Runs a workflow that is one Python file, which gets the configuration's path."""
+
+    name = "toy"
+    title = "Toy"
+
+    def find(self, config: Any, requires: str | None = None) -> EngineChoice:
+        return EngineChoice(name="toy", path=sys.executable, version="1.0", found="always there")
+
+    def how_to_get(self) -> str:
+        return "it is always there"
+
+    def command(self, choice: EngineChoice, job: Job) -> list[str]:
+        return [choice.path, job.entry, job.params, *job.options]
+
+    def supervised(self, run: Path, epoch: int, resume: bool) -> tuple[list[str], Mapping[str, str]]:
+        return [], {}
+
+    def events(self, run: Path, epoch: int, told: int = 0) -> Silent:
+        return Silent()
+
+    def stop_signal(self, drain: bool) -> int:
+        return signal.SIGTERM
+
+    def before_resume(self, run: Path) -> list[list[str]]:
+        return []
+
+
+class Unfinished:
+    name = "unfinished"
+    title = "Unfinished"
+
+
+class Raising:
+    def __init__(self) -> None:
+        raise RuntimeError("its licence server is away")
+
+
+class Cupboard:
+    """A backend with one core."""
+
+    name = "cupboard"
+    title = "a cupboard"
+
+    def capacity(self, profile: Profile, store: Path) -> Capacity:
+        return Capacity(cores=1, memory_bytes=10**9, disk_bytes=10**9)
+
+    def reasons_against(self, capacity: Capacity, wanted: Allocation) -> list[str]:
+        return ["the door is closed"] if wanted.cores > 1 else []
