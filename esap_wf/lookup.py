@@ -5,6 +5,9 @@ Imported by flow and the command line.
 
 from __future__ import annotations
 
+import socket
+from urllib.parse import quote
+
 from esap_wf.config import Config
 from esap_wf.errors import NotFoundError, Problem
 from esap_wf.runs.index import Index
@@ -12,8 +15,8 @@ from esap_wf.runs.store import Run, Store
 
 
 def index_of(store: Store, config: Config) -> Index:
-    """The store's index on this machine, caught up."""
-    return Index.open(store, config.cache / "index" / f"{store.id}.sqlite")
+    """The store's index on this machine, caught up. A file a host: SQLite's WAL must not span hosts, and homes are on networks."""
+    return Index.open(store, config.cache / "index" / f"{store.id}-{quote(socket.gethostname(), safe='')}.sqlite")
 
 
 def find_run(config: Config, text: str) -> Run:
