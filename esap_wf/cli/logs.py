@@ -55,6 +55,7 @@ def logs_of(run: Run, step: str | None, unit: str | None) -> list[dict[str, Any]
 def logs(answer: Answer, run: str, step: str | None, unit: str | None, follow: bool) -> None:
     """Show logs."""
     found = find_run(answer.config(), run)
+    found.record()  # of a later version: refused, not half understood
     if follow:
         for line in _follow(found, step, unit):
             if answer.as_json:
