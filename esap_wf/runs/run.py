@@ -154,7 +154,7 @@ class Run:
         new = msgspec.structs.replace(state, rev=old.rev + 1, epoch=owner.epoch)
         moment = time.monotonic()
         if old.phase is not new.phase or moment - self._announced >= ANNOUNCE_EVERY:
-            self._announce(new.rev)
+            self._announce(new.rev, final=new.phase in states.FINAL)
             self._announced = moment
             crashpoints.reached("state-announced")
         data = encode(new)
@@ -162,7 +162,8 @@ class Run:
         try:
             files.write_atomic(path, data, mode=self.store.file_mode)
         except files.NoSpaceError:
-            if not self.store.free_reserve(self.dir):
+            # for the last state only: what it frees at any other moment, the engine's jobs take
+            if new.phase not in states.FINAL or not self.store.free_reserve(self.dir):
                 raise
             files.write_atomic(path, data, mode=self.store.file_mode)
         crashpoints.reached("state-written")
@@ -170,13 +171,13 @@ class Run:
             crashpoints.reached("final-written")
         return new
 
-    def _announce(self, rev: int) -> None:
+    def _announce(self, rev: int, *, final: bool) -> None:
         folder = self.store.root / "journal"
         try:
             journal.announce(folder, self.id, rev, mode=self.store.file_mode)
         except files.NoSpaceError:
             # the state matters more than the lists that follow the journal: a rebuild of the index finds it
-            if self.store.free_reserve(self.dir):
+            if final and self.store.free_reserve(self.dir):
                 try:
                     journal.announce(folder, self.id, rev, mode=self.store.file_mode)
                 except files.NoSpaceError:
@@ -246,10 +247,13 @@ class Run:
     def request_stop(self, request: StopRequest) -> None:
         """Ask the supervisor to stop. The first request stays, but one to stop at once replaces one to drain."""
         earlier = self.stop_requested()
-        if earlier is not None and earlier.drain and not request.drain:
-            files.write_atomic(self.dir / "stop.json", encode(request), mode=self.store.file_mode)
-        else:
-            files.create_exclusive(self.dir / "stop.json", encode(request), mode=self.store.file_mode)
+        write = files.write_atomic if earlier is not None and earlier.drain and not request.drain else files.create_exclusive
+        try:
+            write(self.dir / "stop.json", encode(request), mode=self.store.file_mode)
+        except files.NoSpaceError:
+            if not self.store.free_reserve(self.dir):
+                raise
+            write(self.dir / "stop.json", encode(request), mode=self.store.file_mode)
 
     def stop_requested(self) -> StopRequest | None:
         """What was asked, if anything."""
@@ -260,4 +264,8 @@ class Run:
 
     def clear_stop(self) -> None:
         """Forget the request: a resumed run starts without it."""
-        (self.dir / "stop.json").unlink(missing_ok=True)
+        path = self.dir / "stop.json"
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise files.explain(error, path) from error
