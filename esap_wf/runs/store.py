@@ -157,7 +157,11 @@ class Store:
         """A new folder on the file system of the store, in which a run is put together."""
         self.path_of(run_id)
         folder = self.make_folder(self.root / "tmp" / f"{run_id}.{os.urandom(4).hex()}")
-        files.write_atomic(folder / ".staged.json", encode(removal.Staged(holder=processes.me())), mode=self.file_mode, sync=False)
+        try:
+            files.write_atomic(folder / ".staged.json", encode(removal.Staged(holder=processes.me())), mode=self.file_mode, sync=False)
+        except BaseException:
+            delete_tree(folder)
+            raise
         return folder
 
     def publish(self, staged: Path, record: RunRecord, state: State, *, claim: claims.Claim | None = None) -> Run:
