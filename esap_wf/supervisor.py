@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -33,6 +35,8 @@ LOOK = 0.2
 CHECKPOINT = 1.0
 #: Seconds that an engine has to cancel its jobs before all of the run's processes are killed.
 GRACE = 15.0
+#: Bytes below which a disk counts as full when a run has failed.
+FULL = 1_000_000
 
 
 class Supervisor:
@@ -79,6 +83,8 @@ class Supervisor:
         try:
             if before.phase is Phase.COMPLETED:
                 return 0
+            if not (self.run.dir / ".reserve").is_file():
+                raise files.explain(OSError(errno.ENOSPC, ""), self.run.dir)  # a final state could not be written
             self._write(Phase.QUEUED, reason="", started=before.started, ended=None, exit_code=None)
             if self.run.accepted() is not None:
                 return self._completed()
@@ -87,9 +93,11 @@ class Supervisor:
         except FencedError:
             raise
         except EsapError as error:
+            self._abandon()
             return self._failed([_failure_of(error)], str(error).splitlines()[0])
         except Exception as error:  # a bug of ours must not leave a run without an end
-            traceback.print_exc()
+            _trace()
+            self._abandon()
             detail = f"{type(error).__name__}: {error}"
             return self._failed([Failure(step="esap-wf", reason=Reason.UNKNOWN, log="logs/supervisor.log", detail=detail)], None)
         finally:
@@ -147,6 +155,12 @@ class Supervisor:
             stuck = processes.terminate(left, GRACE)
             if stuck:
                 raise UnavailableError(f"processes of an earlier attempt can't be ended: {', '.join(str(s.pid) for s in stuck)}")
+
+    def _abandon(self) -> None:
+        """No engine works on for a run that is at its end."""
+        if self.epoch:
+            with contextlib.suppress(EsapError):
+                self._clear_survivors()
 
     def _call(self, arguments: list[str]) -> None:
         import subprocess
@@ -288,7 +302,9 @@ class Supervisor:
 
     def _failed(self, failures: list[Failure], reason: str | None, code: int | None = None) -> int:
         explained = watch.explained(failures, self.run.dir)
-        if self.log.full and not any(f.reason == Reason.NO_SPACE for f in explained):
+        full = self.log.full or shutil.disk_usage(self.run.dir).free < FULL  # jobs can't even write into their logs why they fail
+        if full and not any(f.reason == Reason.NO_SPACE for f in explained):
+            reason = None
             explained.insert(
                 0, Failure(step="engine", reason=Reason.NO_SPACE, log="logs/engine.log", detail=f"the disk of {self.run.dir} is full")
             )
@@ -308,7 +324,12 @@ class Supervisor:
         state = msgspec.structs.replace(self.log.state, phase=phase, **changes)
         if phase in states.FINAL:
             self._report(state)
-        self.log.state = self.run.write_state(state, self.lease)
+        try:
+            self.log.state = self.run.write_state(state, self.lease)
+        except files.NoSpaceError:
+            if phase is not Phase.EXECUTING:
+                raise
+            self.log.state, self.log.full = state, True  # a missed checkpoint is no reason to stop an engine
 
     def _report(self, state: State) -> None:
         """The page for people; a run doesn't fail for it."""
@@ -318,7 +339,12 @@ class Supervisor:
             page = report.page(self.run.record(), self.plan, state, self.run.accepted(), report.bars(self.run.events_path), cost)
             files.write_atomic(self.run.dir / "report.html", page, mode=self.store.file_mode, sync=False)
         except Exception:
-            traceback.print_exc()
+            _trace()
+
+
+def _trace() -> None:
+    with contextlib.suppress(OSError):  # its log may be on the full disk of which the error tells
+        traceback.print_exc()
 
 
 def _has_children() -> bool:
