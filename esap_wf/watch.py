@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,6 +43,10 @@ class EventLog:
 
     def __init__(self, run: Run, state: State, unit_steps: list[str] | None) -> None:
         self.run, self.unit_steps = run, unit_steps
+        size = run.events_path.stat().st_size if run.events_path.exists() else 0
+        self.lost = size < state.offset  # a power cut took lines that the checkpoint has counted
+        if self.lost:  # what is appended now is counted from here
+            state = msgspec.structs.replace(state, offset=size)
         self.state = progress.follow(state, run.events_path, unit_steps)
         self.full = False
         self._waiting: list[bytes] = []
@@ -63,7 +68,9 @@ class EventLog:
         return True
 
     def told(self, epoch: int) -> int:
-        """Offset of the engine's record up to which an epoch's events stand in the log."""
+        """Offset of the engine's record up to which an epoch's events were counted."""
+        if self.lost:
+            return sys.maxsize
         last = 0
         for line in progress.tail(self.run.events_path, 0):
             if b'"source"' in line:
