@@ -1,0 +1,63 @@
+"""A supervisor that was only asleep: nobody takes its run while it may wake up, and when somebody has, it writes nothing any more."""
+
+from __future__ import annotations
+
+import os
+import signal
+from unittest import mock
+
+import pytest
+
+from esap_wf.models.run import Phase
+from esap_wf.runs import processes
+from esap_wf.runs.lease import Lease
+
+from .place import Place, patiently
+
+pytestmark = pytest.mark.faults
+
+
+def asleep(place: Place) -> tuple[str, int]:
+    """A run whose supervisor is stopped, while its engine comes to an end."""
+    run = place.start("--units", "3", "--seconds", "0.5")
+    place.executing(run, done=0)
+    supervisor = place.supervisor(run)
+    assert supervisor
+    os.kill(supervisor, signal.SIGSTOP)
+    engine = place.engine(run)
+    assert engine
+    patiently(lambda: processes.start_time(engine.engine.pid) is None, "the engine to end")
+    return run, supervisor
+
+
+def test_a_sleeping_supervisor_on_this_host_keeps_its_run(place: Place) -> None:
+    run, supervisor = asleep(place)
+    answer = place.call("resume", run)
+    assert (answer.code, "it is at work" in answer.err) == (3, True), answer
+    assert place.call("rm", run).code == 3
+    assert place.status(run)["phase"] == "EXECUTING"
+    os.kill(supervisor, signal.SIGCONT)
+    assert place.ended(run).phase is Phase.COMPLETED
+    place.tidy(run)
+
+
+def test_a_superseded_supervisor_wakes_up_and_writes_nothing(place: Place) -> None:
+    run, supervisor = asleep(place)
+    there = place.run(run)
+    with mock.patch.object(processes, "alive", lambda holder: False):  # as an observer on another host comes to think
+        successor = Lease.acquire(there)
+    before = {p.name: p.read_bytes() for p in there.dir.iterdir() if p.is_file() and p.name != "events.jsonl"}
+    os.kill(supervisor, signal.SIGCONT)
+    patiently(lambda: processes.start_time(supervisor) is None, "the late supervisor to give up")
+    after = {p.name: p.read_bytes() for p in there.dir.iterdir() if p.is_file() and p.name != "events.jsonl"}
+    assert after == before, "state.json, lease.json and the results are the successor's"
+    assert place.accepted(run) == 0
+    assert "has a new owner" in (there.dir / "logs" / "supervisor.log").read_text()
+    successor.release()
+    assert place.status(run)["phase"] == "UNKNOWN"
+    assert place.ok("resume", run)["phase"] == "COMPLETED"
+    outputs = there.outputs()
+    assert outputs and outputs.epoch == 3
+    assert place.accepted(run) == 1
+    assert place.status(run)["progress"]["units_done"] == 3
+    place.tidy(run)

@@ -1,0 +1,142 @@
+"""A full disk is told as such, at once, and when there is space again the run goes on."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from esap_wf.models.run import Phase
+
+from .place import Place
+
+pytestmark = pytest.mark.faults
+
+
+def fill(folder: Path, leave: int = 0) -> Path:
+    """Take all space but some bytes."""
+    filler = folder / "filler"
+    with filler.open("wb") as file:
+        free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize - leave
+        os.posix_fallocate(file.fileno(), 0, free)
+        with suppress(OSError):
+            while not leave and os.write(file.fileno(), b"x" * 4096):
+                pass
+    return filler
+
+
+def use_up_names(folder: Path, leave: int) -> list[Path]:
+    """Make files until no more can be made but some."""
+    made = []
+    with suppress(OSError):
+        while True:
+            path = folder / f"file{len(made)}"
+            path.touch()
+            made.append(path)
+    for _ in range(leave):
+        made.pop().unlink()
+    return made
+
+
+@pytest.fixture
+def small(tmpfs: Path, tmp_path: Path) -> Place:
+    place = Place(tmp_path, store=tmpfs / "store")
+    place.ok("store", "init")
+    return place
+
+
+@pytest.mark.parametrize("leave", [0, 3, 8, 20])
+def test_no_run_is_half_made_on_a_full_disk(small: Place, leave: int) -> None:
+    """The disk gives out at different moments of the making."""
+    made = use_up_names(small.root.parent, leave)
+    answer = small.call("run", "noop", "--units", "2", "--json")
+    assert answer.code == 3, answer
+    assert answer.data["error"]["code"] == "no-space"
+    assert answer.err.startswith("esap-wf: error: no space left to write"), answer.err
+    assert small.listed() == []
+    assert list(small.store.ids()) == []
+    assert list((small.root / "tmp").iterdir()) == []
+    for path in made:
+        path.unlink()
+    run = small.ok("run", "noop", "--units", "2")
+    assert (run["phase"], run["reused"]) == ("COMPLETED", False)
+    small.tidy(run["run"])
+
+
+@pytest.mark.parametrize("leave", [34, 45, 60])
+def test_names_that_give_out_while_a_run_begins_leave_it_resumable(small: Place, leave: int) -> None:
+    """Not even its last state may find a name; nothing goes on by itself."""
+    made = use_up_names(small.root.parent, leave)
+    answer = small.call("run", "noop", "--units", "2", "--json")
+    assert answer.code in (1, 3), answer
+    (run,) = small.store.ids()
+    assert small.ended(run).phase in (Phase.ERROR, Phase.UNKNOWN)
+    small.nothing_runs(run)
+    for path in made:
+        path.unlink()
+    assert small.resume_until_completed(run) >= 1
+    assert small.accepted(run) == 1
+    small.tidy(run)
+
+
+def test_a_run_for_which_there_is_no_space_is_refused_with_the_numbers(small: Place) -> None:
+    fill(small.root.parent)
+    answer = small.call("run", "noop", "--units", "2", "--json")
+    assert (answer.code, answer.data["error"]["code"]) == (3, "refused"), answer
+    assert "100 MB of disk are needed, 0 B are free" in answer.err
+    assert list(small.store.ids()) == []
+
+
+def test_a_run_that_fills_the_disk_says_so_and_is_resumed_when_there_is_space(small: Place) -> None:
+    run = small.start("--units", "12", "--seconds", "0.2", "--output-bytes", "200000")
+    small.executing(run, done=0)
+    filler = fill(small.root.parent, 1_200_000)
+    state = small.ended(run)
+    told = small.status(run)
+    assert (state.phase, told["phase"]) == (Phase.ERROR, "ERROR"), small.explain(run)
+    assert "no space left" in told["reason"].splitlines()[0], told
+    assert told["failures"][0]["reason"] == "NO_SPACE", told
+    assert "no space left" in small.call("status", run).out
+    assert small.listed() == [run]
+    small.nothing_runs(run)
+    filler.unlink()
+    assert small.resume_until_completed(run) == 1
+    assert len([path for path in small.results(run) if path.endswith(".dat")]) == 12
+    assert small.status(run)["progress"]["units_done"] == small.status(run)["progress"]["units_total"] == 12
+    assert small.accepted(run) == 1
+    small.tidy(run)
+
+
+def test_a_disk_that_fills_up_while_a_run_writes_its_state(small: Place) -> None:
+    run = small.start("--units", "10", "--seconds", "0.5")
+    small.executing(run)
+    filler = fill(small.root.parent)
+    state = small.ended(run)
+    told = small.status(run)
+    assert told["phase"] == state.phase.value
+    assert state.phase in (Phase.ERROR, Phase.UNKNOWN), small.explain(run)
+    if state.phase is Phase.ERROR:
+        assert "no space left" in told["reason"], (told, small.explain(run))
+    small.nothing_runs(run)
+    answer = small.call("resume", run, "--json")
+    assert answer.code in (1, 3), answer
+    assert "no space" in answer.err, answer
+    filler.unlink()
+    assert small.resume_until_completed(run) >= 1
+    assert small.status(run)["progress"]["units_done"] == small.status(run)["progress"]["units_total"] == 10
+    assert small.accepted(run) == 1
+    small.tidy(run)
+
+
+def test_a_run_on_a_full_disk_is_cancelled_and_removed(small: Place) -> None:
+    run = small.start("--units", "4", "--seconds", "600")
+    small.executing(run, done=0)
+    filler = fill(small.root.parent)
+    assert small.ok("cancel", run, "--wait", "150")["phase"] in ("ABORTED", "ERROR")
+    small.nothing_runs(run)
+    small.ok("rm", run)
+    assert small.listed() == []
+    filler.unlink()
+    small.tidy()

@@ -1,0 +1,170 @@
+"""Ctrl-C, closed terminals, `cancel`: jobs end or are ended, nothing is left, the run can be resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esap_wf.models.run import Phase
+from esap_wf.runs import processes as identities
+
+from .place import COMMAND, Place, finished, kill, patiently
+
+pytestmark = [pytest.mark.faults, pytest.mark.together]
+
+#: Jobs that end in a moment, and many enough not to end before they are stopped.
+SHORT = ["--units", "60", "--seconds", "0.5"]
+#: Jobs for which nobody waits.
+LONG = ["--units", "4", "--seconds", "600"]
+
+
+def follow(place: Place, *words: str, **options: Any) -> tuple[subprocess.Popen[str], str]:
+    """`run` in the foreground, and the id of its run."""
+    process = place.popen("run", "noop", *words, "--json", start_new_session=True, **options)
+    return process, patiently(lambda: next(iter(place.listed()), None) if place.root.exists() else None, "the run")
+
+
+def at_work(place: Place, run: str) -> None:
+    state = place.wait(run, lambda s: s.progress.units_running > 0)
+    assert state.phase is Phase.EXECUTING, state
+    patiently(lambda: place.jobs(run) or None, "a job")
+
+
+def test_first_interrupt_lets_running_jobs_end_and_the_run_can_be_resumed(place: Place) -> None:
+    process, run = follow(place, "--units", "10", "--seconds", "1")
+    at_work(place, run)
+    os.killpg(process.pid, signal.SIGINT)
+    answer = finished(process)
+    assert (answer.code, answer.data["phase"]) == (130, "ABORTED"), answer
+    assert "running jobs end first" in answer.err
+    assert place.executions(run, "end") == place.executions(run, "start"), "a job was cut off"
+    told = place.status(run)
+    assert f"esap-wf resume {run}" in told["reason"]
+    assert told["progress"]["units_done"] == len(place.executions(run, "end"))
+    place.nothing_runs(run)
+    before = place.executions(run)
+    assert place.ok("resume", run)["phase"] == "COMPLETED"
+    assert {unit: n for unit, n in place.executions(run).items() if n > 1 or (unit in before and n > before[unit])} == {}
+    assert place.status(run)["progress"]["units_done"] == 10
+
+
+def test_second_interrupt_stops_at_once(place: Place) -> None:
+    process, run = follow(place, *LONG)
+    at_work(place, run)
+    os.killpg(process.pid, signal.SIGINT)
+    patiently(lambda: (place.run(run).dir / "stop.json").exists() or None, "the first stop")
+    os.killpg(process.pid, signal.SIGINT)
+    answer = finished(process)
+    assert (answer.code, answer.data["phase"]) == (130, "ABORTED"), answer
+    place.nothing_runs(run)
+    assert sum(place.executions(run, "end").values()) == 0
+
+
+def test_an_interrupt_before_the_engine_runs_is_not_lost(place: Place) -> None:
+    process, run = follow(place, *LONG)
+    os.killpg(process.pid, signal.SIGINT)
+    answer = finished(process)
+    assert answer.code == 130, answer
+    state = place.wait(run, lambda s: False)
+    assert state.phase is Phase.ABORTED
+    place.nothing_runs(run)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL], ids=lambda n: signal.Signals(n).name)
+def test_the_run_goes_on_when_its_terminal_or_command_is_gone(place: Place, number: int) -> None:
+    process, run = follow(place, "--units", "3", "--seconds", "0.5")
+    os.killpg(process.pid, number)
+    process.communicate()
+    assert process.returncode != 0
+    assert place.ended(run).phase is Phase.COMPLETED
+    place.tidy(run)
+
+
+def test_cancel_ends_everything_at_once(place: Place) -> None:
+    run = place.start(*LONG)
+    at_work(place, run)
+    answer = place.ok("cancel", run)
+    assert answer["phase"] == "ABORTED"
+    place.nothing_runs(run)
+    again = place.call("cancel", run, "--json")
+    assert (again.code, again.data["error"]["code"]) == (3, "refused")
+    assert place.run(run).state().phase is Phase.ABORTED
+
+
+def test_cancel_with_drain_lets_running_jobs_end(place: Place) -> None:
+    run = place.start(*SHORT)
+    place.executing(run)
+    assert place.ok("cancel", run, "--drain", "--wait", "150")["phase"] == "ABORTED"
+    assert place.executions(run, "end") == place.executions(run, "start")
+    assert place.status(run)["progress"]["units_done"] == len(place.executions(run, "end"))
+    place.nothing_runs(run)
+
+
+def test_cancel_at_once_overrides_a_drain(place: Place) -> None:
+    run = place.start(*LONG)
+    at_work(place, run)
+    place.ok("cancel", run, "--drain", "--wait", "0")
+    assert place.ok("cancel", run)["phase"] == "ABORTED"
+    place.nothing_runs(run)
+
+
+def test_cancel_of_a_run_that_has_just_been_created_starts_no_job(place: Place) -> None:
+    run = place.start(*LONG)
+    assert place.ok("cancel", run, "--wait", "150")["phase"] == "ABORTED"
+    place.nothing_runs(run)
+
+
+@pytest.mark.parametrize("also", [False, True], ids=["supervisor killed", "everything killed"])
+def test_cancel_of_a_lost_run_ends_what_is_left_and_starts_nothing(place: Place, also: bool) -> None:
+    run = place.start(*LONG)
+    at_work(place, run)
+    kill([pid for pid in [place.supervisor(run)] if pid])
+    if also:
+        kill(list(place.processes(run)))
+    assert place.ended(run).phase is Phase.UNKNOWN
+    started = place.executions(run)
+    assert place.ok("cancel", run, "--wait", "150")["phase"] == "ABORTED"
+    place.nothing_runs(run)
+    assert place.executions(run) == started
+
+
+def test_sigterm_to_the_supervisor_drains(place: Place) -> None:
+    run = place.start(*SHORT)
+    place.executing(run)
+    supervisor = place.supervisor(run)
+    assert supervisor
+    os.kill(supervisor, signal.SIGTERM)
+    state = place.ended(run)
+    assert state.phase is Phase.ABORTED
+    assert "SIGTERM" in state.reason
+    assert place.executions(run, "end") == place.executions(run, "start")
+    place.nothing_runs(run)
+
+
+def test_a_run_started_in_the_background_of_a_shell_can_be_stopped(place: Place) -> None:
+    """Such a process ignores SIGINT, and so would all its children."""
+    shell = place.popen('"$@" & wait', *COMMAND, *COMMAND, "run", "noop", *LONG, "--json", command=["sh", "-c"], start_new_session=True)
+    run = patiently(lambda: next(iter(place.listed()), None) if place.root.exists() else None, "the run")
+    at_work(place, run)
+    engine = place.engine(run)
+    assert engine
+    ignored = next(line for line in Path(f"/proc/{engine.engine.pid}/status").read_text().splitlines() if line.startswith("SigIgn"))
+    assert not int(ignored.split()[1], 16) >> (signal.SIGINT - 1) & 1
+    assert place.ok("cancel", run)["phase"] == "ABORTED"
+    finished(shell)
+    place.nothing_runs(run)
+
+
+def test_a_job_that_ignores_every_polite_signal_is_ended_too(place: Place) -> None:
+    run = place.start(*LONG)
+    at_work(place, run)
+    jobs = place.jobs(run)
+    kill(jobs, signal.SIGSTOP)
+    assert place.ok("cancel", run, "--wait", "150")["phase"] == "ABORTED"
+    place.nothing_runs(run)
+    assert [pid for pid in jobs if identities.start_time(pid)] == []
