@@ -109,9 +109,8 @@ def _differs(plan: Plan, store: Store, run_id: str) -> list[str]:
     told = [f"{k}: {other.parameters.get(k)} there, {v} here" for k, v in plan.parameters.items() if other.parameters.get(k) != v]
     if other.code != plan.code:
         told.append(f"code of the workflow (version {other.version} there, {plan.version} here)")
-    for name, refs in plan.inputs.items():
-        if [r.checksum for r in refs] != [r.checksum for r in other.inputs.get(name, [])]:
-            told.append(f"input {name}")
+    here, there = planning.content(plan.inputs), planning.content(other.inputs)
+    told += [f"input {name}" for name in here if here[name] != there.get(name)]
     if (other.engine.name, other.engine.version) != (plan.engine.name, plan.engine.version):
         told.append(f"engine: {other.engine.name} {other.engine.version} there, {plan.engine.name} {plan.engine.version} here")
     return told

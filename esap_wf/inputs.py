@@ -106,7 +106,7 @@ def _described(path: Path, spec: Input, workflow: Workflow, cache: Path) -> Data
     rows = check_table(path, documents.load(workflow.folder / spec.rows, schema=True).data) if spec.rows else None
     identity, strength = digests.of_input(path, cache)
     size = path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-    return DataRef(uri=path.as_uri(), path=str(path), bytes=size, checksum=identity, strength=strength, rows=rows)
+    return DataRef(uri=path.as_uri(), path=str(path), bytes=size, checksum=identity, strength=strength, rows=rows, counts=spec.identity)
 
 
 def rows_of(path: Path, schema: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:

@@ -243,9 +243,9 @@ def _digest(
     request: Request, route: str, backend: str,
 ) -> Digest:  # fmt: skip
     manifest = workflow.manifest
-    data = {name: [ref.checksum for ref in refs] for name, refs in valid.inputs.items()}
+    data = content(valid.inputs)
     identity: dict[str, Any] = {
-        "workflow": manifest.name, "code": code, "parameters": values, "inputs": data,
+        "workflow": manifest.name, "code": code, "parameters": values, "inputs": data, "selected": valid.selected,
         "engine": [engine.name, engine.version.split(".")[:2]], "options": request.engine_options,
     }  # fmt: skip
     if not deterministic:
@@ -258,6 +258,11 @@ def _digest(
             science = digests.of_data([manifest.identity.scheme, shown])
     recorded = {"engine": engine.version, "software": route, "backend": backend, "name": request.name, "size": request.size}
     return Digest(identity=digests.of_data(identity), recorded=recorded, science=science, science_values=shown, deterministic=deterministic)
+
+
+def content(inputs: Mapping[str, list[DataRef]]) -> dict[str, list[str | None]]:
+    """Identity of all inputs whose content counts."""
+    return {name: [ref.checksum for ref in refs] for name, refs in inputs.items() if all(ref.counts for ref in refs)}
 
 
 def changes(saved: Plan, fresh: Plan) -> list[Problem]:
@@ -275,10 +280,10 @@ def changes(saved: Plan, fresh: Plan) -> list[Problem]:
     ):
         if old != new:
             found.append(Problem(what, f"was {_short(old)}, is now {_short(new)}", "make a new plan"))
-    for name in sorted(saved.inputs.keys() | fresh.inputs.keys()):
-        old_refs, new_refs = saved.inputs.get(name, []), fresh.inputs.get(name, [])
-        if [r.checksum for r in old_refs] != [r.checksum for r in new_refs]:
-            paths = ", ".join(r.path or r.uri for r in new_refs) or "nothing"
+    was, is_now = content(saved.inputs), content(fresh.inputs)
+    for name in sorted(was.keys() | is_now.keys()):
+        if was.get(name) != is_now.get(name):
+            paths = ", ".join(r.path or r.uri for r in fresh.inputs.get(name, [])) or "nothing"
             found.append(Problem(f"input {name}", f"its content changed since the plan was made: {paths}", "make a new plan"))
     return found
 

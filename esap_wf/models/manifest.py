@@ -47,7 +47,7 @@ class Rule(Base, frozen=True, kw_only=True):
 
 
 class Input(Base, frozen=True, kw_only=True):
-    """A named input; `rows` makes it a table with one row a unit."""
+    """A named input; `rows` makes it a table with one row a unit; content that is only looked up (`select`) need not count (`identity`)."""
 
     title: Text
     description: str = ""
@@ -56,6 +56,7 @@ class Input(Base, frozen=True, kw_only=True):
     default: RelativePath | None = None
     extensions: list[Extension] = []
     rows: RelativePath | None = None
+    identity: bool = True
 
 
 class Select(Base, frozen=True, kw_only=True):

@@ -49,7 +49,7 @@ class DataRef(Base, frozen=True, kw_only=True):
     """
     A reference to data, and what is known of its identity.
 
-    `strength` says how sure the identity is: ``checksum`` (catalogue or content hash) or ``stat`` (weak: device, inode, size, times).
+    `counts` is False for what is only looked up. `strength` says how sure the identity is: ``checksum`` (catalogue or content hash) or ``stat`` (weak: device, inode, size, times).
     """
 
     uri: str
@@ -58,3 +58,4 @@ class DataRef(Base, frozen=True, kw_only=True):
     checksum: str | None = None
     strength: str = "checksum"
     rows: int | None = None
+    counts: bool = True
