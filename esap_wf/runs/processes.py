@@ -109,6 +109,8 @@ def alive(holder: Holder) -> bool | None:
         start = start_time(holder.pid)
         if start is not None:
             return start == holder.start
+        if _LINUX and (_PROC / str(holder.pid) / "stat").exists():
+            return False  # a zombie, perhaps another user's
         try:
             os.kill(holder.pid, 0)
         except ProcessLookupError:
@@ -123,7 +125,7 @@ def alive(holder: Holder) -> bool | None:
 
 def survivors(run_id: str, sessions: Sequence[Holder] = ()) -> list[Survivor]:
     """
-    Processes of this user that belong to a run.
+    Processes that belong to a run: all of this user's, of other users' those in recorded sessions.
 
     Parameters
     ----------
@@ -153,14 +155,14 @@ def survivors(run_id: str, sessions: Sequence[Holder] = ()) -> list[Survivor]:
     for process in psutil.process_iter():
         pid = process.pid
         try:
-            if pid in mine or process.uids().real != uid:
+            if pid in mine:
                 continue
             start = start_time(pid)
             if start is None:
                 continue
             sid = os.getsid(pid)
             belongs = sid in leaders and start >= leaders[sid]
-            if not belongs:
+            if not belongs and process.uids().real == uid:  # nobody sees the environment of others
                 belongs = process.environ().get(RUN_VARIABLE) == run_id
             if belongs:
                 found.append(Survivor(pid=pid, name=process.name(), start=start))
@@ -178,6 +180,16 @@ def _send(processes: Iterable[Survivor], signal: int) -> None:
                 pass
 
 
+def _mine(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
 def _wait(processes: list[Survivor], seconds: float) -> list[Survivor]:
     until = time.monotonic() + seconds
     pause = 0.01
@@ -191,16 +203,18 @@ def _wait(processes: list[Survivor], seconds: float) -> list[Survivor]:
 
 def terminate(processes: Iterable[Survivor], grace: float = 10.0) -> list[Survivor]:
     """
-    End processes: SIGTERM, after `grace` seconds SIGKILL, and wait until they are gone.
+    End processes: SIGTERM, after `grace` seconds SIGKILL, and wait until they are gone. None of them, if some are another user's.
 
     Returns
     -------
     list of Survivor
-        What could not be ended (uninterruptible sleep): empty in all normal cases.
+        What could not be ended (uninterruptible sleep, another user's): empty in all normal cases.
     """
     import signal
 
     left = list(processes)
+    if others := [p for p in left if not _mine(p.pid)]:
+        return others
     _send(left, signal.SIGTERM)
     _send(left, signal.SIGCONT)  # a stopped process receives SIGTERM only when it goes on
     left = _wait(left, grace)
