@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,7 @@ def render(plan: Plan, workflow: Workflow, target: Path) -> None:
             shutil.copyfile(source, copy)
             copy.chmod(0o555 if source.stat().st_mode & 0o100 else 0o444)
     for folder in sorted((p for p in root.rglob("*") if p.is_dir()), reverse=True):
-        folder.chmod(0o555)
+        # without the write bits only: a shared store's folders keep their group (setgid)
+        folder.chmod(stat.S_IMODE(folder.stat().st_mode) & ~0o222)
     for name in ("outputs", "logs", "engine"):
         (target / name).mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,13 @@ from esap_wf.catalog import Workflow, read
 from esap_wf.config import Config
 
 # other work runs beside the tests: no example may fail because it was slow
-settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+# in CI the examples are the same each time, so that a change is judged by itself; elsewhere they are new ones
+settings.register_profile(
+    "project",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 settings.load_profile("project")
 
 
@@ -48,6 +55,22 @@ def inside(place: Place, capsys: pytest.CaptureFixture[str]) -> Callable[..., Do
         return Done(int(ended.value.code or 0), out, err)
 
     return call
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count what was skipped, by reason: a component that is not there must not look like a success."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(str(r.longrepr[2] if isinstance(r.longrepr, tuple) else r.longrepr).removeprefix("Skipped: ") for r in skipped)
+    terminalreporter.section(f"skipped: {len(skipped)}")
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.line(f"{count} x {reason}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI everything that the tests need is there: a skip is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter and reporter.stats.get("skipped") and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 Toy = Callable[..., Workflow]
