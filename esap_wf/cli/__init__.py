@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 from esap_wf.cli.output import Answer, show_error
-from esap_wf.errors import EsapError, ExitCode, Problem, UsageError
+from esap_wf.errors import EsapError, ExitCode, Problem, RefusedError, UsageError
 
 #: Verb → module:command, and the line in ``esap-wf --help``.
 VERBS: dict[str, tuple[str, str]] = {
@@ -133,6 +134,10 @@ def main(argv: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.DONE
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _ENVIRONMENT:
+            where, what = str(error.filename or "the system")[:300], os.strerror(error.errno)
+            show_error(RefusedError(f"the system refuses {where}", [Problem(where, what, "choose another place")]), as_json)
+            sys.exit(int(ExitCode.REFUSED))
         import traceback
 
         traceback.print_exc()
@@ -142,6 +147,12 @@ def main(argv: list[str] | None = None) -> None:
         )
         code = ExitCode.INTERNAL
     sys.exit(int(code))
+
+
+#: What only the place can be blamed for: too long, not permitted, full, gone. Anything else that comes so far is a bug.
+_ENVIRONMENT = {
+    errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ELOOP, errno.EIO, errno.ESTALE,
+}  # fmt: skip
 
 
 class _Interrupted(EsapError):

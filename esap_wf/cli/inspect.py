@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -117,6 +119,24 @@ def results(answer: Answer, run: str, copy_to: str | None) -> None:
     answer.give(
         {"outputs": outputs.outputs, "warnings": outputs.warnings, "run": found.id}, table(rows, ("name", "bytes", "sha256", "path"))
     )
+
+
+def confirm_writable(target: Path) -> None:
+    """
+    Make sure that results can be copied to a place, before hours of work are spent on them.
+
+    Raises
+    ------
+    RefusedError
+        It is no folder, or can't be made or written.
+    """
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        if not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        what = f"{str(target)[:300]}: {error.strerror or error}"
+        raise RefusedError("results can't be copied there", [Problem("--results", what, "choose another place")]) from None
 
 
 def copy_outputs(run: Run, target: Path) -> None:

@@ -97,11 +97,7 @@ class Verb(click.Command):
         kwargs.setdefault("context_settings", {"help_option_names": ["-h", "--help"], "max_content_width": 110})
         super().__init__(*args, **kwargs)
         self.examples = examples
-        self.params.append(
-            click.Option(
-                ["--json", "late_json"], is_flag=True, expose_value=False, callback=_late_json, help="Answer with one JSON object."
-            )
-        )
+        self.params.append(late_json_option())
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples at the end of every help."""
@@ -109,6 +105,11 @@ class Verb(click.Command):
             with formatter.section("Examples"):
                 for example in self.examples:
                     formatter.write_text(example)
+
+
+def late_json_option() -> click.Option:
+    """``--json`` behind the name of a verb or of a group of verbs."""
+    return click.Option(["--json", "late_json"], is_flag=True, expose_value=False, callback=_late_json, help="Answer with one JSON object.")
 
 
 def _late_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:

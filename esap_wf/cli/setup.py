@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from esap_wf.cli.output import Answer, Verb, table
+from esap_wf.cli.output import Answer, Verb, late_json_option, table
 from esap_wf.cli.parameters import complete_workflow
 from esap_wf.errors import ExitCode, NotFoundError, Problem, UsageError
 
@@ -16,7 +16,7 @@ class _Group(click.Group):
 
 
 def _group(name: str, text: str) -> click.Group:
-    return _Group(name, help=text, context_settings={"help_option_names": ["-h", "--help"]})
+    return _Group(name, help=text, context_settings={"help_option_names": ["-h", "--help"]}, params=[late_json_option()])
 
 
 engines = _group("engines", "Show and install engines.")

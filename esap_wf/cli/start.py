@@ -205,6 +205,10 @@ def run(ctx: click.Context, /, plan_file: str | None, if_exists: str | None, det
         flow.confirm_fresh(made, config)
     else:
         made, config = _planned(ctx, values)
+    if made.request.results:
+        from esap_wf.cli.inspect import confirm_writable
+
+        confirm_writable(Path(made.request.results))
     for warning in made.warnings:
         answer.say(f"warning: {warning}")
     for earlier in flow.duplicates(made, config) if made.digest.science else []:

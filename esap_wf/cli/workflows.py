@@ -45,7 +45,7 @@ def show(answer: Answer, workflow: str) -> None:
     lines = [f"{m.name} {m.version}: {m.title}", "", m.description.strip(), ""]
     lines += [
         "Parameters:",
-        table([("  --" + n.replace("_", "-"), describe(p)) for n, p in found.properties.items()], ("", "")).strip("\n "),
+        table([("  --" + n.replace("_", "-"), describe(p)) for n, p in found.properties.items()], ("", "")).strip("\n"),
         "",
     ]
     if m.inputs:

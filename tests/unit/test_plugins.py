@@ -84,3 +84,31 @@ def test_own_plugins_keep_their_contract() -> None:
         usable, broken = plugins.load(group)
         assert usable
         assert not broken
+
+
+JUDGED = """\
+import json
+open("outputs/result.txt", "w").write("x")
+json.dump({"valid": False, "checks": [{"name": "closure", "passed": False, "detail": "5 sigma"}]}, open("outputs/v.json", "w"))
+json.dump({"sum": "many"}, open("outputs/sum.json", "w"))
+"""
+
+
+def test_an_invalid_verdict_or_document_is_an_error_though_the_engine_said_0(with_toy: Any, toy: Any) -> None:
+    outputs = [
+        {"name": "result", "path": "outputs/result.txt", "verdict": "outputs/v.json"},
+        {"name": "total", "path": "outputs/sum.json", "schema": "s.json"},
+    ]
+    schema = '{"type": "object", "properties": {"sum": {"type": "number"}}}'
+    manifest = {"implementations": [{"engine": "toy", "file": "main.py"}], "outputs": outputs}
+    folder = toy({}, manifest, **{"main.py": JUDGED, "s.json": schema}).folder
+    done = with_toy("run", folder, "--json")
+    assert (done.code, done.json["phase"]) == (1, "ERROR")
+    state = with_toy("status", done.json["run"], "--json").json
+    assert state["exit_code"] == 0, "what the engine said is kept"
+    assert [(f["step"], f["unit"], f["reason"]) for f in state["failures"]] == [
+        ("collect", "result", "INVALID_OUTPUT"),
+        ("collect", "total", "INVALID_OUTPUT"),
+    ]
+    assert "closure (5 sigma)" in state["reason"]
+    assert with_toy("results", done.json["run"]).code == 3

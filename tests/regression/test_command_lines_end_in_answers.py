@@ -77,3 +77,29 @@ def test_an_integer_beyond_64_bits_does_not_end_in_a_traceback(inside: Any) -> N
     done = inside("plan", "noop", "--fail-unit", "9" * 30, "--json")
     assert done.code == 2
     assert json.loads(done.out)
+
+
+def test_json_is_accepted_between_a_group_and_its_command(inside: Any) -> None:
+    assert "engines" in inside("engines", "--json", "list").json
+    assert inside("engines", "--json").problems
+
+
+@pytest.mark.parametrize("words", [["run", "hello"], ["doctor"], ["list"]])
+def test_a_store_whose_name_is_too_long_is_no_bug_of_ours(inside: Any, words: list[str]) -> None:
+    done = inside("--store", "x" * 5000, "--json", *words)
+    assert done.code in (2, 3)
+    assert "too long" in done.problems
+
+
+def test_results_that_can_not_be_copied_are_refused_before_the_run(inside: Any, place: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for target in ("/proc/nowhere", tmp_path / "file", tmp_path / "file" / "x", "x" * 5000):
+        done = inside("run", "hello", "--results", target, "--json")
+        assert done.code == 3, done
+        assert "--results" in done.problems
+    assert not place.runs()
+
+
+def test_parameters_are_shown_in_one_column(inside: Any) -> None:
+    lines = inside("show", "hello").out.split("Parameters:\n")[1].split("\n\n")[0].splitlines()
+    assert all(line.startswith("  --") for line in lines)
