@@ -146,7 +146,8 @@ def read_text(path: Path, limit: int = MAX_BYTES) -> str:
     """
     try:
         if not path.is_file():
-            raise NotFoundError("a file is missing", [Problem(str(path), "there is no such file")])
+            what = "is a folder, not a file" if path.is_dir() else "is a pipe or a device" if path.exists() else "there is no such file"
+            raise NotFoundError("a file is missing", [Problem(str(path), what)])
         size = path.stat().st_size
         if size > limit:
             raise UsageError(

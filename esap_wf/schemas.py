@@ -69,6 +69,12 @@ def wording(error: Any, schema: dict[str, Any] | None = None) -> tuple[list[str 
         return [*pointer, names[0]], f"unknown: {', '.join(names)}", hint
     if kind == "required":
         return pointer, f"{error.kind.property} is missing", ""
+    if kind == "anyOf":
+        # of the alternatives those that want another type say nothing; if all do, they say what is wanted
+        branches = [b for b in error.kind.context if b]
+        told = [b for b in branches if b[0].kind.name != "type"] or [b for b in branches if not b[0].message.endswith('"null"')]
+        if told:
+            return pointer, clipped(" or ".join(dict.fromkeys(b[0].message for b in told))), ""
     text = clipped(error.message)
     hint = closest(str(error.instance)[:80], map(str, error.kind.options)) if kind == "enum" else ""
     return pointer, text, hint

@@ -17,7 +17,7 @@ from esap_wf.cli.text import duplicate_text, plan_text, run_line
 from esap_wf.config import Config
 from esap_wf.errors import ExitCode, Problem, RefusedError, UsageError
 from esap_wf.models.plan import Plan
-from esap_wf.models.request import Request
+from esap_wf.models.request import REQUEST_VERSION, Request
 from esap_wf.models.run import Phase, State, encode
 from esap_wf.runs.store import Run
 
@@ -67,6 +67,9 @@ def _request(ctx: click.Context, config: Config, values: dict[str, Any]) -> tupl
             data = {"workflow": values["workflow"] or "", **document.data}
             request = schemas.convert(documents.Document(data, document.source, document.text), Request, "request")
             pointer = ("parameters",)
+            if request.schema_version > REQUEST_VERSION:
+                where, what = document.where(["schema_version"]), f"version {request.schema_version}, at most {REQUEST_VERSION} is known"
+                raise UsageError("the request is newer than this esap-wf", [Problem(where, what, "upgrade esap-wf")])
         elif document.data is None:
             pass
         elif isinstance(document.data, dict):

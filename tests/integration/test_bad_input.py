@@ -29,7 +29,7 @@ CASES = {
     "not staged": (["run", "noop", "--input", "units_table=rucio://lake/scope/t.csv"], 2, "rucio:// can't be staged"),
     "unknown input": (["run", "hello", "--input", "x=y"], 2, "it takes no inputs"),
     "parameter file missing": (["run", "hello", "--params", "none.yaml"], 2, "there is no such file"),
-    "parameter file is a folder": (["run", "hello", "--params", "/"], 2, "there is no such file"),
+    "parameter file is a folder": (["run", "hello", "--params", "/"], 2, "is a folder, not a file"),
     "unknown workflow": (["run", "helo"], 2, "did you mean hello?"),
     "workflow by a strange path": (["run", "../../etc"], 2, "no workflow"),
     "unknown engine": (["run", "hello", "--engine", "make"], 2, "it has snakemake"),

@@ -103,3 +103,18 @@ def test_results_that_can_not_be_copied_are_refused_before_the_run(inside: Any, 
 def test_parameters_are_shown_in_one_column(inside: Any) -> None:
     lines = inside("show", "hello").out.split("Parameters:\n")[1].split("\n\n")[0].splitlines()
     assert all(line.startswith("  --") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("parameters: {}\nschema_version: 7\n", "r.yaml:2:1: schema_version: version 7, at most 1 is known (upgrade esap-wf)"),
+        ("parameters: {}\nresources: {cores: 0}\n", "r.yaml:2:13: resources.cores: 0 is less than the minimum of 1"),
+        ("parameters: {}\nresources: {cores: many}\n", 'resources.cores: "many" is not of type "integer"'),
+    ],
+)
+def test_a_request_says_what_is_wanted_and_is_not_read_if_newer(inside: Any, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "r.yaml").write_text(text)
+    done = inside("plan", "hello", "--params", tmp_path / "r.yaml", "--json")
+    assert done.code == 2
+    assert said in done.problems
