@@ -20,8 +20,8 @@ ARMED = [sys.executable, str(HERE / "armed.py")]
 
 OF_THE_COMMAND = ["claimed", "rendered", "staged", "journaled", "published"]
 OF_THE_SUPERVISOR = [
-    "supervisor-started", "epoch-taken", "state-announced", "state-written", "engine-started", "state-announced:2", "state-written:2",
-    "event-folded", "event-folded:2", "outputs-checked", "outputs-accepted", "state-announced:3", "final-written",
+    "supervisor-started", "epoch-taken", "state-announced", "state-written", "engine-started",
+    "event-folded", "outputs-checked", "outputs-accepted", "state-announced:3", "final-written",
 ]  # fmt: skip
 OF_REMOVAL = ["tombstone-written", "run-unlinked"]
 

@@ -47,25 +47,25 @@ def small(tmpfs: Path, tmp_path: Path) -> Place:
     return place
 
 
-@pytest.mark.parametrize("leave", [0, 3, 8, 20])
-def test_no_run_is_half_made_on_a_full_disk(small: Place, leave: int) -> None:
+def test_no_run_is_half_made_on_a_full_disk(small: Place) -> None:
     """The disk gives out at different moments of the making."""
-    made = use_up_names(small.root.parent, leave)
-    answer = small.call("run", "noop", "--units", "2", "--json")
-    assert answer.code == 3, answer
-    assert answer.data["error"]["code"] == "no-space"
-    assert answer.err.startswith("esap-wf: error: no space left to write"), answer.err
-    assert small.listed() == []
-    assert list(small.store.ids()) == []
-    assert list((small.root / "tmp").iterdir()) == []
-    for path in made:
-        path.unlink()
+    for leave in (0, 1, 3, 8, 14, 20):
+        made = use_up_names(small.root.parent, leave)
+        answer = small.call("run", "noop", "--units", "2", "--json")
+        assert answer.code == 3, answer
+        assert answer.data["error"]["code"] == "no-space"
+        assert answer.err.startswith("esap-wf: error: no space left to write"), answer.err
+        assert small.listed() == []
+        assert list(small.store.ids()) == []
+        assert list((small.root / "tmp").iterdir()) == []
+        for path in made:
+            path.unlink()
     run = small.ok("run", "noop", "--units", "2")
     assert (run["phase"], run["reused"]) == ("COMPLETED", False)
     small.tidy(run["run"])
 
 
-@pytest.mark.parametrize("leave", [34, 45, 60])
+@pytest.mark.parametrize("leave", [34, 60])
 def test_names_that_give_out_while_a_run_begins_leave_it_resumable(small: Place, leave: int) -> None:
     """Not even its last state may find a name; nothing goes on by itself."""
     made = use_up_names(small.root.parent, leave)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from esap_wf.models.run import Phase
+from esap_wf.runs.processes import start_time
+
 from .conftest import end
 from .kill_plan import Outcome, Victim
-from .place import Place
+from .place import Place, kill, patiently
 
 #: Runs that are killed at the same time.
 AT_ONCE = 4
@@ -36,6 +40,40 @@ def series(folder: Path, seeds: range, reference: dict[str, str]) -> None:
 @pytest.mark.parametrize("first", [0, 4])
 def test_a_run_survives_kills_at_random_moments(tmp_path: Path, reference: dict[str, str], first: int) -> None:
     series(tmp_path, range(first, first + AT_ONCE), reference)
+
+
+@pytest.mark.faults
+def test_jobs_that_outlive_their_engine_are_ended_before_anything_is_started(place: Place) -> None:
+    run = place.start("--units", "4", "--seconds", "600")
+    place.executing(run, done=0)
+    patiently(lambda: place.jobs(run) or None, "a job")
+    engine, orphans = place.engine(run), place.jobs(run)
+    assert engine
+    kill([pid for pid in (place.supervisor(run), engine.keeper.pid, engine.engine.pid) if pid])
+    assert place.ended(run).phase is Phase.UNKNOWN
+    assert place.jobs(run) == orphans
+    place.ok("resume", run, "--detach")
+    place.executing(run, done=0)
+    assert [pid for pid in orphans if start_time(pid)] == []
+    assert place.ok("cancel", run)["phase"] == "ABORTED"
+    place.nothing_runs(run)
+
+
+@pytest.mark.faults
+def test_units_that_ended_after_their_supervisor_are_counted(place: Place) -> None:
+    run = place.start("--units", "8", "--seconds", "0.2")
+    place.executing(run, done=0)
+    supervisor = place.supervisor(run)
+    assert supervisor
+    kill([supervisor], signal.SIGSTOP)  # it reads no more
+    record = place.run(run).dir / "engine" / "1.snakemake.jsonl"
+    patiently(lambda: record.read_text().count('"job_finished"') >= 5 or None, "five jobs")
+    for _ in range(3):
+        kill(list(place.processes(run)))
+    place.resume_until_completed(run)
+    progress = place.status(run)["progress"]
+    assert (progress["units_done"], progress["units_total"]) == (8, 8), progress
+    place.tidy(run)
 
 
 @pytest.mark.soak

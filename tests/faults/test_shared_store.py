@@ -160,3 +160,20 @@ def test_each_goes_on_with_what_the_other_has_stopped(people: tuple[Person, Pers
     assert answer.data["phase"] == "COMPLETED"
     assert anna.accepted(run) == 1
     anna.results(run)
+
+
+def test_removing_the_run_of_the_other_leaves_no_half_run(people: tuple[Person, Person]) -> None:
+    """The store is the group's: either it is refused, or the run is gone for both and can be made again."""
+    anna, ben = people
+    run = anna.ok("run", "noop", "--units", "8")["run"]
+    answer = ben.call("rm", run)
+    assert answer.code in (0, 3), answer
+    if answer.code == 3:
+        assert anna.status(run)["phase"] == "COMPLETED"
+        anna.results(run)
+    else:
+        assert run not in anna.listed()
+        assert run not in ben.listed()
+        assert anna.ok("run", "noop", "--units", "8")["reused"] is False
+    anna.store.collect_garbage(older_than=0)
+    assert list((anna.root / "tmp").iterdir()) == []

@@ -75,7 +75,7 @@ def test_an_interrupt_before_the_engine_runs_is_not_lost(place: Place) -> None:
     place.nothing_runs(run)
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL], ids=lambda n: signal.Signals(n).name)
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL], ids=lambda n: signal.Signals(n).name)
 def test_the_run_goes_on_when_its_terminal_or_command_is_gone(place: Place, number: int) -> None:
     process, run = follow(place, "--units", "3", "--seconds", "0.5")
     os.killpg(process.pid, number)
