@@ -2,7 +2,7 @@
 What the benchmarks share: CPU time of whole process trees, pairs measured in turn, and tables. Standard library only.
 
 Two programs are compared by CPU time (user + system, all descendants), because wall time on a shared machine says little; they are
-measured in turn (A B A B …) and the median of the ratios of the pairs is told, so that a machine that is slow for a while is slow for both.
+measured in turn (A B B A …) and the median of the ratios of the pairs is told, so that a machine that is slow for a while is slow for both.
 """
 
 from __future__ import annotations
@@ -91,10 +91,11 @@ def cost(argv: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -
 
 
 def in_turn(actions: Mapping[str, Callable[[], Cost]], rounds: int, warm: int = 1) -> dict[str, list[Cost]]:
-    """Measure several things in turn; the first `warm` rounds don't count."""
+    """Measure several things in turn, A B B A, so that a drift of the machine hits all; the first `warm` rounds don't count."""
     found: dict[str, list[Cost]] = {name: [] for name in actions}
     for number in range(warm + rounds):
-        for name, action in actions.items():
+        order = list(actions.items())
+        for name, action in reversed(order) if number % 2 else order:
             measured = action()
             if number >= warm:
                 found[name].append(measured)

@@ -49,7 +49,7 @@ def rendered(run: Path, target: Path) -> Path:
 
 
 def pairs(case: Case, folder: Path) -> tuple[list[measure.Cost], list[measure.Cost], list[float]]:
-    """Costs of both sides, and the part of esap-wf's own processes."""
+    """Costs of both sides, and the part of esap-wf's own processes in ours."""
     env = measure.environment(folder)
     command = [measure.ESAP_WF, "run", *case.arguments, "--if-exists", "rerun", "--json"]
     own: list[float] = []
@@ -85,13 +85,14 @@ def main() -> None:
             share = measure.ratio(ours, bare)
             mine, other = (measure.median([c.cpu for c in x]) for x in (ours, bare))
             more = measure.median([a.cpu - b.cpu for a, b in zip(ours, bare, strict=True)])
+            inside = measure.median([a.cpu / (a.cpu - o) for a, o in zip(ours, own, strict=True)])
             limit = FIXED + PER_UNIT * case.units
             costs.append(
                 [
                     f"{case.title} (median of {case.rounds})", f"{mine:.2f}", f"{other:.2f}", f"{share:.3f}",
                     f"{RATIO} {measure.verdict(share, RATIO)}" if case.units == 1000 else "-",
                     f"{more:+.2f}", f"{limit:.2f} {measure.verdict(more, limit)}",
-                    f"{measure.median(own):.2f}", f"{limit:.2f} {measure.verdict(measure.median(own), limit)}",
+                    f"{measure.median(own):.2f}", f"{limit:.2f} {measure.verdict(measure.median(own), limit)}", f"{inside:.3f}",
                 ]
             )  # fmt: skip
             later = measure.median([a.wall - b.wall for a, b in zip(ours, bare, strict=True)])
@@ -102,7 +103,7 @@ def main() -> None:
                 counts.append(case.units)
                 added.append(more)
                 used.append(measure.median(own))
-    header = ("run", "esap-wf", "bare", "ratio", "target", "difference", "target", "own processes", "target")
+    header = ("run", "esap-wf", "bare", "ratio", "target", "difference", "target", "own processes", "target", "÷ its engine")
     measure.show("CPU seconds of all processes, esap-wf and bare Snakemake", header, costs)
     fixed, slope = measure.line(counts, used)
     row = ["own processes", f"{fixed:.2f}", f"{FIXED} {measure.verdict(fixed, FIXED)}", f"{slope * 1000:.2f}",

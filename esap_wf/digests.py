@@ -14,8 +14,8 @@ from typing import Any
 
 from esap_wf.errors import Problem, UsageError
 
-#: Parts of a workflow folder that are not run, so that they change no digest and no snapshot.
-NOT_CODE = {"test", "tests", "__pycache__", "README.md", ".git", ".snakemake", ".ipynb_checkpoints", ".nextflow", "work"}
+#: What stands at the top of a workflow folder and is not run, so that it changes no digest and no snapshot; nor do caches and hidden files.
+NOT_CODE = {"test", "tests", "README.md", "work", "outputs", "logs"}
 #: Files up to this size are hashed to plan; larger ones are identified by their stat (weak) and verified when staged.
 HASH_UP_TO = 2_000_000_000
 MAX_CODE_FILES = 5000
@@ -45,12 +45,13 @@ def code_files(folder: Path) -> Iterator[Path]:
     """
     root, count = folder.resolve(), 0
     for base, dirs, files in os.walk(folder):
-        dirs[:] = sorted(d for d in dirs if d not in NOT_CODE and not d.startswith("."))
+        left_out = NOT_CODE if Path(base) == folder else set()
+        dirs[:] = sorted(d for d in dirs if d not in left_out and d != "__pycache__" and not d.startswith("."))
         for name in dirs:
             if Path(base, name).is_symlink():
                 raise _wrong(Path(base, name), "is a link to a folder: a snapshot would lack what it holds")
         for name in sorted(files):
-            if name in NOT_CODE or name.startswith(".") or name.endswith((".pyc", "~")):
+            if name in left_out or name.startswith(".") or name.endswith((".pyc", "~")):
                 continue
             path = Path(base, name)
             if path.is_symlink() and not path.resolve().is_relative_to(root):

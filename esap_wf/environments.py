@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from esap_wf.errors import Problem, UnavailableError
+from esap_wf.errors import Problem, UnavailableError, UsageError
 
 READY = ".ready"
 
@@ -30,8 +30,12 @@ def abi() -> str:
 
 def location(requirements: Path, cache: Path) -> Path:
     """Folder of the environment of a requirements file, built or not."""
-    lines = [line.split(" #")[0].strip() for line in requirements.read_text("utf-8").splitlines()]
-    content = "\n".join(sorted(line for line in lines if line and not line.startswith("#")))
+    stripped = (line.split(" #")[0].strip() for line in requirements.read_text("utf-8").splitlines())
+    lines = sorted(line for line in stripped if line and not line.startswith("#"))
+    if options := [line for line in lines if line.startswith("-")]:
+        hint = "only lines such as name==version: what another file or place holds is not part of the cache's key"
+        raise UsageError("a requirements file is not usable", [Problem(str(requirements), f"holds the option {options[0]!r}", hint)])
+    content = "\n".join(lines)
     return cache / "environments" / hashlib.sha256(f"{content}\n{abi()}".encode()).hexdigest()[:20]
 
 

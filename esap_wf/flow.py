@@ -159,7 +159,7 @@ def confirm_fresh(plan: Plan, config: Config) -> None:
         raise RefusedError("the plan is stale", problems)
 
 
-def start(plan: Plan, config: Config, decide: Decide) -> Started:
+def start(plan: Plan, config: Config, decide: Decide, rerun_of: str | None = None) -> Started:
     """
     Start what was planned, unless it is there already.
 
@@ -169,6 +169,8 @@ def start(plan: Plan, config: Config, decide: Decide) -> Started:
     config : Config
     decide : callable
         Asked when an identical run is COMPLETED: answers `REUSE` or `RERUN`.
+    rerun_of : str, optional
+        The run that is run again; recorded.
 
     Raises
     ------
@@ -180,7 +182,7 @@ def start(plan: Plan, config: Config, decide: Decide) -> Started:
         os.umask(0o007)
     run_id = store.new_id()
     if not plan.digest.deterministic:
-        return Started(_create(plan, store, run_id, None))
+        return Started(_create(plan, store, run_id, None, rerun_of))
     claim = claims.claim(store, plan.digest.identity, run_id)
     while not claim.mine:
         run = Run(store, claim.run_id)
@@ -206,7 +208,7 @@ def start(plan: Plan, config: Config, decide: Decide) -> Started:
             return Started(run, attached=True, resumed=True)
         claim = claims.claim(store, plan.digest.identity, run_id, renew_from=claim.generation)
     try:
-        return Started(_create(plan, store, run_id, claim))
+        return Started(_create(plan, store, run_id, claim, rerun_of))
     except BaseException:
         if not store.run_exists(run_id):
             store.abandon(claim)
@@ -363,4 +365,4 @@ def rerun(run: Run, config: Config, changes: dict[str, str]) -> Started:
     valid, problems = planning.validate(request, config, flags=changes, workflow=workflow)
     if problems:
         raise UsageError("the request is not valid", problems)
-    return start(planning.make(request, config, valid), config, always_rerun)
+    return start(planning.make(request, config, valid), config, always_rerun, rerun_of=run.id)

@@ -23,9 +23,9 @@ from esap_wf.runs.store import Run, Store
 def cancel(answer: Answer, runs: tuple[str, ...], drain: bool, wait: float) -> None:
     """Stop runs. They can be resumed."""
     config = answer.config()
-    found = [find_run(config, text) for text in runs]
+    found = {run.id: run for run in (find_run(config, text) for text in runs)}
     problems, stopping = [], []
-    for run in found:
+    for run in found.values():
         try:
             flow.cancel(run, drain)
             stopping.append(run)
@@ -94,15 +94,17 @@ def rerun(answer: Answer, run: str, changes: tuple[str, ...], detach: bool) -> i
 def rm(answer: Answer, runs: tuple[str, ...]) -> None:
     """Delete runs and their results. What remains is a tombstone and the record of productions."""
     config = answer.config()
-    found = [find_run(config, text) for text in runs]
+    found = {run.id: run for run in (find_run(config, text) for text in runs)}
     store = Store.open(config.store)
     removed, problems = [], []
-    for run in found:
+    for run in found.values():
         try:
             store.remove(run)
             removed.append({"run": run.id, "phase": Phase.ARCHIVED})
         except EsapError as error:
             problems += error.problems or [Problem(run.id, error.message)]
     if problems:
+        for row in removed:
+            answer.say(f"{row['run']} deleted")
         raise RefusedError("some runs were not deleted", problems)
     answer.give({"runs": removed, "run": removed[0]["run"], "phase": Phase.ARCHIVED}, "\n".join(f"{r['run']} deleted" for r in removed))

@@ -219,7 +219,7 @@ def run(ctx: click.Context, /, plan_file: str | None, if_exists: str | None, det
             answer.say(f"note: {duplicate_text(earlier)}")
     asked = if_exists or (flow.ASK if sys.stdin.isatty() and sys.stderr.isatty() and not answer.as_json else flow.REUSE)
     started = flow.start(made, config, {flow.REUSE: flow.always_reuse, flow.RERUN: flow.always_rerun}.get(asked, _ask))
-    return conclude(answer, started, detach, made.request.results)
+    return conclude(answer, started, detach, made.request)
 
 
 def _ask(run: Run, state: State) -> str:
@@ -231,9 +231,9 @@ def _ask(run: Run, state: State) -> str:
     return str(reply)
 
 
-def conclude(answer: Answer, started: flow.Started, detach: bool, results: str | None = None) -> int:
+def conclude(answer: Answer, started: flow.Started, detach: bool, request: Request | None = None) -> int:
     """Tell what became of a start, follow the run, and give the answer."""
-    run = started.run
+    run, results = started.run, request.results if request else None
     if started.reused:
         answer.say(f"an identical run is COMPLETED: {run.id}; its results are used (--if-exists rerun runs again)")
     elif started.resumed:
@@ -242,6 +242,10 @@ def conclude(answer: Answer, started: flow.Started, detach: bool, results: str |
         answer.say(f"an identical run is at work: {run.id}; following it")
     else:
         answer.say(f"run {run.id} in {run.dir}")
+    if request and (started.reused or started.attached):
+        record = run.record()
+        if (request.name and request.name != record.name) or set(request.tags) - set(record.tags):
+            answer.say(f"it keeps its own name and tags: {', '.join([record.name or 'no name', *record.tags])}")
     if detach or started.reused:
         state = run.observe()
         code = ExitCode.DONE

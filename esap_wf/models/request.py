@@ -10,7 +10,7 @@ from esap_wf.models.manifest import Base
 
 REQUEST_VERSION = 1
 
-Label = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]{1,200}$")]
+Label = Annotated[str, msgspec.Meta(pattern=r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]{1,200}$")]
 Tag = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:=-]{0,99}$")]
 
 
@@ -49,7 +49,8 @@ class DataRef(Base, frozen=True, kw_only=True):
     """
     A reference to data, and what is known of its identity.
 
-    `counts` is False for what is only looked up. `strength` says how sure the identity is: ``checksum`` (catalogue or content hash) or ``stat`` (weak: device, inode, size, times).
+    `counts` is False for what is only looked up. `strength` says how sure the identity is: ``checksum`` (catalogue or content hash) or
+    ``stat`` (weak: device, inode, size, times).
     """
 
     uri: str
