@@ -14,13 +14,15 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
-from esap_wf.errors import Problem, UnavailableError, UsageError
+from esap_wf.errors import EsapError, ExitCode, Problem, UnavailableError, UsageError
 
 READY = ".ready"
+#: Seconds between two looks at an installer, or at another one's lock.
+LOOK = 0.2
 
 
 def abi() -> str:
@@ -44,15 +46,33 @@ def is_ready(environment: Path) -> bool:
     return (environment / READY).is_file() and (environment / "bin" / "python").exists()
 
 
+class Stopped(EsapError):
+    """Whoever waited for the environment wants it no more."""
+
+    code = "interrupted"
+    exit_code = ExitCode.INTERRUPTED
+
+
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, stopped: Callable[[], bool]) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                _pause(stopped)
         yield
 
 
-def build(requirements: Path, cache: Path, log: IO[str] | None = None) -> Path:
+def _pause(stopped: Callable[[], bool]) -> None:
+    if stopped():
+        raise Stopped("nobody waits for the environment any more")
+    time.sleep(LOOK)
+
+
+def build(requirements: Path, cache: Path, log: Path | None = None, stopped: Callable[[], bool] = lambda: False) -> Path:
     """
     The environment of a requirements file; built if it isn't there.
 
@@ -60,8 +80,10 @@ def build(requirements: Path, cache: Path, log: IO[str] | None = None) -> Path:
     ----------
     requirements : Path
     cache : Path
-    log : text file, optional
-        Where the installer's output goes.
+    log : Path, optional
+        File to which the installer's output is appended.
+    stopped : callable, optional
+        Asked a few times a second while this waits or builds; True ends it.
 
     Returns
     -------
@@ -72,23 +94,29 @@ def build(requirements: Path, cache: Path, log: IO[str] | None = None) -> Path:
     ------
     UnavailableError
         It can't be built; the last lines of the installer are shown.
+    Stopped
+        `stopped` said so.
     """
     environment = location(requirements, cache)
     if is_ready(environment):
         return environment
     try:
-        with _locked(environment.with_suffix(".lock")):
+        with _locked(environment.with_suffix(".lock"), stopped):
             if is_ready(environment):
                 return environment
             shutil.rmtree(environment, ignore_errors=True)
-            _install(requirements, environment, log)
+            try:
+                _install(requirements, environment, log or environment.with_suffix(".log"), stopped)
+            except BaseException:
+                shutil.rmtree(environment, ignore_errors=True)
+                raise
             (environment / READY).write_text(abi() + "\n")
     except OSError as error:
         raise UnavailableError("the environment can't be built", [Problem(str(environment), error.strerror or str(error))]) from None
     return environment
 
 
-def _install(requirements: Path, environment: Path, log: IO[str] | None) -> None:
+def _install(requirements: Path, environment: Path, log: Path, stopped: Callable[[], bool]) -> None:
     # a requirements file must not be able to send pip to another place by options of the user's shell
     clean = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}}
     python = str(environment / "bin" / "python")
@@ -96,15 +124,18 @@ def _install(requirements: Path, environment: Path, log: IO[str] | None) -> None
         [getattr(sys, "_base_executable", sys.executable), "-m", "venv", str(environment)],
         [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-r", str(requirements)],
     ):
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean, check=False
-        )
-        if log:
-            log.write(done.stdout)
-            log.flush()
-        if done.returncode:
-            shutil.rmtree(environment, ignore_errors=True)
-            tail = [line for line in done.stdout.splitlines() if line.strip()][-5:]
+        with (
+            log.open("ab") as output,
+            subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=clean) as installer,
+        ):
+            try:
+                while installer.poll() is None:
+                    _pause(stopped)
+            except BaseException:
+                installer.terminate()
+                raise
+        if installer.returncode:
+            tail = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()][-5:]
             raise UnavailableError(
                 "the environment can't be built",
                 [Problem(str(requirements), " / ".join(tail), "is the package index reachable? esap-wf doctor says more")],

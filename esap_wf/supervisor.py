@@ -112,8 +112,19 @@ class Supervisor:
             return
         requirements = next(self.snapshot / s.python for s in self.manifest.software if s.python)
         self._write(Phase.QUEUED, reason="building the Python environment of the workflow, once: logs/software.log")
-        with (self.run.dir / "logs" / "software.log").open("a") as log:
-            built = environments.build(requirements, self.cache, log)
+        renewed = time.monotonic()
+
+        def stopped() -> bool:
+            nonlocal renewed
+            if time.monotonic() - renewed >= RENEW:
+                self.lease.renew()
+                renewed = time.monotonic()
+            return self.run.stop_requested() is not None
+
+        try:
+            built = environments.build(requirements, self.cache, self.run.dir / "logs" / "software.log", stopped)
+        except environments.Stopped:
+            return  # no engine is started for a run that is to stop
         if [str(built / "bin")] != self.plan.software.bin_dirs:
             raise UnavailableError(f"the environment was built at {built}, the plan names another place: make a new plan")
 

@@ -35,7 +35,7 @@ def plan_text(plan: Plan) -> str:
     rows += [
         ("units", str(plan.units)),
         ("estimate", f"{e.core_hours:.3g} core-hours, {human_seconds(e.wall_seconds)}, {needs}"),
-        ("may use", f"{a.cores} cores, {human_bytes(a.memory_bytes)} memory, {human_seconds(a.wall_seconds)}"),
+        ("asks for", f"{a.cores} cores, {human_bytes(a.memory_bytes)} memory, {human_seconds(a.wall_seconds)}"),
         ("engine", f"{plan.engine.name} {plan.engine.version} ({plan.engine.found}: {plan.engine.path})"),
         ("software", f"{plan.software.route}: {plan.software.detail}"),
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 import sys
 import time
@@ -15,7 +14,7 @@ from esap_wf import environments, software
 from esap_wf.errors import RefusedError, UnavailableError, UsageError
 
 
-def pretend(requirements: Path, environment: Path, log: Any) -> None:
+def pretend(requirements: Path, environment: Path, log: Path, stopped: object) -> None:
     """Takes a moment, as an installer does, and leaves one line a call."""
     (environment / "bin").mkdir(parents=True)
     with (environment.parents[1] / "built").open("a") as f:
@@ -68,12 +67,22 @@ def test_an_installer_that_fails_is_told_with_its_last_lines(tmp_path: Path, mon
     base = requirements(tmp_path, "#!/bin/sh\necho no such distribution; exit 1\n", "python")
     base.chmod(0o755)
     monkeypatch.setattr(sys, "_base_executable", str(base), raising=False)
-    log = io.StringIO()
+    log = tmp_path / "software.log"
     with pytest.raises(UnavailableError) as caught:
         environments.build(requirements(tmp_path, "x==1"), tmp_path / "cache", log)
     assert "no such distribution" in str(caught.value)
-    assert "no such distribution" in log.getvalue()
+    assert "no such distribution" in log.read_text()
     assert not environments.is_ready(environments.location(tmp_path / "requirements.txt", tmp_path / "cache"))
+
+
+def test_a_builder_that_is_stopped_leaves_nothing_and_ends_the_installer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = requirements(tmp_path, f"#!/bin/sh\necho $$ > {tmp_path}/pid; exec sleep 60\n", "python")
+    base.chmod(0o755)
+    monkeypatch.setattr(sys, "_base_executable", str(base), raising=False)
+    with pytest.raises(environments.Stopped):
+        environments.build(requirements(tmp_path, "x==1"), tmp_path / "cache", stopped=(tmp_path / "pid").exists)
+    assert not environments.location(tmp_path / "requirements.txt", tmp_path / "cache").exists()
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
 
 
 def test_a_cache_that_can_not_be_written_is_unavailable(tmp_path: Path) -> None:
