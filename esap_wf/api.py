@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from esap_wf import config as configuration
-from esap_wf import flow, planning
+from esap_wf import duplicates, flow, planning, plans
 from esap_wf.errors import NotFoundError, Problem, RunFailedError, UsageError
 from esap_wf.lookup import find_run
 from esap_wf.models.plan import Plan
@@ -98,7 +98,7 @@ def plan(workflow: str, parameters: Parameters = None, inputs: Inputs = None, *,
     """
     config = configuration.load(str(store) if store else None)
     made = _made(_request(workflow, parameters, inputs, options), config)
-    return msgspec.structs.replace(made, duplicates=flow.duplicates(made, config))
+    return msgspec.structs.replace(made, duplicates=duplicates.find(made, config))
 
 
 def _made(request: Request, config: configuration.Config) -> Plan:
@@ -135,7 +135,7 @@ def run(
         raise UsageError("the request is not valid", [Problem("if_exists", f"{if_exists!r} is neither reuse nor rerun")])
     config = configuration.load(str(store) if store else None)
     if isinstance(workflow, Plan):
-        flow.confirm_fresh(workflow, config)
+        plans.confirm_fresh(workflow, config)
         made = workflow
     else:
         made = _made(_request(workflow, parameters, inputs, options), config)

@@ -13,16 +13,15 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
-from esap_wf import catalog, digests, files, planning
+from esap_wf import catalog, digests, files, planning, plans
 from esap_wf import render as rendering
 from esap_wf.config import Config
-from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
-from esap_wf.models.plan import Duplicate, Plan, checksum
+from esap_wf.errors import Problem, RefusedError, UsageError
+from esap_wf.models.plan import Plan
 from esap_wf.models.run import Phase, Progress, RunRecord, State, now
 from esap_wf.runs import claims, crashpoints, lease, processes, states
 from esap_wf.runs.run import StopRequest
@@ -51,112 +50,6 @@ def user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
-
-
-def duplicates(plan: Plan, config: Config) -> list[Duplicate]:
-    """
-    Earlier runs: with the same digest, and with the same scientific identity, across users.
-
-    Looked up in the store's index and in its record of productions, which keeps what was deleted.
-    """
-    try:
-        store = Store.open(config.store)
-    except NotFoundError:
-        return []
-    from esap_wf.lookup import index_of  # SQLite: not for starting and following
-
-    index = index_of(store, config)
-    try:
-        same = [] if not plan.digest.deterministic else index.by_identity(plan.digest.identity)
-        science = index.by_science(plan.digest.science) if plan.digest.science else []
-    finally:
-        index.close()
-    found = [Duplicate(run=r.id, level="request", phase=r.phase, owner=r.owner, created=r.created) for r in same]
-    known = {r.id for r in same}
-    for row in science:
-        if row.id not in known:
-            known.add(row.id)
-            found.append(
-                Duplicate(
-                    run=row.id,
-                    level="science",
-                    phase=row.phase,
-                    owner=row.owner,
-                    created=row.created,
-                    differs=_differs(plan, store, row.id),
-                )
-            )
-    for entry in store.records(plan.workflow) if plan.digest.science else []:
-        if entry.get("science") == plan.digest.science and entry.get("run") not in known:
-            found.append(
-                Duplicate(
-                    run=str(entry.get("run")),
-                    level="science",
-                    phase=Phase.ARCHIVED,
-                    owner=str(entry.get("owner")),
-                    created=str(entry.get("created")),
-                    differs=["its run was removed; the record of productions remains"],
-                )
-            )
-    return found
-
-
-def _differs(plan: Plan, store: Store, run_id: str) -> list[str]:
-    try:
-        other = read_plan(store.run(run_id).dir / "plan.json")
-    except (NotFoundError, UsageError):
-        return ["its plan can't be read"]
-    told = [f"{k}: {other.parameters.get(k)} there, {v} here" for k, v in plan.parameters.items() if other.parameters.get(k) != v]
-    if other.code != plan.code:
-        told.append(f"code of the workflow (version {other.version} there, {plan.version} here)")
-    here, there = planning.content(plan.inputs), planning.content(other.inputs)
-    told += [f"input {name}" for name in here if here[name] != there.get(name)]
-    if (other.engine.name, other.engine.version) != (plan.engine.name, plan.engine.version):
-        told.append(f"engine: {other.engine.name} {other.engine.version} there, {plan.engine.name} {plan.engine.version} here")
-    return told
-
-
-def read_plan(path: Path) -> Plan:
-    """
-    A saved plan.
-
-    Raises
-    ------
-    UsageError
-        Broken, of a newer version, or edited by hand.
-    """
-    plan = files.read_json(path, Plan)
-    if plan.checksum != checksum(plan):
-        raise UsageError(
-            "the plan was edited by hand",
-            [Problem(str(path), "its checksum does not fit its content", "change the request and plan again")],
-        )
-    return plan
-
-
-def confirm_fresh(plan: Plan, config: Config) -> None:
-    """
-    Make sure that a saved plan still says what would run.
-
-    Raises
-    ------
-    RefusedError
-        It is stale: says what changed.
-    """
-    if datetime.fromisoformat(plan.expires) < datetime.now(UTC):
-        raise RefusedError("the plan is stale", [Problem("expires", f"it was valid until {plan.expires}", "make a new plan")])
-    try:
-        file = Path(plan.source)
-        if not file.is_file():
-            raise NotFoundError("the workflow is gone", [Problem("workflow", f"there is no {file} any more")])
-        workflow = catalog.read(file)
-        valid, problems = planning.validate(plan.request, config, workflow=workflow)
-        if not problems:
-            problems = planning.changes(plan, planning.make(plan.request, config, valid))
-    except UsageError as error:
-        problems = error.problems or [Problem("plan", error.message)]
-    if problems:
-        raise RefusedError("the plan is stale", problems)
 
 
 def start(plan: Plan, config: Config, decide: Decide, rerun_of: str | None = None) -> Started:
@@ -356,7 +249,7 @@ def follow(run: Run, seen: Callable[[State], None] | None = None, until: float |
 
 def rerun(run: Run, config: Config, changes: dict[str, str]) -> Started:
     """A new run of the same request with some parameters set anew; the code is the workflow's present one."""
-    old = read_plan(run.dir / "plan.json")
+    old = plans.read(run.dir / "plan.json")
     workflow = catalog.find(config, old.request.workflow)
     given = {k: v for k, v in old.request.parameters.items() if k not in changes}
     if not old.digest.deterministic and workflow.manifest.random:

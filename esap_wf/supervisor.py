@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from esap_wf import collect, config, documents, environments, files, launch, plugins, render, report, watch
+from esap_wf import collect, config, documents, environments, files, launch, plugins, productions, render, report, watch
 from esap_wf.engines import Engine, EventSource
 from esap_wf.errors import EsapError, UnavailableError
 from esap_wf.models.manifest import Manifest
@@ -284,32 +284,9 @@ class Supervisor:
         outputs = self.run.accepted()
         assert outputs is not None
         self.run.accept(outputs, self.lease)  # writes outputs.json if a lost supervisor could not
-        self._record(outputs)
+        productions.enter(self.run, self.plan, outputs)
         self._write(Phase.COMPLETED, reason="", ended=now(), exit_code=0, warnings=outputs.warnings)
         return 0
-
-    def _record(self, outputs: Outputs) -> None:
-        """The record of productions, by which others see that this has been made."""
-        digest = self.plan.digest
-        if digest.science is None:
-            return
-        if any(entry.get("run") == self.run.id for entry in self.store.records(self.plan.workflow)):
-            return
-        plan, record = self.plan, self.run.record()
-        entry = {
-            "schema_version": 1,
-            "run": self.run.id,
-            "science": digest.science,
-            "identity": digest.identity,
-            "values": digest.science_values,
-            "workflow": plan.workflow,
-            "version": plan.version,
-            "owner": record.owner,
-            "created": record.created,
-            "accepted": outputs.accepted,
-            "outputs": [{"name": o.name, "path": o.path, "sha256": o.sha256} for o in outputs.outputs],
-        }
-        self.store.record(plan.workflow, entry)
 
     def _failed(self, failures: list[Failure], reason: str | None, code: int | None = None) -> int:
         explained = watch.explained(failures, self.run.dir)

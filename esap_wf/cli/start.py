@@ -10,7 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from esap_wf import documents, files, flow, parameters, planning, schemas
+from esap_wf import documents, duplicates, files, flow, parameters, planning, plans, schemas
 from esap_wf.cli.output import Answer
 from esap_wf.cli.parameters import WorkflowVerb, complete_workflow, engine_options, given, workflow_of
 from esap_wf.cli.text import duplicate_text, plan_text, run_line
@@ -165,7 +165,7 @@ def plan(ctx: click.Context, /, output: str | None, **values: Any) -> int:
     """Say exactly what would run: digest, units, cost, where it fits and why not elsewhere, earlier runs, command."""
     answer = ctx.ensure_object(Answer)
     made, config = _planned(ctx, values)
-    made = msgspec.structs.replace(made, duplicates=flow.duplicates(made, config))
+    made = msgspec.structs.replace(made, duplicates=duplicates.find(made, config))
     if output:
         files.write_atomic(Path(output).absolute(), encode(made))
         answer.say(f"plan saved: esap-wf run --plan {output}")
@@ -204,8 +204,8 @@ def run(ctx: click.Context, /, plan_file: str | None, if_exists: str | None, det
             what = "takes no workflow, parameters, inputs or other choices beside it"
             raise UsageError("a saved plan is complete", [Problem("--plan", what, "make a new plan")])
         config = answer.config()
-        made = flow.read_plan(Path(plan_file))
-        flow.confirm_fresh(made, config)
+        made = plans.read(Path(plan_file))
+        plans.confirm_fresh(made, config)
     else:
         made, config = _planned(ctx, values)
     if made.request.results:
@@ -214,7 +214,7 @@ def run(ctx: click.Context, /, plan_file: str | None, if_exists: str | None, det
         confirm_writable(Path(made.request.results))
     for warning in made.warnings:
         answer.say(f"warning: {warning}")
-    for earlier in flow.duplicates(made, config) if made.digest.science else []:
+    for earlier in duplicates.find(made, config) if made.digest.science else []:
         if earlier.level == "science":
             answer.say(f"note: {duplicate_text(earlier)}")
     asked = if_exists or (flow.ASK if sys.stdin.isatty() and sys.stderr.isatty() and not answer.as_json else flow.REUSE)

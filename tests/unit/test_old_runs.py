@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from esap_wf import flow
 from esap_wf.runs.store import Store
 
 OLD = Path(__file__).parents[1] / "data" / "run-v1"
@@ -79,7 +78,7 @@ def test_logs_and_differences_of_a_stored_run_are_shown(store: Store, inside: An
 
 
 def test_the_plan_of_a_stored_run_has_its_checksum_still(store: Store) -> None:
-    plan = flow.read_plan(store.path_of(RUN) / "plan.json")
+    plan = plans.read(store.path_of(RUN) / "plan.json")
     assert plan.parameters == {"language": "english", "name": "Ada"}
 
 

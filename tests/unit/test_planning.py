@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from esap_wf import config as configuration
-from esap_wf import files, flow, planning
+from esap_wf import files, planning, plans
 from esap_wf.config import Config
 from esap_wf.errors import EsapError, RefusedError, UnavailableError, UsageError
 from esap_wf.models.plan import Plan, checksum
@@ -183,14 +183,14 @@ def test_a_configured_engine_that_is_not_there_is_not_replaced_silently(plan: An
 
 def stale(made: Plan, config: Config) -> str:
     with pytest.raises(RefusedError) as caught:
-        flow.confirm_fresh(made, config)
+        plans.confirm_fresh(made, config)
     assert caught.value.exit_code == 3
     return str(caught.value)
 
 
 def test_a_fresh_plan_may_run(plan: Any, config: Config) -> None:
-    flow.confirm_fresh(plan(), config)
-    flow.confirm_fresh(plan({"seed": None}), config)
+    plans.confirm_fresh(plan(), config)
+    plans.confirm_fresh(plan({"seed": None}), config)
 
 
 def test_a_stale_plan_says_what_changed(plan: Any, config: Config, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_stale_plan_says_what_changed(plan: Any, config: Config, tmp_path: Pat
     (tmp_path / "data.txt").unlink()
     assert "there is no such file" in stale(made, config)
     (tmp_path / "data.txt").write_text("one")
-    flow.confirm_fresh(made, config)
+    plans.confirm_fresh(made, config)
 
     (folder / "Snakefile").write_text("# other\n")
     assert "code of the workflow" in stale(made, config)
@@ -244,10 +244,10 @@ def test_a_saved_plan_reads_back_and_an_edited_one_is_refused(plan: Any, tmp_pat
     path = tmp_path / "plan.json"
     made = plan({"units": 300})
     path.write_bytes(encode(made))
-    assert flow.read_plan(path) == msgspec.json.decode(encode(made), type=Plan)
+    assert plans.read(path) == msgspec.json.decode(encode(made), type=Plan)
     path.write_text(path.read_text().replace('"units": 300', '"units": 301'))
     with pytest.raises(UsageError, match="edited by hand"):
-        flow.read_plan(path)
+        plans.read(path)
 
 
 def test_what_others_ran_meanwhile_does_not_count_as_an_edit(plan: Any) -> None:
@@ -262,7 +262,7 @@ def test_what_others_ran_meanwhile_does_not_count_as_an_edit(plan: Any) -> None:
 def test_what_is_no_plan_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "p.json").write_text(content, "latin-1")
     with pytest.raises(EsapError) as caught:
-        flow.read_plan(tmp_path / "p.json")
+        plans.read(tmp_path / "p.json")
     assert caught.value.exit_code == 2
     if "99" in content:
         assert "newer esap-wf" in str(caught.value)
