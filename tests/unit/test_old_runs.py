@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from esap_wf import plans
 from esap_wf.runs.store import Store
 
 OLD = Path(__file__).parents[1] / "data" / "run-v1"
