@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,61 +109,14 @@ def results(answer: Answer, run: str, copy_to: str | None) -> None:
             f"run {found.id} has no accepted results", [Problem(found.id, f"it is {state.phase}", f"esap-wf status {found.id}")]
         )
     if copy_to:
+        from esap_wf.delivery import copy_outputs
+
         copy_outputs(found, Path(copy_to))
         answer.say(f"{len(outputs.outputs)} files copied to {copy_to}")
     rows = [(o.name, o.bytes, o.sha256[:12], str(found.dir / o.path)) for o in outputs.outputs]
     answer.give(
         {"outputs": outputs.outputs, "warnings": outputs.warnings, "run": found.id}, table(rows, ("name", "bytes", "sha256", "path"))
     )
-
-
-def confirm_writable(target: Path) -> None:
-    """
-    Make sure that results can be copied to a place, before hours of work are spent on them.
-
-    Raises
-    ------
-    RefusedError
-        It is no folder, or can't be made or written.
-    """
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        if not os.access(target, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        what = f"{str(target)[:300]}: {error.strerror or error}"
-        raise RefusedError("results can't be copied there", [Problem("--results", what, "choose another place")]) from None
-
-
-def copy_outputs(run: Run, target: Path) -> None:
-    """
-    Copy accepted outputs, keeping their places below ``outputs/``; each appears whole or not at all.
-
-    Raises
-    ------
-    RefusedError
-        The place can't be written, or a file there has other content.
-    """
-    from esap_wf import digests, files
-
-    outputs = run.outputs()
-    for output in outputs.outputs if outputs else []:
-        place = Path(output.path)
-        copy = target.absolute() / (place.relative_to("outputs") if place.is_relative_to("outputs") else place)
-        if copy.exists() and (not copy.is_file() or digests.of_file(copy) != output.sha256):
-            raise RefusedError(
-                "a result is not copied over another file",
-                [Problem(str(copy), "there is a file with other content", "choose another folder")],
-            )
-        temporary = copy.with_name(f".{copy.name}.part")
-        try:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(run.dir / place, temporary)
-            temporary.replace(copy)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise files.explain(error, copy) from error
 
 
 @click.command("diff", cls=Verb, examples=["esap-wf diff 3f2a 9c01"])

@@ -209,7 +209,7 @@ def run(ctx: click.Context, /, plan_file: str | None, if_exists: str | None, det
     else:
         made, config = _planned(ctx, values)
     if made.request.results:
-        from esap_wf.cli.inspect import confirm_writable
+        from esap_wf.delivery import confirm_writable
 
         confirm_writable(Path(made.request.results))
     for warning in made.warnings:
@@ -255,7 +255,7 @@ def conclude(answer: Answer, started: flow.Started, detach: bool, request: Reque
         state, interrupted = follow(run, answer)
         code = ExitCode.INTERRUPTED if interrupted else ExitCode.DONE if state.phase is Phase.COMPLETED else ExitCode.RUN_FAILED
     if results and state.phase is Phase.COMPLETED:
-        from esap_wf.cli.inspect import copy_outputs
+        from esap_wf.delivery import copy_outputs
 
         copy_outputs(run, Path(results))
     data = {"run": run.id, "dir": str(run.dir), "phase": state.phase, "reused": started.reused or started.attached, "exit_code": int(code)}
