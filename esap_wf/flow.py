@@ -175,9 +175,15 @@ def spawn(run: Run) -> subprocess.Popen[bytes]:
         )  # fmt: skip
 
 
-def resume(run: Run) -> bool:
+def resume(run: Run, waiting: Callable[[str], None] | None = None) -> bool:
     """
     Go on with a run that failed, was stopped, or lost its supervisor.
+
+    Parameters
+    ----------
+    run : Run
+    waiting : callable, optional
+        Told that an owner which can't be asked from here is watched, see `Run.judge`. Without it such a run is refused at once.
 
     Returns
     -------
@@ -189,7 +195,7 @@ def resume(run: Run) -> bool:
     RefusedError
         It is at work, or COMPLETED.
     """
-    state = run.observe()
+    state = run.judge(waiting) if waiting else run.observe()
     if state.phase is Phase.COMPLETED:
         raise RefusedError(f"run {run.id} is COMPLETED", [Problem(run.id, "there is nothing to resume", f"esap-wf rerun {run.id}")])
     if state.phase in states.ACTIVE:
@@ -197,18 +203,25 @@ def resume(run: Run) -> bool:
     run.clear_stop()
     before = run.state().rev
     process = spawn(run)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 30 + (lease.TTL if lease.alive(run) is None else 0)  # the supervisor watches such an owner itself
     while time.monotonic() < until:
-        if run.state().rev > before or (process.poll() is not None and lease.alive(run) is False):
+        if run.state().rev > before or (process.poll() is not None and lease.alive(run) is not True):
             break
         time.sleep(0.02)
     owner = run.owner_lease()
     return owner is None or owner.holder.pid == process.pid
 
 
-def cancel(run: Run, drain: bool = False) -> State:
+def cancel(run: Run, drain: bool = False, waiting: Callable[[str], None] | None = None) -> State:
     """
     Stop a run: at once, or after its running jobs have ended.
+
+    Parameters
+    ----------
+    run : Run
+    drain : bool
+    waiting : callable, optional
+        Told that an owner which can't be asked from here is watched, see `Run.judge`. Without it only the request is left.
 
     Raises
     ------
@@ -219,6 +232,8 @@ def cancel(run: Run, drain: bool = False) -> State:
     if state.phase in states.FINAL:
         raise RefusedError(f"run {run.id} is {state.phase}", [Problem(run.id, "it has already ended")])
     run.request_stop(StopRequest(at=now(), by=user(), drain=drain))
+    if waiting:
+        state = run.judge(waiting)  # after the request: an owner that lives is stopping meanwhile
     if state.phase in {Phase.UNKNOWN, Phase.HELD, Phase.SUSPENDED} or (state.phase is Phase.PENDING and lease.alive(run) is False):
         spawn(run)  # a supervisor that finds the request ends the survivors and writes the last state
     return state
@@ -226,7 +241,7 @@ def cancel(run: Run, drain: bool = False) -> State:
 
 def follow(run: Run, seen: Callable[[State], None] | None = None, until: float | None = None) -> State:
     """
-    Wait until a run has ended or nobody works on it.
+    Wait until a run has ended or nobody works on it: with an owner on another host that shows no sign of life, it ends with UNKNOWN.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ def cancel(answer: Answer, runs: tuple[str, ...], drain: bool, wait: float) -> N
     problems, stopping = [], []
     for run in found.values():
         try:
-            flow.cancel(run, drain)
+            flow.cancel(run, drain, answer.say)
             stopping.append(run)
         except RefusedError as error:
             problems += [Problem(run.id, error.message)]
@@ -54,7 +54,7 @@ def _settled(run: Run, until: float) -> Phase:
 def resume(answer: Answer, run: str, detach: bool) -> int:
     """Go on with a run. First every process that it left is accounted for; finished units are not repeated."""
     found = find_run(answer.config(), run)
-    if not flow.resume(found):
+    if not flow.resume(found, answer.say):
         answer.say("another command resumes it at this moment; following it")
     interrupted = False
     if detach:
@@ -99,7 +99,7 @@ def rm(answer: Answer, runs: tuple[str, ...]) -> None:
     removed, problems = [], []
     for run in found.values():
         try:
-            store.remove(run)
+            store.remove(run, answer.say)
             removed.append({"run": run.id, "phase": Phase.ARCHIVED})
         except EsapError as error:
             problems += error.problems or [Problem(run.id, error.message)]

@@ -170,7 +170,8 @@ class Lease:
         holder : Holder, optional
             Who owns it; this process by default.
         wait : float
-            Seconds to watch an owner that cannot be asked (another host) before it counts as gone.
+            Seconds to watch an owner that cannot be asked (another host) before it counts as gone. One that `run` has judged already
+            (`Run.judge`) is not watched again.
 
         Raises
         ------
@@ -182,7 +183,7 @@ class Lease:
         epoch = tenure.epoch if tenure else 0
         if tenure and epoch and not tenure.released and tenure.holder != holder:
             lives = processes.alive(tenure.holder)
-            if lives or (lives is None and watch(run, wait)):
+            if lives or (lives is None and not run.silent(tenure) and watch(run, wait)):
                 raise cls._held(run, tenure.holder)
         taken = Epoch(epoch=epoch + 1, holder=holder, taken=now())
         folder = run.dir / "epochs"

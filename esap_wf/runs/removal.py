@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,9 +45,15 @@ class Staged(Base, frozen=True, kw_only=True, omit_defaults=False):
     holder: processes.Holder
 
 
-def remove(run: Run) -> None:
+def remove(run: Run, waiting: Callable[[str], None] | None = None) -> None:
     """
     Delete a run that is not at work; done again after a crash, it completes.
+
+    Parameters
+    ----------
+    run : Run
+    waiting : callable, optional
+        Told that an owner which cannot be asked from here is watched, see `Run.judge`. Without it such a run is refused at once.
 
     Raises
     ------
@@ -59,7 +66,7 @@ def remove(run: Run) -> None:
     if not store.tombstone_path(run.id).exists():
         if not run.dir.is_dir():
             raise NotFoundError(f"there is no run {run.id!r} in {store.root}")
-        state = run.observe()
+        state = run.judge(waiting) if waiting else run.observe()
         if state.phase not in states.REMOVABLE or lease.alive(run):
             raise RefusedError(f"run {run.id} is {state.phase}", [Problem(run.id, "it is not at an end", f"esap-wf cancel {run.id}")])
         if state.phase is Phase.UNKNOWN and (left := processes.survivors(run.id)):

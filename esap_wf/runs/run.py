@@ -5,6 +5,7 @@ One run directory: `Store` makes it, the supervisor writes through it, everybody
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ class Run:
         Where it is kept.
     """
 
-    __slots__ = ("_announced", "_record", "dir", "id", "store")
+    __slots__ = ("_announced", "_heard", "_record", "dir", "id", "store")
 
     def __init__(self, store: Store, run_id: str) -> None:
         self.store = store
@@ -56,6 +57,7 @@ class Run:
         self.dir = store.path_of(run_id)
         self._record: RunRecord | None = None
         self._announced = 0.0
+        self._heard: tuple[tuple[int, int], float] | None = None
 
     def __repr__(self) -> str:
         return f"Run({self.id})"
@@ -88,17 +90,53 @@ class Run:
         The state as an observer should see it.
 
         The tail of ``events.jsonl`` is folded in. A run that should be at work but whose owner is gone is UNKNOWN; a removed one ARCHIVED.
+        An owner that cannot be asked from here (another host, another container) is gone when this object, looking again and again, has
+        seen no heartbeat for `lease.TTL` seconds.
         """
         if self.store.tombstone_path(self.id).exists():
             return self._removed()
         state = self.state()
-        while state.phase in states.ACTIVE and lease.alive(self) is False and not self._just_created(state):
+        while state.phase in states.ACTIVE and self._abandoned() and not self._just_created(state):
             again = self.state()  # an owner writes the last state, then goes: look in the other order before calling it lost
             if again.rev == state.rev:
                 state = msgspec.structs.replace(state, phase=Phase.UNKNOWN, reason=self._lost(state))
                 break
             state = again
         return progress.follow(state, self.events_path)
+
+    def _abandoned(self) -> bool:
+        lives = lease.alive(self)
+        if lives is not None:
+            return not lives
+        tenure = self.owner_lease()
+        return tenure is None or self.silent(tenure)
+
+    def silent(self, tenure: lease.Tenure) -> bool:
+        """Whether no newer heartbeat than this was seen for `lease.TTL` seconds, by the clock of this process."""
+        moment, beat = time.monotonic(), (tenure.epoch, tenure.seq)
+        if self._heard is None or self._heard[0] != beat:
+            self._heard = beat, moment
+        return moment - self._heard[1] >= lease.TTL
+
+    def judge(self, waiting: Callable[[str], None]) -> State:
+        """
+        The state, for those who are about to act on it: an owner that cannot be asked from here is watched for `lease.TTL` seconds.
+
+        Parameters
+        ----------
+        waiting : callable
+            Told why it takes a while, if it does.
+        """
+        state = self.observe()
+        if state.phase not in states.ACTIVE or lease.alive(self) is not None:
+            return state
+        tenure = self.owner_lease()
+        if tenure is None:
+            return self.observe()
+        waiting(f"run {self.id}: {tenure.holder} can't be asked from here; waiting up to {lease.TTL:.0f} s for a sign of life")
+        if not lease.watch(self, lease.TTL):
+            self._heard = (tenure.epoch, tenure.seq), time.monotonic() - lease.TTL
+        return self.observe()
 
     def _removed(self) -> State:
         try:

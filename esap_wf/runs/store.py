@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -312,9 +312,9 @@ class Store:
 
     # --- removing runs, and what outlives them
 
-    def remove(self, run: Run) -> None:
+    def remove(self, run: Run, waiting: Callable[[str], None] | None = None) -> None:
         """Delete a run that is not at work; done again after a crash, it completes. See `esap_wf.runs.removal.remove`."""
-        removal.remove(run)
+        removal.remove(run, waiting)
 
     def collect_garbage(self, *, older_than: float = removal.DAY) -> list[str]:
         """Delete what crashes have left; the names. See `esap_wf.runs.removal.collect_garbage`."""

@@ -12,11 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from esap_wf.errors import UsageError
+from esap_wf import files, flow
+from esap_wf.errors import RefusedError, UsageError
 from esap_wf.models.run import Phase, State, encode
 from esap_wf.runs import claims, lease, processes
 from esap_wf.runs.lease import HeldByOther, Lease
 from esap_wf.runs.processes import Holder
+from esap_wf.runs.run import Run
 from esap_wf.runs.store import Store
 
 from .conftest import Maker, python
@@ -270,3 +272,62 @@ def test_the_present_owner_is_shown_before_its_first_heartbeat(make: Maker, far:
     tenure = run.owner_lease()
     assert tenure is not None
     assert (tenure.epoch, tenure.holder, tenure.released) == (2, far, False)
+
+
+def owned_far_away(make: Maker, far: Holder) -> Run:
+    run = make()
+    owner = Lease.acquire(run, far)
+    for phase in (Phase.QUEUED, Phase.EXECUTING):
+        run.write_state(State(phase=phase), owner)
+    return Run(run.store, run.id)
+
+
+def test_a_silent_owner_far_away_is_judged_by_those_who_act(make: Maker, far: Holder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "TTL", 0.3)
+    told: list[str] = []
+    run = owned_far_away(make, far)
+    assert run.observe().phase is Phase.EXECUTING, "one look proves nothing"
+    assert run.judge(told.append).phase is Phase.UNKNOWN
+    assert len(told) == 1
+    assert "process 1 on far-away" in told[0]
+    assert Lease.acquire(run, wait=1e6).epoch == 2, "it is not watched twice"
+    assert run.judge(told.append).phase is Phase.EXECUTING
+    assert len(told) == 1, "this owner can be asked"
+
+
+def test_an_owner_far_away_that_beats_is_left_alone(make: Maker, far: Holder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "TTL", 1e6)
+    run = owned_far_away(make, far)
+    beats = iter(range(1, 1000))
+
+    def nap(seconds: float) -> None:
+        tenure = lease.Tenure(epoch=1, holder=far, seq=100 + next(beats))
+        files.write_atomic(run.dir / "lease.json", encode(tenure))
+
+    monkeypatch.setattr(lease.time, "sleep", nap)
+    assert run.judge(lambda _: None).phase is Phase.EXECUTING
+    with pytest.raises(RefusedError, match="EXECUTING"):
+        run.store.remove(run, lambda _: None)
+    with pytest.raises(RefusedError, match="EXECUTING"):
+        flow.resume(run, lambda _: None)
+
+
+def test_who_follows_a_silent_owner_far_away_comes_to_an_end(make: Maker, far: Holder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "TTL", 0.3)
+    state = flow.follow(owned_far_away(make, far))
+    assert state.phase is Phase.UNKNOWN
+    assert "far-away" in state.reason
+
+
+def test_a_run_of_a_silent_owner_far_away_can_be_stopped_and_removed(make: Maker, far: Holder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "TTL", 0.3)
+    started: list[str] = []
+    monkeypatch.setattr(flow, "spawn", lambda run: started.append(run.id))
+    run = owned_far_away(make, far)
+    with pytest.raises(RefusedError, match="EXECUTING"):
+        run.store.remove(Run(run.store, run.id))
+    assert flow.cancel(run, False, lambda _: None).phase is Phase.UNKNOWN
+    assert started == [run.id], "a supervisor writes the last state"
+    assert run.stop_requested() is not None
+    run.store.remove(Run(run.store, run.id), lambda _: None)
+    assert not run.exists()
