@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from esap_wf import catalog, digests, files, planning, plans
+from esap_wf import catalog, delivery, digests, files, planning, plans
 from esap_wf import render as rendering
 from esap_wf.config import Config
 from esap_wf.errors import Problem, RefusedError, UsageError
@@ -30,18 +30,21 @@ from esap_wf.runs.store import Run, Store
 REUSE, ASK, RERUN = "reuse", "ask", "rerun"
 #: Seconds between two looks of a follower.
 LOOK = 0.1
+#: Supervisors that `resume` starts at most, one after the other, while the last owner of an ended run goes.
+RETRIES = 5
 
 Decide = Callable[[Run, State], str]
 
 
 @dataclass(frozen=True)
 class Started:
-    """What became of a start: a new run, one that was there (`reused`), or one that others run now (`attached`)."""
+    """What became of a start: a new run, one that was there (`reused`), or one that others run now (`attached`); `notes` to be told."""
 
     run: Run
     reused: bool = False
     attached: bool = False
     resumed: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def user() -> str:
@@ -74,6 +77,7 @@ def start(plan: Plan, config: Config, decide: Decide, rerun_of: str | None = Non
     if store.shared:
         os.umask(0o007)
     run_id = store.new_id()
+    notes: tuple[str, ...] = ()
     if not plan.digest.deterministic:
         return Started(_create(plan, store, run_id, None, rerun_of))
     claim = claims.claim(store, plan.digest.identity, run_id)
@@ -85,7 +89,10 @@ def start(plan: Plan, config: Config, decide: Decide, rerun_of: str | None = Non
             )
         state = _taken(run)
         if state.phase is Phase.COMPLETED:
-            if decide(run, state) == REUSE:
+            if problems := delivery.altered(run):
+                rerun_of = rerun_of or run.id
+                notes = (f"{run.id} is identical, but not used: {problems[0]}; it is run again",)
+            elif decide(run, state) == REUSE:
                 return Started(run, reused=True)
         elif decide is always_rerun and state.phase not in states.ACTIVE:
             pass
@@ -101,7 +108,7 @@ def start(plan: Plan, config: Config, decide: Decide, rerun_of: str | None = Non
             return Started(run, attached=True, resumed=True)
         claim = claims.claim(store, plan.digest.identity, run_id, renew_from=claim.generation)
     try:
-        return Started(_create(plan, store, run_id, claim, rerun_of))
+        return Started(_create(plan, store, run_id, claim, rerun_of), notes=notes)
     except BaseException:
         if not store.run_exists(run_id):
             store.abandon(claim)
@@ -201,13 +208,17 @@ def resume(run: Run, waiting: Callable[[str], None] | None = None) -> bool:
     if state.phase in states.ACTIVE:
         raise RefusedError(f"run {run.id} is {state.phase}", [Problem(run.id, "it is at work", f"esap-wf status {run.id}")])
     run.clear_stop()
-    before = run.state().rev
-    process = spawn(run)
+    before, epoch = run.state().rev, lease.latest_epoch(run)
     until = time.monotonic() + 30 + (lease.TTL if lease.alive(run) is None else 0)  # the supervisor watches such an owner itself
-    while time.monotonic() < until:
-        if run.state().rev > before or (process.poll() is not None and lease.alive(run) is not True):
+    for _ in range(RETRIES):
+        process = spawn(run)
+        while time.monotonic() < until:
+            if run.state().rev > before or (process.poll() is not None and lease.alive(run) is not True):
+                break
+            time.sleep(0.02)
+        # refused, but nobody else has taken it: the last owner had written the final state and was about to go
+        if process.poll() != 0 or lease.latest_epoch(run) > epoch or run.state().phase not in states.FINAL:
             break
-        time.sleep(0.02)
     owner = run.owner_lease()
     return owner is None or owner.holder.pid == process.pid
 

@@ -108,11 +108,14 @@ def results(answer: Answer, run: str, copy_to: str | None) -> None:
         raise RefusedError(
             f"run {found.id} has no accepted results", [Problem(found.id, f"it is {state.phase}", f"esap-wf status {found.id}")]
         )
-    if copy_to:
-        from esap_wf.delivery import copy_outputs
+    from esap_wf.delivery import altered, copy_outputs
 
+    if copy_to:
         copy_outputs(found, Path(copy_to))
         answer.say(f"{len(outputs.outputs)} files copied to {copy_to}")
+    else:
+        for problem in altered(found):
+            answer.say(f"warning: {problem}")
     rows = [(o.name, o.bytes, o.sha256[:12], str(found.dir / o.path)) for o in outputs.outputs]
     answer.give(
         {"outputs": outputs.outputs, "warnings": outputs.warnings, "run": found.id}, table(rows, ("name", "bytes", "sha256", "path"))

@@ -234,6 +234,8 @@ def _ask(run: Run, state: State) -> str:
 def conclude(answer: Answer, started: flow.Started, detach: bool, request: Request | None = None) -> int:
     """Tell what became of a start, follow the run, and give the answer."""
     run, results = started.run, request.results if request else None
+    for note in started.notes:
+        answer.say(note)
     if started.reused:
         answer.say(f"an identical run is COMPLETED: {run.id}; its results are used (--if-exists rerun runs again)")
     elif started.resumed:

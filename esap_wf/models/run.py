@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -178,11 +179,15 @@ class Event(Base, frozen=True, kw_only=True):
     source: int | None = None
 
 
+#: A path that does not lead out of the folder that it starts in.
+Inside = Annotated[str, msgspec.Meta(pattern=r"^(?!/)(?!([\s\S]*/)?\.\.(/|$))[^\x00]+$")]
+
+
 class OutputFile(Base, frozen=True, kw_only=True, omit_defaults=False):
     """One accepted file."""
 
     name: str
-    path: str
+    path: Inside
     bytes: int
     sha256: str
     media_type: str

@@ -1,0 +1,93 @@
+"""Results that vanished, were altered, or whose record names places outside: reused or delivered as if nothing had happened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from adapter import Place, write_workflow
+
+from esap_wf import delivery
+from esap_wf.errors import EsapError, RefusedError, UsageError
+from esap_wf.models.run import OutputFile, Outputs, encode
+from esap_wf.runs.store import Run, Store
+
+
+def test_a_run_whose_results_are_gone_or_altered_is_run_again(place: Place) -> None:
+    first = place("run", write_workflow(place.root / "toy"), "--json").json
+    result = Path(first["dir"]) / "outputs/result.txt"
+    result.chmod(0o644)
+    result.unlink()
+    gone = place("results", first["run"], "--copy-to", place.root / "copy", "--json")
+    assert gone.code == 3
+    assert "is gone" in gone.problems
+    again = place("run", place.root / "toy", "--json")
+    assert (again.code, again.json["reused"]) == (0, False)
+    assert "the result is gone" in again.err
+    assert again.json["run"] != first["run"]
+    assert place("run", place.root / "toy", "--json").json == {**again.json, "reused": True}
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> tuple[Run, Any]:
+    """A run directory with one accepted result, and what changes its record."""
+    store = Store.open(tmp_path / "store", create=True)
+    run = Run(store, store.new_id())
+    (run.dir / "outputs").mkdir(parents=True)
+    (run.dir / "outputs/a.txt").write_text("accepted")
+
+    def record(path: str = "outputs/a.txt") -> None:
+        output = OutputFile(name="a", path=path, bytes=8, sha256=hashlib.sha256(b"accepted").hexdigest(), media_type="text/plain")
+        (run.dir / "outputs.json").write_bytes(encode(Outputs(run=run.id, epoch=1, accepted="2026-11-21T00:00:00Z", outputs=[output])))
+
+    record()
+    return run, record
+
+
+def test_what_is_copied_is_what_was_accepted(made: Any, tmp_path: Path) -> None:
+    run, _ = made
+    delivery.copy_outputs(run, tmp_path / "to")
+    assert (tmp_path / "to/a.txt").read_text() == "accepted"
+    delivery.copy_outputs(run, tmp_path / "to")
+    assert not delivery.altered(run)
+    (run.dir / "outputs/a.txt").write_text("ACCEPTED")
+    with pytest.raises(RefusedError, match="was changed"):
+        delivery.copy_outputs(run, tmp_path / "other")
+    assert not list((tmp_path / "other").iterdir()), "nothing of it remains"
+    (run.dir / "outputs/a.txt").write_text("more than that")
+    assert "14 bytes, 8 were accepted" in str(delivery.altered(run))
+
+
+@pytest.mark.parametrize("path", ["../../../../secret", "/etc/hostname", "outputs/../../../../../secret", "outputs/..", ".."])
+def test_a_record_that_names_places_outside_is_refused(made: Any, tmp_path: Path, path: str) -> None:
+    run, record = made
+    (tmp_path / "secret").write_text("accepted")
+    record(path)
+    with pytest.raises(UsageError):
+        delivery.copy_outputs(run, tmp_path / "to")
+    assert not (tmp_path / "to").exists()
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({**json.loads((run.dir / "outputs.json").read_bytes())["outputs"][0]}, OutputFile)
+
+
+def test_links_lead_out_neither_of_the_run_nor_of_the_target(made: Any, tmp_path: Path) -> None:
+    run, record = made
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret/a.txt").write_text("accepted")
+    (run.dir / "outputs/sub").symlink_to(tmp_path / "secret")
+    record("outputs/sub/a.txt")
+    with pytest.raises(EsapError, match="leads out"):
+        delivery.copy_outputs(run, tmp_path / "to")
+    (run.dir / "outputs/sub").unlink()
+    (run.dir / "outputs/sub").mkdir()
+    (run.dir / "outputs/sub/a.txt").write_text("accepted")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "to").mkdir(exist_ok=True)
+    (tmp_path / "to/sub").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EsapError, match="leads out"):
+        delivery.copy_outputs(run, tmp_path / "to")
+    assert not list((tmp_path / "elsewhere").iterdir())
