@@ -28,7 +28,7 @@ class Holder(Base, frozen=True, kw_only=True, omit_defaults=False):
     One process, for ever.
 
     `start` is in clock ticks since boot on Linux (steps of the wall clock don't move it), else in milliseconds since 1970. `space` is
-    the pid namespace: inside a container pid 7 is another process than outside.
+    the pid namespace: inside a container pid 7 is another process than outside. `machine` tells hosts of one name apart.
     """
 
     host: str
@@ -36,6 +36,7 @@ class Holder(Base, frozen=True, kw_only=True, omit_defaults=False):
     pid: int
     start: int
     space: str = ""
+    machine: str = ""
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -68,6 +69,15 @@ def _boot() -> tuple[str, str]:
     return str(int(psutil.boot_time())), ""
 
 
+@lru_cache(maxsize=1)
+def _machine() -> str:
+    """The machine id, empty if there is none."""
+    try:
+        return Path("/etc/machine-id").read_text().strip()
+    except (OSError, ValueError):
+        return ""
+
+
 def start_time(pid: int) -> int | None:
     """When a process started; None if there is none (or only a zombie, which will never write again)."""
     if _LINUX:
@@ -90,7 +100,7 @@ def me() -> Holder:
     """This process. Not cached: a child after `fork` is another one."""
     boot, space = _boot()
     pid = os.getpid()
-    return Holder(host=os.uname().nodename, boot_id=boot, pid=pid, start=start_time(pid) or 0, space=space)
+    return Holder(host=os.uname().nodename, boot_id=boot, pid=pid, start=start_time(pid) or 0, space=space, machine=_machine())
 
 
 def alive(holder: Holder) -> bool | None:
@@ -118,7 +128,8 @@ def alive(holder: Holder) -> bool | None:
         except PermissionError:
             return None  # /proc is mounted with hidepid: somebody is there, but who?
         return False  # a zombie
-    if holder.host == os.uname().nodename and holder.host not in _ANONYMOUS and holder.boot_id and boot:
+    same = holder.host == os.uname().nodename and holder.machine and holder.machine == _machine()  # two clones may have one name
+    if same and holder.host not in _ANONYMOUS and holder.boot_id and boot:
         return False  # this machine was restarted since
     return None
 

@@ -208,12 +208,15 @@ def test_the_clock_of_another_host_does_not_matter(make: Maker, far: Holder) -> 
     assert lease.alive(run) is None
 
 
-def test_who_is_alive() -> None:
+def test_who_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_machine", lambda: "m1")
     me = processes.me()
     change = msgspec.structs.replace
     assert processes.alive(me) is True
     assert processes.alive(change(me, start=me.start + 1)) is False, "the pid was given to another process"
     assert processes.alive(change(me, boot_id="before")) is False, "this machine was restarted"
+    assert processes.alive(change(me, boot_id="before", machine="m2")) is None, "a clone with the same name"
+    assert processes.alive(change(me, boot_id="before", machine="")) is None, "written before machines were told apart"
     assert processes.alive(change(me, boot_id="before", host="elsewhere")) is None
     assert processes.alive(change(me, boot_id="before", host="localhost")) is None or me.host != "localhost"
     assert processes.alive(change(me, space="pid:[1]")) is None, "another container"
