@@ -334,3 +334,44 @@ def test_a_run_of_a_silent_owner_far_away_can_be_stopped_and_removed(make: Maker
     assert run.stop_requested() is not None
     run.store.remove(Run(run.store, run.id), lambda _: None)
     assert not run.exists()
+
+
+class Refused:
+    """A supervisor that found the run owned, and went."""
+
+    pid = -1
+
+    def poll(self) -> int:
+        return 0
+
+
+def test_resume_between_the_last_state_and_its_release(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make()
+    owner = Lease.acquire(run)
+    for phase in (Phase.QUEUED, Phase.ERROR):
+        run.write_state(State(phase=phase), owner)
+    started: list[object] = []
+
+    def spawn(_: Run) -> object:
+        started.append(None)
+        if len(started) == 1:
+            owner.release()
+            return Refused()
+        Lease.acquire(run)
+        process = Refused()
+        process.pid = os.getpid()
+        return process
+
+    monkeypatch.setattr(flow, "spawn", spawn)
+    assert flow.resume(run)
+    assert lease.latest_epoch(run) == 2
+    assert len(started) == 2
+
+
+def test_resume_does_not_start_supervisors_for_ever(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make()
+    finish(run, Phase.ERROR)
+    started: list[object] = []
+    monkeypatch.setattr(flow, "spawn", lambda run: (started.append(None), Refused())[1])
+    flow.resume(run)
+    assert len(started) == flow.RETRIES
