@@ -5,6 +5,7 @@ Used by the supervisor.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from esap_wf import digests, documents, files, schemas
@@ -15,7 +16,9 @@ from esap_wf.models.run import Failure, OutputFile, Reason
 STEP = "collect"
 
 
-def collect(manifest: Manifest, run: Path, snapshot: Path) -> tuple[list[OutputFile], list[Failure], list[str]]:
+def collect(
+    manifest: Manifest, run: Path, snapshot: Path, beat: Callable[[], None] = lambda: None
+) -> tuple[list[OutputFile], list[Failure], list[str]]:
     """
     Look at every declared output.
 
@@ -26,6 +29,8 @@ def collect(manifest: Manifest, run: Path, snapshot: Path) -> tuple[list[OutputF
         Run directory.
     snapshot : Path
         The workflow's folder in it: schemas of outputs stand there.
+    beat : callable, optional
+        Called between files and while a large one is hashed; may raise to stop.
 
     Returns
     -------
@@ -74,7 +79,7 @@ def collect(manifest: Manifest, run: Path, snapshot: Path) -> tuple[list[OutputF
                         name=output.name,
                         path=path.relative_to(run).as_posix(),
                         bytes=path.stat().st_size,
-                        sha256=digests.of_file(path),
+                        sha256=digests.of_file(path, beat),
                         media_type=output.media_type,
                         checks=checks,
                     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ NOT_CODE = {"test", "tests", "README.md", "work", "outputs", "logs"}
 #: Files up to this size are hashed to plan; larger ones are identified by their stat (weak) and verified when staged.
 HASH_UP_TO = 2_000_000_000
 MAX_CODE_FILES = 5000
+_CHUNK = 8_000_000
 
 
 def of_data(data: Any) -> str:
@@ -28,10 +29,16 @@ def of_data(data: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(data, order="sorted")).hexdigest()
 
 
-def of_file(path: Path) -> str:
-    """SHA-256 of a file's content."""
+def of_file(path: Path, beat: Callable[[], None] | None = None) -> str:
+    """SHA-256 of a file's content; `beat` is called every few megabytes and may raise: hashing a terabyte takes an hour."""
     with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+        if beat is None:
+            return hashlib.file_digest(f, "sha256").hexdigest()
+        total = hashlib.sha256()
+        while chunk := f.read(_CHUNK):
+            total.update(chunk)
+            beat()
+        return total.hexdigest()
 
 
 def code_files(folder: Path) -> Iterator[Path]:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from esap_wf.errors import EsapError, ExitCode, Problem, UnavailableError, UsageError
+from esap_wf.errors import Problem, StoppedError, UnavailableError, UsageError
 
 READY = ".ready"
 #: Seconds between two looks at an installer, or at another one's lock.
@@ -46,15 +46,8 @@ def is_ready(environment: Path) -> bool:
     return (environment / READY).is_file() and (environment / "bin" / "python").exists()
 
 
-class Stopped(EsapError):
-    """Whoever waited for the environment wants it no more."""
-
-    code = "interrupted"
-    exit_code = ExitCode.INTERRUPTED
-
-
 @contextlib.contextmanager
-def _locked(path: Path, stopped: Callable[[], bool]) -> Iterator[None]:
+def _locked(path: Path, stopped: Callable[[], bool]) -> Iterator[int]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         while True:
@@ -63,12 +56,12 @@ def _locked(path: Path, stopped: Callable[[], bool]) -> Iterator[None]:
                 break
             except BlockingIOError:
                 _pause(stopped)
-        yield
+        yield handle.fileno()
 
 
 def _pause(stopped: Callable[[], bool]) -> None:
     if stopped():
-        raise Stopped("nobody waits for the environment any more")
+        raise StoppedError("nobody waits for the environment any more")
     time.sleep(LOOK)
 
 
@@ -94,19 +87,19 @@ def build(requirements: Path, cache: Path, log: Path | None = None, stopped: Cal
     ------
     UnavailableError
         It can't be built; the last lines of the installer are shown.
-    Stopped
+    StoppedError
         `stopped` said so.
     """
     environment = location(requirements, cache)
     if is_ready(environment):
         return environment
     try:
-        with _locked(environment.with_suffix(".lock"), stopped):
+        with _locked(environment.with_suffix(".lock"), stopped) as lock:
             if is_ready(environment):
                 return environment
             shutil.rmtree(environment, ignore_errors=True)
             try:
-                _install(requirements, environment, log or environment.with_suffix(".log"), stopped)
+                _install(requirements, environment, log or environment.with_suffix(".log"), stopped, lock)
             except BaseException:
                 shutil.rmtree(environment, ignore_errors=True)
                 raise
@@ -116,17 +109,20 @@ def build(requirements: Path, cache: Path, log: Path | None = None, stopped: Cal
     return environment
 
 
-def _install(requirements: Path, environment: Path, log: Path, stopped: Callable[[], bool]) -> None:
-    # a requirements file must not be able to send pip to another place by options of the user's shell
+def _install(requirements: Path, environment: Path, log: Path, stopped: Callable[[], bool], lock: int) -> None:
+    # nothing of the user's shell or folder may stand in for the installer's own modules
     clean = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}}
     python = str(environment / "bin" / "python")
     for argv in (
-        [getattr(sys, "_base_executable", sys.executable), "-m", "venv", str(environment)],
-        [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-r", str(requirements)],
+        [getattr(sys, "_base_executable", sys.executable), "-I", "-m", "venv", str(environment)],
+        [python, "-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-r", str(requirements.absolute())],
     ):
+        # the installer inherits the lock: if this process is killed, a successor waits until the orphan has ended
         with (
-            log.open("ab") as output,
-            subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=clean) as installer,
+            log.open("ab") as out,
+            subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=environment.parent, env=clean, pass_fds=(lock,)
+            ) as installer,
         ):
             try:
                 while installer.poll() is None:

@@ -97,6 +97,13 @@ class UnavailableError(EsapError):
     exit_code = ExitCode.UNAVAILABLE
 
 
+class StoppedError(EsapError):
+    """Whoever waited for something wants it no more."""
+
+    code = "interrupted"
+    exit_code = ExitCode.INTERRUPTED
+
+
 class RunFailedError(EsapError):
     """The run ended in ERROR or ABORTED."""
 

@@ -9,6 +9,7 @@ import random
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -140,7 +141,7 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
         source=str(workflow.document.source),
         code=code,
         entry=entry,
-        request=msgspec.structs.replace(request, parameters=values),
+        request=msgspec.structs.replace(request, parameters=values, results=_absolute(request.results)),
         parameters=values,
         inputs=valid.inputs,
         selected=valid.selected,
@@ -166,6 +167,10 @@ def _costs(workflow: Workflow, names: Mapping[str, Any], rows: int | None, cores
         return units, resources.estimate_of(workflow, names, units, cores, size)
     except ValueError as error:
         raise UsageError("the manifest's resource model fails", [Problem(workflow.document.where(["resources"]), str(error))]) from None
+
+
+def _absolute(place: str | None) -> str | None:
+    return str(Path(place).expanduser().absolute()) if place else None
 
 
 def _seeded(workflow: Workflow, values: dict[str, Any]) -> tuple[dict[str, Any], bool, list[str]]:

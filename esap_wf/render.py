@@ -14,7 +14,9 @@ from typing import Any
 
 from esap_wf import digests
 from esap_wf.catalog import Workflow
+from esap_wf.errors import EsapError
 from esap_wf.models.plan import Plan
+from esap_wf.models.request import DataRef
 from esap_wf.models.run import encode
 
 PARAMS = "config.json"
@@ -53,8 +55,14 @@ def config_of(plan: Plan) -> dict[str, Any]:
     # a default that comes with the workflow is read from the snapshot: the workflow's own folder is not the run's to touch
     folder, inside = Path(plan.source).parent, manifest_of(plan).parent
     snapshot = {str(folder / Path(name).relative_to(inside)): name for name in plan.files if Path(name).is_relative_to(inside)}
-    paths = {name: [snapshot.get(ref.path, ref.path) for ref in refs if ref.path] for name, refs in plan.inputs.items()}
+    paths = {name: [snapshot.get(_path(ref), _path(ref)) for ref in refs] for name, refs in plan.inputs.items()}
     return {**plan.parameters, "inputs": paths, "selected": plan.selected, "workflow": plan.workflow}
+
+
+def _path(ref: DataRef) -> str:
+    if ref.path is None:
+        raise EsapError(f"{ref.uri} has no path: an input must be staged before a run is rendered")
+    return ref.path
 
 
 def command_script(plan: Plan) -> str:

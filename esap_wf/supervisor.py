@@ -9,39 +9,35 @@ import contextlib
 import errno
 import os
 import select
-import shutil
 import signal
 import sys
 import time
-import traceback
 from pathlib import Path
 
 import msgspec
 
-from esap_wf import collect, config, documents, environments, files, launch, plugins, productions, render, report, watch
+from esap_wf import collect, config, documents, environments, files, launch, plugins, render, watch
 from esap_wf.engines import Engine, EventSource
-from esap_wf.errors import EsapError, UnavailableError
+from esap_wf.errors import EsapError, StoppedError, UnavailableError
 from esap_wf.models.manifest import Manifest
 from esap_wf.models.plan import Plan
-from esap_wf.models.run import Event, Failure, Outputs, Phase, Reason, State, now
+from esap_wf.models.run import Failure, Outputs, Phase, Reason, State, now
+from esap_wf.quantities import human_seconds, to_seconds
 from esap_wf.runs import crashpoints, processes, states
-from esap_wf.runs.lease import RENEW, FencedError, HeldByOther, Lease
+from esap_wf.runs.lease import FencedError, HeldByOther, Lease
 from esap_wf.runs.run import StopRequest
 from esap_wf.runs.store import Run, Store
+from esap_wf.tenure import GRACE, Tenure, trace
 
 #: Seconds between two looks at the engine's record; a child's end wakes the supervisor at once.
 LOOK = 0.2
 #: Seconds between two checkpoints of a run that makes progress.
 CHECKPOINT = 1.0
-#: Seconds that an engine has to cancel its jobs before all of the run's processes are killed.
-GRACE = 15.0
-#: Bytes below which a disk counts as full when a run has failed.
-FULL = 1_000_000
 
 
-class Supervisor:
+class Supervisor(Tenure):
     """
-    One tenure of one run.
+    Prepares, launches, watches and collects one run.
 
     Parameters
     ----------
@@ -52,17 +48,11 @@ class Supervisor:
     """
 
     def __init__(self, store: Store, run: Run, cache: Path) -> None:
-        self.store, self.run, self.cache = store, run, cache
-        self.plan = files.read_json(run.dir / "plan.json", Plan)
-        self.snapshot = run.dir / render.manifest_of(self.plan).parent
-        # it was held against its schema when it was planned, and is what was planned: read-only, part of the code's digest
-        self.manifest = msgspec.convert(documents.load(run.dir / render.manifest_of(self.plan)).data, Manifest)
-        self.engine: Engine = plugins.one("esap_wf.engines", self.plan.engine.name)
-        self.unit_steps = (self.manifest.units.steps if self.manifest.units else None) or None
-        self.lease: Lease
-        self.log: watch.EventLog
-        self.stop: StopRequest | None = None
-        self.epoch = 0  # of the engine that is watched
+        super().__init__(store, run)
+        self.cache = cache
+        self.manifest: Manifest
+        self.engine: Engine
+        self.late = False  # the user's time limit was reached
         self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
 
     def main(self) -> int:
@@ -79,51 +69,59 @@ class Supervisor:
         # one that came too late is a survivor to the owner, and must not stop the run of which it is told to keep off
         signal.signal(signal.SIGTERM, lambda *_: self.run.request_stop(StopRequest(at=now(), by="the system (SIGTERM)", drain=True)))
         before = self.run.state()
-        self.log = watch.EventLog(self.run, before, self.unit_steps)
+        self.log = watch.EventLog(self.run, before, None)
         try:
             if before.phase is Phase.COMPLETED:
                 return 0
             if not (self.run.dir / ".reserve").is_file():
                 raise files.explain(OSError(errno.ENOSPC, ""), self.run.dir)  # a final state could not be written
-            self._write(Phase.QUEUED, reason="", started=before.started, ended=None, exit_code=None)
+            self.write(Phase.QUEUED, reason="", started=before.started, ended=None, exit_code=None)
+            self._read()
             if self.run.accepted() is not None:
-                return self._completed()
+                return self.completed()
             self._prepare()
             return self._conclude(self._watch() if self._begin(before) else None)
         except FencedError:
             raise
         except EsapError as error:
             self._abandon()
-            return self._failed([_failure_of(error)], str(error).splitlines()[0])
+            return self.failed([_failure_of(error)], str(error).splitlines()[0])
         except Exception as error:  # a bug of ours must not leave a run without an end
-            _trace()
+            trace()
             self._abandon()
             detail = f"{type(error).__name__}: {error}"
-            return self._failed([Failure(step="esap-wf", reason=Reason.UNKNOWN, log="logs/supervisor.log", detail=detail)], None)
+            return self.failed([Failure(step="esap-wf", reason=Reason.UNKNOWN, log="logs/supervisor.log", detail=detail)], None)
         finally:
             with contextlib.suppress(EsapError):
                 self.lease.release()
+
+    def _read(self) -> None:
+        """What was planned; after the run is owned, so that a broken file is told as its end."""
+        self.plan = files.read_json(self.run.dir / "plan.json", Plan)
+        place = self.run.dir / render.manifest_of(self.plan)
+        self.snapshot = place.parent
+        # validated when it was planned, and read-only since
+        self.manifest = msgspec.convert(documents.load(place).data, Manifest)
+        self.engine = plugins.one("esap_wf.engines", self.plan.engine.name)
+        self.log.unit_steps = (self.manifest.units.steps if self.manifest.units else None) or None
 
     # --- prepare and launch
 
     def _prepare(self) -> None:
         """Build the software's environment if the plan says so and nobody has."""
-        if self.plan.software.route != "python" or all(Path(d).is_dir() for d in self.plan.software.bin_dirs):
+        environment = Path(self.plan.software.bin_dirs[0]).parent if self.plan.software.bin_dirs else None
+        if self.plan.software.route != "python" or environment is None or environments.is_ready(environment):
             return
         requirements = next(self.snapshot / s.python for s in self.manifest.software if s.python)
-        self._write(Phase.QUEUED, reason="building the Python environment of the workflow, once: logs/software.log")
-        renewed = time.monotonic()
+        self.write(Phase.QUEUED, reason="building the Python environment of the workflow, once: logs/software.log")
 
         def stopped() -> bool:
-            nonlocal renewed
-            if time.monotonic() - renewed >= RENEW:
-                self.lease.renew()
-                renewed = time.monotonic()
+            self.renew()
             return self.run.stop_requested() is not None
 
         try:
             built = environments.build(requirements, self.cache, self.run.dir / "logs" / "software.log", stopped)
-        except environments.Stopped:
+        except StoppedError:
             return  # no engine is started for a run that is to stop
         if [str(built / "bin")] != self.plan.software.bin_dirs:
             raise UnavailableError(f"the environment was built at {built}, the plan names another place: make a new plan")
@@ -134,13 +132,18 @@ class Supervisor:
         lost = before.phase not in states.FINAL | {Phase.PENDING, Phase.HELD, Phase.SUSPENDED}
         if last and lost:
             process = launch.engine_of(self.run.dir, last)
-            if launch.exit_of(self.run.dir, last) or (process and processes.alive(process.engine)):
+            lives = processes.alive(process.engine) if process else False
+            if process and lives is None and launch.beats(self.run.dir, last):
+                raise UnavailableError(
+                    f"its engine works on {process.engine.host}, out of reach from here: resume it there, or cancel it there"
+                )
+            if launch.exit_of(self.run.dir, last) or lives:
                 self.epoch = last
-                self._note(f"the engine of epoch {last} is adopted")
-                self._write(Phase.EXECUTING, started=self.log.state.started or now())
+                self.note(f"the engine of epoch {last} is adopted")
+                self.write(Phase.EXECUTING, started=self.log.state.started or now())
                 return True
         if self.lease.epoch > 1:
-            self._clear_survivors()
+            self.clear_survivors()
         if last:
             # what it told after its supervisor's last look would be counted by nobody
             self._take(self.engine.events(self.run.dir, last, self.log.told(last)))
@@ -153,25 +156,17 @@ class Supervisor:
         arguments, added = self.engine.supervised(self.run.dir, self.epoch, resume)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._woken[1], warn_on_full_buffer=False)
-        launch.start(self.run.dir, self.run.id, self.epoch, arguments, added)
+        isolated = self.plan.software.route == "python"
+        launch.start(self.run.dir, self.epoch, arguments, launch.environment(self.run.id, added, isolated))
         crashpoints.reached("engine-started")
-        self._write(Phase.EXECUTING, started=self.log.state.started or now())
+        self.write(Phase.EXECUTING, started=self.log.state.started or now())
         return True
-
-    def _clear_survivors(self) -> None:
-        keepers = [p.keeper for e in range(1, self.lease.epoch) if (p := launch.engine_of(self.run.dir, e))]
-        left = processes.survivors(self.run.id, keepers)
-        if left:
-            self._note(f"{len(left)} processes of an earlier attempt are ended: {', '.join(f'{s.name} {s.pid}' for s in left[:10])}")
-            stuck = processes.terminate(left, GRACE)
-            if stuck:
-                raise UnavailableError(f"processes of an earlier attempt can't be ended: {', '.join(str(s.pid) for s in stuck)}")
 
     def _abandon(self) -> None:
         """No engine works on for a run that is at its end."""
         if self.epoch:
             with contextlib.suppress(EsapError):
-                self._clear_survivors()
+                self.clear_survivors()
 
     def _call(self, arguments: list[str]) -> None:
         import subprocess
@@ -188,7 +183,8 @@ class Supervisor:
         """Until the engine has ended; None if nobody saw how."""
         told = self.log.told(self.epoch) if self.epoch != self.lease.epoch else 0
         source = self.engine.events(self.run.dir, self.epoch, told)
-        written = renewed = time.monotonic()
+        started = written = time.monotonic()
+        limit = to_seconds(self.plan.request.resources.wall) if self.plan.request.resources.wall is not None else None
         changed, asked_at, asked_now = False, 0.0, False
         while True:
             ended, gone = self._ended()
@@ -197,20 +193,21 @@ class Supervisor:
                 return ended
             moment = time.monotonic()
             if changed and moment - written >= CHECKPOINT:
-                self._write(Phase.EXECUTING)
+                self.write(Phase.EXECUTING)
                 changed, written = False, moment
-            if moment - renewed >= RENEW:
-                self.lease.renew()
-                renewed = moment
+            self.renew()
+            if limit is not None and moment - started > limit and not self.late and self._signal(*self.engine.stop_signal(False)):
+                self.late, asked_at, asked_now = True, moment, True
+                self.note(f"the time limit of {human_seconds(limit)} is reached: jobs are cancelled")
             request = self.run.stop_requested()
             wanted = request and (self.stop is None or (self.stop.drain and not request.drain))
             if request and wanted and self._signal(*self.engine.stop_signal(request.drain)):
                 self.stop = request
-                self._note(f"stop asked by {request.by}: " + ("running jobs end first" if request.drain else "jobs are cancelled"))
+                self.note(f"stop asked by {request.by}: " + ("running jobs end first" if request.drain else "jobs are cancelled"))
                 asked_at, asked_now = moment, not request.drain
             if asked_now and moment - asked_at > GRACE:
                 self._signal(signal.SIGKILL)
-                self._clear_survivors()
+                self.clear_survivors()
                 asked_now = False
             self._sleep()
 
@@ -218,6 +215,7 @@ class Supervisor:
         """Append what the engine has told since the last time; True if anything new was counted."""
         changed = False
         while events := source.read():
+            self.lease.require()  # one that slept must not write what its successor has told
             changed |= self.log.append(events)
             crashpoints.reached("event-folded")
         return self.log.append([]) or changed
@@ -256,83 +254,35 @@ class Supervisor:
     def _conclude(self, ended: launch.EngineExit | None) -> int:
         code = ended.exit_code if ended else None
         if code != 0:
-            self._clear_survivors()
+            self.clear_survivors()
             self.stop = self.stop or self.run.stop_requested()
             if self.stop is not None:
-                how = "after its running jobs had ended" if self.stop.drain else "at once"
-                self._write(
-                    Phase.ABORTED, reason=f"stopped by {self.stop.by}, {how}: esap-wf resume {self.run.id}", ended=now(), exit_code=code
-                )
-                return 0
+                return self.aborted(code)
             failures = list(self.log.state.failures)
+            if self.late:
+                asked = f"the time limit that was asked for, {self.plan.request.resources.wall}, is reached"
+                failures.insert(0, Failure(step="engine", reason=Reason.TIMEOUT, exit_code=code, log="logs/engine.log", detail=asked))
             if not failures:
                 what = f"{self.engine.title} ended with exit code {code}" if code is not None else f"{self.engine.title} was killed"
                 reason = Reason.SIGNAL if code is None or code < 0 else Reason.ENGINE
                 failures = [Failure(step="engine", reason=reason, exit_code=code, log="logs/engine.log", detail=what)]
-            return self._failed(failures, None, code)
-        outputs, failures, warnings = collect.collect(self.manifest, self.run.dir, self.snapshot)
+            return self.failed(failures, None, code)
+        if ended is None or ended.orphans:
+            self.clear_survivors()  # a step's background process must not change what is accepted
+        try:
+            outputs, failures, warnings = collect.collect(self.manifest, self.run.dir, self.snapshot, self.beat)
+        except StoppedError:
+            return self.aborted(code)
         crashpoints.reached("outputs-checked")
         if failures:
-            return self._failed(failures, None, code)
+            return self.failed(failures, None, code)
         accepted = Outputs(
             run=self.run.id, epoch=self.lease.epoch, accepted=now(), outputs=outputs, warnings=[*self.plan.warnings, *warnings]
         )
         self.run.accept(accepted, self.lease)
-        return self._completed()
-
-    def _completed(self) -> int:
-        outputs = self.run.accepted()
-        assert outputs is not None
-        self.run.accept(outputs, self.lease)  # writes outputs.json if a lost supervisor could not
-        productions.enter(self.run, self.plan, outputs)
-        self._write(Phase.COMPLETED, reason="", ended=now(), exit_code=0, warnings=outputs.warnings)
-        return 0
-
-    def _failed(self, failures: list[Failure], reason: str | None, code: int | None = None) -> int:
-        explained = watch.explained(failures, self.run.dir)
-        full = self.log.full or shutil.disk_usage(self.run.dir).free < FULL  # jobs can't even write into their logs why they fail
-        if full and not any(f.reason == Reason.NO_SPACE for f in explained):
-            reason = None
-            explained.insert(
-                0, Failure(step="engine", reason=Reason.NO_SPACE, log="logs/engine.log", detail=f"the disk of {self.run.dir} is full")
-            )
-        self._write(Phase.ERROR, reason=reason or watch.headline(explained[0]), ended=now(), exit_code=code, failures=explained[:20])
-        return 0
+        return self.completed()
 
     # --- write
-
-    def _note(self, text: str) -> None:
-        self.log.append([Event(t=time.time(), kind="note", detail=text)])
-
-    def _write(self, phase: Phase, **changes: object) -> None:
-        """Write a phase and the counts; a change of phase is an event too."""
-        if phase is not self.log.state.phase:
-            self.log.append([Event(t=time.time(), kind="phase", phase=phase)])
-            changes = {"since": now(), **changes}
-        state = msgspec.structs.replace(self.log.state, phase=phase, **changes)
-        if phase in states.FINAL:
-            self._report(state)
-        try:
-            self.log.state = self.run.write_state(state, self.lease)
-        except files.NoSpaceError:
-            if phase is not Phase.EXECUTING:
-                raise
-            self.log.state, self.log.full = state, True  # a missed checkpoint is no reason to stop an engine
-
-    def _report(self, state: State) -> None:
-        """The page for people; a run doesn't fail for it."""
-        try:
-            used = launch.exit_of(self.run.dir, self.epoch)
-            cost = (used.cpu_seconds, used.max_rss_bytes) if used else None
-            page = report.page(self.run.record(), self.plan, state, self.run.accepted(), report.bars(self.run.events_path), cost)
-            files.write_atomic(self.run.dir / "report.html", page, mode=self.store.file_mode, sync=False)
-        except Exception:
-            _trace()
-
-
-def _trace() -> None:
-    with contextlib.suppress(OSError):  # its log may be on the full disk of which the error tells
-        traceback.print_exc()
 
 
 def _has_children() -> bool:

@@ -6,7 +6,6 @@ Loaded by its entry point. Facts about signals, locks and events: executors/snak
 from __future__ import annotations
 
 import importlib.util
-import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,8 +73,7 @@ class Snakemake:
         if not link.is_symlink() or link.readlink() != Path(spec.origin).parent:
             link.unlink(missing_ok=True)
             link.symlink_to(Path(spec.origin).parent)
-        path = os.pathsep.join(filter(None, (str(plugins), os.environ.get("PYTHONPATH"))))
-        return ["--logger", "esap", "--logger-esap-path", str(self._told(run, epoch))], {"PYTHONPATH": path}
+        return ["--logger", "esap", "--logger-esap-path", str(self._told(run, epoch))], {"PYTHONPATH": str(plugins)}
 
     def events(self, run: Path, epoch: int, told: int = 0) -> EventSource:
         """What the plug-in wrote."""

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from esap_wf import environments, software
-from esap_wf.errors import RefusedError, UnavailableError, UsageError
+from esap_wf.errors import RefusedError, StoppedError, UnavailableError, UsageError
 
 
-def pretend(requirements: Path, environment: Path, log: Path, stopped: object) -> None:
+def pretend(requirements: Path, environment: Path, log: Path, stopped: object, lock: int) -> None:
     """Takes a moment, as an installer does, and leaves one line a call."""
     (environment / "bin").mkdir(parents=True)
     with (environment.parents[1] / "built").open("a") as f:
@@ -79,7 +79,7 @@ def test_a_builder_that_is_stopped_leaves_nothing_and_ends_the_installer(tmp_pat
     base = requirements(tmp_path, f"#!/bin/sh\necho $$ > {tmp_path}/pid; exec sleep 60\n", "python")
     base.chmod(0o755)
     monkeypatch.setattr(sys, "_base_executable", str(base), raising=False)
-    with pytest.raises(environments.Stopped):
+    with pytest.raises(StoppedError):
         environments.build(requirements(tmp_path, "x==1"), tmp_path / "cache", stopped=(tmp_path / "pid").exists)
     assert not environments.location(tmp_path / "requirements.txt", tmp_path / "cache").exists()
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
