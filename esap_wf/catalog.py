@@ -73,14 +73,18 @@ def manifests(folder: Path) -> list[Path]:
     return [f for f in [folder / "workflow.yaml", *sorted(folder.glob("*.workflow.yaml"))] if f.is_file()]
 
 
+def name_of(file: Path) -> str:
+    """The name that a manifest's place gives its workflow."""
+    return file.parent.name if file.name == "workflow.yaml" else file.name.removesuffix(".workflow.yaml")
+
+
 def entries(config: Config) -> Iterator[tuple[str, Path, str]]:
     """Name (from the file's place), manifest file and source of every workflow; nothing is parsed."""
     for source, root in _sources(config):
         if root.is_dir():
             for folder in sorted(p for p in root.iterdir() if p.is_dir()):
                 for file in manifests(folder):
-                    name = folder.name if file.name == "workflow.yaml" else file.name.removesuffix(".workflow.yaml")
-                    yield name, file, source
+                    yield name_of(file), file, source
 
 
 def summaries(config: Config) -> list[dict[str, Any]]:
@@ -100,12 +104,14 @@ def summaries(config: Config) -> list[dict[str, Any]]:
 
 def locate(config: Config, name: str) -> tuple[Path, str]:
     """
-    Manifest file of a workflow given by name or path.
+    Manifest file of a workflow given by name, by ``NAME@SOURCE`` (built-in or configured), or by path.
 
     Raises
     ------
     NotFoundError
         With what was probably meant.
+    UsageError
+        Several have this name.
     """
     if "/" in name or name in {".", ".."} or name.endswith((".yaml", ".yml")):
         try:
@@ -119,9 +125,16 @@ def locate(config: Config, name: str) -> tuple[Path, str]:
         except (OSError, RuntimeError, ValueError) as error:  # too long, not permitted, ~nobody, NUL
             what = getattr(error, "strerror", None) or str(error)
         raise NotFoundError(f"no workflow at {name}", [Problem(name, what, "esap-wf workflows lists what there is")])
-    known = {n: (f, s) for n, f, s in entries(config)}
-    if name in known:
-        return known[name]
+    known: dict[str, list[tuple[Path, str]]] = {}
+    for known_name, file, source in entries(config):
+        known.setdefault(known_name, []).append((file, source))
+    bare, at, wanted = name.rpartition("@")
+    there = [(f, s) for f, s in known.get(bare, []) if s == wanted] if at and bare in known else known.get(name, [])
+    if len(there) == 1:
+        return there[0]
+    if there:
+        choices = [(f"{bare or name}@{s}" if [x for _, x in there].count(s) == 1 else str(f), f, s) for f, s in there]
+        raise UsageError(f"several workflows are named {name!r}", [Problem(str(f), s, f"choose it by {how}") for how, f, s in choices])
     hint = schemas.closest(name, known) or f"there are {', '.join(sorted(known))}"
     raise NotFoundError(f"there is no workflow named {name!r}", [Problem("WORKFLOW", f"unknown workflow {name!r}", hint)])
 
@@ -136,7 +149,19 @@ def find(config: Config, name: str) -> Workflow:
         Unknown, or the manifest or the schema is broken: every problem with its position.
     """
     file, source = locate(config, name)
-    return read(file, source)
+    workflow = read(file, source)
+    if source != "path" and workflow.manifest.name != name_of(file):
+        raise UsageError("a workflow is found by another name than its own", _misnamed(workflow))
+    return workflow
+
+
+def _misnamed(workflow: Workflow) -> list[Problem]:
+    """In a collection the place is the name: otherwise a run would be recorded, and run again, as another workflow."""
+    file, own = workflow.document.source, workflow.manifest.name
+    if own == name_of(Path(file)):
+        return []
+    what = f"it calls itself {own!r}, its place says {name_of(Path(file))!r}"
+    return [Problem(workflow.document.where(["name"]), what, "give both the same name")]
 
 
 def read(file: Path, source: str = "path") -> Workflow:
@@ -253,7 +278,8 @@ def lint(file: Path) -> list[Problem]:
         workflow = read(file)
     except UsageError as error:
         return error.problems or [Problem(str(file), error.message)]
-    found = schemas.lint_parameters(documents.load(workflow.folder / workflow.manifest.parameters, schema=True))
+    found = _misnamed(workflow)
+    found += schemas.lint_parameters(documents.load(workflow.folder / workflow.manifest.parameters, schema=True))
     for where_, declared in workflow.manifest.inputs.items():
         if declared.rows:
             try:

@@ -65,9 +65,9 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
                         True,
                         f"{c.cores} cores, {human_bytes(c.memory_bytes)} memory, {human_bytes(c.disk_bytes)} disk",
                     )
-    for name, _, _ in catalog.entries(config):
+    for name, file, source in catalog.entries(config):
         try:
-            choice = software.choose(catalog.find(config, name), config)
+            choice = software.choose(catalog.read(file, source), config)
             hint = f"esap-wf software build {name} does it now, the first run would too"
             yield _check(f"workflow {name}", True, f"software: {choice.detail}" + ("" if choice.ready else f" ({hint})"))
         except EsapError as error:

@@ -119,7 +119,7 @@ def complete_workflow(ctx: click.Context, _: click.Parameter, begun: str) -> lis
     from esap_wf import catalog
 
     try:
-        return [name for name, _, _ in catalog.entries(ctx.ensure_object(Answer).config()) if name.startswith(begun)]
+        return sorted({name for name, _, _ in catalog.entries(ctx.ensure_object(Answer).config()) if name.startswith(begun)})
     except EsapError:
         return []
 
