@@ -5,7 +5,6 @@ It writes through the store only; the supervisor does the rest.
 
 from __future__ import annotations
 
-import getpass
 import os
 import socket
 import subprocess
@@ -49,10 +48,7 @@ class Started:
 
 def user() -> str:
     """Login name of the caller."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
+    return processes.user()
 
 
 def start(plan: Plan, config: Config, decide: Decide, rerun_of: str | None = None) -> Started:

@@ -69,6 +69,16 @@ def _boot() -> tuple[str, str]:
     return str(int(psutil.boot_time())), ""
 
 
+def user() -> str:
+    """Login name of this process's user, whatever the environment says; the number if it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
 @lru_cache(maxsize=1)
 def _machine() -> str:
     """The machine id, empty if there is none."""

@@ -90,7 +90,7 @@ def remove(run: Run, waiting: Callable[[str], None] | None = None) -> None:
 
 def bury(store: Store, run_id: str, *, rev: int = 0, record: RunRecord | None = None) -> None:
     """Write the tombstone of a run, or of one that will never be published."""
-    grave = Tombstone(run=run_id, removed=now(), by=_user(), rev=rev, record=record)
+    grave = Tombstone(run=run_id, removed=now(), by=processes.user(), rev=rev, record=record)
     path = store.tombstone_path(grave.run)
     store.make_folder(path.parent)
     files.create_exclusive(path, encode(grave), mode=store.file_mode)
@@ -174,12 +174,3 @@ def names(folder: Path) -> list[str]:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return []
         raise RefusedError(f"cannot read {folder}", [Problem(str(folder), error.strerror or str(error))]) from error
-
-
-def _user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())

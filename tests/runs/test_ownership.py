@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 import threading
@@ -375,3 +376,11 @@ def test_resume_does_not_start_supervisors_for_ever(make: Maker, monkeypatch: py
     monkeypatch.setattr(flow, "spawn", lambda run: (started.append(None), Refused())[1])
     flow.resume(run)
     assert len(started) == flow.RETRIES
+
+
+def test_the_environment_does_not_say_who_somebody_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody-else")
+    assert flow.user() == processes.user() == pwd.getpwuid(os.getuid()).pw_name
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_123)
+    assert flow.user() == "4000000123"
