@@ -31,6 +31,8 @@ LIMIT = 64 * 1024 * 1024
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES})
+#: Lustre without ``-o flock``, NFS without lockd.
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=+-]{0,199}")
 
 
@@ -204,6 +206,17 @@ def _create_plain(path: Path, data: bytes, mode: int | None) -> bool:
     return True
 
 
+def _lock(fd: int) -> bool:
+    """Lock a file where its file system can; on NFS this also makes the client look at the true end of the file."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False  # O_APPEND alone keeps lines apart, and readers skip a torn one
+    return True
+
+
 def append_line(path: Path, line: bytes, *, mode: int | None = None, sync: bool = False) -> None:
     """
     Append one line (or several) in one write, or nothing. After a torn last line it starts a new one: the damage stays at one line.
@@ -224,7 +237,7 @@ def append_line(path: Path, line: bytes, *, mode: int | None = None, sync: bool 
     try:
         fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)  # on NFS this also makes the client look at the true end of the file
+            locked = _lock(fd)
             about = os.fstat(fd)
             if about.st_size == 0 and mode is not None and about.st_uid == os.geteuid():
                 os.fchmod(fd, mode)
@@ -235,7 +248,8 @@ def append_line(path: Path, line: bytes, *, mode: int | None = None, sync: bool 
                 while view:
                     view = view[os.write(fd, view) :]
             except OSError:
-                os.ftruncate(fd, about.st_size)  # all or nothing: whoever tries again must not repeat what fitted
+                if locked:
+                    os.ftruncate(fd, about.st_size)  # all or nothing: whoever tries again must not repeat what fitted
                 raise
             if sync:
                 os.fsync(fd)

@@ -109,6 +109,26 @@ def test_an_append_that_does_not_fit_leaves_nothing(tmp_path: Path, monkeypatch:
     assert path.read_bytes() == b"before\n"
 
 
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_append_where_the_file_system_has_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def flock(fd: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.fcntl, "flock", flock)
+    files.append_line(tmp_path / "a", b"one")
+    files.append_line(tmp_path / "a", b"two")
+    assert (tmp_path / "a").read_bytes() == b"one\ntwo\n"
+
+
+def test_append_with_a_lock_that_fails_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(fd: int, operation: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(files.fcntl, "flock", flock)
+    with pytest.raises(RefusedError):
+        files.append_line(tmp_path / "a", b"one")
+
+
 def test_missing_broken_large(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     with pytest.raises(NotFoundError):
