@@ -74,7 +74,10 @@ def test_completion_offers_the_verbs(place: Place) -> None:
     assert {line.split(",")[1] for line in done.out.splitlines()} == {"results", "resume", "rerun"}
 
 
-def test_there_are_colours_on_a_terminal_only_and_never_under_no_color(place: Place, terminal: Any) -> None:
+def test_there_are_colours_on_a_terminal_only_and_never_under_no_color(
+    place: Place, terminal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
     coloured = terminal(place, "status", "nobody").end()
     assert coloured.code == 2
     assert "\x1b[" in coloured.err

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -162,21 +161,20 @@ def test_counts_make_sense_whatever_comes(log: list[bytes]) -> None:
     assert state.offset == sum(len(line) for line in log)
 
 
-def test_a_million_units(tmp_path: Path) -> None:
+def test_many_units_fold_into_a_small_checkpoint_from_which_only_the_tail_is_read(tmp_path: Path) -> None:
+    # how long a million take is printed by benchmarks/status_log.py
     path = tmp_path / "events.jsonl"
-    total = 1_000_000
+    total = 100_000
     with path.open("wb") as file:
         file.write(lines(event("plan", totals={"sim": total}))[0])
         for n in range(total):
             file.write(b'{"t":1700000000.123,"kind":"start","epoch":1,"step":"sim","unit":"%d","job":"%d"}\n' % (n, n))
             file.write(b'{"t":1700000000.123,"kind":"done","epoch":1,"step":"sim","unit":"%d","job":"%d"}\n' % (n, n))
-    begin = time.process_time()
     state = progress.follow(START, path)
-    assert time.process_time() - begin < 12
     assert counts(state) == (total, total, 0, 0)
     assert len(msgspec.json.encode(state)) < 2000
     with path.open("ab") as file:
-        file.write(lines(event("start", "again"))[0] * 1000)
-    begin = time.process_time()
-    progress.follow(state, path)
-    assert time.process_time() - begin < 0.2
+        file.write(lines(event("start", "again"))[0])
+    tail = list(progress.tail(path, state.offset))
+    assert len(tail) == 1
+    assert progress.follow(state, path).offset == state.offset + len(tail[0])
