@@ -6,6 +6,7 @@ Indices follow it; it is never the truth. A change is announced *before* it is m
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,20 +64,25 @@ def announce(folder: Path, run: str, rev: int, *, mode: int | None = None) -> No
     files.append_line(folder / (segment_of(now) + SUFFIX), _encoder.encode(Change(run=run, rev=rev, at=round(now, 3))), mode=mode)
 
 
-def segments(folder: Path) -> list[str]:
-    """All days that have a segment, oldest first."""
-    try:
-        return sorted(p.stem for p in folder.iterdir() if p.suffix == SUFFIX and not p.name.startswith("."))
-    except OSError:
-        return []
+def sizes(folder: Path) -> dict[str, int]:
+    """
+    Bytes in each segment, the one last written to at the end.
 
-
-def size(folder: Path, segment: str) -> int:
-    """Bytes in a segment, 0 if there is none."""
+    All of them, not the last days': a host whose clock is wrong appends to any day. That is one stat a day of the store's life.
+    """
+    found = []
     try:
-        return (folder / (segment + SUFFIX)).stat().st_size
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(SUFFIX) and not entry.name.startswith("."):
+                    try:
+                        about = entry.stat()
+                    except OSError:
+                        continue
+                    found.append((about.st_mtime_ns, entry.name.removesuffix(SUFFIX), about.st_size))
     except OSError:
-        return 0
+        pass
+    return {name: size for _, name, size in sorted(found)}
 
 
 def read(folder: Path, segment: str, offset: int = 0) -> Reading:

@@ -327,3 +327,39 @@ def test_it_equals_the_truth_after_any_history(tmp_path_factory: pytest.TempPath
         assert shown(index) == expected
     finally:
         index.close()
+
+
+def test_a_host_whose_clock_is_wrong_hides_nothing(store: Store, make: Maker, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    for day in range(10, 0, -1):
+        monkeypatch.setattr(journal.time, "time", lambda day=day: now - day * 86_400)
+        make()
+    monkeypatch.undo()
+    with Index.open(store, path) as index:
+        assert index.count() == 10
+        for wrong in (-9.5, -400, 300):  # into a segment that is there, an older and a newer one
+            with monkeypatch.context() as patch:
+                patch.setattr(journal.time, "time", lambda wrong=wrong: now + wrong * 86_400)
+                run = make()
+                finish(run)
+            index.catch_up()
+            assert shown(index) == truth(store)
+            right = make()
+            finish(right, Phase.ERROR)
+            index.catch_up()
+            assert shown(index) == truth(store)
+    with Index.open(store, path) as index:
+        assert shown(index) == truth(store)
+
+
+def test_a_run_announced_by_a_wrong_clock_is_waited_for(store: Store, make: Maker, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = store.new_id()
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.time, "time", lambda: 1_000_000_000.0)
+        journal.announce(store.root / "journal", run_id, 1)
+    index.catch_up()
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "announce", lambda *_, **__: None)
+        make(id=run_id)
+    index.catch_up()
+    assert run_id in shown(index)

@@ -25,7 +25,7 @@ from esap_wf.runs.store import Run, Store
 
 R = TypeVar("R")
 
-#: Segments that are looked at each time: writers' clocks differ, and a day ends while somebody writes.
+#: Segments whose last lines are read again after a rebuild: a day ends while somebody writes.
 RECHECKED = 3
 #: Seconds after which an announced run that never appeared is given up (its creator died).
 GIVE_UP = 86_400.0
@@ -47,8 +47,6 @@ class Cache:
         self.store = store
         self.path = path
         self._db = connection
-        self._segments: list[str] = []
-        self._listed: int | None = None
 
     @classmethod
     def open(cls, store: Store, path: Path) -> Cache:
@@ -116,7 +114,7 @@ class Cache:
         """Read all run directories anew."""
         folder = self.store.root / "journal"
         # positions first: what changes during the scan is read twice, never missed
-        positions = [(s, journal.size(folder, s)) for s in journal.segments(folder)]
+        positions = list(journal.sizes(folder).items())
         self._db.execute("PRAGMA cache_size = -131072")  # KiB; with the usual two megabytes large indices are built on disk
         self._db.execute("BEGIN IMMEDIATE")
         try:
@@ -152,8 +150,8 @@ class Cache:
 
     def _catch_up(self) -> int:
         folder = self.store.root / "journal"
-        known = dict(self._db.execute(f"SELECT segment, offset FROM positions ORDER BY segment DESC LIMIT {RECHECKED}"))
-        news = [s for s in self._candidates(folder, known) if journal.size(folder, s) > known.get(s, 0)]
+        known = dict(self._db.execute("SELECT segment, offset FROM positions"))
+        news = [s for s, size in journal.sizes(folder).items() if size > known.get(s, 0)]
         waiting = [row[0] for row in self._db.execute("SELECT run FROM unsettled")]
         if not news and not waiting:
             return 0
@@ -176,27 +174,14 @@ class Cache:
             raise
         return count
 
-    def _candidates(self, folder: Path, known: dict[str, int]) -> list[str]:
-        """The last segments, the last known ones and all newer ones. The folder is listed only when it has changed."""
-        try:
-            changed = folder.stat().st_mtime_ns
-        except OSError:
-            return []
-        if changed != self._listed:
-            self._segments = journal.segments(folder)
-            self._listed = changed
-        oldest = min(known, default="")
-        first = self._segments[-RECHECKED] if len(self._segments) >= RECHECKED else ""
-        return [s for s in self._segments if s >= min(oldest, first)]
-
     def _note(self, changes: Iterable[journal.Change]) -> None:
-        latest: dict[str, tuple[int, float]] = {}
+        latest: dict[str, int] = {}
         for change in changes:
-            if change.rev >= latest.get(change.run, (0, 0.0))[0]:
-                latest[change.run] = (change.rev, change.at)
+            latest[change.run] = max(change.rev, latest.get(change.run, 0))
+        seen = time.time()  # not when it was announced: a writer's clock may be years behind
         self._db.executemany(
             "INSERT INTO unsettled VALUES (?, ?, ?) ON CONFLICT (run) DO UPDATE SET rev = max(rev, excluded.rev), at = excluded.at",
-            [(run, rev, at) for run, (rev, at) in latest.items()],
+            [(run, rev, seen) for run, rev in latest.items()],
         )
 
     def _load(self, run_id: str, run: Run | None) -> int:
