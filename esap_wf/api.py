@@ -5,6 +5,7 @@ Nothing of the package imports this module.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,12 @@ from typing import Any
 
 import msgspec
 
+from esap_wf import catalog, documents, duplicates, flow, planning, plans, schemas
 from esap_wf import config as configuration
-from esap_wf import duplicates, flow, planning, plans
 from esap_wf.errors import NotFoundError, Problem, RunFailedError, UsageError
 from esap_wf.lookup import find_run
 from esap_wf.models.plan import Plan
-from esap_wf.models.request import Request
+from esap_wf.models.request import Request, located
 from esap_wf.models.run import OutputFile, Phase, State
 from esap_wf.runs.store import Run
 
@@ -69,9 +70,11 @@ def _request(workflow: str, parameters: Parameters, inputs: Inputs, options: Map
     for name, given in (inputs or {}).items():
         refs[name] = [str(given)] if isinstance(given, (str, Path)) else [str(g) for g in given]
     try:
-        return msgspec.convert({"workflow": workflow, "parameters": dict(parameters or {}), "inputs": refs, **options}, Request)
-    except msgspec.ValidationError as error:
+        data = msgspec.to_builtins({"workflow": os.fspath(workflow), "inputs": refs, **options}, enc_hook=os.fspath)
+        request = schemas.convert(documents.Document(data, "request"), Request, "request")
+    except (TypeError, ValueError) as error:  # no plain data, no text
         raise UsageError("the request is not valid", [Problem("request", str(error))]) from None
+    return located(msgspec.structs.replace(request, parameters=dict(parameters or {})), Path())
 
 
 def plan(workflow: str, parameters: Parameters = None, inputs: Inputs = None, *, store: str | Path | None = None, **options: Any) -> Plan:
@@ -102,7 +105,10 @@ def plan(workflow: str, parameters: Parameters = None, inputs: Inputs = None, *,
 
 
 def _made(request: Request, config: configuration.Config) -> Plan:
-    valid, problems = planning.validate(request, config)
+    workflow = catalog.find(config, request.workflow)
+    if workflow.source == "path":
+        request = msgspec.structs.replace(request, workflow=str(workflow.document.source))
+    valid, problems = planning.validate(request, config, workflow=workflow)
     if problems:
         raise UsageError("the request is not valid", problems)
     return planning.make(request, config, valid)

@@ -102,6 +102,11 @@ def summaries(config: Config) -> list[dict[str, Any]]:
     return rows
 
 
+def is_path(name: str) -> bool:
+    """Whether a workflow is meant by its path, not by its name."""
+    return "/" in name or name in {".", ".."} or name.endswith((".yaml", ".yml"))
+
+
 def locate(config: Config, name: str) -> tuple[Path, str]:
     """
     Manifest file of a workflow given by name, by ``NAME@SOURCE`` (built-in or configured), or by path.
@@ -113,7 +118,7 @@ def locate(config: Config, name: str) -> tuple[Path, str]:
     UsageError
         Several have this name.
     """
-    if "/" in name or name in {".", ".."} or name.endswith((".yaml", ".yml")):
+    if is_path(name):
         try:
             path = Path(name).expanduser()
             if path.is_file():

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -272,12 +272,20 @@ def follow(run: Run, seen: Callable[[State], None] | None = None, until: float |
 def rerun(run: Run, config: Config, changes: dict[str, str]) -> Started:
     """A new run of the same request with some parameters set anew; the code is the workflow's present one."""
     old = plans.read(run.dir / "plan.json")
-    workflow = catalog.find(config, old.request.workflow)
+    notes: tuple[str, ...] = ()
+    if (source := Path(old.source)).is_file():  # not by its name: that may mean another workflow by now
+        workflow = catalog.read(source)
+    else:
+        workflow = catalog.find(config, old.request.workflow)
+        notes = (f"{source} is gone: the workflow is taken from {workflow.document.source}",)
     given = {k: v for k, v in old.request.parameters.items() if k not in changes}
     if not old.digest.deterministic and workflow.manifest.random:
         given.pop(workflow.manifest.random.seed, None)
-    request = msgspec.structs.replace(old.request, parameters=given)
+    # what was read then: a relative path may lead elsewhere from here
+    refs = {name: [ref.path or ref.uri for ref in old.inputs.get(name, [])] for name in old.request.inputs}
+    request = msgspec.structs.replace(old.request, parameters=given, inputs=refs)
     valid, problems = planning.validate(request, config, flags=changes, workflow=workflow)
     if problems:
         raise UsageError("the request is not valid", problems)
-    return start(planning.make(request, config, valid), config, always_rerun, rerun_of=run.id)
+    started = start(planning.make(request, config, valid), config, always_rerun, rerun_of=run.id)
+    return replace(started, notes=(*notes, *started.notes))

@@ -17,7 +17,7 @@ from esap_wf.cli.text import duplicate_text, plan_text, run_line
 from esap_wf.config import Config
 from esap_wf.errors import ExitCode, Problem, RefusedError, UsageError
 from esap_wf.models.plan import Plan
-from esap_wf.models.request import REQUEST_VERSION, Request
+from esap_wf.models.request import REQUEST_VERSION, Request, absolute, located
 from esap_wf.models.run import Phase, State, encode
 from esap_wf.runs.store import Run
 
@@ -81,11 +81,16 @@ def _request(ctx: click.Context, config: Config, values: dict[str, Any]) -> tupl
             raise UsageError("no workflow was named", [Problem("WORKFLOW", "is missing", "esap-wf workflows lists what there is")])
         from esap_wf import catalog
 
-        workflow = catalog.find(config, request.workflow)
+        name = request.workflow
+        if document and catalog.is_path(name):
+            name = absolute(name, Path(values["params"]).parent)
+        workflow = catalog.find(config, name)
     elif document and request.workflow and values["workflow"] and request.workflow != values["workflow"]:
         raise UsageError(
             "the request is for another workflow", [Problem(document.where(["workflow"]), f"{request.workflow}, not {values['workflow']}")]
         )
+    if document:
+        request = located(request, Path(values["params"]).parent)
     resources = {k: values[k] for k in ("cores", "memory", "wall") if values[k] is not None}
     changes: dict[str, Any] = {k: values[k] for k in ("backend", "engine", "size", "software", "name", "results") if values[k] is not None}
     if resources:
@@ -97,7 +102,7 @@ def _request(ctx: click.Context, config: Config, values: dict[str, Any]) -> tupl
     if engine_options(ctx):
         changes["engine_options"] = engine_options(ctx)
     changes["workflow"] = str(workflow.document.source) if workflow.source == "path" else workflow.manifest.name
-    request = msgspec.structs.replace(request, **changes)
+    request = located(msgspec.structs.replace(request, **changes), Path())
     labels = documents.Document(msgspec.to_builtins({"workflow": "x", "name": request.name, "tags": request.tags}), "command line")
     schemas.convert(labels, Request, "request")
     named = _pairs(values["param"], "--param")

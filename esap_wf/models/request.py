@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -43,6 +46,23 @@ class Request(Base, frozen=True, kw_only=True):
     results: str | None = None
     name: Label | None = None
     tags: list[Tag] = []
+
+
+def absolute(text: str, folder: Path) -> str:
+    """A path, taken from a folder if it is relative; a URL stays as it is."""
+    if not text or re.match(r"[a-z][a-z0-9+.-]*://", text):
+        return text
+    path = Path(text)
+    with contextlib.suppress(RuntimeError):  # ~nobody
+        path = path.expanduser()
+    return str((folder / path).absolute())
+
+
+def located(request: Request, folder: Path) -> Request:
+    """The request with its relative paths taken from a folder: what is stored means the same wherever it is read again."""
+    refs = {name: [absolute(ref, folder) for ref in given] for name, given in request.inputs.items()}
+    results = absolute(request.results, folder) if request.results else request.results
+    return msgspec.structs.replace(request, inputs=refs, results=results)
 
 
 class DataRef(Base, frozen=True, kw_only=True):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from adapter import Place, write_workflow
 
-TABLE = "seconds\n0\n"
+import esap_wf
+from esap_wf.errors import UsageError
 
 
 @pytest.fixture
@@ -41,3 +43,65 @@ def test_a_workflow_is_not_found_by_a_name_that_is_not_its_own(inside: Any, coll
     assert "calls itself 'hello', its place says 'my-hello'" in refused.problems
     assert "calls itself" in inside("lint", collection / "my-hello", "--json").out
     assert inside("plan", collection / "my-hello", "--json").code == 0, "a path is no name"
+
+
+def _shout(folder: Path, **manifest: Any) -> Path:
+    snakefile = 'rule all:\n    input: "outputs/result.txt"\n\nrule make:\n    input: lambda w: config["inputs"]["data"]\n'
+    snakefile += '    output: "outputs/result.txt"\n    shell: "cp {input:q} {output:q}"\n'
+    return write_workflow(folder, {}, {"inputs": {"data": {"title": "Data"}}, **manifest}, Snakefile=snakefile)
+
+
+def test_a_rerun_takes_the_data_and_the_workflow_of_its_run(place: Place, collection: Path) -> None:
+    _shout(collection / "shout")
+    for name in ("a", "b"):
+        (place.root / name).mkdir()
+        (place.root / name / "d.txt").write_text(name)
+    first = place("run", "shout", "--input", "data=d.txt", "--json", cwd=place.root / "a")
+    assert first.code == 0, first.err
+    again = place("rerun", first.json["run"], "--json", cwd=place.root / "b")
+    assert again.code == 0, again.err
+    assert (Path(again.json["dir"]) / "outputs/result.txt").read_text() == "a"
+    _shout(place.root / "other" / "shout", version="2.0.0")
+    (place.root / "config.toml").write_text("workflows = ['other', 'mine']\n")
+    third = place("rerun", first.json["run"], "--json", cwd=place.root / "b")
+    assert third.code == 0, third.err
+    assert json.loads((Path(third.json["dir"]) / "run.json").read_text())["version"] == "1.0.0"
+    collection.rename(place.root / "gone")
+    fourth = place("rerun", first.json["run"], "--json", cwd=place.root / "b")
+    assert fourth.code == 0, fourth.err
+    assert "is gone: the workflow is taken from" in fourth.err
+    assert json.loads((Path(fourth.json["dir"]) / "run.json").read_text())["version"] == "2.0.0"
+
+
+def test_paths_of_a_request_file_are_relative_to_the_file(place: Place, inside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = place.root / "requests"
+    _shout(folder / "shout")
+    (folder / "d.txt").write_text("data")
+    (folder / "r.yaml").write_text("workflow: ./shout\ninputs: {data: [d.txt]}\nresults: there\nparameters: {}\n")
+    monkeypatch.chdir(place.root)
+    saved = place.root / "plan.json"
+    done = inside("plan", "--params", folder / "r.yaml", "-o", saved, "--json")
+    assert done.code == 0, done.err
+    request = json.loads(saved.read_text())["request"]
+    assert request["inputs"] == {"data": [str(folder / "d.txt")]}
+    assert request["results"] == str(folder / "there")
+    assert request["workflow"] == str(folder / "shout/workflow.yaml")
+    (place.root / "d.txt").write_text("of the flag")
+    assert inside("plan", folder / "shout", "--input", "data=d.txt", "--results", "here", "-o", saved, "--json").code == 0
+    request = json.loads(saved.read_text())["request"]
+    assert request["inputs"] == {"data": [str(place.root / "d.txt")]}
+    assert request["results"] == str(place.root / "here")
+
+
+def test_python_stores_absolute_paths_and_takes_no_request_that_the_command_line_refuses(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _shout(place.root / "shout")
+    (place.root / "d.txt").write_text("data")
+    monkeypatch.chdir(place.root)
+    request = esap_wf.plan("./shout", inputs={"data": "d.txt"}, results=Path("there")).request
+    assert request.inputs == {"data": [str(place.root / "d.txt")]}
+    assert (request.workflow, request.results) == (str(place.root / "shout/workflow.yaml"), str(place.root / "there"))
+    for wrong in ({"name": "q\n"}, {"tags": ["a b"]}, {"name": "\ud800"}, {"tags": [object()]}):
+        with pytest.raises(UsageError):
+            esap_wf.plan("hello", **wrong)
