@@ -63,7 +63,7 @@ def _request(ctx: click.Context, config: Config, values: dict[str, Any]) -> tupl
     request = Request(workflow=values["workflow"] or "")
     if values["params"]:
         document = documents.load(Path(values["params"]))
-        if isinstance(document.data, dict) and "parameters" in document.data:
+        if isinstance(document.data, dict) and ("parameters" in document.data or "workflow" in document.data):
             data = {"workflow": values["workflow"] or "", **document.data}
             request = schemas.convert(documents.Document(data, document.source, document.text), Request, "request")
             pointer = ("parameters",)
@@ -209,7 +209,7 @@ def run(ctx: click.Context, /, plan_file: str | None, if_exists: str | None, det
             what = "takes no workflow, parameters, inputs or other choices beside it"
             raise UsageError("a saved plan is complete", [Problem("--plan", what, "make a new plan")])
         config = answer.config()
-        made = plans.read(Path(plan_file))
+        made = plans.saved(Path(plan_file))
         plans.confirm_fresh(made, config)
     else:
         made, config = _planned(ctx, values)

@@ -11,6 +11,8 @@ import msgspec
 import pytest
 from adapter import Place, write_workflow
 
+import esap_wf
+from esap_wf.errors import RefusedError
 from esap_wf.models.plan import Plan, checksum
 from esap_wf.models.run import encode
 
@@ -72,8 +74,17 @@ def test_a_saved_plan_runs_exactly_once_it_is_not_stale(place: Place, folder: Pa
     refused("it was valid until")
     saved.write_text(saved.read_text().replace("$(id)", "other"))
     edited = place("run", "--plan", saved, "--json")
-    assert edited.code == 2
+    assert edited.code == 3
     assert "edited by hand" in edited.problems
+    assert "digest: says" in edited.problems
+    changed = json.loads(encode(plan))
+    changed["allocation"]["cores"] = 77
+    saved.write_text(json.dumps({**changed, "expires": "whenever"}))
+    edited = place("run", "--plan", saved, "--json")
+    assert edited.code == 3
+    assert 'allocation: says {"cores": 77' in edited.problems
+    with pytest.raises(RefusedError, match="edited"):
+        esap_wf.run(msgspec.structs.replace(plan, units=5), store=place.store)
     assert len(place.runs()) == 1
 
 

@@ -118,3 +118,13 @@ def test_a_request_says_what_is_wanted_and_is_not_read_if_newer(inside: Any, tmp
     done = inside("plan", "hello", "--params", tmp_path / "r.yaml", "--json")
     assert done.code == 2
     assert said in done.problems
+
+
+def test_a_request_without_parameters_is_a_request(inside: Any, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("workflow: hello\ntags: [t]\n")
+    for words in (["plan"], ["plan", "hello"]):
+        done = inside(*words, "--params", tmp_path / "r.yaml", "-o", tmp_path / "p.json", "--json")
+        assert done.code == 0, done.err
+        assert json.loads((tmp_path / "p.json").read_text())["request"]["tags"] == ["t"]
+    (tmp_path / "r.yaml").write_text("workflow: hello\nname_: x\n")
+    assert "name_" in inside("plan", "--params", tmp_path / "r.yaml", "--json").problems
