@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -9,7 +10,7 @@ from typing import Any
 
 import click
 
-from esap_wf.cli.output import Answer, show_error
+from esap_wf.cli.output import Answer, open_missing, show_error, silence
 from esap_wf.errors import EsapError, ExitCode, Problem, RefusedError, UsageError
 
 #: Verb → module:command, and the line in ``esap-wf --help``.
@@ -103,6 +104,7 @@ def cli(ctx: click.Context, store: str | None, as_json: bool) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point: exit codes of docs/commands.md, errors as JSON where JSON was asked for."""
+    open_missing()
     args = sys.argv[1:] if argv is None else argv
     own = args[: args.index("--")] if "--" in args else args
     as_json = "--json" in own
@@ -131,16 +133,21 @@ def main(argv: list[str] | None = None) -> None:
         code = ExitCode.INTERRUPTED
     except BrokenPipeError:
         # the reader of a pipe has gone (`| head`): nothing to tell, and nobody to tell it to
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         code = ExitCode.DONE
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _ENVIRONMENT:
-            where, what = str(error.filename or "the system")[:300], os.strerror(error.errno)
+            where, what = str(error.filename or "to write the answer")[:300], os.strerror(error.errno)
             show_error(RefusedError(f"the system refuses {where}", [Problem(where, what, "choose another place")]), as_json)
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+                sys.exit(int(ExitCode.REFUSED))
+            silence(sys.stdout)
             sys.exit(int(ExitCode.REFUSED))
         import traceback
 
-        traceback.print_exc()
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
         show_error(
             EsapError(f"internal: {type(error).__name__}: {error}", [Problem("esap-wf", "this is a bug", "please report the lines above")]),
             as_json,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -47,8 +49,13 @@ class Answer:
             click.echo(text, color=colour(sys.stdout))
 
     def say(self, text: str) -> None:
-        """Talk: on stderr, so that it never mixes with the answer."""
-        click.echo(text, err=True, color=colour(sys.stderr))
+        """Talk: on stderr, so that it never mixes with the answer. A full disk behind it ends no command."""
+        try:
+            click.echo(text, err=True, color=colour(sys.stderr))
+        except BrokenPipeError:
+            raise
+        except OSError:
+            silence(sys.stderr)
 
 
 def to_json(data: Any) -> str:
@@ -71,10 +78,40 @@ def colour(stream: Any) -> bool:
 def show_error(error: EsapError, as_json: bool) -> None:
     """An error for people on stderr, and as JSON on stdout where JSON was asked for."""
     if as_json:
-        sys.stdout.write(json.dumps({"error": error.as_dict()}, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(json.dumps({"error": error.as_dict()}, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+        except OSError:
+            silence(sys.stdout)
     head = click.style("esap-wf: error:", fg="red", bold=True) if colour(sys.stderr) else "esap-wf: error:"
-    click.echo(f"{head} {printable(str(error))}", err=True, color=colour(sys.stderr))
+    try:
+        click.echo(f"{head} {printable(str(error))}", err=True, color=colour(sys.stderr))
+    except OSError:
+        silence(sys.stderr)
+
+
+def silence(stream: Any) -> None:
+    """A stream that can't be written takes the rest without a word: what it still holds would fail again when the process ends."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
+def open_missing() -> None:
+    """Give a process that was started with closed standard streams others: files would get their numbers, and talk would fail."""
+    for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is not None:
+            continue
+        try:
+            os.fstat(fd)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != fd:
+                os.dup2(null, fd)
+                os.close(null)
+            os.set_inheritable(fd, True)
+        setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
 
 
 def printable(text: str) -> str:
