@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,34 +12,21 @@ from typing import Any
 
 import pytest
 
+from esap_wf import environments
+
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "irf"
 #: seconds of simulation; enough gammas for a closure of 100 counts
 TINY = {"gamma_showers": 4_000_000, "proton_showers": 1_000_000, "electron_showers": 300_000, "blocks": 2, "intended_excess": 80}
 
 
-def build(folder: Path, requirements: Path) -> None:
-    """Build an environment beside its final place, so that nobody sees half of one."""
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", part], check=True)
-    subprocess.run([part / "bin" / "python", "-m", "pip", "install", "--quiet", "--requirement", requirements], check=True)
-    # scripts in bin/ name the place where they were made, but the tests only call its python, which does not mind
-    part.rename(folder)
+#: where environments are kept between test runs; by content, so that a change of the pins builds a new one
+CACHE = Path.home() / ".cache" / "esap-wf-tests"
 
 
 @pytest.fixture(scope="session")
 def irf_python() -> Path:
-    """Python of the workflow's environment, built once from the pins and cached by their content."""
-    requirements = WORKFLOW / "requirements.txt"
-    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
-    cache = Path.home() / ".cache" / "esap-wf-tests"
-    cache.mkdir(parents=True, exist_ok=True)
-    folder = cache / f"irf-{digest}"
-    with (cache / f"irf-{digest}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "bin" / "python").exists():
-            build(folder, requirements)
-    return folder / "bin" / "python"
+    """Python of the workflow's environment, built once by esap-wf itself."""
+    return environments.build(WORKFLOW / "requirements.txt", CACHE) / "bin" / "python"
 
 
 @pytest.fixture(scope="session")
