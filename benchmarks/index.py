@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from esap_wf.models.run import Phase, Progress, RunRecord, State, encode
 from esap_wf.runs import journal
 from esap_wf.runs.index import Index
@@ -51,6 +53,11 @@ def fill(store: Store, count: int) -> list[str]:
         (folder / "run.json").write_bytes(encode(record))
         (folder / "state.json").write_bytes(encode(state))
         ids.append(run_id)
+    lines = [
+        msgspec.json.encode({"schema_version": 1, "run": run_id, "science": f"{n // 10:064x}", "owner": "me", "created": f"{n:09}"})
+        for n, run_id in enumerate(ids)
+    ]
+    (store.root / "records" / "workflow-0.jsonl").write_bytes(b"\n".join([*lines, b""]))
     journal.announce(store.root / "journal", ids[-1], 5)
     return ids
 
@@ -83,6 +90,7 @@ def measure(store: Store, ids: list[str], path: Path) -> dict[str, float]:
         "list --tag": median(lambda n: index.page(limit=50, tag=f"night-{n % 10}")),
         "list --owner --since": median(lambda n: index.page(limit=50, owner=f"user-{n % 7}", since="2023-11-15T00:00:00Z")),
         "duplicate check": median(lambda n: index.by_identity(f"{(n * 7919) % count // 3:064x}")),
+        "duplicate check, record of productions": median(lambda n: index.by_production("workflow-0", f"{(n * 7919) % count // 10:064x}")),
         "find by name": median(lambda n: index.by_name(f"name {(n * 7919) % count}")),
         "find by prefix": median(lambda n: index.by_prefix(ids[(n * 7919) % count][:6])),
         "status (run directory)": median(lambda n: store.run(ids[(n * 7919) % count]).observe()),

@@ -29,6 +29,7 @@ def find(plan: Plan, config: Config) -> list[Duplicate]:
     try:
         same = [] if not plan.digest.deterministic else index.by_identity(plan.digest.identity)
         science = index.by_science(plan.digest.science) if plan.digest.science else []
+        produced = index.by_production(plan.workflow, plan.digest.science) if plan.digest.science else []
     finally:
         index.close()
     found = [Duplicate(run=r.id, level="request", phase=r.phase, owner=r.owner, created=r.created) for r in same]
@@ -46,15 +47,15 @@ def find(plan: Plan, config: Config) -> list[Duplicate]:
                     differs=_differs(plan, store, row.id),
                 )
             )
-    for entry in store.records(plan.workflow) if plan.digest.science else []:
-        if entry.get("science") == plan.digest.science and entry.get("run") not in known:
+    for entry in reversed(produced):
+        if entry.run not in known:
             found.append(
                 Duplicate(
-                    run=str(entry.get("run")),
+                    run=entry.run,
                     level="science",
                     phase=Phase.ARCHIVED,
-                    owner=str(entry.get("owner")),
-                    created=str(entry.get("created")),
+                    owner=entry.owner,
+                    created=entry.created,
                     differs=["its run was removed; the record of productions remains"],
                 )
             )

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
+from esap_wf import files
+from esap_wf.errors import EsapError
 from esap_wf.models.plan import Plan
 from esap_wf.models.run import Outputs
 from esap_wf.runs.store import Run
 
 
 def enter(run: Run, plan: Plan, outputs: Outputs) -> None:
-    """Enter accepted results into the record of productions, once, if the workflow declares a scientific identity."""
+    """
+    Enter accepted results into the record of productions, once, if the workflow declares a scientific identity.
+
+    The record is not read through for it: ``.recorded`` in the run directory says that it was done. After a crash between the line and
+    this mark the end of the record tells; where others have added much meanwhile there is a second line, and readers take one a run.
+    """
     digest = plan.digest
-    if digest.science is None or any(entry.get("run") == run.id for entry in run.store.records(plan.workflow)):
+    mark = run.dir / ".recorded"
+    if digest.science is None or mark.exists():
         return
+    if not run.store.recorded_lately(plan.workflow, run.id):
+        run.store.record(plan.workflow, _entry(run, plan, outputs))
+    with contextlib.suppress(EsapError):  # a full disk: the end of the record tells
+        files.create_exclusive(mark, b"", mode=run.store.file_mode)
+
+
+def _entry(run: Run, plan: Plan, outputs: Outputs) -> dict[str, Any]:
+    digest = plan.digest
     record = run.record()
-    entry = {
+    return {
         "schema_version": 1,
         "run": run.id,
         "science": digest.science,
@@ -26,4 +45,3 @@ def enter(run: Run, plan: Plan, outputs: Outputs) -> None:
         "accepted": outputs.accepted,
         "outputs": [{"name": o.name, "path": o.path, "sha256": o.sha256} for o in outputs.outputs],
     }
-    run.store.record(plan.workflow, entry)

@@ -6,6 +6,7 @@ One file of lines a workflow, appended to only: it outlives the runs, so "has th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import msgspec
 
 from esap_wf import files
 from esap_wf.errors import Problem, RefusedError
+
+#: Bytes at the end of a record in which an entry of a moment ago is looked for.
+TAIL = 64 * 1024
 
 
 def append(folder: Path, workflow: str, entry: dict[str, Any], *, mode: int | None = None) -> None:
@@ -34,8 +38,60 @@ def append(folder: Path, workflow: str, entry: dict[str, Any], *, mode: int | No
     files.append_line(path, msgspec.json.encode(entry), mode=mode, sync=True)
 
 
+class Production(msgspec.Struct, frozen=True):
+    """What a duplicate check asks of an entry."""
+
+    run: str
+    science: str
+    owner: str = ""
+    created: str = ""
+
+
+_decoder = msgspec.json.Decoder(Production)
+
+
+def size(folder: Path, workflow: str) -> int:
+    """Bytes of the record of a workflow, 0 if there is none."""
+    try:
+        return (folder / f"{files.safe_name(workflow)}.jsonl").stat().st_size
+    except OSError:
+        return 0
+
+
+def follow(folder: Path, workflow: str, offset: int) -> Iterator[tuple[Production | None, int]]:
+    """
+    Read on from a position, line by line: a record grows for years.
+
+    Yields
+    ------
+    entry : Production or None
+        None for a line that nobody can read, or that names no science. A last line without its newline is left for the next time.
+    offset : int
+        Bytes that were read up to its end.
+    """
+    try:
+        with (folder / f"{files.safe_name(workflow)}.jsonl").open("rb") as file:
+            file.seek(offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                offset += len(line)
+                try:
+                    yield _decoder.decode(line), offset
+                except (msgspec.MsgspecError, UnicodeDecodeError):
+                    yield None, offset
+    except OSError:
+        return
+
+
+def lately(folder: Path, workflow: str, run: str) -> bool:
+    """Whether a run is among the last entries: a supervisor died between its line and what it wrote next."""
+    start = max(0, size(folder, workflow) - TAIL)
+    return any(entry is not None and entry.run == run for entry, _ in follow(folder, workflow, start))
+
+
 def read(folder: Path, workflow: str) -> list[dict[str, Any]]:
-    """All entries of a workflow, oldest first; broken lines are left out."""
+    """All entries of a workflow, oldest first, one a run; broken lines are left out."""
     path = folder / f"{files.safe_name(workflow)}.jsonl"
     found = []
     try:
@@ -51,4 +107,5 @@ def read(folder: Path, workflow: str) -> list[dict[str, Any]]:
             continue
         if isinstance(entry, dict):
             found.append(entry)
-    return found
+    # a supervisor that died after its line may have written it twice
+    return list({str(entry.get("run", number)): entry for number, entry in enumerate(found)}.values())

@@ -325,8 +325,12 @@ class Store:
         productions.append(self.root / "records", workflow, entry, mode=self.file_mode)
 
     def records(self, workflow: str) -> list[dict[str, Any]]:
-        """The record of productions of a workflow, oldest first."""
+        """The record of productions of a workflow, oldest first, one entry a run."""
         return productions.read(self.root / "records", workflow)
+
+    def recorded_lately(self, workflow: str, run_id: str) -> bool:
+        """Whether a run is among the last entries of the record of productions."""
+        return productions.lately(self.root / "records", workflow, run_id)
 
 
 def _name_of(run: Run) -> str | None:

@@ -7,16 +7,18 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import esap_wf.productions
 from esap_wf import files
 from esap_wf.errors import UsageError
 from esap_wf.models.run import Phase, State, encode
-from esap_wf.runs import journal
+from esap_wf.runs import journal, productions
 from esap_wf.runs.index import Index
 from esap_wf.runs.index import cache as cache_module
 from esap_wf.runs.lease import Lease
@@ -363,3 +365,55 @@ def test_a_run_announced_by_a_wrong_clock_is_waited_for(store: Store, make: Make
         make(id=run_id)
     index.catch_up()
     assert run_id in shown(index)
+
+
+def produce(store: Store, run: str, science: str = "aa") -> None:
+    store.record("toy", {"schema_version": 1, "run": run, "science": science, "owner": "me", "created": f"2026-{run}", "outputs": []})
+
+
+def test_the_record_of_productions_is_followed(store: Store, index: Index, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(index: Index, science: str = "aa") -> list[str]:
+        return [p.run for p in index.by_production("toy", science)]
+
+    record = store.root / "records" / "toy.jsonl"
+    assert found(index) == []
+    produce(store, "1")
+    produce(store, "2", "bb")
+    assert (found(index), found(index, "bb"), index.by_production("other", "aa")) == (["1"], ["2"], [])
+    with record.open("ab") as file:
+        file.write(b'\xff\x00 garbage\n[1, 2]\n{"run": 7}\n{"run": "8", "scie')
+    assert found(index) == ["1"]
+    produce(store, "3")  # after the torn line
+    produce(store, "3")  # twice: its supervisor died between the line and its mark
+    assert found(index) == ["3", "1"]
+    with Index.open(store, path) as other:
+        assert found(other) == ["3", "1"]
+    index.rebuild()
+    assert found(index) == ["3", "1"]
+    whole = record.read_bytes()
+    record.write_bytes(whole[: whole.index(b"\n") + 1])
+    assert found(index) == ["1"], "restored from a backup"
+    record.write_bytes(whole)
+    assert found(index) == ["3", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(productions, "follow", None)  # what was read is not read again
+        assert found(index, "bb") == ["2"]
+
+
+def test_a_production_is_entered_once_without_reading_the_record(store: Store, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make(science="aa")
+    digest = SimpleNamespace(science="aa", identity="bb", science_values={})
+    plan = SimpleNamespace(digest=digest, workflow="toy", version="1")
+    outputs = SimpleNamespace(accepted="", outputs=[])
+    record = store.root / "records" / "toy.jsonl"
+    for n in range(3):
+        esap_wf.productions.enter(run, plan, outputs)
+        if n == 1:  # as if the supervisor had died before its mark
+            (run.dir / ".recorded").unlink()
+    assert record.read_bytes().count(b"\n") == 1
+    assert (run.dir / ".recorded").exists()
+    monkeypatch.setattr(productions, "TAIL", 0)
+    (run.dir / ".recorded").unlink()
+    esap_wf.productions.enter(run, plan, outputs)
+    assert record.read_bytes().count(b"\n") == 2
+    assert [e["run"] for e in store.records("toy")] == [run.id], "readers take one a run"

@@ -17,6 +17,7 @@ from esap_wf.models.run import Phase
 from esap_wf.runs import states
 from esap_wf.runs.index.cache import Cache
 from esap_wf.runs.index.schema import COLUMNS, Row
+from esap_wf.runs.productions import Production
 from esap_wf.runs.store import Run, Store
 
 __all__ = ["Index", "Row"]
@@ -202,6 +203,10 @@ class Index:
     def by_science(self, digest: str, *, limit: int = 100) -> list[Row]:
         """Runs of the same science (whatever is computed besides), newest first."""
         return self._equal("science", digest, limit)
+
+    def by_production(self, workflow: str, science: str, *, limit: int = 100) -> list[Production]:
+        """Entries of the record of productions of the same science, newest first: also of runs that were removed."""
+        return self._cache.productions(workflow, science, limit) if science else []
 
     def by_name(self, name: str, *, limit: int = 100) -> list[Row]:
         """Runs with a name, newest first."""

@@ -19,8 +19,9 @@ from typing import TypeVar
 import msgspec
 
 from esap_wf.errors import EsapError
-from esap_wf.runs import journal
+from esap_wf.runs import journal, productions
 from esap_wf.runs.index.schema import COLUMNS, INDICES, TABLES, VERSION, Row
+from esap_wf.runs.productions import Production
 from esap_wf.runs.store import Run, Store
 
 R = TypeVar("R")
@@ -118,7 +119,7 @@ class Cache:
         self._db.execute("PRAGMA cache_size = -131072")  # KiB; with the usual two megabytes large indices are built on disk
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            for table in ("runs", "tags", "positions", "unsettled", "meta"):
+            for table in ("runs", "tags", "positions", "unsettled", "productions", "records", "meta"):
                 self._db.execute(f"DROP TABLE IF EXISTS {table}")
             for statement in TABLES:
                 self._db.execute(statement)
@@ -245,6 +246,40 @@ class Cache:
     def rows(self, sql: str, values: list[object]) -> list[Row]:
         """Answer a question."""
         return self._safely(lambda: [Row._make(row) for row in self._db.execute(sql, values)])
+
+    def productions(self, workflow: str, science: str, limit: int) -> list[Production]:
+        """What the record of productions has of a science, newest first. The record is followed when it is asked for, no earlier."""
+        return self._safely(lambda: self._productions(workflow, science, limit))
+
+    def _productions(self, workflow: str, science: str, limit: int) -> list[Production]:
+        if productions.size(self.store.root / "records", workflow) != self._recorded(workflow):
+            self._follow_record(workflow)
+        sql = "SELECT run, science, owner, created FROM productions WHERE workflow = ? AND science = ?"
+        rows = self._db.execute(f"{sql} ORDER BY created DESC, run DESC LIMIT ?", (workflow, science, limit))
+        return [Production(*row) for row in rows]
+
+    def _recorded(self, workflow: str) -> int:
+        row = self._db.execute("SELECT offset FROM records WHERE workflow = ?", (workflow,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def _follow_record(self, workflow: str) -> None:
+        folder = self.store.root / "records"
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            offset = self._recorded(workflow)  # again, inside the transaction: another process may have been here
+            if productions.size(folder, workflow) < offset:  # restored from a backup, or repaired
+                self._db.execute("DELETE FROM productions WHERE workflow = ?", (workflow,))
+                offset = 0
+            insert = "INSERT OR REPLACE INTO productions VALUES (?, ?, ?, ?, ?)"
+            end = offset
+            for entry, end in productions.follow(folder, workflow, offset):  # noqa: B007
+                if entry is not None:
+                    self._db.execute(insert, (workflow, entry.run, entry.science, entry.owner, entry.created))
+            self._db.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (workflow, end))
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
 
     def count(self) -> int:
         """Number of runs."""

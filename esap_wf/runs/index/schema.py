@@ -8,7 +8,7 @@ import msgspec
 
 from esap_wf.models.run import Progress
 
-VERSION = 1
+VERSION = 2
 
 
 class Row(NamedTuple):
@@ -46,6 +46,10 @@ TABLES = (
     "CREATE TABLE tags (tag TEXT, created TEXT, run TEXT, PRIMARY KEY (tag, created, run)) WITHOUT ROWID",
     "CREATE TABLE positions (segment TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE unsettled (run TEXT PRIMARY KEY, rev INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE productions (
+        workflow TEXT, run TEXT, science TEXT NOT NULL, owner TEXT NOT NULL, created TEXT NOT NULL, PRIMARY KEY (workflow, run)
+    ) WITHOUT ROWID""",
+    "CREATE TABLE records (workflow TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE meta (store TEXT NOT NULL, complete INTEGER NOT NULL)",
 )
 
@@ -62,4 +66,5 @@ INDICES = (
     "CREATE INDEX by_science ON runs (science, created, id) WHERE science IS NOT NULL",
     "CREATE INDEX by_name ON runs (name, created, id) WHERE name IS NOT NULL",
     "CREATE INDEX tags_of_run ON tags (run)",
+    "CREATE INDEX productions_by_science ON productions (workflow, science, created, run)",
 )
