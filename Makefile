@@ -31,6 +31,7 @@ lint: install-test
 	$(BIN)/mypy
 	$(BIN)/mypy --strict $(LOGGER)/src
 	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
 	for w in workflows/*/; do $(BIN)/esap-wf lint $$w || exit 1; done
 
 test: lint
