@@ -300,6 +300,9 @@ def read_json(path: Path, kind: type[T], *, limit: int = LIMIT) -> T:
     """
     Read a stored document.
 
+    Fields that this program does not know are ignored: another version of the same schema, in a shared store, may say more. What users
+    write is read by `esap_wf.documents`, which refuses them.
+
     Parameters
     ----------
     path : Path
@@ -358,9 +361,39 @@ def _read_other_version(path: Path, kind: type[T], data: bytes, known: int) -> T
         version += 1
         plain["schema_version"] = version
     try:
-        return msgspec.convert(plain, kind)
+        return msgspec.convert(_without_unknown(plain, _type_of(kind)), kind)
     except msgspec.MsgspecError as error:
         raise _broken(path, error) from error
+
+
+@lru_cache
+def _type_of(kind: type[msgspec.Struct]) -> Any:
+    import msgspec.inspect  # only for documents that this version would not write
+
+    return msgspec.inspect.type_info(kind)
+
+
+def _without_unknown(value: Any, kind: Any) -> Any:
+    """A value without the fields of objects that its type does not know: a newer version of the program may say more."""
+    from msgspec.inspect import CollectionType, DictType, StructType, TupleType, UnionType
+
+    if isinstance(kind, UnionType):
+        objects = [t for t in kind.types if isinstance(t, StructType) and isinstance(value, dict)]
+        lists = [t for t in kind.types if isinstance(t, CollectionType | TupleType) and isinstance(value, list)]
+        others = [t for t in kind.types if isinstance(t, DictType) and isinstance(value, dict)]
+        tagged = [t for t in objects if t.tag_field is not None and isinstance(value, dict) and value.get(t.tag_field) == t.tag]
+        found = tagged or objects or lists or others
+        return _without_unknown(value, found[0]) if found else value
+    if isinstance(kind, StructType) and isinstance(value, dict):
+        known = {f.encode_name: f.type for f in kind.fields}
+        return {k: _without_unknown(v, known[k]) if k in known else v for k, v in value.items() if k in known or k == kind.tag_field}
+    if isinstance(kind, DictType) and isinstance(value, dict):
+        return {k: _without_unknown(v, kind.value_type) for k, v in value.items()}
+    if isinstance(kind, CollectionType) and isinstance(value, list):
+        return [_without_unknown(v, kind.item_type) for v in value]
+    if isinstance(kind, TupleType) and isinstance(value, list) and len(value) == len(kind.item_types):
+        return [_without_unknown(v, t) for v, t in zip(value, kind.item_types, strict=True)]
+    return value
 
 
 def safe_name(text: str) -> str:
