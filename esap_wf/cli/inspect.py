@@ -11,6 +11,7 @@ from esap_wf.cli.output import Answer, Verb, moment, table
 from esap_wf.cli.text import progress_text, status_text
 from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
 from esap_wf.lookup import find_run, index_of
+from esap_wf.runs.index.schema import Row
 from esap_wf.runs.store import Run, Store
 
 
@@ -38,8 +39,14 @@ def list_(
         return
     index = index_of(store, config)
     try:
-        rows, following = index.page(phase=phase, workflow=workflow, tag=tag, since=_time(since), limit=limit, cursor=cursor)
-        rows = index.live(rows)
+        rows: list[Row] = []
+        following, since = cursor, _time(since)
+        while True:
+            page, following = index.page(phase=phase, workflow=workflow, tag=tag, since=since, limit=limit - len(rows), cursor=following)
+            # a run that was at work when it was last announced may be lost by now
+            rows += [row for row in index.live(page) if phase is None or row.phase == phase.upper()]
+            if following is None or len(rows) >= limit:
+                break
     finally:
         index.close()
     data = [
