@@ -88,7 +88,7 @@ def test_pages(make: Maker, index: Index) -> None:
         assert seen == sorted(set(seen), reverse=True)
         assert len(seen) == (25 if len(filters) < 1 or filters == {"phase": "PENDING"} else 12 if "tag" in filters else 19)
     assert len({i for _, i in seen} - set(ids)) == 0
-    for bad in ({"cursor": "x"}, {"limit": 0}, {"phase": "TIRED"}):
+    for bad in ({"cursor": "x"}, {"cursor": "zzz_zzz"}, {"cursor": "2026-01-01T00:00:00Z_zzz"}, {"limit": 0}, {"phase": "TIRED"}):
         with pytest.raises(UsageError):
             index.page(**bad)
 
@@ -241,7 +241,7 @@ def test_every_question_has_its_index(store: Store, make: Maker, index: Index) -
             for tag in (None, "t"):
                 for owner in (None, "o"):
                     for since in (None, "2026"):
-                        for cursor in (None, "2026_ab"):
+                        for cursor in (None, "2026-01-01T00:00:00.000Z_00112233445566aa"):
                             index.page(phase=phase, workflow=workflow, tag=tag, owner=owner, since=since, cursor=cursor)
     index.by_identity("a"), index.by_science("a"), index.by_name("a"), index.by_prefix("a")
     db.set_trace_callback(None)

@@ -38,3 +38,11 @@ def test_a_phase_is_that_of_now(place: Any, inside: Callable[..., Any], gone: Ho
                     break
                 cursor = ["--cursor", answer["next"]]
             assert found == expected[::-1], (phase, limit)
+
+
+def test_a_broken_cursor_is_refused(place: Any, inside: Callable[..., Any]) -> None:
+    Maker(Store.open(place.store, create=True))()
+    for cursor in ("zzz_zzz", "x", "_", "2026-01-01T00:00:00.000Z_"):
+        answer = inside("list", "--cursor", cursor, "--json")
+        assert answer.code == 2
+        assert "is no cursor" in answer.json["error"]["message"]

@@ -7,6 +7,7 @@ It can be deleted at any time, and makes itself anew when it is missing, broken,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from esap_wf.runs.store import Run, Store
 __all__ = ["Index", "Row"]
 
 _COLUMNS = ", ".join(f"r.{c}" for c in COLUMNS)
+_CURSOR = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,}(?:Z|[+-][0-9:]{4,5}))_([0-9a-f]{16})")
 _SELECT = f"SELECT {_COLUMNS} FROM runs r"
 
 
@@ -227,7 +229,7 @@ def _cursor(row: Row) -> str:
 
 
 def _parse(cursor: str) -> tuple[str, str]:
-    created, found, run_id = cursor.rpartition("_")
-    if not found or not created or not run_id:
+    found = _CURSOR.fullmatch(cursor)
+    if not found:
         raise UsageError(f"{cursor!r} is no cursor: give `next` of the page before")
-    return created, run_id
+    return found[1], found[2]
