@@ -70,8 +70,15 @@ def start(plan: Plan, config: Config, decide: Decide, rerun_of: str | None = Non
         The store can't be written, or the workflow changed since the plan.
     """
     store = Store.open(config.store, create=True)
-    if store.shared:
-        os.umask(0o007)
+    before = os.umask(0o007) if store.shared else None
+    try:
+        return _start(plan, store, decide, rerun_of)
+    finally:
+        if before is not None:  # the process may be a notebook's
+            os.umask(before)
+
+
+def _start(plan: Plan, store: Store, decide: Decide, rerun_of: str | None) -> Started:
     run_id = store.new_id()
     notes: tuple[str, ...] = ()
     if not plan.digest.deterministic:
