@@ -125,7 +125,8 @@ def results(answer: Answer, run: str, copy_to: str | None) -> None:
             answer.say(f"warning: {problem}")
     rows = [(o.name, o.bytes, o.sha256[:12], str(found.dir / o.path)) for o in outputs.outputs]
     answer.give(
-        {"outputs": outputs.outputs, "warnings": outputs.warnings, "run": found.id}, table(rows, ("name", "bytes", "sha256", "path"))
+        {"outputs": outputs.outputs, "warnings": outputs.warnings, "run": found.id, "dir": str(found.dir)},
+        table(rows, ("name", "bytes", "sha256", "path")),
     )
 
 

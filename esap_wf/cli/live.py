@@ -21,15 +21,25 @@ from esap_wf.runs.store import Run
 PLAIN_EVERY = 5.0
 
 
-class _Stops:
-    """Ctrl-C: the first asks for a clean stop, the second stops at once, the third leaves."""
+class _Detached(Exception):
+    """Who only looked on has left."""
 
-    def __init__(self, run: Run, answer: Answer) -> None:
-        self.run, self.answer, self.count = run, answer, 0
+
+class _Stops:
+    """
+    Ctrl-C: the first asks for a clean stop, the second stops at once, the third leaves.
+
+    A run that another command started is left alone: the first leaves.
+    """
+
+    def __init__(self, run: Run, answer: Answer, own: bool) -> None:
+        self.run, self.answer, self.own, self.count = run, answer, own, 0
 
     def __call__(self, *_: Any) -> None:
         self.count += 1
-        if self.count > 2:
+        if not self.own and self.count == 1:
+            raise _Detached
+        if self.count > 2 or not self.own:
             raise KeyboardInterrupt
         try:
             flow.cancel(self.run, drain=self.count == 1)
@@ -38,9 +48,16 @@ class _Stops:
         self.answer.say("stopping: running jobs end first (Ctrl-C again stops at once)" if self.count == 1 else "stopping at once")
 
 
-def follow(run: Run, answer: Answer) -> tuple[State, bool]:
+def follow(run: Run, answer: Answer, own: bool = True) -> tuple[State, bool]:
     """
     Wait until the run has ended.
+
+    Parameters
+    ----------
+    run : Run
+    answer : Answer
+    own : bool
+        Whether this command started or resumed it: Ctrl-C stops only what is one's own.
 
     Returns
     -------
@@ -48,11 +65,14 @@ def follow(run: Run, answer: Answer) -> tuple[State, bool]:
     interrupted : bool
         Whether Ctrl-C was pressed.
     """
-    stops = _Stops(run, answer)
+    stops = _Stops(run, answer, own)
     before = signal.signal(signal.SIGINT, stops)
     try:
         terminal = sys.stderr.isatty() and not answer.as_json
         state = _live(run) if terminal else _plain(run, answer)
+    except _Detached:
+        answer.say(f"left alone: another command started {run.id}, it goes on; to stop it: esap-wf cancel {run.id}")
+        return run.observe(), True
     finally:
         signal.signal(signal.SIGINT, before)
     if state.failures and state.phase is Phase.ERROR:

@@ -24,26 +24,47 @@ OWN = ("engine", "software", "supervisor")
 SHOWN = 20_000
 
 
-def logs_of(run: Run, step: str | None, unit: str | None) -> list[dict[str, Any]]:
-    """Logs that the engine named, latest attempt of each, and the run's own."""
-    found: dict[tuple[str, str | None], dict[str, Any]] = {}
-    for line in progress.tail(run.events_path, 0):
-        try:
-            event = msgspec.json.decode(line, type=Event)
-        except msgspec.MsgspecError:
-            continue
-        if event.log and event.step:
-            found[event.step, event.unit] = {
-                "step": event.step,
-                "unit": event.unit,
-                "attempt": event.attempt,
-                "path": str(run.dir / event.log),
-            }
-    for name in OWN:
-        path = run.dir / "logs" / f"{name}.log"
-        if path.is_file() and path.stat().st_size:
-            found[name, None] = {"step": name, "unit": None, "attempt": None, "path": str(path)}
-    return [e for (s, u), e in found.items() if (step is None or s == step) and (unit is None or u == unit)]
+#: Bytes of a log that a follower reads at once.
+PIECE = 4_000_000
+
+
+class Logs:
+    """Logs that the engine named, latest attempt of each, and the run's own. Events are decoded once: `read` takes what was added."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._offset = 0
+        self._found: dict[tuple[str, str | None], dict[str, Any]] = {}
+
+    def read(self) -> None:
+        """Look again."""
+        for line in progress.tail(self.run.events_path, self._offset):
+            self._offset += len(line)
+            try:
+                event = msgspec.json.decode(line, type=Event)
+            except msgspec.MsgspecError:
+                continue
+            if event.log and event.step:
+                self._found[event.step, event.unit] = {
+                    "step": event.step,
+                    "unit": event.unit,
+                    "attempt": event.attempt,
+                    "path": str(self.run.dir / event.log),
+                }
+        for name in OWN:
+            path = self.run.dir / "logs" / f"{name}.log"
+            if (name, None) not in self._found and path.is_file() and path.stat().st_size:
+                self._found[name, None] = {"step": name, "unit": None, "attempt": None, "path": str(path)}
+
+    def of(self, step: str | None, unit: str | None) -> list[dict[str, Any]]:
+        """Those of a step and a unit; None means all."""
+        return [e for (s, u), e in self._found.items() if (step is None or s == step) and (unit is None or u == unit)]
+
+    def none(self, step: str | None, unit: str | None) -> NotFoundError:
+        """There is none such."""
+        steps = ", ".join(sorted({e["step"] for e in self.of(None, None)}))
+        where = Problem("--step/--unit", f"{step or 'any step'} {unit or ''}".strip(), f"steps with logs: {steps}")
+        return NotFoundError("there is no such log", [where])
 
 
 @click.command("logs", cls=Verb, examples=["esap-wf logs 3f2a", "esap-wf logs 3f2a --step simulate --unit 3", "esap-wf logs 3f2a --follow"])
@@ -65,13 +86,11 @@ def logs(answer: Answer, run: str, step: str | None, unit: str | None, follow: b
                 click.echo(f"{who}: {line['line']}")
             sys.stdout.flush()
         return
-    entries = logs_of(found, step, unit)
+    known = Logs(found)
+    known.read()
+    entries = known.of(step, unit)
     if not entries and (step or unit):
-        steps = sorted({e["step"] for e in logs_of(found, None, None)})
-        raise NotFoundError(
-            "there is no such log",
-            [Problem("--step/--unit", f"{step or 'any step'} {unit or ''}".strip(), f"steps with logs: {', '.join(steps)}")],
-        )
+        raise known.none(step, unit)
     parts = []
     for entry in entries if not answer.as_json else []:
         text = _read(Path(entry["path"]))
@@ -93,21 +112,34 @@ def _read(path: Path) -> str:
 
 
 def _follow(run: Run, step: str | None, unit: str | None) -> Iterator[dict[str, Any]]:
-    offsets: dict[str, int] = {}
+    known, offsets = Logs(run), dict[str, int]()
     while True:
         ended = run.observe().phase not in states.ACTIVE
-        for entry in logs_of(run, step, unit):
-            path = entry["path"]
-            try:
-                with Path(path).open("rb") as f:
-                    f.seek(offsets.get(path, 0))
-                    data = f.read()
-            except OSError:
-                continue
-            end = len(data) if ended else data.rfind(b"\n") + 1
-            offsets[path] = offsets.get(path, 0) + end
-            for line in data[:end].decode("utf-8", "replace").splitlines():
+        known.read()
+        for entry in known.of(step, unit):
+            for line in _added(entry["path"], offsets, ended):
                 yield {**entry, "line": line}
         if ended:
+            if (step or unit) and not known.of(step, unit):
+                raise known.none(step, unit)
             return
         time.sleep(0.3)
+
+
+def _added(path: str, offsets: dict[str, int], ended: bool) -> Iterator[str]:
+    """Lines that were added; one that is not finished is kept back until the run has ended."""
+    while True:
+        begin = offsets.get(path, 0)
+        try:
+            if Path(path).stat().st_size <= begin:
+                return
+            with Path(path).open("rb") as f:
+                f.seek(begin)
+                data = f.read(PIECE)
+        except OSError:
+            return
+        end = data.rfind(b"\n") + 1 or (len(data) if ended or len(data) == PIECE else 0)
+        offsets[path] = begin + end
+        yield from data[:end].decode("utf-8", "replace").splitlines()
+        if not end:
+            return

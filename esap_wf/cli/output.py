@@ -111,7 +111,7 @@ def open_missing() -> None:
                 os.dup2(null, fd)
                 os.close(null)
             os.set_inheritable(fd, True)
-        setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
+        setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def printable(text: str) -> str:
@@ -119,9 +119,14 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
+def one_line(text: str) -> str:
+    """A text as part of a line: a file's name may hold what would break or move it."""
+    return text if text.isprintable() else printable(text).replace("\n", "\\n")
+
+
 def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
     """Columns aligned by spaces; plain text that can be cut and grepped."""
-    texts = [[str(c) if c is not None else "" for c in row] for row in rows]
+    texts = [[one_line(str(c)) if c is not None else "" for c in row] for row in rows]
     widths = [max([len(h), *(len(r[i]) for r in texts)]) for i, h in enumerate(header)]
     lines = [header, *texts]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)

@@ -259,7 +259,7 @@ def conclude(answer: Answer, started: flow.Started, detach: bool, request: Reque
     else:
         from esap_wf.cli.live import follow
 
-        state, interrupted = follow(run, answer)
+        state, interrupted = follow(run, answer, own=not started.attached or started.resumed)
         code = ExitCode.INTERRUPTED if interrupted else ExitCode.DONE if state.phase is Phase.COMPLETED else ExitCode.RUN_FAILED
     if results and state.phase is Phase.COMPLETED:
         from esap_wf.delivery import copy_outputs

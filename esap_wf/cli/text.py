@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from esap_wf.cli.output import moment, table
+from esap_wf.cli.output import moment, one_line, table
 from esap_wf.models.run import Failure, Phase, Progress, State
 from esap_wf.quantities import human_bytes, human_seconds
 
@@ -113,7 +113,7 @@ def run_line(run: Run, state: State) -> str:
     """The answer of `run`."""
     if state.phase is Phase.COMPLETED:
         outputs = run.outputs()
-        files = [f"  {run.dir / o.path}" for o in outputs.outputs[:SHOWN]] if outputs else []
+        files = [f"  {one_line(str(run.dir / o.path))}" for o in outputs.outputs[:SHOWN]] if outputs else []
         more = [f"  and {len(outputs.outputs) - SHOWN} more: esap-wf results {run.id}"] if outputs and len(outputs.outputs) > SHOWN else []
         return "\n".join([f"{run.id} COMPLETED", *(f"warning: {w}" for w in state.warnings), *files, *more])
     return f"{run.id} {state.phase}" + (f": {state.reason}" if state.reason else "")
