@@ -85,7 +85,7 @@ def remove(run: Run, waiting: Callable[[str], None] | None = None) -> None:
             owner.release()
             raise
     crashpoints.reached("tombstone-written")
-    _delete(store, run.id)
+    delete(store, run.id)
 
 
 def bury(store: Store, run_id: str, *, rev: int = 0, record: RunRecord | None = None) -> None:
@@ -96,7 +96,8 @@ def bury(store: Store, run_id: str, *, rev: int = 0, record: RunRecord | None = 
     files.create_exclusive(path, encode(grave), mode=store.file_mode)
 
 
-def _delete(store: Store, run_id: str) -> None:
+def delete(store: Store, run_id: str) -> None:
+    """Delete the directory of a run that has a tombstone."""
     gone = store.root / "tmp" / f"{run_id}.removed.{os.urandom(4).hex()}"
     try:
         store.path_of(run_id).rename(gone)
@@ -127,7 +128,7 @@ def collect_garbage(store: Store, *, older_than: float = DAY) -> list[str]:
     deleted = []
     for run_id in list(store.ids()):
         if store.tombstone_path(run_id).exists():
-            _delete(store, run_id)
+            delete(store, run_id)
             deleted.append(run_id)
     for name in list(names(store.root / "tmp")):
         path = store.root / "tmp" / name

@@ -177,7 +177,9 @@ class Store:
         state : State
             Becomes state.json; its rev is 1 if not given.
         claim : Claim, optional
-            Looked at once more: a creator that slept too long must not make a second run.
+            Looked at just before the run appears and just after: a creator that slept too long must not make a second run. What remains
+            is a successor that sleeps between its look at an abandoned claim and its own claim: then two identical runs are there,
+            each with its own results.
 
         Raises
         ------
@@ -195,7 +197,7 @@ class Store:
         target = self.path_of(record.id)
         self.make_folder(target.parent)
         if claim is not None and not claims.holds(self, claim):
-            raise RefusedError(f"run {record.id} is not needed any more", [Problem(record.id, "an identical run was started meanwhile")])
+            raise self._not_needed(record.id)
         journal.announce(self.root / "journal", record.id, state.rev, mode=self.file_mode)
         crashpoints.reached("journaled")
         try:
@@ -205,7 +207,15 @@ class Store:
             raise files.explain(error, target) from error
         files.sync_folder(target.parent)
         crashpoints.reached("published")
+        if claim is not None and not claims.holds(self, claim):  # no supervisor has been started yet
+            removal.bury(self, record.id, rev=state.rev + 1, record=record)
+            removal.delete(self, record.id)
+            raise self._not_needed(record.id)
         return Run(self, record.id)
+
+    @staticmethod
+    def _not_needed(run_id: str) -> RefusedError:
+        return RefusedError(f"run {run_id} is not needed any more", [Problem(run_id, "an identical run was started meanwhile")])
 
     def abandon(self, claim: claims.Claim) -> None:
         """Give back a claim of the caller whose run will not be published, so that nobody waits for it."""

@@ -158,6 +158,27 @@ def test_a_creator_that_slept_too_long_publishes_nothing(store: Store, make: Mak
     assert not store.run_exists(slow.run_id)
 
 
+def test_a_claim_lost_at_the_very_moment_of_publishing(store: Store, make: Maker, far: Holder, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = claims.claim(store, IDENTITY, store.new_id(), holder=far)
+    staged = store.staging(slow.run_id)
+    rename = Path.rename
+    successors = []
+
+    def late(self: Path, target: Path) -> Path:
+        if self == staged:
+            os.utime(store.root / "claims" / IDENTITY[:2] / f"{IDENTITY}.1.json", (1, 1))
+            successors.append(claims.claim(store, IDENTITY, store.new_id()))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    with pytest.raises(RefusedError, match="identical run was started meanwhile"):
+        store.publish(staged, make.record(slow.run_id), State(phase=Phase.PENDING), claim=slow)
+    assert successors[0].mine
+    assert not store.run_exists(slow.run_id)
+    assert not store.path_of(slow.run_id).exists()
+    store.abandon(slow)  # what `start` does then
+
+
 def test_claims_check_what_they_are_given(store: Store) -> None:
     for identity in ("../../x", "", "ABCDEF00", "ab/cd"):
         with pytest.raises(UsageError):
