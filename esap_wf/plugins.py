@@ -18,11 +18,14 @@ from esap_wf.schemas import closest
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-#: Entry point group → attributes that a plug-in must have.
-CONTRACTS: dict[str, tuple[str, ...]] = {
-    "esap_wf.engines": ("name", "title", "find", "how_to_get", "command", "supervised", "events", "stop_signal", "before_resume"),
-    "esap_wf.backends": ("name", "title", "capacity", "reasons_against"),
-}
+#: Entry point group → attributes that a plug-in must have; of a method the number of arguments that it is called with, None for a text.
+CONTRACTS: dict[str, dict[str, int | None]] = {
+    "esap_wf.engines": {
+        "name": None, "title": None, "find": 2, "how_to_get": 0, "command": 2, "supervised": 3, "events": 3, "stop_signal": 1,
+        "before_resume": 1,
+    },
+    "esap_wf.backends": {"name": None, "title": None, "capacity": 2, "reasons_against": 2},
+}  # fmt: skip
 #: Group → what comes with esap-wf. Known without entry points: these are read from the metadata of everything that is installed, which
 #: would take each command and each supervisor a tenth of its time.
 BUILT_IN: dict[str, dict[str, str]] = {
@@ -60,9 +63,33 @@ def _checked(group: str, name: str, place: str, load: Callable[[], Any]) -> Any:
     absent = [a for a in CONTRACTS[group] if not hasattr(plugin, a)]
     if absent:
         return Broken(name, f"{place} lacks {', '.join(absent)}; a plug-in of {group} has {', '.join(CONTRACTS[group])}")
+    if place != BUILT_IN[group].get(name) and (wrong := _misfits(plugin, CONTRACTS[group])):
+        return Broken(name, f"{place} does not keep the contract of {group}: {'; '.join(wrong)}")
     if plugin.name != name:
         return Broken(name, f"{place} calls itself {plugin.name!r}, its entry point {name!r}")
     return plugin
+
+
+def _misfits(plugin: Any, contract: dict[str, int | None]) -> list[str]:
+    """What is there, but can't be called as esap-wf calls it."""
+    import inspect
+
+    found = []
+    for attribute, count in contract.items():
+        value = getattr(plugin, attribute)
+        if count is None:
+            if not isinstance(value, str):
+                found.append(f"{attribute} is no text")
+        elif not callable(value):
+            found.append(f"{attribute} is no method")
+        else:
+            try:
+                inspect.signature(value).bind(*range(count))
+            except TypeError:
+                found.append(f"{attribute} takes no {count} arguments")
+            except ValueError:  # of a compiled one nothing is known
+                continue
+    return found
 
 
 def load(group: str, wanted: Collection[str] | None = None) -> tuple[dict[str, Any], list[Broken]]:

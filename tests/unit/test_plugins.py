@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,19 @@ def test_an_engine_of_another_package_runs_a_workflow(with_toy: Any, folder: Pat
     assert with_toy("status", done.json["run"], "--json").json["engine"] == "toy"
 
 
+def test_an_engine_of_another_package_is_stopped(with_toy: Any, folder: Path) -> None:
+    (folder / "main.py").write_text("import time\nopen('began', 'w').close()\ntime.sleep(600)\n")
+    run = with_toy("run", folder, "--detach", "--json").json
+    until = time.monotonic() + 120
+    while not (Path(run["dir"]) / "began").exists():
+        assert time.monotonic() < until, with_toy("status", run["run"]).out
+        time.sleep(0.05)
+    for words in (["cancel", run["run"], "--drain", "--json"],):
+        done = with_toy(*words)
+        assert (done.code, done.json["phase"]) == (0, "ABORTED"), done
+    assert "Traceback" not in (Path(run["dir"]) / "logs/supervisor.log").read_text()
+
+
 def test_a_program_that_succeeds_without_its_output_has_not_succeeded(with_toy: Any, folder: Path) -> None:
     (folder / "main.py").write_text("pass\n")
     done = with_toy("run", folder, "--json")
@@ -55,6 +69,7 @@ def test_broken_plugins_are_reported_and_do_not_hurt_the_rest(with_toy: Any) -> 
     assert "licence server" in rows["raising"]["hint"]
     assert "calls itself 'toy'" in rows["misnamed"]["hint"]
     assert "toy_plugin.nowhere" in rows["absent"]["hint"]
+    assert "how_to_get is no method; events takes no 3 arguments" in rows["outdated"]["hint"]
 
 
 def test_a_workflow_for_a_broken_engine_says_why(with_toy: Any, toy: Any) -> None:

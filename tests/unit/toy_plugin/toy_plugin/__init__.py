@@ -41,8 +41,8 @@ class Engine:
     def events(self, run: Path, epoch: int, told: int = 0) -> Silent:
         return Silent()
 
-    def stop_signal(self, drain: bool) -> int:
-        return signal.SIGTERM
+    def stop_signal(self, drain: bool) -> tuple[int, bool]:
+        return signal.SIGTERM, True
 
     def before_resume(self, run: Path) -> list[list[str]]:
         return []
@@ -51,6 +51,16 @@ class Engine:
 class Unfinished:
     name = "unfinished"
     title = "Unfinished"
+
+
+class Outdated(Engine):
+    """Of another version of the contract."""
+
+    name = "outdated"
+    how_to_get = "by post"  # type: ignore[assignment]
+
+    def events(self, run: Path) -> Silent:  # type: ignore[override]
+        return Silent()
 
 
 class Raising:
