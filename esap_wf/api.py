@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from esap_wf import catalog, documents, duplicates, flow, planning, plans, schemas
+from esap_wf import catalog, delivery, documents, duplicates, flow, planning, plans, schemas
 from esap_wf import config as configuration
 from esap_wf.errors import NotFoundError, Problem, RunFailedError, UsageError
 from esap_wf.lookup import find_run
@@ -145,8 +145,14 @@ def run(
         made = workflow
     else:
         made = _made(_request(workflow, parameters, inputs, options), config)
+    place = Path(made.request.results) if made.request.results else None
+    if place:
+        delivery.confirm_writable(place)
     started = flow.start(made, config, flow.always_rerun if if_exists == flow.RERUN else flow.always_reuse)
     state = started.run.observe() if detach or started.reused else flow.follow(started.run)
+    if place and state.phase is Phase.COMPLETED:
+        # what the supervisor has copied is there; a run that was there may know another place, or none
+        delivery.copy_outputs(started.run, place)
     if not detach and state.phase is not Phase.COMPLETED:
         raise RunFailedError(f"run {started.run.id} is {state.phase}: {state.reason}")
     return Result(started.run.id, started.run.dir, state.phase, started.reused or started.attached)

@@ -294,5 +294,7 @@ def rerun(run: Run, config: Config, changes: dict[str, str]) -> Started:
     valid, problems = planning.validate(request, config, flags=changes, workflow=workflow)
     if problems:
         raise UsageError("the request is not valid", problems)
+    if request.results:
+        delivery.confirm_writable(Path(request.results))
     started = start(planning.make(request, config, valid), config, always_rerun, rerun_of=run.id)
     return replace(started, notes=(*notes, *started.notes))

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from adapter import Place, write_workflow
 
+import esap_wf
 from esap_wf import delivery
 from esap_wf.errors import EsapError, RefusedError, UsageError
 from esap_wf.models.run import OutputFile, Outputs, encode
@@ -91,3 +92,24 @@ def test_links_lead_out_neither_of_the_run_nor_of_the_target(made: Any, tmp_path
     with pytest.raises(EsapError, match="leads out"):
         delivery.copy_outputs(run, tmp_path / "to")
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_results_go_to_their_place_from_python_and_at_a_rerun(place: Place) -> None:
+    folder = write_workflow(place.root / "toy")
+    first = esap_wf.run(str(folder), results=place.root / "one")
+    assert (place.root / "one/result.txt").is_file()
+    assert esap_wf.run(str(folder), results=str(place.root / "two")).reused
+    assert (place.root / "two/result.txt").is_file()
+    (place.root / "one/result.txt").unlink()
+    assert place("rerun", first.id, "--json").code == 0
+    assert (place.root / "one/result.txt").is_file()
+    (place.root / "one/result.txt").unlink()
+    (place.root / "one").rmdir()
+    (place.root / "one").write_text("")
+    before = len(place.runs())
+    refused = place("rerun", first.id, "--json")
+    assert refused.code == 3
+    assert "can't be copied there" in refused.problems
+    with pytest.raises(RefusedError):
+        esap_wf.run(str(folder), results=place.root / "one")
+    assert len(place.runs()) == before
