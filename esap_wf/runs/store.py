@@ -208,6 +208,7 @@ class Store:
         files.sync_folder(target.parent)
         crashpoints.reached("published")
         if claim is not None and not claims.holds(self, claim):  # no supervisor has been started yet
+            journal.announce(self.root / "journal", record.id, state.rev + 1, mode=self.file_mode)
             removal.bury(self, record.id, rev=state.rev + 1, record=record)
             removal.delete(self, record.id)
             raise self._not_needed(record.id)
