@@ -26,6 +26,9 @@ LONG = ("noop", "--units", "1", "--seconds", "600")
 def test_an_interrupt_of_who_only_looks_on_leaves_the_run_alone(place: Place) -> None:
     run = place("run", *LONG, "--detach", "--json").json["run"]
     try:
+        other = place("run", *LONG, "--detach", "--results", "there", "--json")
+        assert other.json["reused"]
+        assert "are not copied to" in other.err
         looker = subprocess.Popen(
             [COMMAND, "run", *LONG, "--json"], env={**os.environ, **place.environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, cwd=place.root, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
