@@ -181,7 +181,7 @@ def spawn(run: Run) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "esap_wf.supervisor", str(run.store.root), run.id],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=run.dir, start_new_session=True,
-            env={**os.environ, processes.RUN_VARIABLE: run.id},
+            env={**os.environ, processes.RUN_VARIABLE: run.id, **run.judged()},
         )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ One run directory: `Store` makes it, the supervisor writes through it, everybody
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a new run may be without an owner, between the command that created it and its supervisor.
 START_GRACE = 10.0
+#: Run, epoch and heartbeat of an owner that showed no sign of life to the command which starts a supervisor.
+JUDGED_VARIABLE = "ESAP_WF_JUDGED"
 #: Seconds between two announcements of mere progress: the journal is for lists, not for progress bars.
 ANNOUNCE_EVERY = 5.0
 
@@ -114,9 +117,18 @@ class Run:
     def silent(self, tenure: lease.Tenure) -> bool:
         """Whether no newer heartbeat than this was seen for `lease.TTL` seconds, by the clock of this process."""
         moment, beat = time.monotonic(), (tenure.epoch, tenure.seq)
+        if os.environ.get(JUDGED_VARIABLE) == f"{self.id} {tenure.epoch} {tenure.seq}":
+            return True
         if self._heard is None or self._heard[0] != beat:
             self._heard = beat, moment
         return moment - self._heard[1] >= lease.TTL
+
+    def judged(self) -> dict[str, str]:
+        """What a supervisor started now gets into its environment, so that it does not watch again what was judged to be silent."""
+        tenure = self.owner_lease()
+        if tenure is None or lease.alive(self) is not None or not self.silent(tenure):
+            return {}
+        return {JUDGED_VARIABLE: f"{self.id} {tenure.epoch} {tenure.seq}"}
 
     def judge(self, waiting: Callable[[str], None]) -> State:
         """
