@@ -254,7 +254,7 @@ def conclude(answer: Answer, started: flow.Started, detach: bool, request: Reque
         record = run.record()
         if (request.name and request.name != record.name) or set(request.tags) - set(record.tags):
             answer.say(f"it keeps its own name and tags: {', '.join([record.name or 'no name', *record.tags])}")
-    if results and detach and started.attached:
+    if results and detach and started.attached and plans.saved(run.dir / "plan.json").request.results != results:
         answer.say(f"its results are not copied to {results} when it ends: esap-wf results {run.id} --copy-to {shlex.quote(results)}")
     if detach or started.reused:
         state = run.observe()

@@ -237,7 +237,9 @@ def test_another_engine_makes_a_plan_stale(plan: Any, config: Config) -> None:
 
 def test_an_expired_plan_is_stale(plan: Any, config: Config) -> None:
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat(timespec="seconds")
-    assert f"it was valid until {past}" in stale(msgspec.structs.replace(plan(), expires=past), config)
+    old = msgspec.structs.replace(plan(), expires=past)
+    assert f"it was valid until {past}" in stale(msgspec.structs.replace(old, checksum=checksum(old)), config)
+    assert "edited by hand" in stale(old, config)
 
 
 def test_a_saved_plan_reads_back_and_an_edited_one_is_refused(plan: Any, tmp_path: Path) -> None:
