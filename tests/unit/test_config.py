@@ -101,5 +101,6 @@ def test_every_error_has_the_exit_code_of_the_contract() -> None:
         "RefusedError": ("refused", 3),
         "UnavailableError": ("unavailable", 4),
         "RunFailedError": ("run-failed", 1),
+        "StoppedError": ("interrupted", 130),
     }
     assert ExitCode.INTERRUPTED == 130
