@@ -179,9 +179,9 @@ def spawn(run: Run) -> subprocess.Popen[bytes]:
         raise files.explain(error, path) from error
     with log:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "esap_wf.supervisor", str(run.store.root), run.id],
+            [sys.executable, "-P", "-m", "esap_wf.supervisor", str(run.store.root), run.id, *filter(None, [run.judged()])],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=run.dir, start_new_session=True,
-            env={**os.environ, processes.RUN_VARIABLE: run.id, **run.judged()},
+            env={**os.environ, processes.RUN_VARIABLE: run.id},
         )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """The one process that owns a run: prepares, launches, watches, collects. Started detached by `esap_wf.flow`, followed by everybody.
 
-``python -P -m esap_wf.supervisor STORE RUN``. It alone writes ``state.json`` and ``events.jsonl``.
+``python -P -m esap_wf.supervisor STORE RUN [JUDGED]``. It alone writes ``state.json`` and ``events.jsonl``.
 """
 
 from __future__ import annotations
@@ -133,6 +133,8 @@ class Supervisor(Tenure):
         if last and lost:
             process = launch.engine_of(self.run.dir, last)
             lives = processes.alive(process.engine) if process else False
+            if process and lives is None:
+                self.write(Phase.QUEUED, reason=f"watching for signs of life of its engine on {process.engine.host}")
             if process and lives is None and launch.beats(self.run.dir, last):
                 raise UnavailableError(
                     f"its engine works on {process.engine.host}, out of reach from here: resume it there, or cancel it there"
@@ -140,7 +142,7 @@ class Supervisor(Tenure):
             if launch.exit_of(self.run.dir, last) or lives:
                 self.epoch = last
                 self.note(f"the engine of epoch {last} is adopted")
-                self.write(Phase.EXECUTING, started=self.log.state.started or now())
+                self.write(Phase.EXECUTING, reason="", started=self.log.state.started or now())
                 return True
         if self.lease.epoch > 1:
             self.clear_survivors()
@@ -159,7 +161,7 @@ class Supervisor(Tenure):
         isolated = self.plan.software.route == "python"
         launch.start(self.run.dir, self.epoch, arguments, launch.environment(self.run.id, added, isolated))
         crashpoints.reached("engine-started")
-        self.write(Phase.EXECUTING, started=self.log.state.started or now())
+        self.write(Phase.EXECUTING, reason="", started=self.log.state.started or now())
         return True
 
     def _abandon(self) -> None:
@@ -305,8 +307,8 @@ def _failure_of(error: EsapError) -> Failure:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry of the supervisor process: STORE RUN."""
-    root, run_id = (argv or sys.argv[1:])[:2]
+    """Entry of the supervisor process: STORE RUN [JUDGED], the last from `Run.judged`."""
+    root, run_id, *judged = argv or sys.argv[1:]
     crashpoints.reached("supervisor-started")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -314,6 +316,7 @@ def main(argv: list[str] | None = None) -> int:
     if store.shared:
         os.umask(0o007)
     run = store.run(run_id)
+    run.believe(*judged or [""])
     try:
         return Supervisor(store, run, config.load(root).cache).main()
     except HeldByOther as error:

@@ -54,7 +54,8 @@ def _settled(run: Run, until: float) -> Phase:
 def resume(answer: Answer, run: str, detach: bool) -> int:
     """Go on with a run. First every process that it left is accounted for; finished units are not repeated."""
     found = find_run(answer.config(), run)
-    if not flow.resume(found, answer.say):
+    own = flow.resume(found, answer.say)
+    if not own:
         answer.say("another command resumes it at this moment; following it")
     interrupted = False
     if detach:
@@ -62,7 +63,7 @@ def resume(answer: Answer, run: str, detach: bool) -> int:
     else:
         from esap_wf.cli.live import follow
 
-        state, interrupted = follow(found, answer)
+        state, interrupted = follow(found, answer, own)
     ended_badly = not detach and state.phase is not Phase.COMPLETED
     code = ExitCode.INTERRUPTED if interrupted else ExitCode.RUN_FAILED if ended_badly else ExitCode.DONE
     data = {"run": found.id, "dir": str(found.dir), "phase": state.phase, "exit_code": int(code)}

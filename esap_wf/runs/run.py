@@ -4,7 +4,6 @@ One run directory: `Store` makes it, the supervisor writes through it, everybody
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 #: Seconds that a new run may be without an owner, between the command that created it and its supervisor.
 START_GRACE = 10.0
-#: Run, epoch and heartbeat of an owner that showed no sign of life to the command which starts a supervisor.
-JUDGED_VARIABLE = "ESAP_WF_JUDGED"
 #: Seconds between two announcements of mere progress: the journal is for lists, not for progress bars.
 ANNOUNCE_EVERY = 5.0
 
@@ -52,7 +49,7 @@ class Run:
         Where it is kept.
     """
 
-    __slots__ = ("_announced", "_heard", "_record", "dir", "id", "store")
+    __slots__ = ("_announced", "_heard", "_judged", "_record", "dir", "id", "store")
 
     def __init__(self, store: Store, run_id: str) -> None:
         self.store = store
@@ -61,6 +58,7 @@ class Run:
         self._record: RunRecord | None = None
         self._announced = 0.0
         self._heard: tuple[tuple[int, int], float] | None = None
+        self._judged = ""
 
     def __repr__(self) -> str:
         return f"Run({self.id})"
@@ -117,18 +115,22 @@ class Run:
     def silent(self, tenure: lease.Tenure) -> bool:
         """Whether no newer heartbeat than this was seen for `lease.TTL` seconds, by the clock of this process."""
         moment, beat = time.monotonic(), (tenure.epoch, tenure.seq)
-        if os.environ.get(JUDGED_VARIABLE) == f"{self.id} {tenure.epoch} {tenure.seq}":
+        if self._judged == f"{tenure.epoch}.{tenure.seq}":
             return True
         if self._heard is None or self._heard[0] != beat:
             self._heard = beat, moment
         return moment - self._heard[1] >= lease.TTL
 
-    def judged(self) -> dict[str, str]:
-        """What a supervisor started now gets into its environment, so that it does not watch again what was judged to be silent."""
+    def judged(self) -> str:
+        """Epoch and heartbeat of an owner that was judged to be silent; empty if there is none."""
         tenure = self.owner_lease()
         if tenure is None or lease.alive(self) is not None or not self.silent(tenure):
-            return {}
-        return {JUDGED_VARIABLE: f"{self.id} {tenure.epoch} {tenure.seq}"}
+            return ""
+        return f"{tenure.epoch}.{tenure.seq}"
+
+    def believe(self, judged: str) -> None:
+        """Take over what another process has `judged`, so that the same owner is not watched twice."""
+        self._judged = judged
 
     def judge(self, waiting: Callable[[str], None]) -> State:
         """
