@@ -114,6 +114,8 @@ def offers_of(profiles: Mapping[str, Profile], wanted: Allocation, store: Path) 
             continue
         capacity = kind.capacity(profile, store)
         capacities[name] = capacity
-        reasons = kind.reasons_against(capacity, wanted)
+        reasons = list(kind.reasons_against(capacity, wanted))
+        if profile.kind != "local":  # a plug-in may describe a place, but launching is this machine's only, and so recorded
+            reasons.append("this version starts runs on this machine only")
         offers.append(Offer(backend=name, fits=not reasons, reasons=reasons))
     return sorted(offers, key=lambda o: (not o.fits, o.backend != "local", o.backend)), capacities
