@@ -86,7 +86,7 @@ def test_a_backend_of_another_package_makes_offers(with_toy: Any) -> None:
     assert offers["attic"] == {
         "backend": "attic",
         "fits": False,
-        "reasons": ["the door is closed", "this version starts runs on this machine only"],
+        "reasons": ["this version starts runs on this machine only"],
     }
     refused = with_toy("plan", "noop", "--cores", "2", "--backend", "attic", "--json")
     assert refused.code == 3
