@@ -171,9 +171,8 @@ def resolve(
             what, hint = "a value is needed", f"{flag(name)} VALUE" + (f", in {unit}" if unit else "")
         if where(name) not in bad:
             problems.append(Problem(where(name), what + (f" (in {unit})" if unit and path else ""), hint))
-    if not problems:
-        problems += _rules(workflow, values, where)
-    return values, problems
+    wrong = {p.where for p in problems}
+    return values, problems + _rules(workflow, values, where, wrong)
 
 
 def _stored(value: Any) -> bool:
@@ -206,10 +205,13 @@ def _texts(value: Any, prop: Mapping[str, Any], where: str) -> list[Problem]:
     return found
 
 
-def _rules(workflow: Workflow, values: Mapping[str, Any], where: Where) -> list[Problem]:
+def _rules(workflow: Workflow, values: Mapping[str, Any], where: Where, wrong: set[str]) -> list[Problem]:
+    """Rules that don't hold; one about a parameter that is wrong in itself is left until that is mended."""
     found = []
     for rule in workflow.manifest.rules:
         names = rule.parameters or sorted(expressions.names_in(rule.that))
+        if any(where(n) in wrong for n in {*names, *expressions.names_in(rule.that)}):
+            continue
         shown = ", ".join(f"{n} = {values.get(n)}" for n in names)
         try:
             if not expressions.evaluate(rule.that, values):

@@ -170,3 +170,10 @@ def shared() -> Any:
     schema = {"type": "object", "additionalProperties": False, "properties": PROPERTIES}
     manifest = SimpleNamespace(name="toy", rules=[Rule(**r) for r in RULES])
     return SimpleNamespace(manifest=manifest, schema=schema, properties=PROPERTIES)
+
+
+def test_rules_are_told_beside_other_problems_but_not_of_parameters_that_are_wrong_themselves(toy: Any) -> None:
+    properties = {n: {"title": n, "type": "number", "default": d, "minimum": 0} for n, d in (("low", 1), ("high", 2), ("other", 3))}
+    rules = [{"that": "low < high", "message": "empty"}, {"that": "other > low", "message": "small"}]
+    _, problems = parameters.resolve(toy(properties, {"rules": rules}), {}, {"low": ("5",), "other": ("-1",)})
+    assert [p.where for p in problems] == ["--other", "parameter high, --low"]
