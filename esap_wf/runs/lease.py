@@ -188,13 +188,7 @@ class Lease:
         taken = Epoch(epoch=epoch + 1, holder=holder, taken=now())
         folder = run.dir / "epochs"
         path = run.store.make_folder(folder) / str(epoch + 1)
-        try:
-            mine = files.create_exclusive(path, encode(taken), mode=run.store.file_mode)
-        except files.NoSpaceError:
-            if not run.store.free_reserve(run.dir):
-                raise
-            mine = files.create_exclusive(path, encode(taken), mode=run.store.file_mode)
-        if not mine:
+        if not run.store.claim_file(run.dir, path, encode(taken)):
             other = current(run)
             raise cls._held(run, other.holder if other else None)
         crashpoints.reached("epoch-taken")

@@ -261,13 +261,7 @@ class Run:
             owner.require()
             own = msgspec.structs.replace(outputs, epoch=owner.epoch)
             slot = self.dir / "epochs" / f"{owner.epoch}.end"
-            try:
-                created = files.create_exclusive(slot, encode(own), mode=self.store.file_mode)
-            except files.NoSpaceError:
-                if not self.store.free_reserve(self.dir):
-                    raise
-                created = files.create_exclusive(slot, encode(own), mode=self.store.file_mode)
-            if not created:
+            if not self.store.claim_file(self.dir, slot, encode(own)):
                 owner.require()
             crashpoints.reached("outputs-accepted")
             earlier = self.accepted()

@@ -238,6 +238,15 @@ class Store:
         finally:
             os.close(fd)
 
+    def claim_file(self, folder: Path, path: Path, data: bytes) -> bool:
+        """`files.create_exclusive` inside a run's folder; on a full disk its reserve is given back and it is tried once more."""
+        try:
+            return files.create_exclusive(path, data, mode=self.file_mode)
+        except files.NoSpaceError:
+            if not self.free_reserve(folder):
+                raise
+            return files.create_exclusive(path, data, mode=self.file_mode)
+
     def free_reserve(self, folder: Path) -> bool:
         """Give the reserved space back; False if it is used up."""
         try:
