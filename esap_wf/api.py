@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from esap_wf import catalog, delivery, documents, duplicates, flow, planning, plans, schemas
 from esap_wf import config as configuration
+from esap_wf import delivery, discovery, documents, duplicates, flow, planning, plans, schemas
 from esap_wf.errors import NotFoundError, Problem, RunFailedError, UsageError
 from esap_wf.lookup import find_run
 from esap_wf.models.plan import Plan
@@ -105,9 +105,8 @@ def plan(workflow: str, parameters: Parameters = None, inputs: Inputs = None, *,
 
 
 def _made(request: Request, config: configuration.Config) -> Plan:
-    workflow = catalog.find(config, request.workflow)
-    if workflow.source == "path":
-        request = msgspec.structs.replace(request, workflow=str(workflow.document.source))
+    workflow = discovery.find(config, request.workflow)
+    request = msgspec.structs.replace(request, workflow=discovery.reference_of(workflow))
     valid, problems = planning.validate(request, config, workflow=workflow)
     if problems:
         raise UsageError("the request is not valid", problems)

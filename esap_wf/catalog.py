@@ -6,11 +6,11 @@ Imported by parameters, inputs, plan, render and the command line. `entries` is 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from esap_wf import documents, schemas
+from esap_wf import digests, documents, schemas
 from esap_wf.config import Config
 from esap_wf.documents import Document
 from esap_wf.errors import EsapError, NotFoundError, Problem, UsageError
@@ -31,7 +31,15 @@ class Workflow:
     schema : dict
         The parameters, JSON Schema.
     source : str
-        ``built-in``, ``configured``, or ``path``.
+        ``built-in``, ``configured``, ``path``, or ``url``.
+    reference : str
+        A pinned text that finds it again, if its path alone doesn't.
+    derived_from : dict of str to str
+        For a pipeline without a manifest: what was derived → ``file:line`` that says so.
+    notes : tuple of str
+        What a user should know of how it was found.
+    upstream : dict of str to Path
+        Place in a snapshot → folder of code in other repositories that the manifest wraps.
     """
 
     manifest: Manifest
@@ -39,6 +47,10 @@ class Workflow:
     folder: Path
     schema: dict[str, Any]
     source: str
+    reference: str = ""
+    derived_from: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    upstream: dict[str, Path] = field(default_factory=dict)
 
     @property
     def properties(self) -> dict[str, dict[str, Any]]:
@@ -46,9 +58,31 @@ class Workflow:
         properties: dict[str, dict[str, Any]] = self.schema.get("properties", {})
         return properties
 
+    @property
+    def place(self) -> str:
+        """The workflow's folder inside a snapshot."""
+        return f"workflows/{self.folder.name}"
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether there is no manifest: then the folder is somebody's repository, of which everything may be needed."""
+        return bool(self.derived_from)
+
+    def whole_places(self) -> set[str]:
+        """Places of `code_folders` that are somebody's repository: everything in them is snapshotted."""
+        return {*self.upstream, *([self.place] if self.is_derived else [])}
+
+    def code_files(self, place: str) -> Iterator[Path]:
+        """Files of one of `code_folders` that are snapshotted."""
+        return digests.code_files(self.code_folders()[place], everything=place in self.whole_places())
+
+    def code_digest(self) -> str:
+        """SHA-256 of all code."""
+        return digests.of_code(self.code_folders(), everything=self.whole_places())
+
     def code_folders(self) -> dict[str, Path]:
         """Place in a snapshot → folder: the workflow, and the shared rules beside the collection that it lives in."""
-        folders = {f"workflows/{self.folder.name}": self.folder}
+        folders = {self.place: self.folder, **self.upstream}
         rules = self.folder.parent.parent / "rules"
         if self.folder.parent.name == "workflows" and rules.is_dir():
             folders["rules"] = rules
@@ -105,6 +139,11 @@ def summaries(config: Config) -> list[dict[str, Any]]:
 def is_path(name: str) -> bool:
     """Whether a workflow is meant by its path, not by its name."""
     return "/" in name or name in {".", ".."} or name.endswith((".yaml", ".yml"))
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file is a manifest by its name."""
+    return path.name == "workflow.yaml" or path.name.endswith(".workflow.yaml")
 
 
 def locate(config: Config, name: str) -> tuple[Path, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,15 @@ def of_file(path: Path, beat: Callable[[], None] | None = None) -> str:
         return total.hexdigest()
 
 
-def code_files(folder: Path) -> Iterator[Path]:
+def code_files(folder: Path, everything: bool = False) -> Iterator[Path]:
     """
     Files of a workflow folder that belong to a snapshot, sorted.
+
+    Parameters
+    ----------
+    folder : Path
+    everything : bool
+        Of somebody's repository: all but what starts with a dot.
 
     Raises
     ------
@@ -52,7 +58,7 @@ def code_files(folder: Path) -> Iterator[Path]:
     """
     root, count = folder.resolve(), 0
     for base, dirs, files in os.walk(folder):
-        left_out = NOT_CODE if Path(base) == folder else set()
+        left_out = NOT_CODE if Path(base) == folder and not everything else set()
         dirs[:] = sorted(d for d in dirs if d not in left_out and d != "__pycache__" and not d.startswith("."))
         for name in dirs:
             if Path(base, name).is_symlink():
@@ -77,11 +83,20 @@ def _wrong(path: Path, what: str) -> UsageError:
     return UsageError("a workflow can't be snapshotted", [Problem(str(path), what)])
 
 
-def of_code(folders: dict[str, Path]) -> str:
-    """SHA-256 over path, executable bit and content of all code; `folders` maps the place in the snapshot to a folder."""
+def of_code(folders: Mapping[str, Path], everything: Container[str] = ()) -> str:
+    """
+    SHA-256 over path, executable bit and content of all code.
+
+    Parameters
+    ----------
+    folders : mapping
+        Place in the snapshot → folder.
+    everything : container of str
+        Places of which `code_files` takes everything.
+    """
     total = hashlib.sha256()
     for place, folder in sorted(folders.items()):
-        for path in code_files(folder):
+        for path in code_files(folder, place in everything):
             relative = f"{place}/{path.relative_to(folder).as_posix()}"
             executable = bool(path.stat().st_mode & 0o100)
             total.update(f"{relative}\0{executable:d}\0{of_file(path)}\n".encode())

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import msgspec
 
-from esap_wf import catalog, delivery, digests, files, planning, plans
+from esap_wf import delivery, digests, discovery, files, planning, plans
 from esap_wf import render as rendering
 from esap_wf.config import Config
-from esap_wf.errors import Problem, RefusedError, UsageError
+from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
 from esap_wf.models.plan import Plan
 from esap_wf.models.run import Phase, Progress, RunRecord, State, now
 from esap_wf.runs import claims, crashpoints, lease, processes, states
@@ -72,17 +72,17 @@ def start(plan: Plan, config: Config, decide: Decide, rerun_of: str | None = Non
     store = Store.open(config.store, create=True)
     before = os.umask(0o007) if store.shared else None
     try:
-        return _start(plan, store, decide, rerun_of)
+        return _start(plan, config, store, decide, rerun_of)
     finally:
         if before is not None:  # the process may be a notebook's
             os.umask(before)
 
 
-def _start(plan: Plan, store: Store, decide: Decide, rerun_of: str | None) -> Started:
+def _start(plan: Plan, config: Config, store: Store, decide: Decide, rerun_of: str | None) -> Started:
     run_id = store.new_id()
     notes: tuple[str, ...] = ()
     if not plan.digest.deterministic:
-        return Started(_create(plan, store, run_id, None, rerun_of))
+        return Started(_create(plan, config, store, run_id, None, rerun_of))
     claim = claims.claim(store, plan.digest.identity, run_id)
     while not claim.mine:
         run = Run(store, claim.run_id)
@@ -111,7 +111,7 @@ def _start(plan: Plan, store: Store, decide: Decide, rerun_of: str | None) -> St
             return Started(run, attached=True, resumed=True)
         claim = claims.claim(store, plan.digest.identity, run_id, renew_from=claim.generation)
     try:
-        return Started(_create(plan, store, run_id, claim, rerun_of), notes=notes)
+        return Started(_create(plan, config, store, run_id, claim, rerun_of), notes=notes)
     except BaseException:
         if not store.run_exists(run_id):
             store.abandon(claim)
@@ -135,13 +135,13 @@ def always_rerun(run: Run, state: State) -> str:
     return RERUN
 
 
-def _create(plan: Plan, store: Store, run_id: str, claim: claims.Claim | None, rerun_of: str | None = None) -> Run:
-    workflow = catalog.read(Path(plan.source))
+def _create(plan: Plan, config: Config, store: Store, run_id: str, claim: claims.Claim | None, rerun_of: str | None = None) -> Run:
+    workflow = discovery.again(config, plan)
     staged = store.staging(run_id)
     try:
         rendering.render(plan, workflow, staged)
         root = staged / rendering.snapshot_place(plan.code)
-        if digests.of_code({place: root / place for place in workflow.code_folders()}) != plan.code:
+        if digests.of_code({place: root / place for place in workflow.code_folders()}, everything=workflow.code_folders()) != plan.code:
             raise RefusedError(
                 "the workflow changed while it was started", [Problem(plan.source, "its code is not the planned one", "start again")]
             )
@@ -280,11 +280,11 @@ def rerun(run: Run, config: Config, changes: dict[str, str]) -> Started:
     """A new run of the same request with some parameters set anew; the code is the workflow's present one."""
     old = plans.read(run.dir / "plan.json")
     notes: tuple[str, ...] = ()
-    if (source := Path(old.source)).is_file():  # not by its name: that may mean another workflow by now
-        workflow = catalog.read(source)
-    else:
-        workflow = catalog.find(config, old.request.workflow)
-        notes = (f"{source} is gone: the workflow is taken from {workflow.document.source}",)
+    try:  # not by its name: that may mean another workflow by now
+        workflow = discovery.again(config, old)
+    except NotFoundError:
+        workflow = discovery.find(config, old.request.workflow)
+        notes = (f"{old.source} is gone: the workflow is taken from {workflow.document.source}",)
     given = {k: v for k, v in old.request.parameters.items() if k not in changes}
     if not old.digest.deterministic and workflow.manifest.random:
         given.pop(workflow.manifest.random.seed, None)

@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
-from esap_wf import backends, catalog, digests, inputs, parameters, plugins, render, resources, software
+from esap_wf import backends, digests, discovery, inputs, parameters, plugins, render, resources, software
 from esap_wf.catalog import Workflow
 from esap_wf.config import Config
 from esap_wf.documents import Document
-from esap_wf.engines import Engine, Job
+from esap_wf.engines import Engine, finding
 from esap_wf.errors import Problem, RefusedError, UnavailableError, UsageError
 from esap_wf.models.manifest import Implementation
 from esap_wf.models.plan import Allocation, Digest, EngineChoice, Estimate, Plan, checksum
@@ -67,7 +67,7 @@ def validate(
     problems : list of Problem
         All of them; empty if the request may be planned.
     """
-    workflow = workflow or catalog.find(config, request.workflow)
+    workflow = workflow or discovery.find(config, request.workflow)
     values, problems = parameters.resolve(workflow, request.parameters, flags or {}, document, pointer, named)
     refs, wrong = inputs.resolve(workflow, request.inputs, config.cache)
     problems += wrong
@@ -122,15 +122,15 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
     units, estimate = _costs(workflow, names, rows, allocation.cores, size)
     implementation, engine, choice = find_engine(workflow, config, request.engine)
     route = software.choose(workflow, config, request.software)
+    if against := engine.objections(choice, workflow.folder / implementation.file, implementation.item):
+        raise RefusedError(f"{engine.title} {choice.version} can't run {manifest.name}", against)
     warnings += [
         f"the identity of {ref.path} rests on its size and times, not on its content"
         for refs in valid.inputs.values()
         for ref in refs
         if ref.strength == "stat"
     ]
-    code = digests.of_code(workflow.code_folders())
-    entry = f"{render.snapshot_place(code)}/workflows/{workflow.folder.name}/{implementation.file}"
-    job = Job(entry=entry, params=render.PARAMS, allocation=allocation, options=tuple(request.engine_options))
+    code = workflow.code_digest()
     moment = datetime.now(UTC)
     plan = Plan(
         created=now(),
@@ -139,8 +139,12 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
         version=manifest.version,
         title=manifest.title,
         source=str(workflow.document.source),
+        reference=workflow.reference,
+        place=workflow.place,
         code=code,
-        entry=entry,
+        entry=f"{render.snapshot_place(code)}/{workflow.place}/{implementation.file}",
+        config=implementation.config,
+        item=implementation.item,
         request=msgspec.structs.replace(request, parameters=values, results=_absolute(request.results)),
         parameters=values,
         inputs=valid.inputs,
@@ -153,10 +157,12 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
         estimate=estimate,
         offers=offers,
         digest=_digest(workflow, values, valid, code, choice, deterministic, request, route.route, backend),
-        command=engine.command(choice, job),
+        command=[],
         files=render.files_of(workflow, code),
         warnings=warnings,
     )
+    told = render.rendered(plan, manifest)
+    plan = msgspec.structs.replace(plan, command=told.command, files=[*plan.files, *told.files])
     return msgspec.structs.replace(plan, checksum=checksum(plan))
 
 
@@ -235,11 +241,12 @@ def find_engine(workflow: Workflow, config: Config, wanted: str | None) -> tuple
         except (UsageError, UnavailableError) as error:
             problems += [Problem(implementation.engine, p.what, "this esap-wf has no plug-in for it") for p in error.problems]
             continue
-        choice = engine.find(config, implementation.requires)
+        choice, refused = finding.first(engine, config, implementation.requires)
         if choice:
             return implementation, engine, choice
         needs = f" {implementation.requires}" if implementation.requires else ""
-        problems.append(Problem(implementation.engine, f"{engine.title}{needs} was not found", engine.how_to_get()))
+        what = f"{engine.title}{needs} was not found" + (f"; there is {'; '.join(refused)}" if refused else "")
+        problems.append(Problem(implementation.engine, what, engine.how_to_get()))
     raise UnavailableError(f"no engine for {workflow.manifest.name} is installed", problems)
 
 

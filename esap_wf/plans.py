@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from esap_wf import catalog, files, planning
+from esap_wf import discovery, files, planning
 from esap_wf.config import Config
-from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
+from esap_wf.errors import Problem, RefusedError, UsageError
 from esap_wf.models.plan import Plan, checksum
 
 
@@ -53,10 +53,7 @@ def confirm_fresh(plan: Plan, config: Config) -> None:
     if not edited and datetime.fromisoformat(plan.expires) < datetime.now(UTC):
         raise RefusedError("the plan is stale", [Problem("expires", f"it was valid until {plan.expires}", "make a new plan")])
     try:
-        file = Path(plan.source)
-        if not file.is_file():
-            raise NotFoundError("the workflow is gone", [Problem("workflow", f"there is no {file} any more")])
-        workflow = catalog.read(file)
+        workflow = discovery.again(config, plan)
         valid, problems = planning.validate(plan.request, config, workflow=workflow)
         if not problems:
             fresh = planning.make(plan.request, config, valid)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 #: Entry point group → attributes that a plug-in must have; of a method the number of arguments that it is called with, None for a text.
 CONTRACTS: dict[str, dict[str, int | None]] = {
     "esap_wf.engines": {
-        "name": None, "title": None, "find": 2, "how_to_get": 0, "command": 2, "supervised": 3, "events": 3, "stop_signal": 1,
-        "before_resume": 1,
+        "name": None, "title": None, "runtimes": None, "candidates": 1, "misfit": 2, "how_to_get": 0, "install": 1, "interface": 2,
+        "objections": 3, "render": 2, "supervised": 3, "events": 3, "stop_signal": 1, "survivors": 1, "before_resume": 1, "explain": 3,
     },
     "esap_wf.backends": {"name": None, "title": None, "capacity": 2, "reasons_against": 2},
 }  # fmt: skip

@@ -5,29 +5,34 @@ Imported by plan (names), flow, supervisor.
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import stat
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
 
-from esap_wf import digests
+import msgspec
+
+from esap_wf import plugins
 from esap_wf.catalog import Workflow
+from esap_wf.engines import Engine, Job, JobInput, Rendered
 from esap_wf.errors import EsapError
+from esap_wf.models.manifest import Manifest
 from esap_wf.models.plan import Plan
 from esap_wf.models.request import DataRef
 from esap_wf.models.run import encode
 
-PARAMS = "config.json"
 COMMAND = "command.sh"
+#: The manifest as it was when the run was planned; that of a pipeline without one is derived.
+MANIFEST = "workflow.json"
 
 _COMMAND = """\
 #!/usr/bin/env bash
 # {title}, with the bare engine: `bash {command}`. esap-wf is not needed. Arguments are added to the engine's.
 set -euo pipefail
 cd -- "$(dirname -- "${{BASH_SOURCE[0]}}")"
-{path}exec {argv} "$@"
+{exports}exec {argv} "$@"
 """
 
 
@@ -36,42 +41,54 @@ def snapshot_place(code: str) -> str:
     return f"code/{code[:16]}"
 
 
-def manifest_of(plan: Plan) -> Path:
-    """The snapshot's manifest, relative to the run directory."""
-    source = Path(plan.source)
-    return Path(snapshot_place(plan.code), "workflows", source.parent.name, source.name)
+def folder_of(plan: Plan) -> Path:
+    """The workflow's folder in the snapshot, relative to the run directory."""
+    return Path(snapshot_place(plan.code), plan.place or f"workflows/{Path(plan.source).parent.name}")
 
 
 def files_of(workflow: Workflow, code: str) -> list[str]:
-    """What `render` writes, relative to the run directory."""
-    names = ["request.json", "plan.json", PARAMS, COMMAND]
+    """What `render` writes beside the engine's own files, relative to the run directory."""
+    names = ["request.json", "plan.json", MANIFEST, COMMAND]
     for place, folder in workflow.code_folders().items():
-        names += [f"{snapshot_place(code)}/{place}/{p.relative_to(folder).as_posix()}" for p in digests.code_files(folder)]
+        names += [f"{snapshot_place(code)}/{place}/{p.relative_to(folder).as_posix()}" for p in workflow.code_files(place)]
     return names
 
 
-def config_of(plan: Plan) -> dict[str, Any]:
-    """The flat configuration that the engine gets (docs/workflows.md)."""
+def job_of(plan: Plan, manifest: Manifest) -> Job:
+    """What the engine is asked for, as the plan says."""
     # a default that comes with the workflow is read from the snapshot: the workflow's own folder is not the run's to touch
-    folder, inside = Path(plan.source).parent, manifest_of(plan).parent
+    folder, inside = Path(plan.source).parent, folder_of(plan)
     snapshot = {str(folder / Path(name).relative_to(inside)): name for name in plan.files if Path(name).is_relative_to(inside)}
-    paths = {name: [snapshot.get(_path(ref), _path(ref)) for ref in refs] for name, refs in plan.inputs.items()}
-    return {**plan.parameters, "inputs": paths, "selected": plan.selected, "workflow": plan.workflow}
+
+    def local(ref: DataRef) -> DataRef:
+        if ref.path is None:
+            raise EsapError(f"{ref.uri} has no path: an input must be staged before a run is rendered")
+        return msgspec.structs.replace(ref, path=snapshot.get(ref.path, ref.path))
+
+    inputs = {
+        name: JobInput(tuple(local(ref) for ref in refs), many=name in manifest.inputs and manifest.inputs[name].many)
+        for name, refs in plan.inputs.items()
+    }
+    return Job(
+        workflow=plan.workflow, entry=plan.entry, parameters=plan.parameters, inputs=inputs, selected=plan.selected,
+        allocation=plan.allocation, software=plan.software, plain=plan.config == "plain", item=plan.item,
+        options=tuple(plan.request.engine_options),
+    )  # fmt: skip
 
 
-def _path(ref: DataRef) -> str:
-    if ref.path is None:
-        raise EsapError(f"{ref.uri} has no path: an input must be staged before a run is rendered")
-    return ref.path
+def rendered(plan: Plan, manifest: Manifest) -> Rendered:
+    """The engine's side of a plan."""
+    engine: Engine = plugins.one("esap_wf.engines", plan.engine.name)
+    return engine.render(plan.engine, job_of(plan, manifest))
 
 
-def command_script(plan: Plan) -> str:
+def command_script(plan: Plan, environment: Mapping[str, str] = MappingProxyType({})) -> str:
     """``command.sh``: every word quoted, so that a path or an option can't become a command."""
-    path = ""
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(environment.items()))
     if plan.software.bin_dirs:
-        path = f'export PATH={":".join(shlex.quote(d) for d in plan.software.bin_dirs)}:"$PATH"\n'
+        exports += f'export PATH={":".join(shlex.quote(d) for d in plan.software.bin_dirs)}:"$PATH"\n'
     title = "".join(c if c.isprintable() else " " for c in plan.title)
-    return _COMMAND.format(title=title, command=COMMAND, path=path, argv=shlex.join(plan.command))
+    return _COMMAND.format(title=title, command=COMMAND, exports=exports, argv=shlex.join(plan.command))
 
 
 def render(plan: Plan, workflow: Workflow, target: Path) -> None:
@@ -88,13 +105,17 @@ def render(plan: Plan, workflow: Workflow, target: Path) -> None:
     """
     (target / "request.json").write_bytes(encode(plan.request))
     (target / "plan.json").write_bytes(encode(plan))
-    (target / PARAMS).write_text(json.dumps(config_of(plan), indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    (target / MANIFEST).write_bytes(encode(workflow.manifest))
+    told = rendered(plan, workflow.manifest)
+    for name, content in told.files.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_bytes(content)
     script = target / COMMAND
-    script.write_text(command_script(plan), "utf-8")
+    script.write_text(command_script(plan, told.environment), "utf-8")
     script.chmod(0o755)
     root = target / snapshot_place(plan.code)
     for place, folder in workflow.code_folders().items():
-        for source in digests.code_files(folder):
+        for source in workflow.code_files(place):
             copy = root / place / source.relative_to(folder)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copy)
@@ -103,4 +124,4 @@ def render(plan: Plan, workflow: Workflow, target: Path) -> None:
         # without the write bits only: a shared store's folders keep their group (setgid)
         folder.chmod(stat.S_IMODE(folder.stat().st_mode) & ~0o222)
     for name in ("outputs", "logs", "engine"):
-        (target / name).mkdir()
+        (target / name).mkdir(exist_ok=True)

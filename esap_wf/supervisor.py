@@ -98,10 +98,10 @@ class Supervisor(Tenure):
     def _read(self) -> None:
         """What was planned; after the run is owned, so that a broken file is told as its end."""
         self.plan = files.read_json(self.run.dir / "plan.json", Plan)
-        place = self.run.dir / render.manifest_of(self.plan)
-        self.snapshot = place.parent
-        # validated when it was planned, and read-only since
-        self.manifest = msgspec.convert(documents.load(place).data, Manifest)
+        self.snapshot = self.run.dir / render.folder_of(self.plan)
+        # validated when it was planned, and read-only since; runs of the first version have it in the snapshot only
+        kept, first = self.run.dir / render.MANIFEST, self.snapshot / Path(self.plan.source).name
+        self.manifest = msgspec.convert(documents.load(kept if kept.is_file() else first).data, Manifest)
         self.engine = plugins.one("esap_wf.engines", self.plan.engine.name)
         self.log.unit_steps = (self.manifest.units.steps if self.manifest.units else None) or None
 
@@ -183,7 +183,7 @@ class Supervisor(Tenure):
 
     def _watch(self) -> launch.EngineExit | None:
         """Until the engine has ended; None if nobody saw how."""
-        told = self.log.told(self.epoch) if self.epoch != self.lease.epoch else 0
+        told = self.log.told(self.epoch) if self.epoch != self.lease.epoch else None
         source = self.engine.events(self.run.dir, self.epoch, told)
         started = written = time.monotonic()
         limit = to_seconds(self.plan.request.resources.wall) if self.plan.request.resources.wall is not None else None
@@ -264,6 +264,7 @@ class Supervisor(Tenure):
             if self.late:
                 asked = f"the time limit that was asked for, {self.plan.request.resources.wall}, is reached"
                 failures.insert(0, Failure(step="engine", reason=Reason.TIMEOUT, exit_code=code, log="logs/engine.log", detail=asked))
+            failures = failures or (self.engine.explain(self.run.dir, self.epoch, code) if self.epoch else [])
             if not failures:
                 what = f"{self.engine.title} ended with exit code {code}" if code is not None else f"{self.engine.title} was killed"
                 reason = Reason.SIGNAL if code is None or code < 0 else Reason.ENGINE

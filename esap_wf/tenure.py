@@ -59,7 +59,7 @@ class Tenure:
     def clear_survivors(self) -> None:
         """End every process that the run left on this machine."""
         keepers = [p.keeper for e in range(1, self.lease.epoch) if (p := launch.engine_of(self.run.dir, e))]
-        left = processes.survivors(self.run.id, keepers)
+        left = processes.survivors(self.run.id, keepers, self.engine.survivors(self.run.dir) if hasattr(self, "engine") else ())
         if left:
             self.note(f"{len(left)} processes of an earlier attempt are ended: {', '.join(f'{s.name} {s.pid}' for s in left[:10])}")
             stuck = processes.terminate(left, GRACE)

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from esap_wf import files
+from esap_wf.engines import LOST, Told
 from esap_wf.models.run import Event, Failure, Reason, State
 from esap_wf.runs import progress
 from esap_wf.runs.run import Run
@@ -67,11 +67,11 @@ class EventLog:
         self.state = progress.follow(self.state, self.run.events_path, self.unit_steps)
         return True
 
-    def told(self, epoch: int) -> int:
-        """Offset of the engine's record up to which an epoch's events were counted."""
+    def told(self, epoch: int) -> Told:
+        """Up to where the engine's record of an epoch was counted, in its plug-in's words."""
         if self.lost:
-            return sys.maxsize
-        last = 0
+            return LOST
+        last: Told = None
         for line in progress.tail(self.run.events_path, 0):
             if b'"source"' in line:
                 try:
@@ -79,7 +79,7 @@ class EventLog:
                 except msgspec.MsgspecError:
                     continue
                 if event.epoch == epoch and event.source:
-                    last = max(last, event.source)
+                    last = event.source
         return last
 
 

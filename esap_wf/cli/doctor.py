@@ -30,6 +30,7 @@ def _writable(path: Path) -> bool:
 def checks(config: Config) -> Iterator[dict[str, Any]]:
     """One row a check; nothing is changed."""
     from esap_wf import backends, catalog, plugins, software
+    from esap_wf.engines import finding
 
     version = ".".join(map(str, sys.version_info[:3]))
     yield _check("python", sys.version_info >= (3, 11), f"{version} at {sys.executable}", "Python 3.11 or newer is needed")
@@ -54,8 +55,8 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
             yield _check(f"{kind} {b.name}", False, b.why, "repair or remove the package")
         for name, plugin in usable.items():
             if kind == "engine":
-                choice = plugin.find(config)
-                detail = f"{choice.version} at {choice.path} ({choice.found})" if choice else "missing"
+                choice, refused = finding.first(plugin, config, None)
+                detail = f"{choice.version} at {choice.path} ({choice.found})" if choice else "; ".join(["missing", *refused])
                 yield _check(f"engine {name}", choice is not None, detail, plugin.how_to_get())
             else:
                 for profile in (p for p in backends.profiles(config).values() if p.kind == name):
@@ -67,9 +68,9 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
                     )
     for name, file, source in catalog.entries(config):
         try:
-            choice = software.choose(catalog.read(file, source), config)
+            route = software.choose(catalog.read(file, source), config)
             hint = f"esap-wf software build {name} does it now, the first run would too"
-            yield _check(f"workflow {name}", True, f"software: {choice.detail}" + ("" if choice.ready else f" ({hint})"))
+            yield _check(f"workflow {name}", True, f"software: {route.detail}" + ("" if route.ready else f" ({hint})"))
         except EsapError as error:
             yield _check(f"workflow {name}", False, str(error).replace("\n", " "), f"esap-wf lint {name}")
 

@@ -29,11 +29,11 @@ class WorkflowVerb(Verb):
             args = args[:cut]
         name = self._workflow(args, ctx)
         if name is not None:
-            from esap_wf import catalog
+            from esap_wf import discovery
 
             answer = ctx.ensure_object(Answer)
             try:
-                ctx.meta[_META] = catalog.find(answer.config(), name)
+                ctx.meta[_META] = discovery.find(answer.config(), name)
             except EsapError:
                 if not ctx.resilient_parsing:  # a shell that completes must not be answered with an error
                     raise

@@ -30,14 +30,16 @@ store = _group("store", "The run store itself.")
 def engines_list(answer: Answer) -> None:
     """Which engines there are, and where they were found."""
     from esap_wf import plugins
+    from esap_wf.engines import finding
 
     config = answer.config()
     usable, broken = plugins.load("esap_wf.engines")
     rows: list[dict[str, Any]] = []
     for name, engine in usable.items():
-        choice = engine.find(config)
+        choice, refused = finding.first(engine, config, None)
         rows.append({"name": name, "version": choice.version if choice else None, "path": choice.path if choice else None,
-                     "found": choice.found if choice else None, "hint": "" if choice else engine.how_to_get()})  # fmt: skip
+                     "found": choice.found if choice else None,
+                     "hint": "" if choice else "; ".join([*refused, engine.how_to_get()])})  # fmt: skip
     rows += [{"name": b.name, "version": None, "path": None, "found": None, "hint": b.why} for b in broken]
     text = table(
         [(r["name"], r["version"] or "missing", r["path"] or r["hint"], r["found"] or "") for r in rows],
@@ -51,19 +53,12 @@ def engines_list(answer: Answer) -> None:
 @click.pass_obj
 def engines_install(answer: Answer, name: str) -> None:
     """Install an engine into an environment of its own."""
-    from esap_wf import environments, plugins
-    from esap_wf.engines import finding
+    from esap_wf import plugins
 
     config = answer.config()
-    plugins.one("esap_wf.engines", name)
-    requirements = finding.REQUIREMENTS / f"{name}.txt"
-    if not requirements.is_file():
-        raise UsageError(
-            f"{name} is not installed by esap-wf",
-            [Problem(name, "its plug-in has no pinned requirements", "install it as its own documentation says")],
-        )
+    engine = plugins.one("esap_wf.engines", name)
     answer.say(f"installing {name} …")
-    built = environments.build(requirements, config.cache)
+    built = engine.install(config)
     answer.give({"engine": name, "path": str(built)}, f"{name} is in {built}")
 
 
@@ -72,11 +67,11 @@ def engines_install(answer: Answer, name: str) -> None:
 @click.pass_obj
 def software_build(answer: Answer, workflow: str) -> None:
     """Build the environment of a workflow from its pinned requirements; a second call finds it ready."""
-    from esap_wf import catalog, environments
+    from esap_wf import discovery, environments
     from esap_wf import software as routes
 
     config = answer.config()
-    found = catalog.find(config, workflow)
+    found = discovery.find(config, workflow)
     built = []
     for requirements in dict.fromkeys(routes.requirements_of(found)):
         answer.say(f"building the environment of {workflow} from {requirements.name} …")
@@ -89,11 +84,11 @@ def software_build(answer: Answer, workflow: str) -> None:
 @click.pass_obj
 def software_check(answer: Answer, workflow: str) -> None:
     """Say which route to the software is taken, and why not the others."""
-    from esap_wf import catalog
+    from esap_wf import discovery
     from esap_wf import software as routes
 
     config = answer.config()
-    choice = routes.choose(catalog.find(config, workflow), config)
+    choice = routes.choose(discovery.find(config, workflow), config)
     answer.give(
         {"workflow": workflow, "software": choice}, "\n".join([f"{choice.route}: {choice.detail}", *(f"not {r}" for r in choice.refused)])
     )

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 
-from esap_wf import documents, duplicates, files, flow, parameters, planning, plans, schemas
+from esap_wf import discovery, documents, duplicates, files, flow, parameters, planning, plans, schemas
 from esap_wf.cli.output import Answer
 from esap_wf.cli.parameters import WorkflowVerb, complete_workflow, engine_options, given, workflow_of
 from esap_wf.cli.text import duplicate_text, plan_text, run_line
@@ -85,7 +85,7 @@ def _request(ctx: click.Context, config: Config, values: dict[str, Any]) -> tupl
         name = request.workflow
         if document and catalog.is_path(name):
             name = absolute(name, Path(values["params"]).parent)
-        workflow = catalog.find(config, name)
+        workflow = discovery.find(config, name)
     elif document and request.workflow and values["workflow"] and request.workflow != values["workflow"]:
         raise UsageError(
             "the request is for another workflow", [Problem(document.where(["workflow"]), f"{request.workflow}, not {values['workflow']}")]
@@ -102,7 +102,7 @@ def _request(ctx: click.Context, config: Config, values: dict[str, Any]) -> tupl
         changes["inputs"] = {**request.inputs, **_pairs(values["input_"], "--input")}
     if engine_options(ctx):
         changes["engine_options"] = engine_options(ctx)
-    changes["workflow"] = str(workflow.document.source) if workflow.source == "path" else workflow.manifest.name
+    changes["workflow"] = discovery.reference_of(workflow)
     request = located(msgspec.structs.replace(request, **changes), Path())
     labels = documents.Document(msgspec.to_builtins({"workflow": "x", "name": request.name, "tags": request.tags}), "command line")
     schemas.convert(labels, Request, "request")

@@ -29,18 +29,18 @@ def workflows(answer: Answer) -> None:
 @click.pass_obj
 def show(answer: Answer, workflow: str) -> None:
     """Show what a workflow does, takes, makes and needs."""
-    from esap_wf import catalog, software
+    from esap_wf import discovery, software
     from esap_wf.cli.parameters import describe
 
-    found = catalog.find(answer.config(), workflow)
+    found = discovery.find(answer.config(), workflow)
     m = found.manifest
     data: dict[str, Any] = {
         "name": m.name, "title": m.title, "description": m.description, "version": m.version,
         "engines": [i.engine for i in m.implementations],
         "parameters": found.schema, "inputs": m.inputs, "outputs": m.outputs, "resources": m.resources,
         "software": [{"route": software.route_of(s), **{k: v for k, v in _plain(s).items() if v is not None}} for s in m.software],
-        "derived_from": str(found.document.source), "units": m.units, "rules": m.rules, "identity": m.identity, "authors": m.authors,
-        "license": m.license, "citation": m.citation, "source": found.source,
+        "derived_from": found.derived_from or str(found.document.source), "units": m.units, "rules": m.rules, "identity": m.identity,
+        "authors": m.authors, "license": m.license, "citation": m.citation, "source": found.source,
     }  # fmt: skip
     lines = [f"{m.name} {m.version}: {m.title}", "", m.description.strip(), ""]
     lines += [

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from esap_wf import environments
 from esap_wf.config import Config
+from esap_wf.engines import Engine
 from esap_wf.errors import Problem, UsageError
 from esap_wf.models.plan import EngineChoice
 
@@ -62,28 +63,54 @@ def version(program: Path, distribution: str) -> str | None:
     return None
 
 
-def find(program: str, engine: str, distribution: str, config: Config, requires: str | None) -> EngineChoice | None:
+def choices(program: str, engine: str, distribution: str, config: Config) -> Iterator[EngineChoice]:
     """
-    The first candidate whose version fits.
+    Every candidate that says its version.
 
     Parameters
     ----------
     program, engine, distribution : str
         Name of the executable, of the engine, of its package.
     config : Config
-    requires : str, optional
-        Version specifier (PEP 440) of the workflow.
     """
     for path, how in candidates(program, engine, config):
         there = version(path, distribution)
-        if there is None:
-            continue
-        if requires:
-            from packaging.specifiers import InvalidSpecifier, SpecifierSet
-            from packaging.version import InvalidVersion
+        if there is not None:
+            yield EngineChoice(name=engine, path=str(path), version=there, found=how)
 
-            with contextlib.suppress(InvalidSpecifier, InvalidVersion):
-                if not SpecifierSet(requires).contains(there, prereleases=True):
-                    continue
-        return EngineChoice(name=engine, path=str(path), version=there, found=how)
-    return None
+
+def misfit(version: str, *requires: str | None) -> str:
+    """Why a version doesn't keep the specifiers (PEP 440) of a workflow and a plug-in; empty if it does."""
+    wanted = ",".join(filter(None, requires))
+    if wanted:
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet
+        from packaging.version import InvalidVersion
+
+        with contextlib.suppress(InvalidSpecifier, InvalidVersion):
+            if not SpecifierSet(wanted).contains(version, prereleases=True):
+                return f"{wanted} is needed"
+    return ""
+
+
+def install(engine: str, config: Config) -> Path:
+    """Build the environment of an engine that is a Python package, from the pins that come with esap-wf."""
+    return environments.build(REQUIREMENTS / f"{engine}.txt", config.cache)
+
+
+def first(engine: Engine, config: Config, requires: str | None) -> tuple[EngineChoice | None, list[str]]:
+    """
+    The first candidate of an engine that fits.
+
+    Returns
+    -------
+    choice : EngineChoice or None
+    refused : list of str
+        Which others are there, and why they don't fit.
+    """
+    refused: list[str] = []
+    for choice in engine.candidates(config):
+        against = engine.misfit(choice, requires)
+        if not against:
+            return choice, refused
+        refused.append(f"{engine.title} {choice.version} at {choice.path} ({choice.found}): {against}")
+    return None, refused

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import importlib.util
 import signal
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from esap_wf.config import Config
-from esap_wf.engines import EventSource, Job, finding
+from esap_wf.engines import LOST, EventSource, Interface, Job, Rendered, Told, finding, settings
 from esap_wf.engines.snakemake_events import SnakemakeEvents
 from esap_wf.errors import Problem, UnavailableError
 from esap_wf.models.plan import EngineChoice
+from esap_wf.models.run import Failure
 
+CONFIG = "config.json"
 PLUGIN = "snakemake_logger_plugin_esap"
 LOGGER_INTERFACE = ">=9.3"
 
@@ -25,23 +28,39 @@ class Snakemake:
 
     name = "snakemake"
     title = "Snakemake"
+    runtimes = "apptainer"
 
-    def find(self, config: Config, requires: str | None = None) -> EngineChoice | None:
-        """First that is new enough for the workflow and for the logger interface."""
-        both = ",".join(filter(None, (requires, LOGGER_INTERFACE)))
-        return finding.find("snakemake", self.name, "snakemake", config, both)
+    def candidates(self, config: Config) -> Iterable[EngineChoice]:
+        """See `esap_wf.engines.finding`."""
+        return finding.choices("snakemake", self.name, "snakemake", config)
+
+    def misfit(self, choice: EngineChoice, requires: str | None) -> str:
+        """It must be new enough for the workflow and for the logger interface."""
+        return finding.misfit(choice.version, requires, LOGGER_INTERFACE)
 
     def how_to_get(self) -> str:
         """The command that installs it."""
         return "esap-wf engines install snakemake"
 
-    def command(self, choice: EngineChoice, job: Job) -> list[str]:
-        """The bare command, relative to the run directory."""
+    def install(self, config: Config) -> Path:
+        """From pins, into an environment of its own."""
+        return finding.install(self.name, config)
+
+    def interface(self, path: Path, item: str | None) -> Interface | None:
+        """Not yet derived."""
+        return None
+
+    def objections(self, choice: EngineChoice, entry: Path, item: str | None) -> list[Problem]:
+        """None that could be seen without running the Snakefile."""
+        return []
+
+    def render(self, choice: EngineChoice, job: Job) -> Rendered:
+        """One configuration file, and the bare command relative to the run directory."""
         memory = max(1, job.allocation.memory_bytes // 1_000_000)
-        return [
+        command = [
             choice.path,
             "--snakefile", job.entry,
-            "--configfile", job.params,
+            "--configfile", CONFIG,
             "--directory", ".",
             "--cores", str(job.allocation.cores),
             "--resources", f"mem_mb={memory}",
@@ -52,6 +71,7 @@ class Snakemake:
             "--rerun-incomplete",
             *job.options,
         ]  # fmt: skip
+        return Rendered(command, {CONFIG: settings.as_json(settings.house(job))})
 
     def supervised(self, run: Path, epoch: int, resume: bool) -> tuple[list[str], Mapping[str, str]]:
         """
@@ -75,18 +95,26 @@ class Snakemake:
             link.symlink_to(Path(spec.origin).parent)
         return ["--logger", "esap", "--logger-esap-path", str(self._told(run, epoch))], {"PYTHONPATH": str(plugins)}
 
-    def events(self, run: Path, epoch: int, told: int = 0) -> EventSource:
+    def events(self, run: Path, epoch: int, told: Told = None) -> EventSource:
         """What the plug-in wrote."""
-        return SnakemakeEvents(self._told(run, epoch), run, epoch, told)
+        return SnakemakeEvents(self._told(run, epoch), run, epoch, sys.maxsize if told == LOST else int(told or 0))
 
     def stop_signal(self, drain: bool) -> tuple[int, bool]:
         """SIGTERM: no new jobs, running ones end. To cancel, local jobs must get it too: SIGINT to Snakemake alone doesn't stop them."""
         return signal.SIGTERM, not drain
 
+    def survivors(self, run: Path) -> list[int]:
+        """Its jobs inherit the run's key."""
+        return []
+
     def before_resume(self, run: Path) -> list[list[str]]:
         """A killed Snakemake leaves its lock; the survivors are gone when this is asked."""
         locks = run / ".snakemake" / "locks"
         return [["--unlock"]] if locks.is_dir() and any(locks.iterdir()) else []
+
+    def explain(self, run: Path, epoch: int, exit_code: int | None) -> list[Failure]:
+        """Its errors come as events."""
+        return []
 
     def _told(self, run: Path, epoch: int) -> Path:
         return run / "engine" / f"{epoch}.snakemake.jsonl"

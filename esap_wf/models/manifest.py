@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -15,6 +15,8 @@ Expression = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 #: A path inside the workflow folder or the run directory: relative, no `..`, nothing that a shell or a glob could twist.
 RelativePath = Annotated[str, msgspec.Meta(pattern=r"^(?!\.\.?(/|$))(?!.*/\.\.?(/|$))[A-Za-z0-9_.][A-Za-z0-9_./-]{0,250}$")]
 Pattern = Annotated[str, msgspec.Meta(pattern=r"^(?!\.\.?(/|$))(?!.*/\.\.?(/|$))[A-Za-z0-9_.][A-Za-z0-9_./*?-]{0,250}$")]
+#: Inputs of a pipeline that was not written for esap-wf keep the names that they have there.
+InputName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,62}$")]
 Extension = Annotated[str, msgspec.Meta(pattern=r"^\.[A-Za-z0-9.]{1,20}$")]
 
 
@@ -30,12 +32,27 @@ class Author(Base, frozen=True, kw_only=True):
     affiliation: str | None = None
 
 
+class Upstream(Base, frozen=True, kw_only=True):
+    """Code in another repository, which a manifest wraps without a change of it."""
+
+    url: Text
+    ref: Text | None = None
+
+
 class Implementation(Base, frozen=True, kw_only=True):
-    """One engine that can run the workflow."""
+    """
+    One engine that can run the workflow.
+
+    `config` says what the engine gets: ``house`` (docs/workflows.md: parameters, `inputs`, `selected`), or ``plain``, the names that the
+    pipeline itself has and only what was given. `item` is a part of the file (CWL ``#item``, Nextflow's entry).
+    """
 
     engine: Name
     file: RelativePath
     requires: str | None = None
+    config: Literal["house", "plain"] = "house"
+    item: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")] | None = None
+    upstream: Upstream | None = None
 
 
 class Rule(Base, frozen=True, kw_only=True):
@@ -118,7 +135,7 @@ class Identity(Base, frozen=True, kw_only=True):
 
     scheme: Text
     parameters: list[Identifier]
-    inputs: list[Identifier] = []
+    inputs: list[InputName] = []
 
 
 class Random(Base, frozen=True, kw_only=True):
@@ -156,7 +173,7 @@ class Manifest(Base, frozen=True, kw_only=True):
     keywords: list[str] = []
     parameters: RelativePath = "params.schema.json"
     rules: list[Rule] = []
-    inputs: dict[Identifier, Input] = {}
+    inputs: dict[InputName, Input] = {}
     select: list[Select] = []
     units: Units | None = None
     resources: Resources = Resources()

@@ -19,16 +19,62 @@ class EngineChoice(Base, frozen=True, kw_only=True):
     path: str
     version: str
     found: str
+    detail: str = ""
+
+
+class ContainerChoice(Base, frozen=True, kw_only=True):
+    """
+    An image and the runtime that starts it here.
+
+    Parameters
+    ----------
+    image : str
+        As the workflow, the profile or the user names it.
+    reference : str
+        What the runtime is given: absolute path of a SIF or root file system, or a name:tag.
+    form : str
+        ``sif``, ``rootfs`` or ``name``.
+    digest : str, optional
+        ``sha256:…``, where known.
+    runtime, program : str
+        ``apptainer``, ``docker``, ``podman`` or ``udocker``, and the path of its program.
+    network : bool
+        False: the steps reach no network.
+    archive : str, optional
+        From which `reference` is loaded where the runtime doesn't know it yet.
+    environment : dict
+        What the program needs in its environment.
+    options : list of str
+        Further options of the runtime, before the image.
+    """
+
+    image: str
+    reference: str
+    form: str
+    digest: str | None = None
+    runtime: str
+    program: str
+    network: bool = True
+    archive: str | None = None
+    environment: dict[str, str] = {}
+    options: list[str] = []
 
 
 class SoftwareChoice(Base, frozen=True, kw_only=True):
-    """The route by which the steps find their software."""
+    """
+    The route by which the steps find their software.
+
+    `container` is the one image of a workflow that has one; `images` says for names of images that the pipeline itself uses what they stand
+    for here (name → choice).
+    """
 
     route: str
     detail: str
     bin_dirs: list[str] = []
     ready: bool = True
     refused: list[str] = []
+    container: ContainerChoice | None = None
+    images: dict[str, ContainerChoice] = {}
 
 
 class Estimate(Base, frozen=True, kw_only=True):
@@ -80,7 +126,11 @@ class Digest(Base, frozen=True, kw_only=True):
 
 
 class Plan(Base, frozen=True, kw_only=True):
-    """One run, decided. `checksum` covers the rest of the document, so that an edited plan is seen."""
+    """
+    One run, decided. `checksum` covers the rest of the document, so that an edited plan is seen.
+
+    `reference` finds the workflow again (a pinned URL; empty: `source` does); `place` is its folder inside the snapshot.
+    """
 
     schema_version: int = PLAN_VERSION
     created: str
@@ -89,8 +139,12 @@ class Plan(Base, frozen=True, kw_only=True):
     version: str
     title: str
     source: str
+    reference: str = ""
+    place: str = ""
     code: str
     entry: str
+    config: str = "house"
+    item: str | None = None
     request: Request
     parameters: dict[str, Any]
     inputs: dict[str, list[DataRef]]

@@ -80,3 +80,4 @@ class DataRef(Base, frozen=True, kw_only=True):
     strength: str = "checksum"
     rows: int | None = None
     counts: bool = True
+    folder: bool = False

@@ -156,8 +156,8 @@ class Event(Base, frozen=True, kw_only=True):
     """
     One line of ``events.jsonl``. Every field but `t` and `kind` is nullable: engines know different things (docs/compatibility.md).
 
-    `kind`: phase, plan (totals by step), start, done, failed, engine, note. `source` is the offset up to which the engine's own
-    record has been told, so that a successor of a killed supervisor goes on exactly there.
+    `kind`: phase, plan (totals by step), start, done, failed, engine, note. `source` says, in the engine plug-in's own words, up to where
+    the engine's record has been told, so that a successor of a killed supervisor goes on exactly there: the last one of an epoch counts.
     """
 
     t: float
@@ -176,7 +176,7 @@ class Event(Base, frozen=True, kw_only=True):
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
     totals: dict[str, int] | None = None
-    source: int | None = None
+    source: int | str | None = None
 
 
 #: A path that does not lead out of the folder that it starts in.

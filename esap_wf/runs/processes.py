@@ -144,7 +144,7 @@ def alive(holder: Holder) -> bool | None:
     return None
 
 
-def survivors(run_id: str, sessions: Sequence[Holder] = ()) -> list[Survivor]:
+def survivors(run_id: str, sessions: Sequence[Holder] = (), others: Sequence[int] = ()) -> list[Survivor]:
     """
     Processes that belong to a run: all of this user's, of other users' those in recorded sessions.
 
@@ -154,6 +154,8 @@ def survivors(run_id: str, sessions: Sequence[Holder] = ()) -> list[Survivor]:
         Searched for in the environment of each process.
     sessions : sequence of Holder
         Recorded session leaders (the engine's): their sessions find children that dropped the environment.
+    others : sequence of int
+        Process ids of which the engine says that they belong to the run, too.
 
     Returns
     -------
@@ -182,7 +184,7 @@ def survivors(run_id: str, sessions: Sequence[Holder] = ()) -> list[Survivor]:
             if start is None:
                 continue
             sid = os.getsid(pid)
-            belongs = sid in leaders and start >= leaders[sid]
+            belongs = pid in others or (sid in leaders and start >= leaders[sid])
             if not belongs and process.uids().real == uid:  # nobody sees the environment of others
                 belongs = process.environ().get(RUN_VARIABLE) == run_id
             if belongs:

@@ -138,7 +138,7 @@ def test_the_snapshot_is_the_code_and_read_only(made: Any, target: Path) -> None
         assert not path.stat().st_mode & 0o222, path
     assert os.access(root / "workflows/toy/scripts/run.sh", os.X_OK)
     assert not (root / "workflows/toy/README.md").exists()
-    assert (target / render.manifest_of(plan)).is_file()
+    assert (target / render.MANIFEST).is_file()
 
 
 def test_nothing_of_the_adapter_is_in_the_command(made: Any) -> None:

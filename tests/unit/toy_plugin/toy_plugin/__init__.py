@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from esap_wf.backends import Capacity, Profile
-from esap_wf.engines import Job
+from esap_wf.engines import Job, Rendered, Told, settings
+from esap_wf.errors import Problem
 from esap_wf.models.plan import Allocation, EngineChoice
+from esap_wf.models.run import Failure
 
 
 class Silent:
@@ -25,26 +27,45 @@ class Engine:
 
     name = "toy"
     title = "Toy"
+    runtimes = ""
 
-    def find(self, config: Any, requires: str | None = None) -> EngineChoice:
-        return EngineChoice(name="toy", path=sys.executable, version="1.0", found="always there")
+    def candidates(self, config: Any) -> list[EngineChoice]:
+        return [EngineChoice(name="toy", path=sys.executable, version="1.0", found="always there")]
+
+    def misfit(self, choice: EngineChoice, requires: str | None) -> str:
+        return ""
+
+    def install(self, config: Any) -> Path:
+        return Path(sys.executable)
+
+    def interface(self, path: Path, item: str | None) -> None:
+        return None
+
+    def objections(self, choice: EngineChoice, entry: Path, item: str | None) -> list[Problem]:
+        return []
 
     def how_to_get(self) -> str:
         return "it is always there"
 
-    def command(self, choice: EngineChoice, job: Job) -> list[str]:
-        return [choice.path, job.entry, job.params, *job.options]
+    def render(self, choice: EngineChoice, job: Job) -> Rendered:
+        return Rendered([choice.path, job.entry, "config.json", *job.options], {"config.json": settings.as_json(settings.house(job))})
 
     def supervised(self, run: Path, epoch: int, resume: bool) -> tuple[list[str], Mapping[str, str]]:
         return [], {}
 
-    def events(self, run: Path, epoch: int, told: int = 0) -> Silent:
+    def events(self, run: Path, epoch: int, told: Told = None) -> Silent:
         return Silent()
 
     def stop_signal(self, drain: bool) -> tuple[int, bool]:
         return signal.SIGTERM, True
 
+    def survivors(self, run: Path) -> list[int]:
+        return []
+
     def before_resume(self, run: Path) -> list[list[str]]:
+        return []
+
+    def explain(self, run: Path, epoch: int, exit_code: int | None) -> list[Failure]:
         return []
 
 

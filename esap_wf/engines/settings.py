@@ -1,0 +1,54 @@
+"""The values that an engine's configuration file holds: what house workflows get, and what a pipeline with its own names gets.
+
+Imported by the engine modules.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from esap_wf.engines import Job, JobInput
+
+
+def house(job: Job) -> dict[str, Any]:
+    """The flat configuration of a house workflow (docs/workflows.md), or the pipeline's own if the job is `plain`."""
+    if job.plain:
+        return plain(job)
+    inputs = {name: [path_of(given, i) for i in range(len(given.refs))] for name, given in job.inputs.items()}
+    return {**job.parameters, "inputs": inputs, "selected": dict(job.selected), "workflow": job.workflow}
+
+
+def plain(job: Job) -> dict[str, Any]:
+    """Parameters and paths of inputs under the names that the pipeline has; a name with dots is a nested value."""
+    values: dict[str, Any] = {name: value for name, value in job.parameters.items() if value is not None}
+    for name, given in job.inputs.items():
+        paths = [path_of(given, i) for i in range(len(given.refs))]
+        if paths:
+            values[name] = paths if given.many else paths[0]
+    return nested({**values, **job.selected})
+
+
+def path_of(given: JobInput, number: int) -> str:
+    """Path of one reference; `esap_wf.render` has seen to it that there is one."""
+    path = given.refs[number].path
+    assert path is not None
+    return path
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"a.b": 1}`` → ``{"a": {"b": 1}}``."""
+    done: dict[str, Any] = {}
+    for name, value in values.items():
+        *parents, last = name.split(".")
+        place = done
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    return done
+
+
+def as_json(values: Mapping[str, Any]) -> bytes:
+    """A configuration file."""
+    return (json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
