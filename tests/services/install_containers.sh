@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Gets the container runtimes that the tests use: Podman, Docker, runc, proot from apt; Apptainer from Debian's unstable
+# Gets the container runtimes that the tests use: Podman, Docker and runc from apt; Apptainer and PRoot from Debian's unstable
 # packages, unpacked into a folder of its own (nothing of the system is replaced); udocker from PyPI into an environment of its own.
+# PRoot is for udocker: the one of Debian 12 (5.1) can't list a directory for programs of glibc 2.33 and later.
 # What is there already is left alone, so a second call is quick. What can't be got is said; its tests are skipped by name.
 # Usage: install_containers.sh [FOLDER]
 set -uo pipefail
@@ -11,7 +12,7 @@ say() { echo "containers: $*" >&2; }
 from_apt() {
     local wanted=() absent=()
     declare -A packages=(
-        [podman]=podman [buildah]=buildah [runc]=runc [dockerd]=docker.io [docker]=docker.io [proot]=proot [mksquashfs]=squashfs-tools
+        [podman]=podman [buildah]=buildah [runc]=runc [dockerd]=docker.io [docker]=docker.io [mksquashfs]=squashfs-tools
         [newuidmap]=uidmap [fuse-overlayfs]=fuse-overlayfs [squashfuse]=squashfuse [patchelf]=patchelf [bash-static]=bash-static
     )
     for command in "${!packages[@]}"; do
@@ -37,8 +38,7 @@ from_apt() {
 }
 
 apptainer_from_unstable() {
-    command -v apptainer >/dev/null && return 0
-    "$here/apptainer/bin/apptainer" --version >/dev/null 2>&1 && return 0
+    "$here/apptainer/bin/apptainer" --version >/dev/null 2>&1 && "$here/apptainer/bin/proot" --version >/dev/null 2>&1 && return 0
     command -v apt-get >/dev/null && command -v patchelf >/dev/null || { say "no apt-get or no patchelf: no Apptainer"; return 1; }
     local mirror work new=$here/apptainer.new
     mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -oE 'https?://[^ ]+/debian/?( |$)' | head -1)
@@ -56,19 +56,20 @@ CONF
         export APT_CONFIG=$work/apt.conf
         apt-get -qq update
         # its own libc: unstable's is newer than that of the distribution in use
-        apt-get -qq download apptainer libc6 libseccomp2 libsqlite3-0
+        apt-get -qq download apptainer proot libc6 libseccomp2 libsqlite3-0 libtalloc2
         dpkg -x apptainer_*.deb x
-        for package in libc6_*.deb libseccomp2_*.deb libsqlite3-0_*.deb; do dpkg -x "$package" lib; done
+        dpkg -x proot_*.deb x
+        for package in libc6_*.deb libseccomp2_*.deb libsqlite3-0_*.deb libtalloc2_*.deb; do dpkg -x "$package" lib; done
         rm -rf "$new"
         mkdir -p "$new/lib/own" "$new/var/lib/apptainer/mnt/session" "$new/lib/var/lib/apptainer/mnt/session"
         cp -a x/usr/. "$new/"
         cp -a x/etc "$new/etc"
-        for name in libc.so.6 libseccomp.so.2 libsqlite3.so.0 libresolv.so.2 libpthread.so.0 libm.so.6 libdl.so.2 'ld-linux-*.so.*'; do
+        for name in libc.so.6 libseccomp.so.2 libsqlite3.so.0 libresolv.so.2 libpthread.so.0 libm.so.6 libdl.so.2 libtalloc.so.2 'ld-linux-*.so.*'; do
             find lib -name "$name" -exec cp -L {} "$new/lib/own/" \;
         done
         # the final place is written into the programs; the folder is renamed when it is complete
         loader=$(basename "$(ls "$new"/lib/own/ld-linux-*)")
-        for program in "$new/bin/apptainer" "$(find "$new/lib" -path '*/apptainer/bin/starter')"; do
+        for program in "$new/bin/apptainer" "$new/bin/proot" "$(find "$new/lib" -path '*/apptainer/bin/starter')"; do
             patchelf --set-interpreter "$here/apptainer/lib/own/$loader" --force-rpath --set-rpath "$here/apptainer/lib/own" "$program"
         done
         rm -rf "$here/apptainer"
@@ -78,7 +79,7 @@ CONF
 }
 
 udocker_from_pypi() {
-    [ -x "$here/udocker/bin/udocker" ] && "$here/udocker/bin/udocker" --version >/dev/null 2>&1 && return 0
+    [ -x "$here/udocker/bin/udocker" ] && "$here/udocker/bin/udocker" --allow-root --version >/dev/null 2>&1 && return 0
     rm -rf "$here/udocker"
     { python3 -m venv "$here/udocker" && "$here/udocker/bin/pip" -q install --disable-pip-version-check "udocker==1.3.17"; } \
         >"$here/udocker.log" 2>&1 || { say "no udocker:"; tail -5 "$here/udocker.log" >&2; rm -rf "$here/udocker"; return 1; }
