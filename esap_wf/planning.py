@@ -20,11 +20,13 @@ from esap_wf.config import Config
 from esap_wf.documents import Document
 from esap_wf.engines import Engine, finding
 from esap_wf.errors import Problem, RefusedError, UnavailableError, UsageError
-from esap_wf.models.manifest import Implementation
+from esap_wf.models.manifest import Implementation, Manifest
 from esap_wf.models.plan import Allocation, Digest, EngineChoice, Estimate, Plan, checksum
 from esap_wf.models.request import DataRef, Request
 from esap_wf.models.run import now
 from esap_wf.quantities import human_bytes
+from esap_wf.runs import measurements
+from esap_wf.runs.measurements import Measurement
 
 #: A plan older than this is made anew; what it depends on is compared in any case.
 VALID_FOR = timedelta(days=7)
@@ -121,6 +123,7 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
         warnings.append(f"{asked} of memory are asked for, but {needed} are estimated to be needed")
     units, estimate = _costs(workflow, names, rows, allocation.cores, size)
     implementation, engine, choice = find_engine(workflow, config, request.engine)
+    estimate = resources.corrected(estimate, _earlier(config, manifest, choice), units, allocation.cores)
     route = software.choose(workflow, config, request.software)
     if against := engine.objections(choice, workflow.folder / implementation.file, implementation.item):
         raise RefusedError(f"{engine.title} {choice.version} can't run {manifest.name}", against)
@@ -164,6 +167,12 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
     told = render.rendered(plan, manifest)
     plan = msgspec.structs.replace(plan, command=told.command, files=[*plan.files, *told.files])
     return msgspec.structs.replace(plan, checksum=checksum(plan))
+
+
+def _earlier(config: Config, manifest: Manifest, engine: EngineChoice) -> list[Measurement]:
+    """What the last runs with an engine used, of this version of the workflow if there are any."""
+    found = [m for m in measurements.lately(config.store / "records", manifest.name) if m.engine == engine.name]
+    return [m for m in found if m.version == manifest.version] or found
 
 
 def _costs(workflow: Workflow, names: Mapping[str, Any], rows: int | None, cores: int, size: int) -> tuple[int, Estimate]:

@@ -70,7 +70,7 @@ def confirm_fresh(plan: Plan, config: Config) -> None:
 
 
 #: What two plans of one request need not have in common.
-_OF_THE_MOMENT = {"created", "expires", "checksum", "duplicates", "offers"}
+_OF_THE_MOMENT = {"created", "expires", "checksum", "duplicates", "offers", "estimate"}
 
 
 def _edits(plan: Plan, fresh: Plan, told: set[str]) -> list[Problem]:

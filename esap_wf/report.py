@@ -7,14 +7,14 @@ run are untrusted, and an element's text can't become markup.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from esap_wf.models.plan import Plan
-from esap_wf.models.run import Event, Outputs, RunRecord, State
+from esap_wf.models.run import Event, Outputs, RunRecord, State, Step
 from esap_wf.quantities import human_bytes, human_seconds
 from esap_wf.runs import progress
 from esap_wf.watch import headline
@@ -50,10 +50,20 @@ class Bar:
     outcome: str
 
 
-def bars(path: Path) -> list[Bar]:
-    """Jobs of ``events.jsonl`` with start and end; the longest `BARS` of them, in order of their start."""
+@dataclass
+class Spent:
+    """Wall time of the ended jobs of one step, in seconds."""
+
+    jobs: int = 0
+    seconds: float = 0.0
+    longest: float = 0.0
+
+
+def bars(path: Path) -> tuple[list[Bar], dict[str, Spent]]:
+    """Jobs of ``events.jsonl`` with start and end: the longest `BARS` of them, in order of their start, and the time of all by step."""
     opened: dict[tuple[str, str], Event] = {}
     found: list[Bar] = []
+    spent: dict[str, Spent] = {}
     last = 0.0
     for line in progress.tail(path, 0):
         try:
@@ -65,11 +75,14 @@ def bars(path: Path) -> list[Bar]:
         if event.kind == "start":
             opened[key] = event
         elif event.kind in ("done", "failed") and key in opened:
-            found.append(Bar(key[0], event.unit or "", opened.pop(key).t, event.t, event.kind))
+            bar = Bar(key[0], event.unit or "", opened.pop(key).t, event.t, event.kind)
+            found.append(bar)
+            step, seconds = spent.setdefault(bar.step, Spent()), bar.end - bar.start
+            step.jobs, step.seconds, step.longest = step.jobs + 1, step.seconds + seconds, max(step.longest, seconds)
             if len(found) > 20 * BARS:
                 found = sorted(found, key=lambda b: b.start - b.end)[:BARS]
     found += [Bar(k[0], e.unit or "", e.t, last, "running") for k, e in opened.items()]
-    return sorted(sorted(found, key=lambda b: b.start - b.end)[:BARS], key=lambda b: b.start)
+    return sorted(sorted(found, key=lambda b: b.start - b.end)[:BARS], key=lambda b: b.start), spent
 
 
 def _add(parent: ET.Element, tag: str, text: object = "", **attributes: str) -> ET.Element:
@@ -96,6 +109,19 @@ def _table(parent: ET.Element, title: str, header: Sequence[str], rows: Iterable
         _add(parent, "p", f"and {len(rows) - ROWS} more")
 
 
+def _steps(parent: ET.Element, steps: Sequence[Step], spent: Mapping[str, Spent]) -> None:
+    """Counts and resources by step; a dash where the engine doesn't tell."""
+    header = ("step", "total", "done", "failed", "time of all", "mean", "longest", "CPU", "largest memory")
+    rows = []
+    for step in steps:
+        took = spent.get(step.name, Spent())
+        times = [human_seconds(t) if took.jobs else "–" for t in (took.seconds, took.seconds / max(1, took.jobs), took.longest)]
+        cpu = "–" if step.cpu_seconds is None else human_seconds(step.cpu_seconds)
+        memory = "–" if step.memory_bytes is None else human_bytes(step.memory_bytes)
+        rows.append((step.name, step.total, step.done, step.failed, *times, cpu, memory))
+    _table(parent, "Steps", header, rows)
+
+
 def _timeline(parent: ET.Element, jobs: list[Bar]) -> None:
     if not jobs:
         return
@@ -113,7 +139,10 @@ def _timeline(parent: ET.Element, jobs: list[Bar]) -> None:
     _add(svg, "text", human_seconds(span), x="930", y=str(height * len(jobs) + 18))
 
 
-def page(record: RunRecord, plan: Plan, state: State, outputs: Outputs | None, jobs: list[Bar], used: tuple[float, int] | None) -> bytes:
+def page(
+    record: RunRecord, plan: Plan, state: State, outputs: Outputs | None, jobs: list[Bar], spent: Mapping[str, Spent],
+    used: tuple[float, int] | None,
+) -> bytes:  # fmt: skip
     """
     The page of a run.
 
@@ -124,6 +153,8 @@ def page(record: RunRecord, plan: Plan, state: State, outputs: Outputs | None, j
         If accepted.
     jobs : list of Bar
         For the timeline.
+    spent : mapping of str to Spent
+        Time by step.
     used : tuple of float and int, or None
         CPU seconds of the engine and its jobs, and the largest resident memory of one of them (bytes), if measured.
 
@@ -159,7 +190,7 @@ def page(record: RunRecord, plan: Plan, state: State, outputs: Outputs | None, j
     estimate = plan.estimate
     facts.append(("estimated", f"{human_seconds(estimate.core_hours * 3600)} CPU, {human_bytes(estimate.memory_bytes)} memory"))
     _table(body, "Run", ("", ""), facts)
-    _table(body, "Steps", ("step", "total", "done", "failed"), [(s.name, s.total, s.done, s.failed) for s in state.steps])
+    _steps(body, state.steps, spent)
     _timeline(body, jobs)
     files = [(o.name, o.path, human_bytes(o.bytes), o.sha256[:16]) for o in (outputs.outputs if outputs else [])]
     _table(body, "Results", ("name", "file", "size", "sha256"), files)

@@ -6,9 +6,12 @@ Imported by plan.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from esap_wf import expressions, plugins, schemas
 from esap_wf.backends import Capacity, Profile
@@ -18,6 +21,7 @@ from esap_wf.models.manifest import Size
 from esap_wf.models.plan import Allocation, Estimate, Offer
 from esap_wf.models.request import Request
 from esap_wf.quantities import to_bytes, to_seconds
+from esap_wf.runs.measurements import Measurement
 
 #: What a workflow without sizes gets.
 FALLBACK = Size(cores=1, memory=1_000_000_000, disk=0, wall=3600)
@@ -86,10 +90,41 @@ def estimate_of(workflow: Workflow, values: Mapping[str, Any], units: int, cores
     core, serial = expressions.number(model.core_seconds, names), expressions.number(model.serial_seconds, names)
     return Estimate(
         core_hours=round(core / 3600, 6),
+        model_core_hours=round(core / 3600, 6),
         memory_bytes=math.ceil(expressions.number(model.memory_bytes, names)),
         disk_bytes=math.ceil(expressions.number(model.disk_bytes, names)),
         wall_seconds=round(serial + max(0.0, core - serial) / max(1, cores), 3),
     )
+
+
+def corrected(model: Estimate, earlier: Sequence[Measurement], units: int, cores: int) -> Estimate:
+    """
+    What earlier runs used, carried over to this one.
+
+    The model's core seconds are scaled by what its forecasts were wrong by (median); without a model, core seconds grow with the units.
+    Memory is at least the largest that was seen.
+
+    Parameters
+    ----------
+    model : Estimate
+        What the manifest's model says.
+    earlier : sequence of Measurement
+        COMPLETED runs of the workflow with the same engine; of the same version if there are any.
+    units, cores : int
+    """
+    if not earlier:
+        return model
+    said = [m.cpu_seconds / m.core_seconds for m in earlier if m.core_seconds > 0]
+    if said and model.core_hours > 0:
+        core = model.core_hours * 3600 * statistics.median(said)
+        wall = model.wall_seconds * statistics.median(said)
+    else:
+        core = units * statistics.median(m.cpu_seconds / max(1, m.units) for m in earlier)
+        wall = core / max(1, cores)
+    return msgspec.structs.replace(
+        model, core_hours=round(core / 3600, 6), wall_seconds=round(wall, 3),
+        memory_bytes=max(model.memory_bytes, *(m.memory_bytes for m in earlier)), measured_runs=len(earlier),
+    )  # fmt: skip
 
 
 def offers_of(profiles: Mapping[str, Profile], wanted: Allocation, store: Path) -> tuple[list[Offer], dict[str, Capacity]]:

@@ -9,6 +9,7 @@ import contextlib
 import shutil
 import time
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -17,8 +18,9 @@ from esap_wf import delivery, files, launch, productions, report, watch
 from esap_wf.errors import EsapError, StoppedError, UnavailableError
 from esap_wf.models.plan import Plan
 from esap_wf.models.run import Event, Failure, Phase, Reason, State, now
-from esap_wf.runs import processes, states
+from esap_wf.runs import measurements, processes, states
 from esap_wf.runs.lease import RENEW, Lease
+from esap_wf.runs.measurements import Measurement
 from esap_wf.runs.run import StopRequest
 from esap_wf.runs.store import Run, Store
 
@@ -94,9 +96,28 @@ class Tenure:
         assert outputs is not None
         self.run.accept(outputs, self.lease)  # writes outputs.json if a lost supervisor could not
         productions.enter(self.run, self.plan, outputs)
+        self._measure()
         warnings = [*outputs.warnings, *self._deliver()]
         self.write(Phase.COMPLETED, reason="", ended=now(), exit_code=0, warnings=warnings)
         return 0
+
+    def _measure(self) -> None:
+        """For the estimate of the next plan: only of a run that one engine did from its beginning to its end."""
+        used = launch.exit_of(self.run.dir, self.epoch)
+        if used is None or self.epoch != 1 or self.log.state.started is None:
+            return
+        told = sum(s.cpu_seconds or 0.0 for s in self.log.state.steps)  # containers of a daemon are no children of the engine
+        largest = max([used.max_rss_bytes, *(s.memory_bytes or 0 for s in self.log.state.steps)])
+        wall = (datetime.now(UTC) - datetime.fromisoformat(self.log.state.started)).total_seconds()
+        plan = self.plan
+        measured = Measurement(
+            run=self.run.id, version=plan.version, engine=plan.engine.name, units=plan.units,
+            input_bytes=sum(r.bytes or 0 for refs in plan.inputs.values() for r in refs),
+            cpu_seconds=max(told, used.cpu_seconds), memory_bytes=largest, wall_seconds=round(wall, 3),
+            core_seconds=plan.estimate.model_core_hours * 3600,
+        )  # fmt: skip
+        with contextlib.suppress(EsapError):
+            measurements.append(self.store.root / "records", plan.workflow, measured, mode=self.store.file_mode)
 
     def _deliver(self) -> list[str]:
         """Copy the results to where the user wants them; they are accepted in any case."""
@@ -145,7 +166,7 @@ class Tenure:
         try:
             used = launch.exit_of(self.run.dir, self.epoch)
             cost = (used.cpu_seconds, used.max_rss_bytes) if used else None
-            page = report.page(self.run.record(), self.plan, state, self.run.accepted(), report.bars(self.run.events_path), cost)
+            page = report.page(self.run.record(), self.plan, state, self.run.accepted(), *report.bars(self.run.events_path), cost)
             files.write_atomic(self.run.dir / "report.html", page, mode=self.store.file_mode, sync=False)
         except Exception:
             trace()

@@ -32,9 +32,10 @@ def plan_text(plan: Plan) -> str:
     ]
     if plan.selected:
         rows.append(("selected", ", ".join(f"{k} = {v}" for k, v in plan.selected.items())))
+    learned = f" (corrected by {e.measured_runs} earlier runs)" if e.measured_runs else ""
     rows += [
         ("units", str(plan.units)),
-        ("estimate", f"{e.core_hours:.3g} core-hours, {human_seconds(e.wall_seconds)}, {needs}"),
+        ("estimate", f"{e.core_hours:.3g} core-hours, {human_seconds(e.wall_seconds)}, {needs}{learned}"),
         ("asks for", f"{a.cores} cores, {human_bytes(a.memory_bytes)} memory, {human_seconds(a.wall_seconds)}"),
         ("engine", f"{plan.engine.name} {plan.engine.version} ({plan.engine.found}: {plan.engine.path})"),
         ("software", f"{plan.software.route}: {plan.software.detail}"),

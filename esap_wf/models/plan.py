@@ -78,12 +78,14 @@ class SoftwareChoice(Base, frozen=True, kw_only=True):
 
 
 class Estimate(Base, frozen=True, kw_only=True):
-    """What the run is expected to cost."""
+    """What the run is expected to cost; `measured_runs` earlier runs have corrected what the workflow's own model says."""
 
     core_hours: float
     memory_bytes: int
     disk_bytes: int
     wall_seconds: float
+    measured_runs: int = 0
+    model_core_hours: float = 0.0
 
 
 class Allocation(Base, frozen=True, kw_only=True):

@@ -76,13 +76,15 @@ class RunRecord(Base, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Step(Base, frozen=True, kw_only=True, omit_defaults=False):
-    """Counts of one step (rule, process)."""
+    """Counts of one step (rule, process), and what its ended jobs used: CPU time of all, largest memory of one; null where nobody tells."""
 
     name: str
     total: int = 0
     done: int = 0
     failed: int = 0
     running: int = 0
+    cpu_seconds: float | None = None
+    memory_bytes: int | None = None
 
 
 class Failure(Base, frozen=True, kw_only=True, omit_defaults=False):

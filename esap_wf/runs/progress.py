@@ -36,6 +36,8 @@ class _Line(msgspec.Struct, gc=False):
     reason: str | None = None
     detail: str | None = None
     log: str | None = None
+    cpu_seconds: float | None = None
+    memory_bytes: int | None = None
     totals: dict[str, int] | None = None
 
 
@@ -45,7 +47,7 @@ _decode = msgspec.json.Decoder(_Line).decode
 class _Counts:
     """One step while folding."""
 
-    __slots__ = ("done", "failed", "running", "starts", "total")
+    __slots__ = ("cpu", "done", "failed", "memory", "running", "starts", "total")
 
     def __init__(self, total: int = 0, done: int = 0, failed: int = 0, running: int = 0, starts: bool = False) -> None:
         self.total = total
@@ -53,6 +55,15 @@ class _Counts:
         self.failed = failed
         self.running = running
         self.starts = starts
+        self.cpu: float | None = None
+        self.memory: int | None = None
+
+    def used(self, line: _Line) -> None:
+        """What an ended job says that it used."""
+        if line.cpu_seconds is not None:
+            self.cpu = (self.cpu or 0.0) + line.cpu_seconds
+        if line.memory_bytes is not None:
+            self.memory = max(self.memory or 0, line.memory_bytes)
 
 
 class _Folding:
@@ -62,6 +73,8 @@ class _Folding:
         memory = state.fold
         starts = set(memory.starts)
         self.steps = {s.name: _Counts(s.total, s.done, s.failed, s.running, s.name in starts) for s in state.steps}
+        for s in state.steps:
+            self.steps[s.name].cpu, self.steps[s.name].memory = s.cpu_seconds, s.memory_bytes
         self.epoch = memory.epoch
         self.plan_epoch = memory.plan_epoch
         self.planned = set(memory.planned)
@@ -137,6 +150,7 @@ class _Folding:
             self.recover(counts, key, None)
         if name in self.planned and counts.done >= counts.total:
             return
+        counts.used(line)
         counts.done += 1
         self.grow(name, counts)
 
@@ -145,6 +159,7 @@ class _Folding:
         key = _key(name, line.unit, line.job)
         if not self.end(counts, key):
             return
+        counts.used(line)
         if key in self.failed:  # again, by an engine that does not tell that it tried again
             self.failures = [(k, _failure(line, name) if k == key else f) for k, f in self.failures]
             return
@@ -209,7 +224,13 @@ class _Folding:
                 self.show("", line, "")
 
     def result(self, state: State, unit_steps: list[str] | None) -> State:
-        steps = [Step(name=name, total=c.total, done=c.done, failed=c.failed, running=c.running) for name, c in self.steps.items()]
+        steps = [
+            Step(
+                name=name, total=c.total, done=c.done, failed=c.failed, running=c.running,
+                cpu_seconds=None if c.cpu is None else round(c.cpu, 3), memory_bytes=c.memory,
+            )
+            for name, c in self.steps.items()
+        ]  # fmt: skip
         axis = steps if unit_steps is None else [s for s in steps if s.name in unit_steps]
         progress = Progress(
             # before any plan is told, what the creator of the run expected stands

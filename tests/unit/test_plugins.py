@@ -64,7 +64,7 @@ def test_broken_plugins_are_reported_and_do_not_hurt_the_rest(with_toy: Any) -> 
     rows = {r["name"]: r for r in with_toy("engines", "list", "--json").json["engines"]}
     assert rows["toy"]["version"] == "1.0"
     assert rows["snakemake"]["version"]
-    assert "lacks find, how_to_get" in rows["unfinished"]["hint"]
+    assert "lacks runtimes, candidates" in rows["unfinished"]["hint"]
     assert "before_resume" in rows["unfinished"]["hint"], "the whole contract is told"
     assert "licence server" in rows["raising"]["hint"]
     assert "calls itself 'toy'" in rows["misnamed"]["hint"]

@@ -1,0 +1,81 @@
+"""
+The record of what runs used: the next plan's estimate learns from it. `Store` calls this; it imports files only.
+
+One file of lines a workflow, appended to only, read from its end.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from esap_wf import files
+
+#: Bytes at the end of a record that are read: the last runs tell most.
+TAIL = 16 * 1024
+#: Runs that count.
+KEPT = 10
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What one COMPLETED run used, and what had been expected.
+
+    Parameters
+    ----------
+    run : str
+    version : str
+        Of the workflow.
+    engine : str
+    units : int
+    input_bytes : int
+    cpu_seconds : float
+        Of the engine and all its jobs.
+    memory_bytes : int
+        Largest resident memory of one process.
+    wall_seconds : float
+    core_seconds : float
+        What the workflow's own model said.
+    """
+
+    run: str
+    version: str
+    engine: str
+    units: int
+    input_bytes: int
+    cpu_seconds: float
+    memory_bytes: int
+    wall_seconds: float
+    core_seconds: float
+
+
+_decode = msgspec.json.Decoder(Measurement).decode
+
+
+def _path(folder: Path, workflow: str) -> Path:
+    return folder / f"{files.safe_name(workflow)}.measured"
+
+
+def append(folder: Path, workflow: str, measured: Measurement, *, mode: int | None = None) -> None:
+    """Add one run to the record of its workflow; lost in a power cut, nothing is wrong."""
+    files.append_line(_path(folder, workflow), msgspec.json.encode(measured), mode=mode)
+
+
+def lately(folder: Path, workflow: str) -> list[Measurement]:
+    """The last runs of a workflow, oldest first; empty if there are none, or if nobody may read them."""
+    try:
+        with _path(folder, workflow).open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - TAIL))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return []
+    found: dict[str, Measurement] = {}
+    for line in lines:
+        try:
+            one = _decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue
+        found[one.run] = one
+    return list(found.values())[-KEPT:]
