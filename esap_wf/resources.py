@@ -6,7 +6,6 @@ Imported by plan.
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ from esap_wf.models.request import Request
 from esap_wf.quantities import to_bytes, to_seconds
 from esap_wf.runs.measurements import Measurement
 
+#: Modelled core seconds below which the engine's own cost is what a model lacks most.
+SMALL = 10.0
 #: What a workflow without sizes gets.
 FALLBACK = Size(cores=1, memory=1_000_000_000, disk=0, wall=3600)
 
@@ -101,28 +102,36 @@ def corrected(model: Estimate, earlier: Sequence[Measurement], units: int, cores
     """
     What earlier runs used, carried over to this one.
 
-    The model's core seconds are scaled by what its forecasts were wrong by (median); without a model, core seconds grow with the units.
-    Memory is at least the largest that was seen.
+    Measured over modelled core seconds is a straight line if there are runs of different size (the engine itself costs something, however
+    small the work); with one size, a small model gets the difference added and a large one is scaled. Without a model, core seconds grow
+    with the units. Memory is at least the largest that was seen.
 
     Parameters
     ----------
     model : Estimate
         What the manifest's model says.
     earlier : sequence of Measurement
-        COMPLETED runs of the workflow with the same engine; of the same version if there are any.
+        COMPLETED runs of the workflow with the same engine.
     units, cores : int
     """
     if not earlier:
         return model
-    said = [m.cpu_seconds / m.core_seconds for m in earlier if m.core_seconds > 0]
-    if said and model.core_hours > 0:
-        core = model.core_hours * 3600 * statistics.median(said)
-        wall = model.wall_seconds * statistics.median(said)
+    import statistics
+
+    x = [m.core_seconds if model.core_hours else float(m.units) for m in earlier]
+    y = [m.cpu_seconds for m in earlier]
+    now = model.core_hours * 3600 if model.core_hours else float(units)
+    if max(x) > 1.2 * min(x):
+        slope, fixed = statistics.linear_regression(x, y)
+        fixed = max(0.0, fixed)
+        core = fixed + max(slope, 0.0) * now
+    elif model.core_hours and statistics.median(x) < SMALL:
+        core = now + max(0.0, statistics.median(y) - statistics.median(x))
     else:
-        core = units * statistics.median(m.cpu_seconds / max(1, m.units) for m in earlier)
-        wall = core / max(1, cores)
+        core = now * statistics.median(b / a for a, b in zip(x, y, strict=True) if a > 0) if max(x) > 0 else statistics.median(y)
+    wall = model.wall_seconds + (core - model.core_hours * 3600) / max(1, cores)
     return msgspec.structs.replace(
-        model, core_hours=round(core / 3600, 6), wall_seconds=round(wall, 3),
+        model, core_hours=round(core / 3600, 6), wall_seconds=round(max(wall, core / max(1, cores)), 3),
         memory_bytes=max(model.memory_bytes, *(m.memory_bytes for m in earlier)), measured_runs=len(earlier),
     )  # fmt: skip
 
