@@ -50,7 +50,9 @@ def test_a_stored_run_shows_its_status_and_results(store: Store, inside: Any, wo
     inside("index", "rebuild")
     state = inside("status", word, "--json").json
     assert (state["phase"], state["engine"], state["exit_code"]) == ("COMPLETED", "snakemake", 0)
-    assert state["steps"] == [{"name": "greet", "total": 1, "done": 1, "failed": 0, "running": 0, "cpu_seconds": None, "memory_bytes": None}]
+    assert state["steps"] == [
+        {"name": "greet", "total": 1, "done": 1, "failed": 0, "running": 0, "cpu_seconds": None, "memory_bytes": None}
+    ]
     outputs = inside("results", word, "--json").json["outputs"]
     assert [o["path"] for o in outputs] == ["outputs/greeting.txt", "outputs/greeting.json"]
     assert inside("status", word).code == inside("results", word).code == 0

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,10 +19,31 @@ TOY = Path(__file__).parent / "toy_plugin"
 PROGRAM = "import json, sys\nopen('outputs/result.txt', 'w').write(json.load(open(sys.argv[1]))['word'])\n"
 
 
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy package, built and installed by pip into a folder of its own."""
+    folder = tmp_path_factory.mktemp("toy")
+    source = shutil.copytree(TOY, folder / "source")
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--target",
+        str(folder / "site"),
+        str(source),
+    ]
+    subprocess.run(pip, check=True, stdin=subprocess.DEVNULL, timeout=300)
+    return folder / "site"
+
+
 @pytest.fixture
-def with_toy(place: Any) -> Any:
-    """A place in whose processes the toy package is found, as if it were installed."""
-    place.extra["PYTHONPATH"] = os.pathsep.join(filter(None, (str(TOY), os.environ.get("PYTHONPATH"))))
+def with_toy(place: Any, installed: Path) -> Any:
+    """A place in whose processes the toy package is found."""
+    place.extra["PYTHONPATH"] = os.pathsep.join(filter(None, (str(installed), os.environ.get("PYTHONPATH"))))
     return place
 
 
