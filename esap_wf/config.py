@@ -13,7 +13,12 @@ from typing import Any
 from esap_wf.errors import Problem, UsageError
 
 #: Tables and keys of the configuration file.
-KNOWN: dict[str, set[str]] = {"": {"store", "cache", "workflows", "engines", "backends"}}
+KNOWN: dict[str, set[str]] = {
+    "": {"store", "cache", "workflows", "engines", "backends", "containers"},
+    "containers": {"runtimes", "map", "programs"},
+}
+#: Container runtimes that esap-wf knows (`esap_wf.containers`).
+RUNTIMES = ("apptainer", "podman", "docker", "udocker")
 
 
 def _base(variable: str, fallback: str) -> Path:
@@ -41,7 +46,7 @@ class Config:
         Environments, index, hashes (``ESAP_WF_CACHE``): a local disk, can be deleted at any time.
     workflows : tuple of Path
         Folders searched beside the built-in one.
-    engines, backends : dict
+    engines, backends, containers : dict
         Tables of the configuration file.
     source : Path
         The configuration file, whether it exists or not.
@@ -53,6 +58,7 @@ class Config:
     workflows: tuple[Path, ...] = ()
     engines: dict[str, dict[str, Any]] = field(default_factory=dict)
     backends: dict[str, dict[str, Any]] = field(default_factory=dict)
+    containers: dict[str, Any] = field(default_factory=dict)
 
 
 def load(store: str | None = None) -> Config:
@@ -88,6 +94,7 @@ def load(store: str | None = None) -> Config:
     folders = table.get("workflows", [])
     if not isinstance(folders, list) or not all(isinstance(f, str) for f in folders):
         problems.append(Problem(f"{source}: workflows", "is a list of folders"))
+    problems += _container_problems(table.get("containers", {}), str(source))
     if problems:
         raise UsageError("the configuration file is not valid", problems)
 
@@ -105,4 +112,22 @@ def load(store: str | None = None) -> Config:
         workflows=tuple(path(f) for f in folders),
         engines=table.get("engines", {}),
         backends=table.get("backends", {}),
+        containers=table.get("containers", {}),
     )
+
+
+def _container_problems(table: Any, source: str) -> list[Problem]:
+    if not isinstance(table, dict):
+        return [Problem(f"{source}: containers", "is a table: [containers]")]
+    known = KNOWN["containers"]
+    problems = [Problem(f"{source}: containers.{k}", "unknown key", f"known: {', '.join(sorted(known))}") for k in set(table) - known]
+    runtimes = table.get("runtimes", [])
+    if not isinstance(runtimes, list) or not all(isinstance(r, str) for r in runtimes) or set(runtimes) - set(RUNTIMES):
+        problems.append(Problem(f"{source}: containers.runtimes", f"is a list of {', '.join(RUNTIMES)}"))
+    for key in ("map", "programs"):
+        named = table.get(key, {})
+        if not isinstance(named, dict) or not all(isinstance(v, str) for v in named.values()):
+            problems.append(Problem(f"{source}: containers.{key}", f"is a table of texts: [containers.{key}]"))
+        elif key == "programs" and set(named) - set(RUNTIMES):
+            problems.append(Problem(f"{source}: containers.programs", f"has runtimes as keys: {', '.join(RUNTIMES)}"))
+    return problems

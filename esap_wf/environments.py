@@ -47,7 +47,8 @@ def is_ready(environment: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, stopped: Callable[[], bool]) -> Iterator[int]:
+def locked(path: Path, stopped: Callable[[], bool]) -> Iterator[int]:
+    """Hold a lock file: one builds, the others wait until it is there or `stopped` says so. Gives the descriptor."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         while True:
@@ -61,7 +62,7 @@ def _locked(path: Path, stopped: Callable[[], bool]) -> Iterator[int]:
 
 def _pause(stopped: Callable[[], bool]) -> None:
     if stopped():
-        raise StoppedError("nobody waits for the environment any more")
+        raise StoppedError("nobody waits for what is built any more")
     time.sleep(LOOK)
 
 
@@ -94,7 +95,7 @@ def build(requirements: Path, cache: Path, log: Path | None = None, stopped: Cal
     if is_ready(environment):
         return environment
     try:
-        with _locked(environment.with_suffix(".lock"), stopped) as lock:
+        with locked(environment.with_suffix(".lock"), stopped) as lock:
             if is_ready(environment):
                 return environment
             shutil.rmtree(environment, ignore_errors=True)

@@ -1,0 +1,29 @@
+"""Containers: forms of images, runtimes, the choice of one, and a command in it (docs/containers.md).
+
+Imported by software, engines, supervisor and the command line. Not part of the light verbs.
+"""
+
+from esap_wf.containers.choosing import RUNTIMES, Chosen, Settings, choose, command, end, is_ready, lacks, prepare, resolve, settings
+from esap_wf.containers.image import Image, parse
+from esap_wf.containers.runtime import Command, Found, Runtime, Source, Task
+
+__all__ = [
+    "RUNTIMES",
+    "Chosen",
+    "Command",
+    "Found",
+    "Image",
+    "Runtime",
+    "Settings",
+    "Source",
+    "Task",
+    "choose",
+    "command",
+    "end",
+    "is_ready",
+    "lacks",
+    "parse",
+    "prepare",
+    "resolve",
+    "settings",
+]

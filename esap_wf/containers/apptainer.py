@@ -1,0 +1,106 @@
+"""Apptainer (and Singularity): SIF files and folders, without a daemon, as the user who calls it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from esap_wf.containers import runtime
+from esap_wf.containers.image import ARCHIVE, NAME, ROOTFS, SIF, mountable
+from esap_wf.containers.runtime import Command, Found, Source, Task
+from esap_wf.models.plan import ContainerChoice
+from esap_wf.runs.processes import RUN_VARIABLE
+
+#: Sets of options that are tried in turn. Root in a virtual machine or a container may lack capabilities that Apptainer asks for.
+_TRIED: tuple[tuple[str, ...], ...] = ((), ("--no-privs",), ("--userns",))
+_STEERS = ("APPTAINER_CACHEDIR", "APPTAINER_TMPDIR", "APPTAINER_CONFIGDIR", "SINGULARITY_CACHEDIR", "SINGULARITY_TMPDIR")
+
+
+class Apptainer:
+    """See `esap_wf.containers.runtime.Runtime`."""
+
+    name = "apptainer"
+    programs: tuple[str, ...] = ("apptainer", "singularity")
+    how_to_get = "install Apptainer 1.1 or newer (it needs no root to run)"
+
+    def detect(self, program: str, cache: Path) -> Found | str:
+        """Tries a command with each set of options."""
+        added = runtime.environment(_STEERS)
+
+        def probe() -> dict[str, object] | str:
+            code, out, err = runtime.ask([program, "--version"], added)
+            if code:
+                return f"{program} doesn't start: {runtime.last(err)}"
+            root, mounts = runtime.trial_root(cache)
+            for options in _TRIED:
+                tried = [program, "-q", "exec", *options, "--contain", "--pid", "--bind", ",".join(mounts), str(root), "/bin/true"]
+                code, _, err = runtime.ask(tried, added)
+                if code == 0:
+                    return {"version": out.rsplit(" ", 1)[-1], "options": list(options)}
+            return f"it starts no container here: {runtime.last(err)}"
+
+        answer = runtime.remembered(cache, self.name, program, added, probe)
+        if isinstance(answer, str):
+            return answer
+        options = answer["options"]
+        return Found(program, str(answer["version"]), added, tuple(options) if isinstance(options, list) else ())
+
+    def choice(self, source: Source, found: Found, cache: Path, network: bool) -> ContainerChoice | str:
+        """SIF and folders as they are; of archives and names a SIF is made, once."""
+        made = source.form in (ARCHIVE, NAME)
+        reference = str(cache / "containers" / "sif" / f"{source.key}.sif") if made else source.place
+        return ContainerChoice(
+            image=source.text, reference=reference, form=ROOTFS if source.form == ROOTFS else SIF, digest=source.digest, runtime=self.name,
+            program=found.program, network=network, environment=found.environment, options=list(found.options),
+            archive=source.place if source.form == ARCHIVE else f"docker://{source.place}" if source.form == NAME else None,
+        )  # fmt: skip
+
+    def is_ready(self, choice: ContainerChoice) -> bool:
+        """The SIF is there."""
+        return Path(choice.reference).exists()
+
+    def prepare(self, choice: ContainerChoice, cache: Path, log: Path, stopped: Callable[[], bool]) -> None:
+        """Build the SIF under a temporary name."""
+        from esap_wf.containers import archive
+
+        target, source = Path(choice.reference), choice.archive or ""
+        if not source.startswith("docker://"):
+            source = f"{archive.read(Path(source)).kind}-archive:{source}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{os.getpid()}.{target.name}")
+        own = ["--userns"] if "--userns" in choice.options else []
+        try:
+            hint = "the rest is in the log; a registry must be reachable from here to pull" if source.startswith("docker://") else ""
+            argv = [choice.program, "build", "--force", *own, str(temporary), source]
+            runtime.carry_out(argv, choice.environment, log, stopped, choice.image, hint)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def command(self, choice: ContainerChoice, task: Task) -> Command:
+        """
+        `exec` in namespaces of its own, nothing of the home or the environment let in.
+
+        With ``--pid`` a signal to Apptainer reaches the command, and its end is the end of all. Values go by the environment with
+        ``--no-eval``: without it the shell inside would carry out what stands in ``$(…)``.
+        """
+        work = mountable(task.workdir)
+        argv = [choice.program, "-q", "exec", *choice.options, "--no-eval", "--cleanenv", "--contain", "--pid", "--ipc"]
+        argv += ["--no-mount", "home,cwd", "--home", work, "--pwd", work, "--bind", f"{work}:{work}"]
+        for path in task.writable:
+            argv += ["--bind", f"{mountable(path)}:{path}"]
+        for path in task.read_only:
+            argv += ["--bind", f"{mountable(path)}:{path}:ro"]
+        if task.scratch:
+            argv += ["--no-mount", "tmp", "--bind", f"{mountable(task.scratch)}:/tmp"]
+        if not choice.network:
+            argv += ["--net", "--network", "none"]
+        inside = {**task.environment, **({RUN_VARIABLE: task.run} if task.run else {})}
+        added = {**choice.environment, **{f"APPTAINERENV_{k}": v for k, v in inside.items() if k != "HOME"}}
+        if task.run:
+            added[RUN_VARIABLE] = task.run
+        return Command([*argv, choice.reference, *task.command], added)
+
+    def end(self, choice: ContainerChoice, run: str) -> None:
+        """All of them are processes of the run."""
