@@ -19,17 +19,18 @@ from esap_wf import digests, documents, environments, schemas
 from esap_wf.containers import archive, runtime
 from esap_wf.containers.image import NAME, Image, parse
 from esap_wf.errors import Problem, UsageError
-from esap_wf.models.manifest import Base, Text
+from esap_wf.models.manifest import Base, Name, Text
 
 _Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class Described(Base, frozen=True, kw_only=True):
-    """``image.yaml``."""
+    """``image.yaml``; `base` is a folder beside it, whose ``build.sh`` goes first."""
 
     schema_version: int
     name: Text
     title: Text
+    base: Name | None = None
     environment: dict[_Variable, str] = {}
 
 
@@ -51,8 +52,28 @@ class Folder:
     described: Described
 
     def key(self) -> str:
-        """Content of the folder, and the architecture."""
-        return hashlib.sha256(f"{digests.of_code({'.': self.path})}\n{archive.architecture()}".encode()).hexdigest()
+        """Content of the folder and those below it, and the architecture."""
+        code = digests.of_code({str(n): f.path for n, f in enumerate(self.stack())})
+        return hashlib.sha256(f"{code}\n{archive.architecture()}".encode()).hexdigest()
+
+    def stack(self) -> list[Folder]:
+        """
+        The folders that fill the root file system, the lowest first.
+
+        Raises
+        ------
+        UsageError
+            A base is missing, or stands on itself.
+        """
+        found = [self]
+        while found[0].described.base:
+            below = found[0].path.parent / found[0].described.base
+            if below in [f.path for f in found]:
+                raise UsageError(
+                    "an image is not valid", [Problem(str(self.path / "image.yaml"), f"the base {below.name} stands on itself")]
+                )
+            found.insert(0, read(below))
+        return found
 
     def location(self, cache: Path) -> Path:
         """Where its archive is, or will be."""
@@ -105,10 +126,11 @@ def build(folder: Folder, cache: Path, log: Path | None = None, stopped: Callabl
         work = Path(tempfile.mkdtemp(prefix=".build-", dir=target.parent))
         try:
             (work / "root").mkdir()
-            runtime.carry_out(
-                ["bash", str(folder.path / "build.sh"), str(work / "root")], {"LC_ALL": "C.UTF-8"}, log or target.with_suffix(".log"),
-                stopped, str(folder.path / "build.sh"), "its README.md says what it needs",
-            )  # fmt: skip
+            for step in folder.stack():
+                script = str(step.path / "build.sh")
+                argv = ["bash", script, str(work / "root")]
+                hint = f"{step.path.name}/README.md says what it needs"
+                runtime.carry_out(argv, {"LC_ALL": "C.UTF-8"}, log or target.with_suffix(".log"), stopped, script, hint)
             packed = work / "image.tar"
             archive.pack(work / "root", packed, folder.image.full_name, folder.described.environment, archive.architecture())
             packed.replace(target)
