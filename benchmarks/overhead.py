@@ -1,5 +1,5 @@
 """
-What esap-wf costs on top of the bare engine: ``python benchmarks/overhead.py [--quick]``.
+What esap-wf costs on top of the bare engine: ``python benchmarks/overhead.py [--quick] [--engine NAME …]``.
 
 The bare side is `bash command.sh` in a fresh copy of what esap-wf rendered; ours is `esap-wf run … --if-exists rerun --json` with command
 line, supervisor and keeper. CPU time is of all processes of each side. The cost is told in two ways: as the difference of the two
@@ -19,6 +19,13 @@ from pathlib import Path
 import measure
 
 FIXED, PER_UNIT, RATIO, WALL = 0.5, 0.002, 1.05, 0.7
+#: Engine → units → rounds (quick, full). The ratio is judged at the largest.
+SIZES = {
+    "snakemake": {1: (3, 9), 100: (2, 7), 1000: (1, 5)},
+    "nextflow": {1: (2, 5), 50: (1, 3), 200: (1, 5)},
+    "cwl": {1: (2, 5), 100: (1, 3), 1000: (1, 3)},
+    "toil": {1: (2, 3), 50: (1, 3), 200: (1, 3)},
+}
 
 
 @dataclass(frozen=True)
@@ -29,12 +36,17 @@ class Case:
     units: int
     arguments: tuple[str, ...]
     rounds: int
+    largest: bool = False
 
 
-def cases(quick: bool) -> list[Case]:
-    sizes = {1: 3, 100: 2, 1000: 1} if quick else {1: 9, 100: 7, 1000: 5}
-    found = [Case("hello", 1, ("hello",), 3 if quick else 9)]
-    return found + [Case(f"noop, units {n}", n, ("noop", "--units", str(n), "--seconds", "0"), rounds) for n, rounds in sizes.items()]
+def cases(engine: str, quick: bool) -> list[Case]:
+    sizes = {units: rounds[0 if quick else 1] for units, rounds in SIZES[engine].items()}
+    with_it = ("--engine", engine)
+    found = [Case("hello", 1, ("hello", *with_it), sizes[1])]
+    for n, rounds in sizes.items():
+        arguments = ("noop", "--units", str(n), "--seconds", "0", *with_it)
+        found.append(Case(f"noop, units {n}", n, arguments, rounds, largest=n == max(sizes)))
+    return found
 
 
 def rendered(run: Path, target: Path) -> Path:
@@ -68,18 +80,25 @@ def pairs(case: Case, folder: Path) -> tuple[list[measure.Cost], list[measure.Co
         shutil.rmtree(place)
         return used
 
-    warm = 0 if case.units >= 1000 else 1
+    warm = 0 if case.largest else 1
     found = measure.in_turn({"ours": ours, "bare": bare}, case.rounds, warm)
     return found["ours"], found["bare"], own[warm:]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
-    parser.add_argument("--quick", action="store_true", help="One to three rounds instead of five to nine.")
-    chosen = cases(parser.parse_args().quick)
+    parser.add_argument("--quick", action="store_true", help="One to three rounds instead of three to nine.")
+    parser.add_argument("--engine", action="append", choices=sorted(SIZES), help="Default: all.")
+    given = parser.parse_args()
+    for engine in given.engine or SIZES:
+        tables(engine, cases(engine, given.quick))
+
+
+def tables(engine: str, chosen: list[Case]) -> None:
+    """The tables of one engine."""
     costs, walls, counts, added, used = [], [], [], [], []
     with tempfile.TemporaryDirectory(prefix="esap-wf-bench-") as name:
-        pairs(Case("warm", 1, ("hello",), 0), Path(name))
+        pairs(Case("warm", 1, ("hello", "--engine", engine), 0), Path(name))
         for case in chosen:
             ours, bare, own = pairs(case, Path(name))
             share = measure.ratio(ours, bare)
@@ -90,7 +109,7 @@ def main() -> None:
             costs.append(
                 [
                     f"{case.title} (median of {case.rounds})", f"{mine:.2f}", f"{other:.2f}", f"{share:.3f}",
-                    f"{RATIO} {measure.verdict(share, RATIO)}" if case.units == 1000 else "-",
+                    f"{RATIO} {measure.verdict(share, RATIO)}" if case.largest else "-",
                     f"{more:+.2f}", f"{limit:.2f} {measure.verdict(more, limit)}",
                     f"{measure.median(own):.2f}", f"{limit:.2f} {measure.verdict(measure.median(own), limit)}", f"{inside:.3f}",
                 ]
@@ -104,7 +123,7 @@ def main() -> None:
                 added.append(more)
                 used.append(measure.median(own))
     header = ("run", "esap-wf", "bare", "ratio", "target", "difference", "target", "own processes", "target", "÷ its engine")
-    measure.show("CPU seconds of all processes, esap-wf and bare Snakemake", header, costs)
+    measure.show(f"CPU seconds of all processes, esap-wf and bare {engine}", header, costs)
     fixed, slope = measure.line(counts, used)
     row = ["own processes", f"{fixed:.2f}", f"{FIXED} {measure.verdict(fixed, FIXED)}", f"{slope * 1000:.2f}",
            f"{PER_UNIT * 1000:.0f} {measure.verdict(slope, PER_UNIT)}"]  # fmt: skip
@@ -113,8 +132,8 @@ def main() -> None:
         fixed, slope = measure.line(counts, added)
         rows.append(["difference", f"{fixed:.2f}", f"{FIXED} {measure.verdict(fixed, FIXED)}", f"{slope * 1000:.2f}",
                      f"{PER_UNIT * 1000:.0f} {measure.verdict(slope, PER_UNIT)}"])  # fmt: skip
-    measure.show("Fit over noop", ("of", "fixed, CPU s", "target", "a unit, CPU ms", "target"), rows)
-    measure.show("Wall seconds", ("run", "esap-wf", "bare", "difference", "target"), walls)
+    measure.show(f"Fit over noop, {engine}", ("of", "fixed, CPU s", "target", "a unit, CPU ms", "target"), rows)
+    measure.show(f"Wall seconds, {engine}", ("run", "esap-wf", "bare", "difference", "target"), walls)
 
 
 if __name__ == "__main__":
