@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +69,27 @@ class Document:
         path = pointer_text(pointer)
         return f"{place}: {path}" if path else place
 
+    def line(self, pointer: Pointer = ()) -> str:
+        """File and line of a value."""
+        position = _position(self.text, pointer) if self.text else None
+        return f"{self.source}:{position[0]}" if position else self.source
+
+
+@lru_cache(maxsize=8)
+def _composed(text: str) -> Any:
+    """The nodes of a text, None if it has none; kept, because many positions of one document are asked for."""
+    import yaml
+
+    try:
+        return yaml.compose(text, Loader=_loader())
+    except (yaml.YAMLError, RecursionError):
+        return None
+
 
 def _position(text: str, pointer: Pointer) -> tuple[int, int] | None:
     import yaml
 
-    try:
-        node = yaml.compose(text, Loader=_loader())
-    except (yaml.YAMLError, RecursionError):
-        return None
+    node = _composed(text)
     if node is None:
         return None
     mark = node.start_mark
@@ -173,7 +186,7 @@ def load(path: Path, *, schema: bool = False) -> Document:
     return parse(read_text(path), str(path), schema=schema)
 
 
-def parse(text: str, source: str, *, schema: bool = False) -> Document:
+def parse(text: str, source: str, *, schema: bool = False, as_json: bool | None = None) -> Document:
     """
     Parse YAML or JSON.
 
@@ -181,14 +194,15 @@ def parse(text: str, source: str, *, schema: bool = False) -> Document:
     ----------
     text : str
     source : str
-        Name for messages; ``.json`` at its end chooses JSON.
+        Name for messages; ``.json`` at its end chooses JSON, if `as_json` doesn't say which it is.
 
     Raises
     ------
     UsageError
         All that is wrong, with line and column.
     """
-    data = _parse_json(text, source) if source.endswith(".json") else _parse_yaml(text, source)
+    is_json = source.endswith(".json") if as_json is None else as_json
+    data = _parse_json(text, source) if is_json else _parse_yaml(text, source)
     document = Document(data, source, text)
     problems = [Problem(document.where(pointer), what) for pointer, what in _strange_values(data)]
     if problems and not schema:

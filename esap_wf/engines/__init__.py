@@ -46,6 +46,10 @@ class Interface:
         Steps that run once a unit, if that can be told.
     requires : str, optional
         The engine's version, in the pipeline's own words.
+    name : str
+        Its own name; empty: that of the folder.
+    files : tuple of str, optional
+        All that is snapshotted, relative to `root`; None: everything in the folder, because anything may be used.
     title, version, description : str
     authors, licence, citation, keywords
         As far as the pipeline says.
@@ -64,6 +68,8 @@ class Interface:
     outputs: tuple[Output, ...] = ()
     unit_steps: tuple[str, ...] = ()
     requires: str | None = None
+    name: str = ""
+    files: tuple[str, ...] | None = None
     title: str = ""
     version: str = ""
     description: str = ""
@@ -78,10 +84,14 @@ class Interface:
 
 @dataclass(frozen=True)
 class JobInput:
-    """One named input: its references (paths relative to the run directory for what comes with the workflow), and whether it is a list."""
+    """
+    One named input: its references (paths relative to the run directory for what comes with the workflow), whether it is a list, and the
+    URI of the format that the pipeline expects.
+    """
 
     refs: tuple[DataRef, ...]
     many: bool = False
+    format: str = ""
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,13 @@ class Rule(Base, frozen=True, kw_only=True):
 
 
 class Input(Base, frozen=True, kw_only=True):
-    """A named input; `rows` makes it a table with one row a unit; content that is only looked up (`select`) need not count (`identity`)."""
+    """
+    A named input; `rows` makes it a table with one row a unit; content that is only looked up (`select`) need not count (`identity`).
+
+    `secondary` are CWL's patterns of files that lie beside it (``.bai``, ``^.dict``, at their end ``?`` if they may lack); `pattern` allows
+    ``*``, ``?``, ``[…]`` and ``{a,b}`` in a path; `format` is the URI of the file's format; `engine_default` what the pipeline itself takes if
+    nothing is given, as it is written there.
+    """
 
     title: Text
     description: str = ""
@@ -74,6 +80,11 @@ class Input(Base, frozen=True, kw_only=True):
     extensions: list[Extension] = []
     rows: RelativePath | None = None
     identity: bool = True
+    kind: Literal["any", "file", "folder"] = "any"
+    secondary: list[str] = []
+    pattern: bool = False
+    format: str = ""
+    engine_default: str = ""
 
 
 class Select(Base, frozen=True, kw_only=True):
