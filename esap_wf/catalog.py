@@ -5,6 +5,7 @@ Imported by parameters, inputs, plan, render and the command line. `entries` is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from esap_wf import digests, documents, schemas
 from esap_wf.config import Config
 from esap_wf.documents import Document
 from esap_wf.errors import EsapError, NotFoundError, Problem, UsageError
-from esap_wf.models.manifest import MANIFEST_VERSION, Manifest
+from esap_wf.models.manifest import MANIFEST_VERSION, Implementation, Manifest, Upstream
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,11 @@ class Workflow:
         """Whether there is no manifest: then the folder is somebody's repository, of which everything may be needed."""
         return bool(self.derived_from)
 
+    def home(self, implementation: Implementation) -> tuple[str, Path]:
+        """Place in a snapshot, and folder, of the code that an implementation names."""
+        place = upstream_place(implementation.upstream) if implementation.upstream else self.place
+        return place, self.upstream.get(place, self.folder)
+
     def whole_places(self) -> set[str]:
         """Places of `code_folders` that are somebody's repository: everything in them is snapshotted."""
         return {*self.upstream, *([self.place] if self.is_derived else [])}
@@ -87,6 +93,12 @@ class Workflow:
         if self.folder.parent.name == "workflows" and rules.is_dir():
             folders["rules"] = rules
         return folders
+
+
+def upstream_place(upstream: Upstream) -> str:
+    """Place of another repository's code in a snapshot; by its address, so that it stays where it is when the commit changes."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", upstream.url.rstrip("/").removesuffix(".git").rsplit("/", 1)[-1]).strip("-.")[:60]
+    return f"upstream/{name or 'code'}-{digests.of_data([upstream.url, upstream.ref])[:8]}"
 
 
 def builtin() -> Path:
@@ -300,7 +312,9 @@ def _references(workflow: Workflow) -> Iterator[Problem]:
     for i, software in enumerate(m.software):
         if sum(v is not None for v in (software.installed, software.python, software.container, software.mounted)) != 1:
             yield Problem(where(["software", i]), "exactly one of installed, python, container, mounted is given")
-    files: list[tuple[list[str | int], str]] = [(["implementations", i, "file"], impl.file) for i, impl in enumerate(m.implementations)]
+    files: list[tuple[list[str | int], str]] = [
+        (["implementations", i, "file"], impl.file) for i, impl in enumerate(m.implementations) if not impl.upstream
+    ]
     files += [(["inputs", k, "default"], v.default) for k, v in m.inputs.items() if v.default]
     files += [(["inputs", k, "rows"], v.rows) for k, v in m.inputs.items() if v.rows]
     files += [(["outputs", i, "schema"], o.schema) for i, o in enumerate(m.outputs) if o.schema]

@@ -1,19 +1,22 @@
-"""Any workflow: by name, by the path of its manifest, or a pipeline without one, whose interface its engine derives.
+"""Any workflow: by name, by the path of its manifest, by the URL of a repository, or a pipeline without a manifest, whose interface its
+engine derives.
 
-Imported by planning, plans, flow and the surfaces. A folder with a manifest is `esap_wf.catalog`'s; nothing is written here.
+Imported by planning, plans, flow and the surfaces. A folder with a manifest is `esap_wf.catalog`'s. Nothing is written but the cache.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
-from esap_wf import catalog, plugins
+from esap_wf import catalog, plugins, sources
 from esap_wf.catalog import Workflow
 from esap_wf.config import Config
 from esap_wf.documents import Document
 from esap_wf.engines import Engine, Interface
-from esap_wf.errors import NotFoundError, Problem
+from esap_wf.errors import NotFoundError, Problem, UsageError
+from esap_wf.files import inside
 from esap_wf.models.manifest import MANIFEST_VERSION, Author, Implementation, Manifest, Software, Units
 from esap_wf.models.plan import Plan
 
@@ -22,17 +25,85 @@ _ITEM = re.compile(r"#([A-Za-z0-9_][A-Za-z0-9_.-]{0,99})$")
 
 def find(config: Config, text: str) -> Workflow:
     """
-    The workflow that a text names: ``NAME``, ``NAME@SOURCE``, ``PATH``, ``PATH#ITEM``.
+    The workflow that a text names: ``NAME``, ``NAME@SOURCE``, ``PATH``, ``PATH#ITEM``, ``URL[@REF][#PART][#ITEM]``.
 
     Raises
     ------
     NotFoundError, UsageError
         Unknown, ambiguous, or broken: every problem with its position.
+    UnavailableError
+        Its repository can't be fetched.
     """
+    if sources.is_url(text):
+        return _fetched(config, sources.parse(text))
     path, item = split(text)
     if not (catalog.is_path(text) and path.exists()) or (path.is_dir() and catalog.manifests(path)) or catalog.is_manifest(path):
-        return catalog.find(config, text)
+        return _wrapping(config, catalog.find(config, text))
     return derived(path.absolute(), item)
+
+
+def _fetched(config: Config, reference: sources.Reference) -> Workflow:
+    """A workflow of a repository; it is called by the commit, so that whoever runs it again means the same code."""
+    source = sources.fetch(reference, config)
+    pinned = str(replace(reference, ref=source.commit))
+    part, item = (*reference.parts, None, None)[:2]
+    file = _manifest_in(source.folder, part, str(reference))
+    if file:
+        return _wrapping(config, replace(catalog.read(file, "url"), reference=pinned))
+    path = source.folder
+    if part:
+        path = inside(source.folder, part)
+        if not path.exists():
+            path, item = source.folder, part
+    if path.is_dir() and path != source.folder and (beside := catalog.manifests(path)):
+        return _wrapping(config, replace(catalog.read(beside[0], "url"), reference=pinned))
+    found = derived(path, item)
+    return replace(found, source="url", reference=pinned)
+
+
+def _manifest_in(folder: Path, part: str | None, text: str) -> Path | None:
+    """The manifest that is meant in a repository: at its top or in ``workflows/NAME``, by its name if there are several."""
+    tops = [folder, *sorted(p for p in (folder / "workflows").glob("*") if p.is_dir())]
+    there = {catalog.name_of(f) if f.name != "workflow.yaml" or f.parent != folder else "": f for t in tops for f in catalog.manifests(t)}
+    if part:
+        named = there.get(part) or next((f for f in there.values() if f == folder / part), None)
+        if named is None and "" in there and catalog.read(there[""], "url").manifest.name == part:
+            return there[""]
+        return named
+    if len(there) > 1 and "" not in there:
+        problems = [Problem(str(f.relative_to(folder)), "is a workflow", f"{text}#{name}") for name, f in there.items()]
+        raise UsageError("the repository holds several workflows: name one", problems)
+    return there.get("") or next(iter(there.values()), None)
+
+
+def _wrapping(config: Config, workflow: Workflow) -> Workflow:
+    """With the code in other repositories that the manifest points at."""
+    homes: dict[str, Path] = {}
+    notes = []
+    for number, implementation in enumerate(workflow.manifest.implementations):
+        if implementation.upstream is None:
+            continue
+        where = workflow.document.where(["implementations", number, "upstream"])
+        upstream = implementation.upstream
+        text = upstream.url + (f"@{upstream.ref}" if upstream.ref else "")
+        reference = sources.parse(text)
+        if reference.parts:
+            raise UsageError("the manifest is not valid", [Problem(where, "names a repository, and its file under `file`")])
+        if workflow.source == "url" and reference.url.startswith("file:") and not workflow.reference.startswith("file:"):
+            raise UsageError(
+                "the manifest is not valid", [Problem(where, "a manifest from elsewhere can't name a repository of this machine")]
+            )
+        source = sources.fetch(reference, config)
+        homes[catalog.upstream_place(upstream)] = source.folder
+        if not (source.folder / implementation.file).is_file():
+            raise UsageError(
+                "the manifest is not valid", [Problem(where, f"{reference.url} at {source.commit[:12]} has no {implementation.file}")]
+            )
+        if reference.ref != source.commit:
+            notes.append(
+                f"{reference.url} is at commit {source.commit} now; the manifest names no commit, so another day may run other code"
+            )
+    return replace(workflow, upstream=homes, notes=(*workflow.notes, *notes)) if homes else workflow
 
 
 def split(text: str) -> tuple[Path, str | None]:
@@ -87,21 +158,28 @@ def derived(path: Path, item: str | None = None) -> Workflow:
     """
     usable, _ = plugins.load("esap_wf.engines")
     engine: Engine
+    found: list[tuple[str, Interface]] = []
     for engine in usable.values():
         interface = engine.interface(path, item)
         if interface is not None:
-            return _workflow(engine.name, interface, path, item)
+            found.append((engine.name, interface))
+    files = {i.root / i.file: name for name, i in found}
+    if len(files) > 1:
+        problems = [Problem(str(file), f"is a pipeline of {usable[name].title}", "name this file") for file, name in files.items()]
+        raise UsageError(f"several pipelines are at {path}", problems)
+    if found:
+        return _workflow([name for name, _ in found], found[0][1], path, item)
     looked = ", ".join(e.title for e in usable.values())
     hint = "a manifest (workflow.yaml) may say what it is: esap-wf new workflow NAME makes one"
     raise NotFoundError(f"no workflow at {path}", [Problem(str(path), f"neither a manifest nor a pipeline of {looked} is there", hint)])
 
 
-def _workflow(engine: str, found: Interface, path: Path, item: str | None) -> Workflow:
+def _workflow(engines: list[str], found: Interface, path: Path, item: str | None) -> Workflow:
     """Its manifest is made here and written nowhere: `esap-wf init` does that."""
-    implementation = Implementation(engine=engine, file=found.file, requires=found.requires, config="plain", item=item)
+    implementations = [Implementation(engine=e, file=found.file, requires=found.requires, config="plain", item=item) for e in engines]
     manifest = Manifest(
         schema_version=MANIFEST_VERSION, name=_name(found.root), title=found.title or found.root.name, version=_version(found.version),
-        implementations=[implementation], description=found.description, authors=[Author(name=a) for a in found.authors],
+        implementations=implementations, description=found.description, authors=[Author(name=a) for a in found.authors],
         license=found.license, citation=list(found.citation), keywords=list(found.keywords), inputs=found.inputs,
         units=Units(axis="job", steps=list(found.unit_steps)) if found.unit_steps else None,
         software=[Software(installed=[])], outputs=list(found.outputs),

@@ -125,8 +125,10 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
     implementation, engine, choice = find_engine(workflow, config, request.engine)
     estimate = resources.corrected(estimate, _earlier(config, manifest, choice), units, allocation.cores)
     route = software.choose(workflow, config, request.software)
-    if against := engine.objections(choice, workflow.folder / implementation.file, implementation.item):
+    place, home = workflow.home(implementation)
+    if against := engine.objections(choice, home / implementation.file, implementation.item):
         raise RefusedError(f"{engine.title} {choice.version} can't run {manifest.name}", against)
+    warnings += workflow.notes
     warnings += [
         f"the identity of {ref.path} rests on its size and times, not on its content"
         for refs in valid.inputs.values()
@@ -145,7 +147,7 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
         reference=workflow.reference,
         place=workflow.place,
         code=code,
-        entry=f"{render.snapshot_place(code)}/{workflow.place}/{implementation.file}",
+        entry=f"{render.snapshot_place(code)}/{place}/{implementation.file}",
         config=implementation.config,
         item=implementation.item,
         request=msgspec.structs.replace(request, parameters=values, results=_absolute(request.results)),
