@@ -1,0 +1,104 @@
+"""
+The data model of an event file: a ROOT file with the TTree `events`, one entry an event. Momenta in GeV/c, lengths in cm, m² in GeV².
+
+Its branches are documented in README.md; files of an experiment need the same ones, without the truth.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import uproot
+
+TREE = "events"
+#: branches of each track: reconstructed momentum, position on the track, charge, squared mass by time of flight
+TRACK = ("px", "py", "pz", "x", "y", "z", "charge", "m2")
+#: of simulations only: which decay of the event a track is from, -1 for none
+MOTHER = "mother"
+#: of simulations only: decays in the event, in all directions
+TRUE_DECAYS = "mc_decays"
+#: memory of one chunk
+CHUNK = "32 MB"
+
+
+def columns(tracks: ak.Array) -> dict[str, str]:
+    """Branch of each field."""
+    return {field: f"trk_{field}" for field in tracks}
+
+
+def reader_of(wanted: str) -> str:
+    """
+    The reader that is used: `uproot` or `root`.
+
+    Parameters
+    ----------
+    wanted : str
+        `uproot`, `root`, or `auto`: ROOT where the interpreter can import it.
+
+    Raises
+    ------
+    SystemExit
+        ROOT is wanted and not there.
+    """
+    there = importlib.util.find_spec("ROOT") is not None
+    if wanted == "root" and not there:
+        raise SystemExit(
+            "reader 'root': this python3 has no module ROOT. Put a ROOT with PyROOT on PATH and PYTHONPATH (a mounted one has a script for that),"
+            " or choose reader 'uproot', which reads the same files without ROOT"
+        )
+    return "root" if there and wanted != "uproot" else "uproot"
+
+
+def branches(path: Path) -> list[str]:
+    """
+    Names of the branches of the event tree.
+
+    Raises
+    ------
+    SystemExit
+        Not a ROOT file, no such tree, or branches are missing; says which.
+    """
+    try:
+        with uproot.open(path) as file:
+            trees = {key.split(";")[0]: kind for key, kind in file.classnames().items()}
+            if trees.get(TREE) not in {"TTree", "TChain"}:
+                raise SystemExit(f"{path.name}: there is no TTree {TREE!r} in it; it holds: {', '.join(trees) or 'nothing'}")
+            names = list(file[TREE].keys())
+    except (OSError, ValueError, uproot.DeserializationError) as error:
+        raise SystemExit(f"{path.name}: not a readable ROOT file ({type(error).__name__}: {str(error).strip().splitlines()[0]})") from None
+    if missing := [f"trk_{field}" for field in TRACK if f"trk_{field}" not in names]:
+        raise SystemExit(f"{path.name}: the TTree {TREE!r} lacks the branches {', '.join(missing)}")
+    return names
+
+
+def read(path: Path, reader: str) -> Iterator[ak.Array]:
+    """
+    Chunks of a file.
+
+    Yields
+    ------
+    awkward.Array
+        One record an event: `tracks` with the fields of `TRACK`, `mother` and `decays` (0 and -1 where the file has no truth).
+    """
+    names = branches(path)
+    wanted = [f"trk_{field}" for field in (*TRACK, MOTHER) if f"trk_{field}" in names] + [n for n in (TRUE_DECAYS,) if n in names]
+    for chunk in _with_root(path, wanted) if reader == "root" else uproot.iterate(f"{path}:{TREE}", wanted, step_size=CHUNK):
+        fields = {field: chunk[f"trk_{field}"] for field in TRACK}
+        fields[MOTHER] = chunk[f"trk_{MOTHER}"] if f"trk_{MOTHER}" in names else ak.full_like(chunk["trk_charge"], -1)
+        decays = chunk[TRUE_DECAYS] if TRUE_DECAYS in names else np.zeros(len(chunk), dtype=np.int32)
+        yield ak.zip({"tracks": ak.zip(fields), "decays": decays}, depth_limit=1)
+
+
+def _with_root(path: Path, wanted: list[str]) -> Iterator[ak.Array]:
+    import ROOT
+
+    yield ak.from_rdataframe(ROOT.RDataFrame(TREE, str(path)), columns=tuple(wanted))
+
+
+def has_truth(path: Path) -> bool:
+    """Whether a file says which tracks are from a decay."""
+    return {f"trk_{MOTHER}", TRUE_DECAYS} <= set(branches(path))
