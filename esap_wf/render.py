@@ -8,9 +8,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import stat
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import msgspec
 
@@ -82,11 +80,12 @@ def rendered(plan: Plan, manifest: Manifest) -> Rendered:
     return engine.render(plan.engine, job_of(plan, manifest))
 
 
-def command_script(plan: Plan, environment: Mapping[str, str] = MappingProxyType({})) -> str:
+def command_script(plan: Plan, told: Rendered | None = None) -> str:
     """``command.sh``: every word quoted, so that a path or an option can't become a command."""
-    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(environment.items()))
-    if plan.software.bin_dirs:
-        exports += f'export PATH={":".join(shlex.quote(d) for d in plan.software.bin_dirs)}:"$PATH"\n'
+    told = told or Rendered(plan.command)
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(told.environment.items()))
+    if folders := [*plan.software.bin_dirs, *told.bin_dirs]:
+        exports += f'export PATH={":".join(shlex.quote(d) for d in folders)}:"$PATH"\n'
     title = "".join(c if c.isprintable() else " " for c in plan.title)
     return _COMMAND.format(title=title, command=COMMAND, exports=exports, argv=shlex.join(plan.command))
 
@@ -111,7 +110,7 @@ def render(plan: Plan, workflow: Workflow, target: Path) -> None:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes(content)
     script = target / COMMAND
-    script.write_text(command_script(plan, told.environment), "utf-8")
+    script.write_text(command_script(plan, told), "utf-8")
     script.chmod(0o755)
     root = target / snapshot_place(plan.code)
     for place, folder in workflow.code_folders().items():

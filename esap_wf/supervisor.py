@@ -108,23 +108,38 @@ class Supervisor(Tenure):
     # --- prepare and launch
 
     def _prepare(self) -> None:
-        """Build the software's environment if the plan says so and nobody has."""
+        """Build the software's environment, or make images ready, if the plan says so and nobody has."""
+        self._make_images_ready()
         environment = Path(self.plan.software.bin_dirs[0]).parent if self.plan.software.bin_dirs else None
         if self.plan.software.route != "python" or environment is None or environments.is_ready(environment):
             return
         requirements = next(self.snapshot / s.python for s in self.manifest.software if s.python)
         self.write(Phase.QUEUED, reason="building the Python environment of the workflow, once: logs/software.log")
 
-        def stopped() -> bool:
-            self.renew()
-            return self.run.stop_requested() is not None
-
         try:
-            built = environments.build(requirements, self.cache, self.run.dir / "logs" / "software.log", stopped)
+            built = environments.build(requirements, self.cache, self.run.dir / "logs" / "software.log", self._unwanted)
         except StoppedError:
             return  # no engine is started for a run that is to stop
         if [str(built / "bin")] != self.plan.software.bin_dirs:
             raise UnavailableError(f"the environment was built at {built}, the plan names another place: make a new plan")
+
+    def _unwanted(self) -> bool:
+        """Asked while something is built: whether nobody waits for it any more."""
+        self.renew()
+        return self.run.stop_requested() is not None
+
+    def _make_images_ready(self) -> None:
+        software = self.plan.software
+        wanted = [c for c in (software.container, *software.images.values()) if c is not None]
+        if not wanted:
+            return
+        from esap_wf import containers
+
+        for choice in wanted:
+            if not containers.is_ready(choice):
+                self.write(Phase.QUEUED, reason=f"making the image {choice.image} ready for {choice.runtime}, once: logs/software.log")
+                with contextlib.suppress(StoppedError):
+                    containers.prepare(choice, self.cache, self.run.dir / "logs" / "software.log", self._unwanted)
 
     def _begin(self, before: State) -> bool:
         """Adopt the engine that a lost supervisor left, or account for every survivor and start a new one. False if none is wanted."""

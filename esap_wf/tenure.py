@@ -62,11 +62,22 @@ class Tenure:
         """End every process that the run left on this machine."""
         keepers = [p.keeper for e in range(1, self.lease.epoch) if (p := launch.engine_of(self.run.dir, e))]
         left = processes.survivors(self.run.id, keepers, self.engine.survivors(self.run.dir) if hasattr(self, "engine") else ())
+        self._end_containers()
         if left:
             self.note(f"{len(left)} processes of an earlier attempt are ended: {', '.join(f'{s.name} {s.pid}' for s in left[:10])}")
             stuck = processes.terminate(left, GRACE)
             if stuck:
                 raise UnavailableError(f"processes of an earlier attempt can't be ended: {', '.join(str(s.pid) for s in stuck)}")
+
+    def _end_containers(self) -> None:
+        """What a daemon started for the run can't be found among this user's processes."""
+        software = self.plan.software if hasattr(self, "plan") else None
+        used = [c for c in (software.container, *software.images.values()) if c] if software else []
+        if used:
+            from esap_wf import containers
+
+            for choice in {(c.runtime, c.program): c for c in used}.values():
+                containers.end(choice, self.run.id)
 
     def renew(self) -> None:
         """Show a sign of life, if it is time."""

@@ -147,11 +147,14 @@ class Rendered:
         Path relative to the run directory → content.
     environment : mapping
         Exported by ``command.sh``.
+    bin_dirs : tuple of str
+        Put before the PATH, after those of the software.
     """
 
     command: list[str]
     files: Mapping[str, bytes] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    bin_dirs: tuple[str, ...] = ()
 
 
 class EventSource(Protocol):

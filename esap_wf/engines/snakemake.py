@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from esap_wf.config import Config
-from esap_wf.engines import LOST, EventSource, Interface, Job, Rendered, Told, finding, settings
+from esap_wf.engines import LOST, EventSource, Interface, Job, Rendered, Told, finding, settings, snakemake_containers
 from esap_wf.engines.snakemake_events import SnakemakeEvents
 from esap_wf.errors import Problem, UnavailableError
 from esap_wf.models.plan import EngineChoice
@@ -69,9 +69,14 @@ class Snakemake:
             "--scheduler-subsample", "50",
             "--keep-going",
             "--rerun-incomplete",
-            *job.options,
         ]  # fmt: skip
-        return Rendered(command, {CONFIG: settings.as_json(settings.house(job))})
+        files = {CONFIG: settings.as_json(settings.house(job))}
+        container = job.software.container
+        if container is None:
+            return Rendered([*command, *job.options], files)
+        added = snakemake_containers.contained(job, container)
+        command[command.index("--snakefile") + 1] = snakemake_containers.FILE
+        return Rendered([*command, *added.command, *job.options], {**files, **added.files}, added.environment, added.bin_dirs)
 
     def supervised(self, run: Path, epoch: int, resume: bool) -> tuple[list[str], Mapping[str, str]]:
         """
