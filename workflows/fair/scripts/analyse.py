@@ -1,4 +1,4 @@
-"""Candidates Λ → p π⁻ of one event file: a ROOT file with the histogram of their mass and a TTree of them, and a JSON file with counts."""
+"""Candidates Λ → p π⁻ of one event file: the histogram of their mass and a TTree of them in a ROOT file, counts in a JSON file."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def main() -> None:
     write(args.out, spectrum, columns)
     if not counts["tracks"]:
         print(f"{record['name']}: no tracks")
-    counts |= {"candidates": int(columns["mass"].size), "in_window": int(inside.sum()), "true_in_window": int(columns["true"][inside].sum()),
-               "true": int(columns["true"].sum())}  # fmt: skip
+    counts |= {"candidates": int(columns["mass"].size), "in_window": int(inside.sum()),
+               "true": int(columns["true"].sum()), "true_in_window": int(columns["true"][inside].sum())}  # fmt: skip
     documents.write_json(
         args.counts,
         {"file": record, "reader": reader, "truth": events.has_truth(args.events), "counts": counts, "selection": said,

@@ -47,8 +47,8 @@ def reader_of(wanted: str) -> str:
     there = importlib.util.find_spec("ROOT") is not None
     if wanted == "root" and not there:
         raise SystemExit(
-            "reader 'root': this python3 has no module ROOT. Put a ROOT with PyROOT on PATH and PYTHONPATH (a mounted one has a script for that),"
-            " or choose reader 'uproot', which reads the same files without ROOT"
+            "reader 'root': this python3 has no module ROOT. Put a ROOT with PyROOT on PATH and PYTHONPATH (an installed or mounted one"
+            " has a script for that), or choose reader 'uproot', which reads the same files without ROOT"
         )
     return "root" if there and wanted != "uproot" else "uproot"
 

@@ -34,10 +34,15 @@ def efficiency(counts: dict[str, Any], fitted: dict[str, Any]) -> dict[str, Any]
     part = true / decays
     error = math.sqrt(part * (1 - part) / decays)
     signal = fitted["parameters"]["signal"]
+    corrected = signal["value"] / part
+    spread = math.hypot(signal["error"] / part, corrected * error / part)
     return {
-        "decays": decays, "found": true, "value": part, "error": error,
-        "corrected_yield": {"value": signal["value"] / part, "error": signal["value"] / part * math.hypot(signal["error"] / max(signal["value"], 1e-9), error / part)},
-    }  # fmt: skip
+        "decays": decays,
+        "found": true,
+        "value": part,
+        "error": error,
+        "corrected_yield": {"value": corrected, "error": spread},
+    }
 
 
 def main() -> None:

@@ -23,9 +23,7 @@ def problems(mass_min: float, mass_max: float, bins: int, reader: str) -> list[s
     if mass_min < LEAST_MASS:
         found.append(f"mass_min: {mass_min:g} GeV is below {LEAST_MASS:g} GeV, where the spectrum starts")
     if not mass_min + 0.02 < 1.115683 < mass_max - 0.02:
-        found.append(
-            f"mass_min, mass_max: {mass_min:g} to {mass_max:g} GeV leaves less than 0.02 GeV on a side of the Lambda's mass, 1.1157 GeV"
-        )
+        found.append(f"mass_min, mass_max: {mass_min:g} to {mass_max:g} GeV leaves less than 0.02 GeV on a side of 1.1157 GeV")
     elif (width := (mass_max - mass_min) / bins) > 0.002:
         found.append(f"bins: {bins} bins are {1e3 * width:.2g} MeV wide, a peak of 1 MeV needs bins of 2 MeV or less")
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:

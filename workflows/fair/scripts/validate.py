@@ -87,8 +87,9 @@ def check_fit(v: Verdict, fit: dict[str, Any], tolerance: float) -> None:
     )
     mass, error = p["mass"]["value"], math.hypot(p["mass"]["error"], MASS_SYSTEMATIC)
     pull = (mass - particles.LAMBDA) / error
-    v.check("mass of the Λ", abs(pull) <= tolerance,
-            f"{1e3 * mass:.3f} ± {1e3 * p['mass']['error']:.3f} (stat) ± {1e3 * MASS_SYSTEMATIC:.3f} (syst) MeV, PDG {1e3 * particles.LAMBDA:.3f}: {pull:+.2f} σ")  # fmt: skip
+    errors = f"± {1e3 * p['mass']['error']:.3f} (stat) ± {1e3 * MASS_SYSTEMATIC:.3f} (syst)"
+    detail = f"{1e3 * mass:.3f} {errors} MeV, PDG {1e3 * particles.LAMBDA:.3f}: {pull:+.2f} σ"
+    v.check("mass of the Λ", abs(pull) <= tolerance, detail)
     sigma = p["sigma"]["value"]
     v.check(
         "width of the peak", WIDTHS[0] <= sigma <= WIDTHS[1], f"{1e3 * sigma:.2f} MeV, expected {1e3 * WIDTHS[0]:g} to {1e3 * WIDTHS[1]:g}"
@@ -114,10 +115,10 @@ def check_truth(v: Verdict, fit: dict[str, Any], counts: dict[str, Any], toleran
     if efficiency is None:
         v.check("closure: efficiency", False, f"{counts['decays']} decays in the events, {true} found")
         return
-    corrected, ratio = efficiency["corrected_yield"], error / max(efficiency["value"], 1e-9)
-    pull = (corrected["value"] - counts["decays"]) / ratio
-    v.check("closure: corrected yield", abs(pull) <= tolerance,
-            f"{corrected['value']:.0f} ± {corrected['error']:.0f} with efficiency {efficiency['value']:.3f}, {counts['decays']} generated: {pull:+.2f} σ")  # fmt: skip
+    corrected = efficiency["corrected_yield"]
+    pull = (corrected["value"] - counts["decays"]) * efficiency["value"] / error
+    found = f"{corrected['value']:.0f} ± {corrected['error']:.0f} with efficiency {efficiency['value']:.3f}"
+    v.check("closure: corrected yield", abs(pull) <= tolerance, f"{found}, {counts['decays']} generated: {pull:+.2f} σ")
 
 
 def judge(summary: dict[str, Any], result: dict[str, Any], tolerance: float) -> dict[str, Any]:
