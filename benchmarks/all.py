@@ -7,7 +7,7 @@ from pathlib import Path
 from esap_wf import config, environments
 
 HERE = Path(__file__).parent
-QUICK = ("light.py", "overhead.py", "planning.py", "status_log.py")
+QUICK = ("light.py", "overhead.py", "watching.py", "planning.py", "status_log.py")
 
 
 def main() -> int:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,6 +101,11 @@ def in_turn(actions: Mapping[str, Callable[[], Cost]], rounds: int, warm: int = 
             if number >= warm:
                 found[name].append(measured)
     return found
+
+
+def between(first: str, last: str) -> float:
+    """Seconds between two times of a state."""
+    return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
 
 
 def median(values: Sequence[float]) -> float:

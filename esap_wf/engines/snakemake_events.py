@@ -119,7 +119,4 @@ class SnakemakeEvents:
         return Event(t=t, kind="engine", epoch=self.epoch, reason=Reason.ENGINE, detail=said.get("message"))
 
     def _relative(self, log: str) -> str:
-        path = Path(log)
-        if path.is_absolute() and path.is_relative_to(self.run):
-            return str(path.relative_to(self.run))
-        return log
+        return log.removeprefix(f"{self.run}/")
