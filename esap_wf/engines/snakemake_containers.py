@@ -17,7 +17,8 @@ FILE = "container.smk"
 _SNAKEFILE = """\
 # The workflow's own Snakefile, and the image in which its steps run.
 container: {image}
-include: {entry}
+# as the directive `include` does, but the first rule there is what is wanted
+workflow.include({entry}, overwrite_default_target=True)
 """
 
 
@@ -37,7 +38,7 @@ def contained(job: Job, container: ContainerChoice) -> Rendered:
         `command` holds the arguments that are added.
     """
     # JSON's texts are Python's, too; Snakemake takes braces for wildcards
-    image, entry = (json.dumps(text.replace("{", "{{").replace("}", "}}")) for text in (container.reference, job.entry))
+    image, entry = json.dumps(container.reference.replace("{", "{{").replace("}", "}}")), json.dumps(job.entry)
     return Rendered(
         # one word: the options begin with dashes
         ["--software-deployment-method", "apptainer", f"--apptainer-args={options(job, container)}"],
@@ -48,9 +49,13 @@ def contained(job: Job, container: ContainerChoice) -> Rendered:
 
 
 def options(job: Job, container: ContainerChoice) -> str:
-    """Options of ``apptainer exec``, quoted: Snakemake pastes them into a shell line. The run directory is the home and mounted anyway."""
+    """
+    Options of ``apptainer exec``, quoted: Snakemake pastes them into a shell line.
+
+    Snakemake itself makes the run directory the home and mounts it; /tmp is this machine's (Apptainer's own has 64 MB).
+    """
     # its own process ids: the end of the runtime is the end of the step; no evaluation of variables by a shell inside
-    words = [*container.options, "--no-eval", "--contain", "--pid", "--no-mount", "home,cwd"]
+    words = [*container.options, "--no-eval", "--pid"]
     if not container.network:
         words += ["--net", "--network", "none"]
     for folder in outside(job):
