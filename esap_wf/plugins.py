@@ -29,7 +29,10 @@ CONTRACTS: dict[str, dict[str, int | None]] = {
 #: Group → what comes with esap-wf. Known without entry points: these are read from the metadata of everything that is installed, which
 #: would take each command and each supervisor a tenth of its time.
 BUILT_IN: dict[str, dict[str, str]] = {
-    "esap_wf.engines": {"snakemake": "esap_wf.engines.snakemake:Snakemake"},
+    "esap_wf.engines": {
+        "snakemake": "esap_wf.engines.snakemake:Snakemake",
+        "nextflow": "esap_wf.engines.nextflow:Nextflow",
+    },
     "esap_wf.backends": {"local": "esap_wf.backends.local:Local"},
 }
 

@@ -1,0 +1,337 @@
+"""Nextflow's log and trace in the words of `esap_wf.models.run.Event`.
+
+Imported by esap_wf.engines.nextflow. The log says what was submitted and why something failed, the trace how it ended and what it used.
+Only what is new in both is read.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from esap_wf.engines import LOST, Told
+from esap_wf.engines.nextflow_reasons import reason_of
+from esap_wf.models.run import Event, Reason
+
+#: Where the log is, relative to the run directory; at its start Nextflow renames an older one to ``….1`` and so on.
+LOG = "logs/nextflow.log"
+#: Columns of the trace. The name comes last: it holds what a pipeline puts in a tag, and that may be a line break.
+FIELDS = (
+    "task_id", "hash", "native_id", "process", "status", "exit", "submit", "start", "complete", "realtime", "%cpu", "peak_rss", "attempt",
+    "workdir", "error_action", "name",
+)  # fmt: skip
+CHUNK = 4_000_000
+#: An error's text is written at once; if its end can't be found within this many bytes it is none that we know.
+BLOCK = 65_536
+
+_SAID = re.compile(
+    rb"^(?P<stamp>\S+-\d\d \d\d:\d\d:\d\d\.\d{3}) \[[^\n]*?\] (?:INFO |WARN |ERROR|DEBUG) \S+ - (?:"
+    rb"\[(?P<hash>[0-9a-f]{2}/[0-9a-f]{6})\] (?:(?P<what>Submitted|Re-submitted|Cached) process > (?P<name>[^\n]*)"
+    rb"|NOTE: (?P<note>[^\n]*))"
+    rb"|Session UUID: (?P<session>[^\n]*)"
+    rb"|(?P<error>Error executing process > '[^\n]*'\n\nCaused by:\n  (?P<cause>[^\n]*)\n)"
+    rb")",
+    re.MULTILINE,
+)
+_WORKDIR = re.compile(rb"Work dir:\n  \S*?/([0-9a-f]{2}/[0-9a-f]{6})[0-9a-f]*\n")
+_ERROR = b"Error executing process > '"
+_NEXT = re.compile(rb"^\S+-\d\d \d\d:\d\d:\d\d\.\d{3} \[", re.MULTILINE)
+
+
+def run_name(run: Path, epoch: int) -> str:
+    """Nextflow's name of what an epoch runs: unique in a history, in the characters that Nextflow takes."""
+    plain = re.sub(r"[^a-z0-9]+", "-", run.name.lower()).strip("-")[:60]
+    return f"run-{plain}-{epoch}" if plain else f"run-{epoch}"
+
+
+def trace_path(run: Path, epoch: int) -> Path:
+    """Trace of an epoch."""
+    return run / "engine" / f"{epoch}.trace.tsv"
+
+
+def log_path(run: Path, epoch: int) -> Path | None:
+    """The log of an epoch, wherever it was renamed to; None if Nextflow didn't get so far."""
+    name = f" -name {run_name(run, epoch)} ".encode()
+    for path in [run / LOG, *(run / f"{LOG}.{n}" for n in range(1, 10))]:
+        try:
+            with path.open("rb") as file:
+                if name in file.readline(BLOCK).rstrip(b"\n") + b" ":
+                    return path
+        except OSError:
+            return None
+    return None
+
+
+class _Names:
+    """Which unit a task is. Tags need not be unique: a second task of a name is ``tag #2``, also when a later epoch repeats it."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[str, str], int] = {}  # (name, hash) → number among the tasks of that name
+        self._taken: dict[str, set[int]] = {}
+        self._failed: dict[str, list[int]] = {}
+        self._first: dict[str, str] = {}
+        self._attempts: dict[tuple[str, int], int] = {}
+
+    def enter(self, name: str, hash: str, again: bool = False) -> tuple[int, int]:
+        """Number of a task among those of its name, and its attempt."""
+        number = self._numbers.get((name, hash))
+        if number is None:
+            taken = self._taken.setdefault(name, set())
+            failed = self._failed.get(name)
+            if again and failed:
+                number = failed.pop(0)
+            else:
+                number = next(n for n in range(1, len(taken) + 2) if n not in taken)
+            taken.add(number)
+            self._numbers[name, hash] = number
+            self._first.setdefault(name, hash)
+            self._attempts[name, number] = self._attempts.get((name, number), 0) + 1
+        return number, self._attempts[name, number]
+
+    def failed(self, name: str, number: int) -> None:
+        """It may be tried again."""
+        self._failed.setdefault(name, []).append(number)
+
+    def forget(self, name: str, number: int) -> None:
+        """It was not done in an earlier epoch: whoever has its name next is it."""
+        self._taken.get(name, set()).discard(number)
+        self._attempts.pop((name, number), None)
+
+    def words(self, name: str, number: int) -> tuple[str, str | None, str | None]:
+        """Step, unit, and what stands for a unit where there is none."""
+        step, _, tag = name.partition(" (")
+        unit = tag.removesuffix(")") if tag else None
+        if number > 1:
+            unit = f"{unit or ''} #{number}".strip()
+        return step, unit, self._first.get(name) if unit is None else None
+
+
+class NextflowEvents:
+    """
+    Follow log and trace of one epoch.
+
+    Parameters
+    ----------
+    run : Path
+        Run directory: log paths are told relative to it.
+    epoch : int
+    told : int, str or None
+        ``log:BYTES,trace:BYTES``: what lies before was told; it is read again for what later lines refer to.
+    """
+
+    def __init__(self, run: Path, epoch: int, told: Told = None) -> None:
+        self.run, self.epoch = run, epoch
+        self._trace = trace_path(run, epoch)
+        self._log: Path | None = None
+        self._at = {"log": 0, "trace": 0}
+        self._columns: list[str] = []
+        self._names = _Names()
+        self._causes: dict[str, str] = {}
+        self._done_before: set[str] = set()
+        self._roots = {str(run), str(run.resolve())}
+        for earlier in range(1, epoch):
+            self._remember(trace_path(run, earlier))
+        self._told = self._sizes() if told == LOST else _parse(told)
+
+    def _sizes(self) -> dict[str, int]:
+        log = log_path(self.run, self.epoch)
+        return {"log": _size(log) if log else 0, "trace": _size(self._trace)}
+
+    def _remember(self, path: Path) -> None:
+        """What an earlier epoch told as done is not told again when it comes from Nextflow's cache."""
+        columns: list[str] = []
+        numbered = []
+        for line in _lines(path, 0)[0]:
+            row = _row(line, columns)
+            if row:
+                number, _ = self._names.enter(row["name"], row["hash"])
+                done = row["status"] in ("COMPLETED", "CACHED")
+                if done:
+                    self._done_before.add(row["workdir"])
+                else:
+                    numbered.append((row["name"], number))
+        for name, number in numbered:
+            self._names.forget(name, number)
+
+    def read(self) -> list[Event]:
+        """Events since the last call; empty only if there are no more."""
+        # the trace first: whatever it says of a task, the log has said before that there is such a task
+        rows, end = _lines(self._trace, self._at["trace"])
+        events = self._read_log()
+        for line in rows:
+            self._at["trace"] += len(line)
+            row = _row(line, self._columns)
+            event = self._ended(row) if row else None
+            if event is not None and self._at["trace"] > self._told["trace"]:
+                events.append(self._sourced(event))
+        self._at["trace"] = end
+        return events
+
+    def _sourced(self, event: Event, log: int | None = None) -> Event:
+        import msgspec
+
+        # a place before what was told would tell the rest of it again
+        places = {
+            "log": max(self._at["log"] if log is None else log, self._told["log"]),
+            "trace": max(self._at["trace"], self._told["trace"]),
+        }
+        return msgspec.structs.replace(event, source=f"log:{places['log']},trace:{places['trace']}")
+
+    # --- the log
+
+    def _read_log(self) -> list[Event]:
+        if self._log is None:
+            self._log = log_path(self.run, self.epoch)
+        if self._log is None:
+            return []
+        events: list[Event] = []
+        while _size(self._log) > self._at["log"]:
+            with self._log.open("rb") as file:
+                file.seek(self._at["log"])
+                data = file.read(CHUNK)
+            end = data.rfind(b"\n") + 1
+            begun = data.rfind(_ERROR, 0, end)
+            if begun >= 0 and len(data) - begun < BLOCK and not _NEXT.search(data, begun) and b"\nWork dir:\n" not in data[begun:end]:
+                end = data.rfind(b"\n", 0, begun) + 1  # the rest of it is being written
+            if end == 0:
+                break
+            base = self._at["log"]
+            for match in _SAID.finditer(data, 0, end):
+                event = self._said(match, data, end)
+                place = base + match.end()
+                if event is not None and place > self._told["log"]:
+                    events.append(self._sourced(event, place))
+            self._at["log"] = base + end
+        return events
+
+    def _said(self, match: re.Match[bytes], data: bytes, end: int) -> Event | None:
+        text = {k: v.decode("utf-8", "replace") for k, v in match.groupdict().items() if v is not None}
+        if "session" in text:
+            return Event(t=moment(text["stamp"]), kind="engine", epoch=self.epoch, detail=f"Nextflow started, session {text['session']}")
+        if "note" in text:
+            self._causes[text["hash"]] = text["note"].rpartition(" -- ")[0] or text["note"]
+            return None
+        if "error" in text:
+            following = _NEXT.search(data, match.end(), end)
+            where = _WORKDIR.search(data, match.end(), following.start() if following else end)
+            if where:
+                self._causes[where[1].decode()] = text["cause"]
+            else:  # it didn't come to a task: nothing was submitted
+                name = text["error"].partition("'")[2].partition("'\n")[0]
+                step, unit, _ = self._names.words(name, 1)
+                reason, detail = reason_of(text["cause"], None, None)
+                return Event(t=moment(text["stamp"]), kind="failed", epoch=self.epoch, step=step, unit=unit, reason=reason, detail=detail)
+            return None
+        number, attempt = self._names.enter(text["name"], text["hash"], text["what"] == "Re-submitted")
+        if text["what"] == "Cached":
+            return None
+        step, unit, job = self._names.words(text["name"], number)
+        return Event(t=moment(text["stamp"]), kind="start", epoch=self.epoch, step=step, unit=unit, job=job, attempt=attempt)
+
+    # --- the trace
+
+    def _ended(self, row: dict[str, str]) -> Event | None:
+        status, name = row["status"], row["name"]
+        number, _ = self._names.enter(name, row["hash"])
+        step, unit, job = self._names.words(name, number)
+        if status == "CACHED" and row["workdir"] in self._done_before:
+            return None
+        log, exit_code = self._relative(row["workdir"]), _number(row["exit"])
+        if exit_code is not None and not 0 <= exit_code < 256:
+            exit_code = None  # nobody has seen how it ended
+        seconds, percent, rss = _number(row["realtime"]), _float(row["%cpu"]), _number(row["peak_rss"])
+        ended = _number(row["complete"])
+        event = Event(
+            t=ended / 1000 if ended and status != "CACHED" else time.time(), kind="done", epoch=self.epoch, step=step, unit=unit,
+            job=job or (row["native_id"] if row["native_id"] not in ("-", "") else None), attempt=_number(row["attempt"]),
+            exit_code=exit_code, log=log, memory_bytes=rss or None,
+            cpu_seconds=None if seconds is None or percent is None else round(seconds * percent / 100_000, 3),
+            detail="from Nextflow's cache" if status == "CACHED" else None,
+        )  # fmt: skip
+        if status in ("COMPLETED", "CACHED"):
+            return event
+        import msgspec
+
+        self._names.failed(name, number)
+        if status == "ABORTED":
+            return msgspec.structs.replace(event, kind="failed", reason=Reason.CANCELLED, detail="cancelled by Nextflow")
+        cause = self._causes.pop(row["hash"], "")
+        reason, detail = reason_of(cause, exit_code, self.run / log if log else None)
+        if row["error_action"] == "IGNORE":
+            detail = f"{detail} (the pipeline ignores it)".strip()
+        return msgspec.structs.replace(event, kind="failed", reason=reason, detail=detail or None)
+
+    def _relative(self, workdir: str) -> str | None:
+        for root in self._roots:
+            if workdir.startswith(f"{root}/"):
+                return f"{workdir[len(root) + 1 :]}/.command.log"
+        return f"{workdir}/.command.log" if workdir.startswith("/") else None
+
+
+def moment(stamp: str, now: float | None = None) -> float:
+    """
+    Seconds since 1970 of a log's ``Nov-21 09:39:55.813``.
+
+    The month is left out, because it is written in the language of the place: it is the last such day that is not to come.
+    """
+    current = datetime.fromtimestamp(time.time() if now is None else now)
+    day, clock = stamp.rpartition("-")[2].split(" ")
+    hour, minute, second, thousandth = (int(n) for n in re.split("[:.]", clock))
+    try:
+        found = current.replace(hour=hour, minute=minute, second=second, microsecond=1000 * thousandth)
+    except ValueError:
+        return current.timestamp()
+    for _ in range(32):
+        if found.day == int(day) and found <= current + timedelta(minutes=1):
+            return found.timestamp()
+        found -= timedelta(days=1)
+    return current.timestamp()
+
+
+def _parse(told: Told) -> dict[str, int]:
+    places = {"log": 0, "trace": 0}
+    for name, value in re.findall(r"(log|trace):(\d+)", str(told or "")):
+        places[name] = int(value)
+    return places
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _lines(path: Path, offset: int) -> tuple[list[bytes], int]:
+    """Complete lines from a place on, and where they end."""
+    if _size(path) <= offset:
+        return [], offset
+    with path.open("rb") as file:
+        file.seek(offset)
+        data = file.read()
+    end = data.rfind(b"\n") + 1
+    return [line + b"\n" for line in data[:end].split(b"\n")[:-1]], offset + end
+
+
+def _row(line: bytes, columns: list[str]) -> dict[str, str] | None:
+    """A row of the trace; None for its head, which fills `columns`, and for what is none."""
+    text = line.decode("utf-8", "replace").rstrip("\n")
+    if not columns:
+        columns += text.split("\t")
+        return None
+    values = text.split("\t", len(columns) - 1)
+    return dict(zip(columns, values, strict=True)) if len(values) == len(columns) and set(FIELDS) <= set(columns) else None
+
+
+def _number(text: str) -> int | None:
+    value = _float(text)
+    return None if value is None else int(value)
+
+
+def _float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
