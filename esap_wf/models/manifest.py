@@ -69,7 +69,7 @@ class Input(Base, frozen=True, kw_only=True):
 
     `secondary` are CWL's patterns of files that lie beside it (``.bai``, ``^.dict``, at their end ``?`` if they may lack); `pattern` allows
     ``*``, ``?``, ``[…]`` and ``{a,b}`` in a path; `format` is the URI of the file's format; `engine_default` what the pipeline itself takes if
-    nothing is given, as it is written there.
+    nothing is given, as it is written there; `hidden` leaves it out of a form's first page.
     """
 
     title: Text
@@ -84,6 +84,7 @@ class Input(Base, frozen=True, kw_only=True):
     secondary: list[str] = []
     pattern: bool = False
     format: str = ""
+    hidden: bool = False
     engine_default: str = ""
 
 

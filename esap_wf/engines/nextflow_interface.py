@@ -1,0 +1,361 @@
+"""The interface of a Nextflow pipeline without a manifest: ``nextflow_schema.json``, else the ``params`` of scripts and configuration.
+
+Called by the Nextflow engine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from esap_wf.engines import Interface, nextflow_schema, nextflow_scripts
+from esap_wf.engines.nextflow_schema import Declared, Schema
+from esap_wf.engines.nextflow_scripts import Scripts
+from esap_wf.engines.nextflow_settings import TYPES, Setting, Settings, read_config
+from esap_wf.errors import Problem, UsageError
+from esap_wf.models.manifest import Input, Output
+
+FOLDER = "outputs"
+#: Names under which pipelines let one say where results go, without case and separators.
+_RESULTS = {"outdir", "outputdir", "publishdir", "resultsdir", "resultdir", "outputfolder", "outfolder", "outpath", "outputpath"}
+#: Nextflow's own, and those of the frameworks that only print something.
+_NOT_ASKED = {"help", "helpFull", "help_full", "showHidden", "show_hidden", "version"}
+_INPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
+_PARAMETER = re.compile(r"[^\s=\0]{1,100}")
+_HERE = re.compile(r"^\$\{?(?:workflow\.)?(?:projectDir|baseDir)\b")
+#: A map with more entries is a table of the pipeline's own.
+_TABLE = 40
+_UNTYPED = ["string", "integer", "number", "boolean"]
+#: What a project may use without naming it.
+_ALONGSIDE = ("bin", "lib", "templates", "assets", "conf", "modules", "subworkflows", "data", "resources")
+
+
+def derive(path: Path, item: str | None) -> Interface | None:
+    """
+    The interface of a pipeline.
+
+    Parameters
+    ----------
+    path : Path
+        A script, or a project: ``manifest.mainScript``, ``main.nf``, or its only script that no other one includes.
+    item : str, optional
+        Named workflow of the script (``-entry``).
+
+    Returns
+    -------
+    Interface or None
+        None if there is no Nextflow script.
+
+    Raises
+    ------
+    UsageError
+        Every problem with file and line; several scripts that may be meant.
+    """
+    settings = Settings()
+    main = _main(path, settings)
+    if main is None:
+        return None
+    main = main.absolute()
+    project = main.parent
+    scripts = nextflow_scripts.read(main, project, settings)
+    config = project / "nextflow.config"
+    if config.is_file():
+        read_config(settings, config, project)
+    schema = Schema()
+    if (project / nextflow_schema.FILE).is_file():
+        try:
+            schema = nextflow_schema.read(project / nextflow_schema.FILE)
+        except UsageError as error:
+            settings.problems += error.problems
+    problems = settings.problems + schema.problems
+    if item and item not in scripts.workflows:
+        has = f"it has {', '.join(scripts.workflows)}" if scripts.workflows else "it has no named workflow"
+        problems.append(Problem(str(main), f"there is no workflow {item}", has))
+    if problems:
+        raise UsageError(f"{main} is no valid Nextflow pipeline", problems)
+    return _Derivation(main, project, settings, scripts, schema, is_project=path.is_dir() or config.is_file()).interface()
+
+
+def _main(path: Path, settings: Settings) -> Path | None:
+    """The script that is meant."""
+    if path.is_file():
+        return path if path.suffix == ".nf" or _says_so(path) else None
+    if not path.is_dir():
+        return None
+    named = Settings()
+    if (path / "nextflow.config").is_file():
+        read_config(named, (path / "nextflow.config").absolute(), path.absolute())
+        if script := named.text("manifest.mainScript"):
+            if (path / script).is_file():
+                return path / script
+            where = named.last("manifest.mainScript")
+            raise UsageError(f"{path} has no main script", [Problem(where.origin if where else "", f"there is no {path / script}")])
+    if (path / "main.nf").is_file():
+        return path / "main.nf"
+    files = sorted(p for p in path.iterdir() if p.suffix == ".nf" and p.is_file())
+    if len(files) < 2:
+        if not files and (path / "nextflow.config").is_file() and (path / nextflow_schema.FILE).is_file():
+            raise UsageError(f"{path} has no main script", [Problem(str(path / "main.nf"), "there is no such file")])
+        return next(iter(files), None)
+    used: set[Path] = set().union(*(nextflow_scripts.included(f) for f in files))
+    tops = [f for f in files if Path(os.path.normpath(f)) not in used]
+    if len(tops) == 1:
+        return tops[0]
+    choices = [Problem(str(f), "is a script that no other one includes", f"name it: {f}") for f in tops or files]
+    raise UsageError(f"{path} holds several Nextflow scripts: say which", choices)
+
+
+def _says_so(path: Path) -> bool:
+    try:
+        with path.open("rb") as f:
+            return re.match(rb"#!.*\bnextflow\b", f.readline(200)) is not None
+    except OSError:
+        return False
+
+
+class _Derivation:
+    """All that was read, brought together."""
+
+    def __init__(
+        self, main: Path, project: Path, settings: Settings, scripts: Scripts, schema: Schema, is_project: bool
+    ) -> None:  # fmt: skip
+        self.main, self.project, self.settings, self.scripts, self.schema = main, project, settings, scripts, schema
+        self.is_project = is_project
+        self.properties: dict[str, dict[str, Any]] = {}
+        self.inputs: dict[str, Input] = {}
+        self.required: list[str] = []
+        self.origins: dict[str, str] = {}
+        self.warn = settings.warn
+
+    def interface(self) -> Interface:
+        """Everything."""
+        for warning in self.schema.warnings:
+            self.warn(warning)
+        set_ = {n: s for n, s in self._set().items() if n not in _NOT_ASKED}
+        results = self._results(set_)
+        for name, declared in self.schema.parameters.items():
+            if name in _NOT_ASKED:
+                continue
+            self._declared(name, declared, set_.get(name), results)
+        for name, setting in set_.items():
+            if name not in self.schema.parameters:
+                self._found(name, setting, results)
+        for name in sorted(results):
+            self._result(name)
+        said = self.settings
+        contributors = said.plain("manifest.contributors")
+        people = [c["name"] for c in contributors if isinstance(c, dict) and isinstance(c.get("name"), str)] \
+            if isinstance(contributors, list) else []  # fmt: skip
+        authors = tuple(people) or tuple(a.strip() for a in said.text("manifest.author").split(",") if a.strip())
+        root, files = self._root()
+        name = said.text("manifest.name").rsplit("/", 1)[-1]
+        title = said.text("manifest.name") or (self.project.name if self.main.name == "main.nf" else self.main.stem)
+        return Interface(
+            root=root, file=self.main.relative_to(root).as_posix(), name=name or (self.main.stem if files is not None else ""), files=files,
+            schema={"type": "object", "additionalProperties": False, "properties": self.properties, "required": self.required},
+            inputs=self.inputs, outputs=self._outputs(results), requires=said.text("manifest.nextflowVersion") or None, title=title,
+            version=said.text("manifest.version"), description=said.text("manifest.description") or self.schema.description,
+            authors=authors, license=said.text("manifest.license") or None,
+            citation=tuple(d.strip() for d in said.text("manifest.doi").split(",") if d.strip()),
+            images=tuple(self._images()), origins=self.origins, warnings=tuple(said.warnings),
+        )  # fmt: skip
+
+    def _set(self) -> dict[str, Setting]:
+        """Parameters that scripts and configuration set; a large map is one, and none that one gives."""
+        found = self.settings.below("params")
+        tops: dict[str, int] = {}
+        for name in found:
+            tops[name.split(".")[0]] = tops.get(name.split(".")[0], 0) + 1
+        tables = {n for n, count in tops.items() if count > _TABLE}
+        for name in sorted(tables):
+            self.warn(f"params.{name} is a table of the pipeline's own and can't be given")
+        # a.b beside a: the later says what it is
+        parents = {n.rsplit(".", i)[0] for n in found for i in range(1, n.count(".") + 1)}
+        return {n: s for n, s in found.items() if n.split(".")[0] not in tables and n not in parents}
+
+    def _results(self, set_: Mapping[str, Setting]) -> set[str]:
+        """Parameters that say where results go: what `publishDir` begins with, else one that is named so."""
+        known = {*self.schema.parameters, *set_}
+        named = {n for n in known if re.sub(r"[_-]", "", n.rsplit(".", 1)[-1].lower()) in _RESULTS}
+        for published, _ in self.scripts.published:
+            begins = nextflow_scripts.parameter_of(published)
+            if begins and begins[0] in known and (not begins[1] or begins[1].startswith("/")):
+                named.add(begins[0])
+        # a folder that is read from is none
+        return {n for n in named if self.scripts.paths.get(n, ("", ""))[0] != "pattern" or re.sub(r"[_-]", "", n.lower()) in _RESULTS}
+
+    def _declared(self, name: str, declared: Declared, setting: Setting | None, results: set[str]) -> None:
+        """A parameter of the schema; what the configuration sets counts before the schema's word of the default."""
+        if not _PARAMETER.fullmatch(name):
+            self.warn(f"{declared.origin}: {name!r} can't be given here")
+            return
+        prop = dict(declared.property)
+        if setting is not None and setting.value.kind != "plain":
+            prop["engine_default"] = setting.value.text
+        elif setting is not None and setting.value.data is not None:
+            prop["engine_default"] = setting.value.data
+        default = prop.get("engine_default")
+        needed = declared.required and default in (None, "") and name not in results
+        kind = declared.kind
+        if name in self.scripts.paths and not kind and "string" in _kinds(prop) and "enum" not in prop:
+            kind = "folder" if self.scripts.paths[name][0] == "folder" else "any"
+        if kind and name not in results and declared.exists is not False and _INPUT_NAME.fullmatch(name) and "array" not in _kinds(prop):
+            self.inputs[name] = Input(
+                title=prop["title"], description=prop.get("description", ""), required=needed, kind=kind,  # type: ignore[arg-type]
+                pattern=declared.pattern or self.scripts.paths.get(name, ("", ""))[0] == "pattern", rows=self._sheet(declared),
+                extensions=declared.extensions, engine_default=_shown(default), hidden=bool(prop.get("hidden")),
+            )  # fmt: skip
+            self.origins[f"inputs.{name}"] = declared.origin
+            return
+        self.properties[name] = prop
+        self.origins[f"parameters.{name}"] = declared.origin
+        if needed:
+            self.required.append(name)
+
+    def _sheet(self, declared: Declared) -> str | None:
+        """Schema of a sample sheet's rows, relative to the root."""
+        if not declared.sheet:
+            return None
+        path = self.project / declared.sheet
+        root, _ = self._root()
+        if not path.is_file():
+            self.warn(f"{declared.origin}: there is no {path}, so rows are not checked")
+            return None
+        relative = Path(os.path.normpath(path)).relative_to(root).as_posix() if path.resolve().is_relative_to(root.resolve()) else ""
+        if not re.fullmatch(r"[A-Za-z0-9_.][A-Za-z0-9_./-]{0,250}", relative) or relative.startswith(".."):
+            self.warn(f"{declared.origin}: {declared.sheet} is not read, so rows are not checked")
+            return None
+        return relative
+
+    def _found(self, name: str, setting: Setting, results: set[str]) -> None:
+        """A parameter that only a script or the configuration knows."""
+        if not _PARAMETER.fullmatch(name):
+            self.warn(f"{setting.origin}: params.{name} can't be given here")
+            return
+        value, declared = setting.value, setting.type.removesuffix("?").split("<")[0].strip()
+        missing = bool(setting.type) and not value.text and value.data is None and not setting.type.endswith("?")
+        used, where = self.scripts.paths.get(name, ("", ""))
+        beside = value.kind == "template" and _HERE.match(value.text) is not None
+        group = {"group": f"Not in {nextflow_schema.FILE}", "hidden": True} if self.schema.parameters else {}
+        is_path = bool(used) or beside or declared == "Path"
+        texts = declared in {"", "Path"} and (value.kind != "plain" or isinstance(value.data, (str, type(None))))
+        if is_path and texts and name not in results and _INPUT_NAME.fullmatch(name):
+            self.inputs[name] = Input(
+                title=name, required=missing, kind="folder" if used == "folder" else "any",
+                pattern=used == "pattern" or "*" in value.text, engine_default=_shown(value.data) if value.kind == "plain" else value.text,
+            )  # fmt: skip
+            self.origins[f"inputs.{name}"] = setting.origin + (f", used as a path in {where}" if where else "")
+            return
+        prop: dict[str, Any] = {"title": name, "type": list(_UNTYPED)}
+        if declared in TYPES:
+            prop["type"] = TYPES[declared]
+        elif value.kind == "plain" and value.data is not None:
+            prop["type"] = _type_of(value.data)
+        elif value.kind == "template":
+            prop["type"] = "string"
+        elif value.kind == "code":
+            self.warn(f"{setting.origin}: params.{name} is computed by the engine: {_clipped(value.text)}")
+        if not setting.certain:
+            self.warn(f"{setting.origin}: params.{name} is set under a condition")
+        if value.kind != "plain":
+            prop["engine_default"] = value.text
+        elif value.data is not None:
+            prop["engine_default"] = value.data
+        self.properties[name] = {**prop, **group}
+        self.origins[f"parameters.{name}"] = setting.origin
+        if missing:
+            self.required.append(name)
+
+    def _result(self, name: str) -> None:
+        """Results are looked for in one folder of the run's: what the user names is where they are copied to."""
+        prop = self.properties.get(name)
+        if prop is None:
+            return
+        for key in ("pattern", "format", "enum", "const"):
+            prop.pop(key, None)
+        prop |= {"default": FOLDER, "results": True}
+        self.warn(f"{name} is {FOLDER} for the run; {name}=PLACE lets the results be copied there when it ends")
+
+    def _outputs(self, results: set[str]) -> tuple[Output, ...]:
+        """Patterns of all that is published."""
+        places: dict[str, str] = {}
+        if results:
+            first = sorted(results)[0]
+            places[FOLDER] = self.origins.get(f"parameters.{first}", "")
+        for published, where in self.scripts.published:
+            text = published.data if published.kind == "plain" else None
+            if isinstance(text, str) and (folder := _own(text)):
+                places.setdefault(folder, where)
+            elif nextflow_scripts.parameter_of(published) is None:
+                self.warn(f"{where}: where it publishes, only the engine can tell")
+        if self.scripts.outputs:
+            setting = self.settings.last("outputDir")
+            folder = _own(self.settings.text("outputDir")) if setting else "results"
+            if folder:
+                places.setdefault(folder, self.scripts.outputs)
+        if not places:
+            self.warn("no results are published, as far as the scripts show: they stay in the engine's work folder")
+        found = []
+        for i, (folder, where) in enumerate(places.items()):
+            name = "results" if not i else f"results_{i + 1}"
+            found.append(Output(name=name, title=f"files in {folder}", path=f"{folder}/**/*", required=False))
+            self.origins[f"outputs.{name}"] = where
+        return tuple(found)
+
+    def _images(self) -> list[str]:
+        found: dict[str, None] = {}
+        values = [*self.scripts.images]
+        values += [(s.value, s.origin) for s in self.settings.found if s.name.startswith("process.") and s.name.endswith(".container")]
+        for image, where in values:
+            names = nextflow_scripts.images_of(image)
+            found |= dict.fromkeys(names)
+            if image.kind != "plain":
+                self.warn(f"{where}: the image is chosen when it runs")
+        return list(found)
+
+    def _root(self) -> tuple[Path, tuple[str, ...] | None]:
+        """Folder of the snapshot; for a script alone, the files that it uses."""
+        used = {*self.scripts.files, *self.settings.files}
+        root = Path(os.path.commonpath([self.project, *(p.parent for p in used)]))
+        repository = next((p for p in (self.project, *self.project.parents) if (p / ".git").exists()), None)
+        if (repository and not root.is_relative_to(repository)) or root == Path(root.anchor):
+            far = [p for p in sorted(used) if not p.is_relative_to(repository or self.project)]
+            raise UsageError(f"{self.main} includes files far from it", [Problem(str(p), "lies outside of its folder") for p in far])
+        if self.is_project or self.scripts.needs_project:
+            return root, None
+        used |= {p for folder in _ALONGSIDE for p in (self.project / folder).rglob("*") if p.is_file()}
+        return root, tuple(sorted(p.relative_to(root).as_posix() for p in used))
+
+
+def _kinds(prop: Mapping[str, Any]) -> list[str]:
+    kinds = prop.get("type", "string")
+    return kinds if isinstance(kinds, list) else [kinds]
+
+
+def _type_of(data: Any) -> str | list[str]:
+    """Type of a parameter by what the pipeline sets; a whole number doesn't say that no other one fits."""
+    if isinstance(data, bool):
+        return "boolean"
+    if isinstance(data, (int, float)):
+        return ["integer", "number"]
+    return "array" if isinstance(data, list) else "object" if isinstance(data, dict) else "string"
+
+
+def _shown(default: Any) -> str:
+    return "" if default is None else _clipped(str(default))
+
+
+def _clipped(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 200 else text[:197] + "…"
+
+
+def _own(text: str) -> str:
+    """A folder below the launch folder in which results may be looked for; empty if it is none."""
+    folder = os.path.normpath(text)
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,200}", folder) or folder.split("/")[0] in {"code", "engine", "logs", "work"}:
+        return ""
+    return folder
