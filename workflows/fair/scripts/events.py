@@ -7,6 +7,8 @@ Its branches are documented in README.md; files of an experiment need the same o
 from __future__ import annotations
 
 import importlib.util
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,9 +27,13 @@ TRUE_DECAYS = "mc_decays"
 CHUNK = "32 MB"
 
 
-def columns(tracks: ak.Array) -> dict[str, str]:
-    """Branch of each field."""
-    return {field: f"trk_{field}" for field in tracks}
+#: what the library raises when a file is damaged
+BROKEN = (OSError, ValueError, EOFError, zlib.error, struct.error, uproot.DeserializationError)
+
+
+def unreadable(path: Path, error: Exception) -> SystemExit:
+    """What is said of a damaged file."""
+    return SystemExit(f"{path.name}: not a readable ROOT file ({type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]})")
 
 
 def reader_of(wanted: str) -> str:
@@ -68,8 +74,8 @@ def branches(path: Path) -> list[str]:
             if trees.get(TREE) not in {"TTree", "TChain"}:
                 raise SystemExit(f"{path.name}: there is no TTree {TREE!r} in it; it holds: {', '.join(trees) or 'nothing'}")
             names = list(file[TREE].keys())
-    except (OSError, ValueError, uproot.DeserializationError) as error:
-        raise SystemExit(f"{path.name}: not a readable ROOT file ({type(error).__name__}: {str(error).strip().splitlines()[0]})") from None
+    except BROKEN as error:
+        raise unreadable(path, error) from None
     if missing := [f"trk_{field}" for field in TRACK if f"trk_{field}" not in names]:
         raise SystemExit(f"{path.name}: the TTree {TREE!r} lacks the branches {', '.join(missing)}")
     return names
@@ -86,11 +92,20 @@ def read(path: Path, reader: str) -> Iterator[ak.Array]:
     """
     names = branches(path)
     wanted = [f"trk_{field}" for field in (*TRACK, MOTHER) if f"trk_{field}" in names] + [n for n in (TRUE_DECAYS,) if n in names]
-    for chunk in _with_root(path, wanted) if reader == "root" else uproot.iterate(f"{path}:{TREE}", wanted, step_size=CHUNK):
+    for chunk in _with_root(path, wanted) if reader == "root" else _with_uproot(path, wanted):
         fields = {field: chunk[f"trk_{field}"] for field in TRACK}
         fields[MOTHER] = chunk[f"trk_{MOTHER}"] if f"trk_{MOTHER}" in names else ak.full_like(chunk["trk_charge"], -1)
         decays = chunk[TRUE_DECAYS] if TRUE_DECAYS in names else np.zeros(len(chunk), dtype=np.int32)
         yield ak.zip({"tracks": ak.zip(fields), "decays": decays}, depth_limit=1)
+
+
+def _with_uproot(path: Path, wanted: list[str]) -> Iterator[ak.Array]:
+    try:
+        # not "path:tree", where a colon in the path would be taken for the tree's
+        with uproot.open({path: TREE}) as tree:
+            yield from tree.iterate(wanted, step_size=CHUNK)
+    except BROKEN as error:
+        raise unreadable(path, error) from None
 
 
 def _with_root(path: Path, wanted: list[str]) -> Iterator[ak.Array]:

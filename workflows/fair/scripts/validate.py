@@ -102,9 +102,10 @@ def check_fit(v: Verdict, fit: dict[str, Any], tolerance: float) -> None:
     )
 
 
-def check_truth(v: Verdict, fit: dict[str, Any], counts: dict[str, Any], tolerance: float) -> None:
-    """The yield is the number of true decays among the candidates, and with the efficiency that of all decays."""
-    signal, true = fit["parameters"]["signal"], counts["true_in_window"]
+def check_truth(v: Verdict, fit: dict[str, Any], summary: dict[str, Any], tolerance: float) -> None:
+    """The yield is the number of true decays among the candidates; corrected for efficiency it is what the generator was asked for."""
+    signal, counts = fit["parameters"]["signal"], summary["counts"]
+    true = counts["true_in_window"]
     # the true number is known, so its own fluctuation, which the fit's error contains, is not part of the difference
     error = math.hypot(math.sqrt(max(signal["error"] ** 2 - signal["value"], 1.0)), YIELD_SYSTEMATIC * true)
     pull = (signal["value"] - true) / error
@@ -112,13 +113,15 @@ def check_truth(v: Verdict, fit: dict[str, Any], counts: dict[str, Any], toleran
         "closure: yield", abs(pull) <= tolerance, f"{signal['value']:.1f} fitted, {true} true decays among the candidates: {pull:+.2f} σ"
     )
     efficiency = fit["efficiency"]
-    if efficiency is None:
-        v.check("closure: efficiency", False, f"{counts['decays']} decays in the events, {true} found")
+    if not v.check("closure: efficiency", efficiency is not None and true < counts["decays"], f"{true} found of {counts['decays']} decays"):
         return
-    corrected = efficiency["corrected_yield"]
-    pull = (corrected["value"] - counts["decays"]) * efficiency["value"] / error
-    found = f"{corrected['value']:.0f} ± {corrected['error']:.0f} with efficiency {efficiency['value']:.3f}"
-    v.check("closure: corrected yield", abs(pull) <= tolerance, f"{found}, {counts['decays']} generated: {pull:+.2f} σ")
+    generators = [f.get("generator") for f in summary["files"]]
+    if all(generators):
+        asked = sum(g["lambda_rate"] * g["events"] for g in generators)
+        corrected = efficiency["corrected_yield"]
+        pull = (corrected["value"] - asked) / math.hypot(corrected["error"], math.sqrt(asked))
+        found = f"{corrected['value']:.0f} ± {corrected['error']:.0f} with efficiency {efficiency['value']:.3f}"
+        v.check("closure: generated rate", abs(pull) <= tolerance, f"{found}, {asked:g} expected: {pull:+.2f} σ")
 
 
 def judge(summary: dict[str, Any], result: dict[str, Any], tolerance: float) -> dict[str, Any]:
@@ -139,7 +142,7 @@ def judge(summary: dict[str, Any], result: dict[str, Any], tolerance: float) -> 
     if v.check("spectrum fitted", result["fit"] is not None, result["reason"] or f"{result['fit']['entries']:.0f} candidates"):
         check_fit(v, result["fit"], tolerance)
         if summary["truth"]:
-            check_truth(v, result["fit"], summary["counts"], tolerance)
+            check_truth(v, result["fit"], summary, tolerance)
         else:
             v.warnings.append("the files have no truth: yield and efficiency were not compared with anything")
     return v.document()

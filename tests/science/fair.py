@@ -1,0 +1,123 @@
+"""Helpers of the tests of `fair`: the workflow's environment, its scripts as processes, its functions from Python, CWL runners."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esap_wf import environments
+
+WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "fair"
+CACHE = Path.home() / ".cache" / "esap-wf-tests"
+SCHEMA = json.loads((WORKFLOW / "params.schema.json").read_text())["properties"]
+DEFAULTS: dict[str, Any] = {name: said["default"] for name, said in SCHEMA.items()}
+#: a job of seconds
+TINY = json.loads((WORKFLOW / "test" / "job.json").read_text())
+SELECTION = (
+    "reader",
+    "momentum_resolution",
+    "identification",
+    "track_distance",
+    "decay_length",
+    "pointing",
+    "mass_min",
+    "mass_max",
+    "bins",
+)
+
+Done = subprocess.CompletedProcess[str]
+
+
+class Software:
+    """Python of the workflow's environment."""
+
+    def __init__(self) -> None:
+        self.python = environments.build(WORKFLOW / "requirements.txt", CACHE) / "bin" / "python"
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        self.environment = {**kept, "PATH": f"{self.python.parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+
+    def script(self, name: str, *arguments: object, cwd: Path) -> Done:
+        """Run one script."""
+        command = [str(self.python), "-B", str(WORKFLOW / "scripts" / f"{name}.py"), *map(str, arguments)]
+        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=self.environment, timeout=170, check=False)
+
+    def code(self, text: str, *arguments: object, cwd: Path) -> Any:
+        """Run lines that import the scripts as modules; the JSON value that they print last."""
+        start = f"import sys, json; sys.path.insert(0, {str(WORKFLOW / 'scripts')!r})\nimport numpy as np\n"
+        command = [str(self.python), "-B", "-c", start + text, *map(str, arguments)]
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=self.environment, timeout=240, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def generate(self, folder: Path, block: int, **changes: Any) -> Path:
+        """One file of toy events with its record beside it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        p = {**DEFAULTS, **TINY, **changes}
+        done = self.script(
+            "generate", "--block", block, "--seed", p["seed"], "--events", p["events_per_file"], "--beam-energy", p["beam_energy"],
+            "--lambda-rate", p["lambda_rate"], "--momentum-resolution", p["momentum_resolution"],
+            "--out", f"toy-{block}.root", "--record", f"record-{block}.json", cwd=folder,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return folder / f"toy-{block}.root"
+
+    def chain(self, files: list[Path], folder: Path, **changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Analysis to validation of files from `generate`, without an engine: verdict, and result of the fit."""
+        folder.mkdir(parents=True, exist_ok=True)
+        p = {**DEFAULTS, **changes}
+        options = [word for n in SELECTION for word in (f"--{n.replace('_', '-')}", p[n])]
+        parts = [(folder / f"part-{i}.root", folder / f"counts-{i}.json") for i, _ in enumerate(files)]
+        steps = [
+            ("analyse", "--events", f, "--record", f.with_name(f"record-{f.stem.removeprefix('toy-')}.json"), *options, "--out", part,
+             "--counts", counts)
+            for f, (part, counts) in zip(files, parts, strict=True)
+        ]  # fmt: skip
+        steps += [
+            ("merge", "--parts", *[a for a, _ in parts], "--counts", *[b for _, b in parts], "--out", "merged.root",
+             "--summary", "summary.json"),
+            ("fit", "--merged", "merged.root", "--summary", "summary.json", "--background", p["background"], "--background-order",
+             p["background_order"], "--out", "spectrum.root", "--result", "fit.json"),
+            ("validate", "--summary", "summary.json", "--result", "fit.json", "--tolerance", p["tolerance"], "--out", "validation.json"),
+        ]  # fmt: skip
+        for step in steps:
+            done = self.script(*step, cwd=folder)  # type: ignore[arg-type]
+            assert done.returncode == 0, f"{step[0]}: {done.stderr}"
+        return json.loads((folder / "validation.json").read_text()), json.loads((folder / "fit.json").read_text())
+
+
+def runner(program: str, variable: str) -> Path:
+    """A CWL runner: from a variable, beside this Python, on PATH, or installed by `esap-wf engines install`; else the test is skipped."""
+    beside = Path(sys.executable).with_name(program)
+    found = os.environ.get(variable) or (str(beside) if beside.exists() else None) or shutil.which(program)
+    if found is None:
+        for name in ("cwl", "cwltool", "toil"):
+            pins = WORKFLOW.parents[1] / "esap_wf" / "engines" / "requirements" / f"{name}.txt"
+            place = environments.location(pins, CACHE) / "bin" / program if pins.is_file() else None
+            if place and place.exists():
+                return place
+        pytest.skip(f"no {program}: neither ${variable} nor on PATH")
+    return Path(found)
+
+
+def run_cwl(program: Path, software: Software, folder: Path, job: dict[str, Any], *options: str) -> Done:
+    """Run the workflow with a bare runner in a folder, results in `outputs`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "job.json").write_text(json.dumps(job))
+    path = f"{software.environment['PATH']}{os.pathsep}{program.parent}"
+    command = [program, "--outdir", "outputs", *options, WORKFLOW / "main.cwl", "job.json"]
+    return subprocess.run(
+        list(map(str, command)),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**software.environment, "PATH": path},
+        timeout=280,
+        check=False,
+    )

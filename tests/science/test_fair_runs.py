@@ -1,0 +1,148 @@
+"""`fair` as a whole with bare CWL runners: results, equal bytes, given files, failures; and through esap-wf."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from adapter import Place
+from fair import CACHE, TINY, WORKFLOW, Software, run_cwl, runner
+
+from esap_wf import schemas
+
+pytestmark = [pytest.mark.science, pytest.mark.integration]
+
+
+@pytest.fixture(scope="module")
+def software() -> Software:
+    return Software()
+
+
+@pytest.fixture(scope="module")
+def cwltool() -> Path:
+    return runner("cwltool", "CWLTOOL")
+
+
+@pytest.fixture(scope="module")
+def tiny(software: Software, cwltool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Outputs of a tiny job with toy events; tests read them."""
+    folder = tmp_path_factory.mktemp("tiny")
+    done = run_cwl(cwltool, software, folder, TINY)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder / "outputs"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+
+
+def document(folder: Path, name: str) -> Any:
+    return json.loads((folder / name).read_text())
+
+
+def test_outputs_are_those_of_the_manifest_and_valid(tiny: Path) -> None:
+    manifest = yaml.safe_load((WORKFLOW / "workflow.yaml").read_text())
+    for output in manifest["outputs"]:
+        found = list(tiny.parent.glob(output["path"]))
+        assert len(found) >= output.get("at_least", 1), output["name"]
+        assert all(f.stat().st_size >= output.get("min_bytes", 1) for f in found)
+    verdict, result = document(tiny, "validation.json"), document(tiny, "result.json")
+    assert verdict["valid"] and verdict["warnings"] == [], verdict
+    assert result["measured"]["mass"]["value"] == pytest.approx(1.115683, abs=4e-4)
+    assert len(result["files"]) == TINY["files"] and result["counts"]["events"] == TINY["files"] * TINY["events_per_file"]
+    with (tiny / "checksums.csv").open() as stream:
+        listed = {row["name"]: int(row["bytes"]) for row in csv.DictReader(stream)}
+    assert listed == {p.name: p.stat().st_size for p in tiny.iterdir() if p.name != "checksums.csv"}
+
+
+def test_the_result_document_follows_its_schema(tiny: Path) -> None:
+    schema = json.loads((WORKFLOW / "result.schema.json").read_text())
+    result = document(tiny, "result.json")
+    assert not schemas.problems(schema, result, "result.json")
+    assert schemas.problems(schema, {**result, "measured": {"mass": 1.1}}, "result.json")
+
+
+def test_nothing_of_the_machine_or_the_clock_is_in_the_outputs(tiny: Path) -> None:
+    for name, content in contents(tiny).items():
+        assert b"/tmp" not in content and str(WORKFLOW).encode() not in content, name
+
+
+def test_given_files_with_checksums_give_the_numbers_of_the_same_toy_events(
+    software: Software, cwltool: Path, tiny: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data lake #1 ü"
+    made = [software.generate(folder, block) for block in (1, 2)]
+    records = [document(folder, f"record-{block}.json") for block in (1, 2)]
+    lines = [f"{r['name']},{r['bytes']},{r['adler32']}\n" for r in records]
+    (tmp_path / "list.csv").write_text("name,bytes,adler32\n" + "".join(lines))
+    job = {
+        **TINY,
+        "events": [{"class": "File", "path": str(p)} for p in made],
+        "checksums": {"class": "File", "path": str(tmp_path / "list.csv")},
+    }
+    done = run_cwl(cwltool, software, tmp_path / "run", job, "--relax-path-checks")
+    assert done.returncode == 0, done.stderr[-3000:]
+    given, toy = (document(f, "result.json") for f in (tmp_path / "run" / "outputs", tiny))
+    assert given["measured"] | {"efficiency": None} == toy["measured"] | {"efficiency": None}
+    assert [f["origin"] for f in given["files"]] == ["given", "given"]
+    assert [f["verified_with"] for f in given["files"]] == [["adler32", "bytes"]] * 2
+    for same in ("spectrum.png", "candidates.png", "spectrum.root"):
+        assert (tmp_path / "run" / "outputs" / same).read_bytes() == (tiny / same).read_bytes(), same
+
+
+def test_a_damaged_file_stops_the_run_with_its_name(software: Software, cwltool: Path, tmp_path: Path) -> None:
+    made = software.generate(tmp_path, 1, events_per_file=200)
+    record = document(tmp_path, "record-1.json")
+    (tmp_path / "list.csv").write_text(f"name,md5\ntoy-1.root,{record['md5']}\n")
+    made.write_bytes(made.read_bytes()[:-1] + b"x")
+    job = {**TINY, "events": [{"class": "File", "path": str(made)}], "checksums": {"class": "File", "path": str(tmp_path / "list.csv")}}
+    done = run_cwl(cwltool, software, tmp_path / "run", job)
+    assert done.returncode == 1
+    assert "toy-1.root: md5 is" in done.stderr
+    assert not list((tmp_path / "run").glob("outputs/*"))
+
+
+def test_toil_makes_the_same_bytes(software: Software, tiny: Path, tmp_path: Path) -> None:
+    toil = runner("toil-cwl-runner", "TOIL_CWL_RUNNER")
+    done = run_cwl(toil, software, tmp_path / "run", TINY, "--jobStore", str(tmp_path / "jobs"), "--maxCores", "2", "--disableProgress")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert contents(tmp_path / "run" / "outputs") == contents(tiny)
+
+
+def test_software_of_a_mounted_directory_is_enough(software: Software, cwltool: Path, tiny: Path, tmp_path: Path) -> None:
+    # as a site would mount it: read-only to the job, found by PATH alone
+    mounted = tmp_path / "cvmfs" / "fair"
+    mounted.parent.mkdir()
+    mounted.symlink_to(software.python.parents[1])
+    other = Software()
+    other.environment = {**software.environment, "PATH": f"{mounted / 'bin'}:/usr/bin:/bin"}
+    done = run_cwl(cwltool, other, tmp_path / "run", TINY)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert contents(tmp_path / "run" / "outputs") == contents(tiny)
+
+
+def test_missing_software_is_named_before_anything_runs(software: Software, cwltool: Path, tmp_path: Path) -> None:
+    bare = Software()
+    (tmp_path / "bin").mkdir()
+    # a Python of the system without the workflow's packages
+    program = shutil.which("python3", path="/usr/bin:/bin")
+    if program is None:
+        pytest.skip("no python3 of the system in /usr/bin")
+    (tmp_path / "bin" / "python3").symlink_to(program)
+    bare.environment = {**software.environment, "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
+    done = run_cwl(cwltool, bare, tmp_path / "run", TINY)
+    assert done.returncode == 1
+    assert "python3 on PATH lacks" in done.stderr and "uproot" in done.stderr
+    assert "Traceback" not in done.stderr and "[step generate] start" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    root = tmp_path_factory.mktemp("place")
+    (root / "home").mkdir()
+    return Place(root, {"ESAP_WF_CACHE": str(CACHE)})
