@@ -41,6 +41,8 @@ class Workflow:
         What a user should know of how it was found.
     upstream : dict of str to Path
         Place in a snapshot → folder of code in other repositories that the manifest wraps.
+    files : tuple of str, optional
+        All that is snapshotted of the folder, if its engine knows that; None: all that is code.
     """
 
     manifest: Manifest
@@ -52,6 +54,7 @@ class Workflow:
     derived_from: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     upstream: dict[str, Path] = field(default_factory=dict)
+    files: tuple[str, ...] | None = None
 
     @property
     def properties(self) -> dict[str, dict[str, Any]]:
@@ -74,17 +77,26 @@ class Workflow:
         place = upstream_place(implementation.upstream) if implementation.upstream else self.place
         return place, self.upstream.get(place, self.folder)
 
+    @property
+    def own_names(self) -> bool:
+        """Whether parameters and inputs have the names of a pipeline that was not written for esap-wf."""
+        return any(i.config == "plain" for i in self.manifest.implementations)
+
     def whole_places(self) -> set[str]:
         """Places of `code_folders` that are somebody's repository: everything in them is snapshotted."""
         return {*self.upstream, *([self.place] if self.is_derived else [])}
 
-    def code_files(self, place: str) -> Iterator[Path]:
-        """Files of one of `code_folders` that are snapshotted."""
-        return digests.code_files(self.code_folders()[place], everything=place in self.whole_places())
+    def code_files(self, place: str, root: Path | None = None) -> Iterator[Path]:
+        """Files of one of `code_folders` that are snapshotted; of a snapshot, if its `root` is given."""
+        folder = root / place if root else self.code_folders()[place]
+        if place == self.place and self.files is not None:
+            return digests.listed_files(folder, self.files)
+        return digests.code_files(folder, everything=place in self.whole_places() or root is not None)
 
-    def code_digest(self) -> str:
-        """SHA-256 of all code."""
-        return digests.of_code(self.code_folders(), everything=self.whole_places())
+    def code_digest(self, root: Path | None = None) -> str:
+        """SHA-256 of all code; of a snapshot, if its `root` is given."""
+        folders = {place: root / place if root else folder for place, folder in self.code_folders().items()}
+        return digests.of_files(folders, {place: self.code_files(place, root) for place in folders})
 
     def code_folders(self) -> dict[str, Path]:
         """Place in a snapshot → folder: the workflow, and the shared rules beside the collection that it lives in."""

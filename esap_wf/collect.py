@@ -45,6 +45,7 @@ def collect(
     warnings: list[str] = []
     verdicts: dict[str, tuple[list[dict[str, object]], list[str]]] = {}
     folders: dict[Path, bool] = {}
+    taken: set[Path] = set()
     for output in manifest.outputs:
         paths = sorted(p for p in run.glob(output.path) if p.is_file())
         checks: list[dict[str, object]] = []
@@ -59,6 +60,9 @@ def collect(
                 wrong.append((Reason.MISSING_OUTPUT, what))
             elif not paths:
                 continue
+        if "*" in output.path:  # a folder of results also holds those that have a name of their own
+            paths = [p for p in paths if p not in taken]
+        taken.update(paths)
         for path in paths:
             if _leads_out(path, run, folders):
                 name = path.relative_to(run).as_posix()

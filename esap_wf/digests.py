@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,17 @@ def code_files(folder: Path, everything: bool = False) -> Iterator[Path]:
         A link that leads out of the folder, or far too many files.
     """
     root, count = folder.resolve(), 0
-    for base, dirs, files in os.walk(folder):
+    for base, dirs, files in os.walk(folder, followlinks=everything):
         left_out = NOT_CODE if Path(base) == folder and not everything else set()
         dirs[:] = sorted(d for d in dirs if d not in left_out and d != "__pycache__" and not d.startswith("."))
         for name in dirs:
-            if Path(base, name).is_symlink():
-                raise _wrong(Path(base, name), "is a link to a folder: a snapshot would lack what it holds")
+            link = Path(base, name)
+            if link.is_symlink() and not everything:
+                raise _wrong(link, "is a link to a folder: a snapshot would lack what it holds")
+            if link.is_symlink() and not (target := link.resolve()).is_relative_to(root):
+                raise UsageError("a pipeline reaches outside its repository", [Problem(str(link), "is a link that leads out of it")])
+            if link.is_symlink() and Path(base).resolve().is_relative_to(target):
+                raise _wrong(link, "is a link to a folder that holds it: it has no end")
         for name in sorted(files):
             if name in left_out or name.startswith(".") or name.endswith((".pyc", "~")):
                 continue
@@ -75,8 +80,28 @@ def code_files(folder: Path, everything: bool = False) -> Iterator[Path]:
                 raise _wrong(path.with_name(ascii(path.name)), "is no name that a command or a report can carry")
             count += 1
             if count > MAX_CODE_FILES:
-                raise UsageError("a workflow folder is too large", [Problem(str(folder), f"more than {MAX_CODE_FILES} files")])
+                hint = "it is copied into each run: data belongs into an input"
+                raise UsageError("a workflow folder is too large", [Problem(str(folder), f"more than {MAX_CODE_FILES} files", hint)])
             yield path
+
+
+def listed_files(folder: Path, names: Collection[str]) -> Iterator[Path]:
+    """
+    The named files of a folder, in the order of `code_files`.
+
+    Raises
+    ------
+    UsageError
+        One is not there, or leads out of the folder.
+    """
+    root = folder.resolve()
+    for name in sorted(names, key=lambda n: [(i < n.count("/"), part) for i, part in enumerate(n.split("/"))]):
+        path = folder / name
+        if not path.resolve().is_relative_to(root):
+            raise UsageError("a pipeline reaches outside its folder", [Problem(str(path), "leads out of the folder")])
+        if not path.is_file():
+            raise _wrong(path, "is not there" if not path.exists() else "is no file")
+        yield path
 
 
 def _wrong(path: Path, what: str) -> UsageError:
@@ -94,9 +119,14 @@ def of_code(folders: Mapping[str, Path], everything: Container[str] = ()) -> str
     everything : container of str
         Places of which `code_files` takes everything.
     """
+    return of_files(folders, {place: code_files(folder, place in everything) for place, folder in folders.items()})
+
+
+def of_files(folders: Mapping[str, Path], files: Mapping[str, Iterable[Path]]) -> str:
+    """SHA-256 as `of_code`, over the files that are given for each place."""
     total = hashlib.sha256()
     for place, folder in sorted(folders.items()):
-        for path in code_files(folder, place in everything):
+        for path in files[place]:
             relative = f"{place}/{path.relative_to(folder).as_posix()}"
             executable = bool(path.stat().st_mode & 0o100)
             total.update(f"{relative}\0{executable:d}\0{of_file(path)}\n".encode())

@@ -178,23 +178,24 @@ def _workflow(engines: list[str], found: Interface, path: Path, item: str | None
     """Its manifest is made here and written nowhere: `esap-wf init` does that."""
     implementations = [Implementation(engine=e, file=found.file, requires=found.requires, config="plain", item=item) for e in engines]
     manifest = Manifest(
-        schema_version=MANIFEST_VERSION, name=_name(found.root), title=found.title or found.root.name, version=_version(found.version),
-        implementations=implementations, description=found.description, authors=[Author(name=a) for a in found.authors],
-        license=found.license, citation=list(found.citation), keywords=list(found.keywords), inputs=found.inputs,
+        schema_version=MANIFEST_VERSION, name=_name(found.name or found.root.name), title=found.title or found.root.name,
+        version=_version(found.version), implementations=implementations, description=found.description,
+        authors=[Author(name=a) for a in found.authors], license=found.license, citation=list(found.citation),
+        keywords=list(found.keywords), inputs=found.inputs,
         units=Units(axis="job", steps=list(found.unit_steps)) if found.unit_steps else None,
-        software=[Software(installed=[])], outputs=list(found.outputs),
+        software=list(found.software) or [Software(installed=[])], outputs=list(found.outputs),
     )  # fmt: skip
     reference = str(path) + (f"#{item}" if item else "")
     source = found.root / found.file
     return Workflow(
         manifest, Document({}, str(found.root / "workflow.yaml"), ""), found.root, found.schema, "path", reference=reference,
-        derived_from={"pipeline": str(source), **found.origins}, notes=found.warnings,
+        derived_from={"pipeline": str(source), **found.origins}, notes=found.warnings, files=found.files,
     )  # fmt: skip
 
 
-def _name(root: Path) -> str:
-    """The folder's name in the characters that a manifest's name has."""
-    name = re.sub(r"[^a-z0-9-]+", "-", root.name.lower()).strip("-")[:60]
+def _name(text: str) -> str:
+    """A name in the characters that a manifest's name has."""
+    name = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")[:60]
     return name if name[:1].isalpha() else f"pipeline-{name}".rstrip("-")
 
 

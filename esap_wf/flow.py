@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from esap_wf import delivery, digests, discovery, files, planning, plans
+from esap_wf import delivery, discovery, files, planning, plans
 from esap_wf import render as rendering
 from esap_wf.config import Config
 from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
@@ -141,7 +141,7 @@ def _create(plan: Plan, config: Config, store: Store, run_id: str, claim: claims
     try:
         rendering.render(plan, workflow, staged)
         root = staged / rendering.snapshot_place(plan.code)
-        if digests.of_code({place: root / place for place in workflow.code_folders()}, everything=workflow.code_folders()) != plan.code:
+        if workflow.code_digest(root) != plan.code:
             raise RefusedError(
                 "the workflow changed while it was started", [Problem(plan.source, "its code is not the planned one", "start again")]
             )

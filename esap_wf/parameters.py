@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 
 from esap_wf import expressions, quantities, schemas
@@ -30,9 +30,9 @@ def types_of(prop: Mapping[str, Any]) -> list[str]:
     return [t for t in (kind if isinstance(kind, list) else [kind]) if t != "null"]
 
 
-def flag(name: str) -> str:
-    """``energy_min`` → ``--energy-min``."""
-    return "--" + name.replace("_", "-")
+def flag(name: str, own: bool = False) -> str:
+    """``energy_min`` → ``--energy-min``; a pipeline's `own` names stay as they are."""
+    return "--" + (name if own else name.replace("_", "-"))
 
 
 def defaults(workflow: Workflow) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def defaults(workflow: Workflow) -> dict[str, Any]:
 def missing(workflow: Workflow, given: Mapping[str, Any]) -> list[str]:
     """Parameters that must still be asked for."""
     required = workflow.schema.get("required", [])
-    return [name for name in required if name not in given and "default" not in workflow.properties.get(name, {})]
+    return [name for name in required if name not in given and not {"default", "engine_default"} & set(workflow.properties.get(name, {}))]
 
 
 def from_text(text: str, prop: Mapping[str, Any]) -> Any:
@@ -66,9 +66,17 @@ def from_text(text: str, prop: Mapping[str, Any]) -> Any:
     types = types_of(prop)
     if isinstance(kind, list) and "null" in kind and text.strip().lower() in {"null", "none", ""}:
         return None
-    if "array" in types:
+    if "array" in types and (text.lstrip().startswith("[") or not {"string", "object"} & set(types)):
+        if text.lstrip().startswith("[") and (listed := _from_json(text, list)) is not None:
+            return listed
         items = [t for t in text.strip().removeprefix("[").removesuffix("]").split(",") if t.strip()]
         return [from_text(t.strip(), _item(prop)) for t in items]
+    if "object" in types and (text.lstrip().startswith("{") or len(types) == 1):
+        if (mapping := _from_json(text, dict)) is None:
+            raise ValueError(f"{text!r} is no JSON object; a parameter file (--params) can hold one")
+        return mapping
+    if len(types) > 1 and "string" in types:
+        return _guessed(text, types)
     if "boolean" in types:
         if text.lower() in {"true", "yes", "on", "1"}:
             return True
@@ -79,8 +87,42 @@ def from_text(text: str, prop: Mapping[str, Any]) -> Any:
         if re.fullmatch(r"\s*[-+]?\d+\s*", text, re.ASCII) and "integer" in types:
             return int(text)
         value = quantities.in_unit(text, prop.get("unit"))
-        return whole(value) if "integer" in types else value
+        return whole(value) if "integer" in types and "number" not in types else value
     return text
+
+
+def _from_json(text: str, kind: type) -> Any:
+    """A list or a mapping that is written as JSON; None if it is none."""
+    import json
+
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, kind) else None
+
+
+def _guessed(text: str, types: list[str]) -> Any:
+    """A text for a parameter that may be several things: what it looks like."""
+    if "boolean" in types and text in {"true", "false"}:
+        return text == "true"
+    if "integer" in types and re.fullmatch(r"[-+]?\d{1,18}", text, re.ASCII):
+        return int(text)
+    if "number" in types and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text, re.ASCII):
+        return float(text)
+    return text
+
+
+def from_flags(texts: tuple[str, ...], prop: Mapping[str, Any], own: bool) -> Any:
+    """
+    The value of a flag that may have been given several times.
+
+    Of a pipeline's `own` list each is one item, whatever it holds; else commas part them.
+    """
+    types = types_of(prop)
+    if "array" in types and own and not (len(texts) == 1 and (texts[0].lstrip().startswith("[") or len(types) > 1)):
+        return [from_text(text, _item(prop)) for text in texts]
+    return from_text(",".join(texts) if types == ["array"] else texts[-1], prop)
 
 
 def whole(value: float) -> int | float:
@@ -95,12 +137,15 @@ def _normalised(value: Any, prop: Mapping[str, Any]) -> Any:
         return from_text(value, prop)
     if isinstance(value, bool) or value is None:
         return value
-    if isinstance(value, int) and "number" in types and abs(value) < 2**63:
+    if isinstance(value, int) and "number" in types and "integer" not in types and abs(value) < 2**63:
         return float(value)
     if isinstance(value, float) and "integer" in types and "number" not in types:
         return whole(value)
     if isinstance(value, list):
         return [_normalised(v, _item(prop)) for v in value]
+    if isinstance(value, dict):
+        members = prop.get("properties", {})
+        return {k: _normalised(v, members[k]) if k in members else v for k, v in value.items()}
     return value
 
 
@@ -138,7 +183,7 @@ def resolve(
 
     def where(name: str) -> str:
         if name in flags:
-            return f"--param {name[:80]}" if name in named else flag(name[:80])
+            return f"--param {name[:80]}" if name in named else flag(name[:80], workflow.own_names)
         return document.where([*pointer, name]) if document and name in file else f"parameter {name[:80]}"
 
     values = defaults(workflow)
@@ -150,8 +195,7 @@ def resolve(
         prop = properties[name]
         try:
             if name in flags:
-                many = value if isinstance(value, tuple) else (value,)
-                value = from_text(",".join(many) if "array" in types_of(prop) else many[-1], prop)
+                value = from_flags(value if isinstance(value, tuple) else (value,), prop, workflow.own_names)
             values[name] = value
             values[name] = _normalised(value, prop)
         except ValueError as error:
@@ -168,7 +212,9 @@ def resolve(
         name = str(path[0]) if path else misfit.kind.property if misfit.kind.name == "required" else ""
         unit = properties.get(name, {}).get("unit")
         if not path and name:
-            what, hint = "a value is needed", f"{flag(name)} VALUE" + (f", in {unit}" if unit else "")
+            what, hint = "a value is needed", f"{flag(name, workflow.own_names)} VALUE" + (f", in {unit}" if unit else "")
+        elif path and isinstance(told := properties.get(name, {}).get("error"), str):
+            what = f"{told} ({what})"
         if where(name) not in bad:
             problems.append(Problem(where(name), what + (f" (in {unit})" if unit and path else ""), hint))
     wrong = {p.where for p in problems}
@@ -177,6 +223,8 @@ def resolve(
 
 def _stored(value: Any) -> bool:
     """Whether a value is one that JSON and the jobs' languages carry unchanged."""
+    if isinstance(value, dict):
+        return all(_stored(v) for v in value.values())
     if isinstance(value, list):
         return all(_stored(v) for v in value)
     if isinstance(value, int):
@@ -188,6 +236,8 @@ def _checkable(value: Any) -> Any:
     """What the validator can take: it raises at half a surrogate pair and at numbers that JSON hasn't."""
     if isinstance(value, list):
         return [_checkable(v) for v in value]
+    if isinstance(value, dict):
+        return {_checkable(k): _checkable(v) for k, v in value.items()}
     if isinstance(value, str):
         return re.sub("[\ud800-\udfff]", "\ufffd", value)
     return value if _stored(value) else 0
@@ -196,13 +246,26 @@ def _checkable(value: Any) -> Any:
 def _texts(value: Any, prop: Mapping[str, Any], where: str) -> list[Problem]:
     forbidden = _CONTROL_BUT_LINES if prop.get("format") == "multiline" else _CONTROL
     found = []
-    for text in value if isinstance(value, list) else [value]:
+    for text in _inside(value):
         if isinstance(text, str):
             if len(text) > MAX_TEXT:
                 found.append(Problem(where, f"a text of {len(text)} characters, at most {MAX_TEXT} are taken", "pass data as an input"))
             elif match := forbidden.search(text):
                 found.append(Problem(where, f"holds the control character U+{ord(match[0]):04X} at position {match.start() + 1}"))
     return found
+
+
+def _inside(value: Any) -> Iterator[Any]:
+    """All that a value holds, names of members included."""
+    stack = [value]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, dict):
+            stack += [*part.values(), *part]
+        elif isinstance(part, list):
+            stack += part
+        else:
+            yield part
 
 
 def _rules(workflow: Workflow, values: Mapping[str, Any], where: Where, wrong: set[str]) -> list[Problem]:

@@ -166,8 +166,10 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
         files=render.files_of(workflow, code),
         warnings=warnings,
     )
-    told = render.rendered(plan, manifest)
-    plan = msgspec.structs.replace(plan, command=told.command, files=[*plan.files, *told.files])
+    told = render.rendered(plan, workflow)
+    plan = msgspec.structs.replace(
+        plan, command=told.command, files=[*plan.files, *told.files, *([f"{told.working_copy}/"] if told.working_copy else [])]
+    )
     return msgspec.structs.replace(plan, checksum=checksum(plan))
 
 

@@ -52,7 +52,12 @@ def files_of(workflow: Workflow, code: str) -> list[str]:
     return names
 
 
-def job_of(plan: Plan, manifest: Manifest) -> Job:
+def home_of(plan: Plan) -> Path:
+    """The folder of the engine's file in the snapshot, relative to the run directory: the workflow's, or that of code that it wraps."""
+    return Path(*Path(plan.entry).parts[:4])
+
+
+def job_of(plan: Plan, manifest: Manifest, workflow: Workflow | None = None) -> Job:
     """What the engine is asked for, as the plan says."""
     # a default that comes with the workflow is read from the snapshot: the workflow's own folder is not the run's to touch
     folder, inside = Path(plan.source).parent, folder_of(plan)
@@ -70,14 +75,23 @@ def job_of(plan: Plan, manifest: Manifest) -> Job:
     return Job(
         workflow=plan.workflow, entry=plan.entry, parameters=plan.parameters, inputs=inputs, selected=plan.selected,
         allocation=plan.allocation, software=plan.software, plain=plan.config == "plain", item=plan.item,
-        options=tuple(plan.request.engine_options),
+        options=tuple(plan.request.engine_options), source=_source(plan, workflow), folder=home_of(plan).as_posix(),
     )  # fmt: skip
 
 
-def rendered(plan: Plan, manifest: Manifest) -> Rendered:
+def _source(plan: Plan, workflow: Workflow | None) -> Path | None:
+    """The engine's file where it is now."""
+    if workflow is None:
+        return None
+    home = home_of(plan)
+    folder = workflow.upstream.get(home.relative_to(snapshot_place(plan.code)).as_posix(), workflow.folder)
+    return folder / Path(plan.entry).relative_to(home)
+
+
+def rendered(plan: Plan, workflow: Workflow) -> Rendered:
     """The engine's side of a plan."""
     engine: Engine = plugins.one("esap_wf.engines", plan.engine.name)
-    return engine.render(plan.engine, job_of(plan, manifest))
+    return engine.render(plan.engine, job_of(plan, workflow.manifest, workflow))
 
 
 def command_script(plan: Plan, told: Rendered | None = None) -> str:
@@ -105,7 +119,7 @@ def render(plan: Plan, workflow: Workflow, target: Path) -> None:
     (target / "request.json").write_bytes(encode(plan.request))
     (target / "plan.json").write_bytes(encode(plan))
     (target / MANIFEST).write_bytes(encode(workflow.manifest))
-    told = rendered(plan, workflow.manifest)
+    told = rendered(plan, workflow)
     for name, content in told.files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes(content)
@@ -119,6 +133,11 @@ def render(plan: Plan, workflow: Workflow, target: Path) -> None:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copy)
             copy.chmod(0o555 if source.stat().st_mode & 0o100 else 0o444)
+            if told.working_copy and Path(snapshot_place(plan.code), place) == home_of(plan):
+                working = target / told.working_copy / source.relative_to(folder)
+                working.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, working)
+                working.chmod(0o755 if source.stat().st_mode & 0o100 else 0o644)
     for folder in sorted((p for p in root.rglob("*") if p.is_dir()), reverse=True):
         # without the write bits only: a shared store's folders keep their group (setgid)
         folder.chmod(stat.S_IMODE(folder.stat().st_mode) & ~0o222)

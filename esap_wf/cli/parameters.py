@@ -94,7 +94,7 @@ class ParameterOption(click.Option):
         metavar = "|".join(map(str, choices)) if choices else (prop.get("unit") or next(k for k in kinds if k != "null")).upper()
         extra: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if "boolean" in kinds else {}
         super().__init__(
-            ["--" + name.replace("_", "-"), f"parameter_{name}"], type=str, metavar=metavar, multiple="array" in kinds,
+            ["--" + name.replace("_", "-"), f"parameter_{name.encode().hex()}"], type=str, metavar=metavar, multiple="array" in kinds,
             help=describe(prop), **extra,
         )  # fmt: skip
 
@@ -127,7 +127,7 @@ def complete_workflow(ctx: click.Context, _: click.Parameter, begun: str) -> lis
 def given(ctx: click.Context, values: dict[str, Any]) -> dict[str, Any]:
     """The workflow's parameters among a command's values, as text."""
     return {
-        k.removeprefix("parameter_"): v
+        bytes.fromhex(k.removeprefix("parameter_")).decode(): v
         for k, v in values.items()
         if k.startswith("parameter_") and ctx.get_parameter_source(k) is click.core.ParameterSource.COMMANDLINE
     }

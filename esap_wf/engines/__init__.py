@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from esap_wf.config import Config
 from esap_wf.errors import Problem
-from esap_wf.models.manifest import Input, Output
+from esap_wf.models.manifest import Input, Output, Software
 from esap_wf.models.plan import Allocation, EngineChoice, SoftwareChoice
 from esap_wf.models.request import DataRef
 from esap_wf.models.run import Event, Failure
@@ -55,6 +55,8 @@ class Interface:
         As far as the pipeline says.
     images : tuple of str
         Container images that its steps name.
+    software : tuple of Software
+        Where its steps find their software; empty: on PATH.
     origins : dict of str to str
         ``parameters.NAME``, ``inputs.NAME``, ``outputs.NAME`` … → ``file:line`` that says so.
     warnings : tuple of str
@@ -78,6 +80,7 @@ class Interface:
     citation: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
+    software: tuple[Software, ...] = ()
     origins: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -120,6 +123,10 @@ class Job:
         Part of the file that is meant.
     options : tuple of str
         The user's own options for the engine.
+    source : Path, optional
+        The engine's file where it is now: for what must be read of it to render. It may be gone when the run starts.
+    folder : str
+        The folder of the snapshot in which the pipeline stands, relative to the run directory.
     """
 
     workflow: str
@@ -132,6 +139,8 @@ class Job:
     plain: bool = False
     item: str | None = None
     options: tuple[str, ...] = ()
+    source: Path | None = None
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,12 +158,16 @@ class Rendered:
         Exported by ``command.sh``.
     bin_dirs : tuple of str
         Put before the PATH, after those of the software.
+    working_copy : str
+        A folder of the run directory that gets a writable copy of the pipeline's folder: its working directory, as a clone would be. Empty:
+        none.
     """
 
     command: list[str]
     files: Mapping[str, bytes] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     bin_dirs: tuple[str, ...] = ()
+    working_copy: str = ""
 
 
 class EventSource(Protocol):

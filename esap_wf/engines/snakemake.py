@@ -9,11 +9,13 @@ import importlib.util
 import signal
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from esap_wf.config import Config
-from esap_wf.engines import LOST, EventSource, Interface, Job, Rendered, Told, finding, settings, snakemake_containers
+from esap_wf.engines import LOST, EventSource, Interface, Job, Rendered, Told, finding, settings, snakemake_containers, snakemake_interface
 from esap_wf.engines.snakemake_events import SnakemakeEvents
+from esap_wf.engines.snakemake_interface import PROJECT
 from esap_wf.errors import Problem, UnavailableError
 from esap_wf.models.plan import EngineChoice
 from esap_wf.models.run import Failure
@@ -47,8 +49,8 @@ class Snakemake:
         return finding.install(self.name, config)
 
     def interface(self, path: Path, item: str | None) -> Interface | None:
-        """Not yet derived."""
-        return None
+        """From the configuration, its schemas and the target rule, see `esap_wf.engines.snakemake_interface`."""
+        return snakemake_interface.derive(path, item)
 
     def objections(self, choice: EngineChoice, entry: Path, item: str | None) -> list[Problem]:
         """None that could be seen without running the Snakefile."""
@@ -56,6 +58,8 @@ class Snakemake:
 
     def render(self, choice: EngineChoice, job: Job) -> Rendered:
         """One configuration file, and the bare command relative to the run directory."""
+        if job.plain:
+            return self._plain(choice, job)
         memory = max(1, job.allocation.memory_bytes // 1_000_000)
         command = [
             choice.path,
@@ -77,6 +81,41 @@ class Snakemake:
         added = snakemake_containers.contained(job, container)
         command[command.index("--snakefile") + 1] = snakemake_containers.FILE
         return Rendered([*command, *added.command, *job.options], {**files, **added.files}, added.environment, added.bin_dirs)
+
+    def _plain(self, choice: EngineChoice, job: Job) -> Rendered:
+        """
+        A pipeline with its own names, in a copy of its repository: there relative paths mean what they mean in a clone.
+
+        Only values that were given are passed, over the pipeline's own configuration, and no limits but the cores.
+        """
+        file = Path(job.entry).relative_to(job.folder)
+        values = settings.plain(job)
+        command = [
+            choice.path,
+            *([job.item] if job.item else []),
+            "--snakefile", f"{PROJECT}/{file}",
+            "--directory", PROJECT,
+            *(["--configfile", CONFIG] if values else []),
+            *self._profile(job, file),
+            "--cores", str(job.allocation.cores),
+            "--rerun-incomplete",
+        ]  # fmt: skip
+        files = {CONFIG: settings.as_json(values)} if values else {}
+        container = job.software.container
+        if container is None:
+            return Rendered([*command, *job.options], files, working_copy=PROJECT)
+        added = snakemake_containers.contained(replace(job, entry=f"{PROJECT}/{file}"), container)
+        command[command.index("--snakefile") + 1] = snakemake_containers.FILE
+        files = {**files, **added.files}
+        return Rendered([*command, *added.command, *job.options], files, added.environment, added.bin_dirs, PROJECT)
+
+    def _profile(self, job: Job, file: Path) -> list[str]:
+        """The pipeline's own profile: Snakemake looks for it where it is started, which is the run directory here."""
+        place = Path("profiles", "default")
+        if job.source is None:
+            return []
+        root = job.source.parents[len(file.parts) - 1]
+        return ["--workflow-profile", f"{PROJECT}/{place}"] if any((root / place).glob("config*.y*ml")) else []
 
     def supervised(self, run: Path, epoch: int, resume: bool) -> tuple[list[str], Mapping[str, str]]:
         """
@@ -102,7 +141,9 @@ class Snakemake:
 
     def events(self, run: Path, epoch: int, told: Told = None) -> EventSource:
         """What the plug-in wrote."""
-        return SnakemakeEvents(self._told(run, epoch), run, epoch, sys.maxsize if told == LOST else int(told or 0))
+        return SnakemakeEvents(
+            self._told(run, epoch), run, epoch, sys.maxsize if told == LOST else int(told or 0), PROJECT if (run / PROJECT).is_dir() else ""
+        )
 
     def stop_signal(self, drain: bool) -> tuple[int, bool]:
         """SIGTERM: no new jobs, running ones end. To cancel, local jobs must get it too: SIGINT to Snakemake alone doesn't stop them."""
@@ -114,8 +155,8 @@ class Snakemake:
 
     def before_resume(self, run: Path) -> list[list[str]]:
         """A killed Snakemake leaves its lock; the survivors are gone when this is asked."""
-        locks = run / ".snakemake" / "locks"
-        return [["--unlock"]] if locks.is_dir() and any(locks.iterdir()) else []
+        places = (run / ".snakemake" / "locks", run / PROJECT / ".snakemake" / "locks")
+        return [["--unlock"]] if any(p.is_dir() and any(p.iterdir()) for p in places) else []
 
     def explain(self, run: Path, epoch: int, exit_code: int | None) -> list[Failure]:
         """Its errors come as events."""

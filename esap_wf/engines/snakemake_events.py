@@ -39,10 +39,12 @@ class SnakemakeEvents:
     epoch : int
     told : int
         Up to here everything was told before; it is read again for what later lines refer to.
+    base : str
+        Working directory of the engine, relative to the run directory.
     """
 
-    def __init__(self, path: Path, run: Path, epoch: int, told: int = 0) -> None:
-        self.path, self.run, self.epoch, self.told = path, run, epoch, told
+    def __init__(self, path: Path, run: Path, epoch: int, told: int = 0, base: str = "") -> None:
+        self.path, self.run, self.epoch, self.told, self.base = path, run, epoch, told, base
         self.offset = 0
         self._decode = msgspec.json.Decoder().decode
         self._jobs: dict[int, dict[str, Any]] = {}
@@ -119,4 +121,5 @@ class SnakemakeEvents:
         return Event(t=t, kind="engine", epoch=self.epoch, reason=Reason.ENGINE, detail=said.get("message"))
 
     def _relative(self, log: str) -> str:
-        return log.removeprefix(f"{self.run}/")
+        log = log.removeprefix(f"{self.run}/")
+        return f"{self.base}/{log}" if self.base and not log.startswith(("/", f"{self.base}/")) else log

@@ -1,0 +1,305 @@
+"""What a Snakefile says, read as tokens and never executed: configuration, schemas, rules, containers.
+
+Imported by esap_wf.engines.snakemake_interface.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import keyword
+import re
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from esap_wf.errors import Problem, UsageError
+
+MAX_FILES = 500
+_SKIPPED = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
+_F_STRING = {n: getattr(tokenize, n, -1) for n in ("FSTRING_START", "FSTRING_MIDDLE", "FSTRING_END")}
+#: Directives whose value is looked at, at the top of a file.
+_TOP = {"configfile", "include", "container", "containerized", "singularity", "workdir", "pepfile", "conda", "storage"}
+_RULES = {"rule", "checkpoint"}
+_WILD = re.compile(r"\{[^{}]*\}")
+#: Functions around an output that change nothing of its name.
+_FLAGS = {"temp", "temporary", "protected", "touch", "directory", "report", "ensure", "ancient", "local", "pipe", "service", "update"}
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text of a Snakefile; `literal` is False if parts of it are only known when it runs (they are ``*`` then)."""
+
+    value: str
+    line: int
+    literal: bool = True
+
+
+@dataclass
+class RuleSaid:
+    """A rule: the texts of its directives. An `included` one is no target by default."""
+
+    name: str
+    where: str
+    included: bool = False
+    said: dict[str, list[Text]] = field(default_factory=dict)
+
+
+@dataclass
+class Said:
+    """
+    What a Snakefile and all that it includes say.
+
+    `validates` are (variable, schema's path relative to the file, file, line); `tables` are variable → key of the configuration.
+    """
+
+    configfiles: list[tuple[Text, Path]] = field(default_factory=list)
+    validates: list[tuple[str, str, Path, int]] = field(default_factory=list)
+    tables: dict[str, str] = field(default_factory=dict)
+    rules: list[RuleSaid] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    requires: str | None = None
+    workdir: str | None = None
+    conda: list[str] = field(default_factory=list)
+    used: dict[str, str] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+Tokens = list[tokenize.TokenInfo]
+
+
+def read(file: Path, root: Path) -> Said:
+    """
+    Read a Snakefile with what it includes.
+
+    Parameters
+    ----------
+    file : Path
+    root : Path
+        Names in messages are relative to it.
+
+    Raises
+    ------
+    UsageError
+        It is broken: every problem with file and line.
+    """
+    said = Said()
+    _read(file, root, said)
+    if said.problems:
+        raise UsageError("the Snakefile is broken", said.problems)
+    said.warnings = list(dict.fromkeys(said.warnings))
+    return said
+
+
+def _name(file: Path, root: Path) -> str:
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
+
+
+def _read(file: Path, root: Path, said: Said) -> None:
+    if file.resolve() in (f.resolve() for f in said.files):
+        return
+    if len(said.files) >= MAX_FILES:
+        said.problems.append(Problem(str(file), f"more than {MAX_FILES} files are included"))
+        return
+    said.files.append(file)
+    try:
+        text = file.read_text("utf-8-sig")
+        tokens = [t for t in tokenize.generate_tokens(io.StringIO(text).readline) if t.type not in _SKIPPED]
+    except (tokenize.TokenError, SyntaxError) as error:
+        line = error.args[1][0] if isinstance(error, tokenize.TokenError) else error.lineno
+        what = str(error.args[0]) if error.args else "syntax error"
+        said.problems.append(Problem(f"{file}:{line}", f"is no Snakefile: {what}"))
+        return
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        said.problems.append(Problem(str(file), f"can't be read: {error}"))
+        return
+    _statements(tokens, file, root, said)
+    for match in re.finditer(r"""config\s*((?:\[\s*(?:"[^"\n]+"|'[^'\n]+')\s*\])+)""", text):
+        key = ".".join(re.findall(r"""["']([^"'\n]+)["']""", match[1]))
+        said.used.setdefault(key, f"{_name(file, root)}:{text.count(chr(10), 0, match.start()) + 1}")
+
+
+def _statements(tokens: Tokens, file: Path, root: Path, said: Said) -> None:
+    for statement, block in _split(tokens):
+        first = statement[0]
+        colon = next((i for i, t in enumerate(statement) if t.string == ":"), None)
+        if first.string in _RULES and colon in (1, 2):
+            name = statement[1].string if colon == 2 else f"rule at line {first.start[0]}"
+            rule = RuleSaid(name, f"{_name(file, root)}:{first.start[0]}", included=file != said.files[0])
+            for inner, more in _split(block):
+                if len(inner) > 1 and inner[1].string == ":" and inner[0].type == tokenize.NAME:
+                    rule.said[inner[0].string] = [t for a in _arguments([*inner[2:], *more]) if (t := _text(a))]
+            said.rules.append(rule)
+            said.images += [t.value for key in ("container", "singularity") for t in rule.said.get(key, []) if t.literal]
+            said.conda += [t.value for t in rule.said.get("conda", [])]
+        elif first.string in _TOP and colon == 1:
+            _directive(first.string, [*statement[2:], *block], file, root, said)
+        elif first.string == "module" and colon == 2:
+            said.warnings.append(
+                f"{_name(file, root)}:{first.start[0]}: the rules of the module {statement[1].string} are not known before it runs"
+            )
+        else:
+            _calls(statement, file, said)
+            _statements(block, file, root, said)
+
+
+def _directive(name: str, value: Tokens, file: Path, root: Path, said: Said) -> None:
+    where = f"{_name(file, root)}:{value[0].start[0] if value else '?'}"
+    texts = [t for a in _arguments(value) if (t := _text(a))]
+    text = texts[0] if texts else None
+    if text is None or not text.literal:
+        said.warnings.append(f"{where}: {name} is not known before it runs")
+    elif name == "include":
+        target = file.parent / text.value
+        if re.match(r"[a-z][a-z0-9+.-]*://", text.value):
+            said.warnings.append(f"{where}: {text.value} is included from elsewhere: its rules are not known, and not part of the snapshot")
+        elif not target.is_file():
+            said.problems.append(Problem(f"{file}:{text.line}", f"includes {text.value}, and there is no such file"))
+        else:
+            _read(target, root, said)
+    elif name == "configfile":
+        said.configfiles.append((text, file))
+    elif name in {"container", "containerized", "singularity"}:
+        said.images.append(text.value)
+    elif name == "conda":
+        said.conda.append(text.value)
+    elif name == "workdir":
+        said.workdir = text.value
+    else:
+        said.warnings.append(f"{where}: {name} is left to Snakemake")
+
+
+def _calls(statement: Tokens, file: Path, said: Said) -> None:
+    """``validate(config, "…")``, ``min_version("…")``, ``samples = pd.read_csv(config["samples"], …)``."""
+    words = [t.string for t in statement]
+    for i, token in enumerate(statement[:-1]):
+        if token.type != tokenize.NAME or statement[i + 1].string != "(":
+            continue
+        arguments = list(_arguments(_bracket(statement[i + 1 :])))
+        if token.string == "validate" and len(arguments) >= 2 and len(arguments[0]) == 1:
+            text = _text(next((a for a in arguments[1:] if a[0].string == "schema"), arguments[1]))
+            if text and text.literal:
+                said.validates.append((arguments[0][0].string, text.value, file, token.start[0]))
+            else:
+                said.warnings.append(f"{file.name}:{token.start[0]}: the schema of {arguments[0][0].string} is not known before it runs")
+        elif token.string == "min_version" and arguments:
+            text = _text(arguments[0])
+            if text and text.literal and re.fullmatch(r"\d+(\.\d+)*", text.value):
+                said.requires = f">={text.value}"
+        elif token.string in {"read_csv", "read_table"} and "=" in words[:i] and arguments:
+            key = "".join(t.string for t in arguments[0])
+            if match := re.fullmatch(r"""config((?:\[(?:"[^"]+"|'[^']+')\])+)""", key):
+                said.tables[words[0]] = ".".join(re.findall(r"""["']([^"']+)["']""", match[1]))
+
+
+def _split(tokens: Tokens) -> Iterator[tuple[Tokens, Tokens]]:
+    """Statements, each with the block below it."""
+    statement: Tokens = []
+    block: Tokens = []
+    depth = 0
+    for i, token in enumerate(tokens):
+        if token.type == tokenize.INDENT:
+            depth += 1
+        if depth:
+            if not (token.type == tokenize.INDENT and depth == 1):
+                block.append(token)
+            if token.type == tokenize.DEDENT:
+                depth -= 1
+                if depth == 0:
+                    block.pop()
+        elif token.type == tokenize.NEWLINE:
+            pass
+        elif token.type != tokenize.DEDENT:
+            statement.append(token)
+            continue
+        following = tokens[i + 1].type if i + 1 < len(tokens) else None
+        if depth == 0 and following != tokenize.INDENT and statement:
+            yield statement, block
+            statement, block = [], []
+    if statement:
+        yield statement, block
+
+
+def _bracket(tokens: Tokens) -> Tokens:
+    """What stands in the bracket that the tokens begin with."""
+    depth = 0
+    for i, token in enumerate(tokens):
+        depth += token.string in {"(", "[", "{"} and token.type == tokenize.OP
+        depth -= token.string in {")", "]", "}"} and token.type == tokenize.OP
+        if depth == 0:
+            return tokens[1:i]
+    return tokens[1:]
+
+
+def _arguments(tokens: Tokens) -> Iterator[Tokens]:
+    """Arguments between commas, without their names and line ends."""
+    depth = 0
+    argument: Tokens = []
+    for token in [t for t in tokens if t.type not in {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}]:
+        if token.type == tokenize.OP:
+            depth += (token.string in {"(", "[", "{"}) - (token.string in {")", "]", "}"})
+            if token.string == "," and depth == 0:
+                if argument:
+                    yield _unnamed(argument)
+                argument = []
+                continue
+        argument.append(token)
+    if argument:
+        yield _unnamed(argument)
+
+
+def _unnamed(argument: Tokens) -> Tokens:
+    named = len(argument) > 2 and argument[0].type == tokenize.NAME and argument[1].string == "="
+    return argument[2:] if named and not keyword.iskeyword(argument[0].string) else argument
+
+
+def _text(argument: Tokens) -> Text | None:
+    """The text of an argument: literal, or with ``*`` for what is not known; None if it is something else."""
+    if not argument:
+        return None
+    line = argument[0].start[0]
+    first = argument[0]
+    if first.type == tokenize.NAME and len(argument) > 1 and argument[1].string == "(":
+        inner = next(_arguments(_bracket(argument[1:])), [])
+        text = _text(inner)
+        if text is None:
+            return None
+        if first.string in _FLAGS:
+            return text
+        if first.string in {"expand", "collect"}:
+            return Text(_stars(_WILD.sub("*", text.value)), line, literal=False)
+        return None
+    value, literal = "", True
+    for token in argument:
+        if token.type == tokenize.STRING:
+            prefix = token.string[: token.string.find(token.string.lstrip("rRbBuUfF")[:1])].lower()
+            body = re.sub("[fF]", "", token.string[: len(prefix)]) + token.string[len(prefix) :]
+            try:
+                part = ast.literal_eval(body)
+            except (ValueError, SyntaxError):
+                return None
+            if not isinstance(part, str):
+                return None
+            if "f" in prefix:
+                literal = literal and not _WILD.search(part)
+                part = _WILD.sub("*", part)
+            value += part
+        elif token.type == _F_STRING["FSTRING_MIDDLE"]:
+            value += token.string
+        elif token.type in _F_STRING.values():
+            literal = False
+        elif token.type == tokenize.OP and token.string == "+":
+            continue
+        elif token.type in {tokenize.NAME, tokenize.OP, tokenize.NUMBER}:
+            value, literal = value + "*", False
+        else:
+            return None
+    value = value if literal else _stars(value)
+    return Text(value, line, literal) if value.strip("*") else None
+
+
+def _stars(text: str) -> str:
+    return re.sub(r"\*+", "*", text)
