@@ -25,6 +25,8 @@ PATIENCE = 20.0
 _LOOK = 0.05
 #: Label by which the containers of a run are found.
 LABEL = "esap-wf.run"
+#: A file that only `trial_root` has in /etc.
+TRIAL = "esap-wf-trial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +274,7 @@ def trial_root(cache: Path) -> tuple[Path, list[str]]:
         (root / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
     for name, text in (("passwd", "root:x:0:0:root:/root:/bin/sh\n"), ("group", "root:x:0:\n")):
         (root / "etc" / name).write_text(text)
+    (root / "etc" / TRIAL).write_text("")
     return root, mounts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from esap_wf.runs.processes import RUN_VARIABLE
 
 #: udocker's own release of PRoot and the like, which it looks for by this number.
 _ENGINES = "1.2.11"
+#: Of images that say none; udocker's own lacks /usr/local.
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Udocker:
@@ -48,19 +51,31 @@ class Udocker:
                 return f"{program} doesn't start: {runtime.last(err)}"
             root, mounts = runtime.trial_root(cache)
             binds = [f"--volume={m}" for m in mounts]
-            # `ls` beside `true`: an old PRoot starts programs that can't list a folder
-            tried = [program, *base, "run", *binds, f"--location={root}", "esap-wf", "/bin/ls", "/etc"]
+            # on some kernels PRoot starts programs and translates no paths: they see this machine. An old one can't list a folder
+            tried = [
+                program,
+                *base,
+                "run",
+                *binds,
+                f"--location={root}",
+                "esap-wf",
+                "/bin/sh",
+                "-c",
+                f"ls /etc; ls /etc/{runtime.TRIAL}; exit 0",
+            ]
             why = ""
-            for seccomp in ("", "1"):
-                code, listed, why = runtime.ask(tried, {**added, "PROOT_NO_SECCOMP": seccomp})
-                if code == 0 and "passwd" in listed:
-                    return {"version": _version(out), "no_seccomp": seccomp}
-            return f"it starts no program here: {runtime.last(why)}"
+            # the variable counts even if it is empty
+            for seccomp in ({}, {"PROOT_NO_SECCOMP": "1"}):
+                code, listed, why = runtime.ask(tried, {**added, **seccomp})
+                if code == 0 and listed.count(runtime.TRIAL) == 2:
+                    return {"version": _version(out), "environment": seccomp}
+            return f"it starts no program here (PRoot 5.3 or newer is needed): {runtime.last(why)}"
 
         answer = runtime.remembered(cache, self.name, program, added, probe)
         if isinstance(answer, str):
             return answer
-        return Found(program, str(answer["version"]), {**added, "PROOT_NO_SECCOMP": str(answer["no_seccomp"])}, tuple(base))
+        own = {str(k): str(v) for k, v in tried.items()} if isinstance(tried := answer["environment"], dict) else {}
+        return Found(program, str(answer["version"]), added | own, tuple(base))
 
     def choice(self, source: Source, found: Found, cache: Path, network: bool) -> ContainerChoice | str:
         """Archives are unpacked once; folders are used as they are."""
@@ -114,11 +129,13 @@ class Udocker:
             argv += [f"--volume={mountable(task.scratch)}:/tmp"]
         kept = Path(choice.reference).with_suffix(".env")
         own = dict(line.split("=", 1) for line in kept.read_text("utf-8").splitlines() if "=" in line) if kept.is_file() else {}
-        inside = {**own, **task.environment, **({RUN_VARIABLE: task.run} if task.run else {}), "HOME": work}
+        inside = {"PATH": _PATH, **own, **task.environment, **({RUN_VARIABLE: task.run} if task.run else {}), "HOME": work}
         argv += [f"--env={k}={v}" for k, v in inside.items()]
         # the name is only a name: the folder is what runs
         added = {**choice.environment, **({RUN_VARIABLE: task.run} if task.run else {})}
-        return Command([*argv, "esap-wf", *task.command], added)
+        # it drops empty words
+        words = list(task.command) if all(task.command) else ["sh", "-c", shlex.join(task.command)]
+        return Command([*argv, "esap-wf", *words], added)
 
     def end(self, choice: ContainerChoice, run: str) -> None:
         """All of them are processes of the run."""

@@ -1,0 +1,281 @@
+"""A command in a container: each runtime with each form of image that it takes, and what it promises."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from services.containers import Runtimes
+
+from esap_wf import containers
+from esap_wf.containers import archive
+from esap_wf.models.plan import ContainerChoice
+from esap_wf.runs import processes
+
+pytestmark = pytest.mark.integration
+
+CASES = [
+    ("apptainer", "archive"), ("apptainer", "oci"), ("apptainer", "sif"), ("apptainer", "rootfs"),
+    ("podman", "archive"), ("podman", "oci"), ("podman", "rootfs"),
+    ("docker", "archive"), ("docker", "oci"),
+    ("udocker", "archive"), ("udocker", "oci"), ("udocker", "rootfs"),
+]  # fmt: skip
+#: They have namespaces: mounts can be read-only, and there may be no network.
+STRONG = [c for c in CASES if c[0] != "udocker"]
+HOSTILE = ["$(id >&2)", "`id`", "a b", "--rm", "'\"", "ü\n--env=X=1", "", "*", "a,b:c", "\\n"]
+
+
+@pytest.fixture
+def started(ready, noop: Path, tmp_path: Path, runtimes: Runtimes):  # type: ignore[no-untyped-def]
+    """The image noop in one form, ready for one runtime."""
+
+    def make(runtime: str, form: str, network: bool = True) -> ContainerChoice:
+        runtimes.need(runtime)
+        image = noop
+        if form == "rootfs":
+            image = tmp_path / "root"
+            archive.unpack(noop, image)
+            return ready(runtime, f"rootfs:{image}", network)
+        if form == "oci":
+            return ready(runtime, f"oci-archive:{oci(noop, tmp_path)}", network)
+        if form == "sif":
+            runtimes.need("apptainer")
+            image = Path(ready("apptainer", noop).reference)
+        return ready(runtime, image, network)
+
+    return make
+
+
+def oci(docker_archive: Path, folder: Path) -> Path:
+    """The same image as an OCI archive."""
+    import gzip
+    import hashlib
+    import io
+    import json
+    import tarfile
+
+    contents = archive.read(docker_archive)
+    with tarfile.open(docker_archive) as old, tarfile.open(folder / "oci.tar", "w") as new:
+
+        def add(name: str, data: bytes) -> None:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            new.addfile(info, io.BytesIO(data))
+
+        def blob(data: bytes, kind: str) -> dict[str, object]:
+            digest = hashlib.sha256(data).hexdigest()
+            add(f"blobs/sha256/{digest}", data)
+            return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": len(data)}
+
+        def member(name: str) -> bytes:
+            handle = old.extractfile(name)
+            assert handle
+            return handle.read()
+
+        manifest = {
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": blob(member(contents.config), "config.v1+json"),
+            "layers": [blob(gzip.compress(member(layer), mtime=0), "layer.v1.tar+gzip") for layer in contents.layers],
+        }  # fmt: skip
+        index = {"schemaVersion": 2, "manifests": [blob(json.dumps(manifest).encode(), "manifest.v1+json")]}
+        add("index.json", json.dumps(index).encode())
+        add("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+    return folder / "oci.tar"
+
+
+def run(choice: ContainerChoice, *command: str, work: Path, **more: object) -> subprocess.CompletedProcess[str]:
+    asked = containers.command(choice, containers.Task(command, work, **more))  # type: ignore[arg-type]
+    return subprocess.run(
+        asked.argv,
+        env={**os.environ, **asked.environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    made = tmp_path / "work"
+    made.mkdir()
+    return made
+
+
+@pytest.mark.parametrize(("runtime", "form"), CASES)
+def test_a_command_runs_where_it_is_told_and_its_exit_code_comes_back(started, work, runtime, form):
+    done = run(started(runtime, form), "bash", "-c", 'pwd; echo "$HOME"; ls /bin/busybox; exit 7', work=work)
+    assert done.returncode == 7, done.stderr
+    assert done.stdout.split() == [str(work), str(work), "/bin/busybox"]
+
+
+@pytest.mark.parametrize(("runtime", "form"), CASES)
+def test_the_image_is_what_runs_not_this_machine(started, work, runtime, form):
+    done = run(started(runtime, form), "bash", "-c", "ls /etc/os-release /usr/bin/apt; readlink /bin/ls; echo $PATH", work=work)
+    assert done.stdout.splitlines()[0] == "busybox", done
+    assert "/usr/local/bin" in done.stdout.splitlines()[1]
+
+
+@pytest.mark.parametrize(("runtime", "form"), CASES)
+def test_words_and_values_arrive_as_they_are(started, work, runtime, form):
+    script = 'for x in "$@" "$VALUE"; do printf "%s\\0" "$x"; done'
+    value = "$(id) `id` 'q' \"d\" a,b=c \\n ü"
+    done = run(started(runtime, form), "bash", "-c", script, "bash", *HOSTILE, work=work, environment={"VALUE": value})
+    assert done.stdout.split("\0") == [*HOSTILE, value, ""]
+    assert "uid=" not in done.stderr
+
+
+@pytest.mark.parametrize(("runtime", "form"), CASES)
+def test_what_is_written_belongs_to_the_caller(started, work, runtime, form):
+    done = run(started(runtime, form), "bash", "-c", "mkdir d; echo x > d/f", work=work)
+    assert done.returncode == 0, done.stderr
+    assert {(p.stat().st_uid, p.stat().st_gid) for p in (work / "d", work / "d" / "f")} == {(os.getuid(), os.getgid())}
+
+
+@pytest.mark.parametrize("runtime", ["podman", "docker"])
+def test_what_is_written_belongs_to_the_user_who_is_told(started, work, runtime):
+    work.chmod(0o777)
+    done = run(started(runtime, "archive"), "bash", "-c", "echo x > f", work=work, uid=4711, gid=4712)
+    assert done.returncode == 0, done.stderr
+    assert ((work / "f").stat().st_uid, (work / "f").stat().st_gid) == (4711, 4712)
+
+
+@pytest.mark.parametrize(("runtime", "form"), STRONG)
+def test_inputs_are_read_only(started, work, tmp_path, runtime, form):
+    given = tmp_path / "in put"
+    given.mkdir()
+    (given / "f").write_text("kept")
+    script = f"cat '{given}/f'; echo lost > '{given}/f'; touch '{given}/new'; touch mine"
+    done = run(started(runtime, form), "bash", "-c", script, work=work, read_only=[given])
+    assert done.stdout == "kept", done.stderr
+    assert (given / "f").read_text() == "kept"
+    assert [p.name for p in given.iterdir()] == ["f"]
+    assert (work / "mine").exists()
+
+
+@pytest.mark.parametrize(("runtime", "form"), CASES)
+def test_other_folders_are_mounted_when_asked_and_else_not(started, work, tmp_path, runtime, form):
+    for name in ("shared", "hidden"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "f").write_text(name)
+    script = f"cat {tmp_path}/shared/f {tmp_path}/hidden/f; echo new > {tmp_path}/shared/g"
+    done = run(started(runtime, form), "bash", "-c", script, work=work, writable=[tmp_path / "shared"])
+    assert done.stdout == "shared", done.stderr
+    assert (tmp_path / "shared" / "g").read_text() == "new\n"
+
+
+@pytest.mark.parametrize(("runtime", "form"), STRONG)
+def test_without_network_there_is_only_the_loopback(started, work, runtime, form):
+    there = run(started(runtime, form, network=False), "bash", "-c", "tail -n +3 /proc/net/dev; wc -l < /proc/net/route", work=work)
+    assert [line.split(":")[0].strip() for line in there.stdout.splitlines()[:-1]] == ["lo"], there.stderr
+    assert int(there.stdout.splitlines()[-1]) <= 1
+
+
+def test_udocker_is_not_chosen_where_no_network_is_allowed(runtimes, noop):
+    runtimes.need("udocker")
+    chosen = containers.choose(str(noop), containers.Settings(runtimes=("udocker",)), runtimes.cache, network=False)
+    assert chosen.choice is None
+    assert chosen.reasons == ("udocker: udocker can't cut the network",)
+
+
+@pytest.mark.parametrize(("runtime", "form"), CASES)
+def test_the_environment_of_the_caller_stays_outside(started, work, monkeypatch, runtime, form):
+    choice = started(runtime, form)
+    monkeypatch.setenv("SECRET_TOKEN", "abc")
+    done = run(choice, "bash", "-c", "env", work=work, environment={"GIVEN": "1"})
+    assert "GIVEN=1" in done.stdout.splitlines()
+    assert "SECRET_TOKEN" not in done.stdout
+
+
+@pytest.mark.parametrize(("runtime", "form"), STRONG)
+def test_an_image_is_the_same_after_a_command_wrote_to_it(started, work, runtime, form):
+    choice = started(runtime, form)
+    run(choice, "bash", "-c", "echo spoiled > /etc/passwd; rm -f /bin/ls", work=work)
+    again = run(choice, "bash", "-c", "cat /etc/passwd; ls /bin/ls", work=work)
+    assert "spoiled" not in again.stdout
+    assert "/bin/ls" in again.stdout, again
+
+
+def test_udocker_keeps_what_a_command_writes_beside_its_mounts(started, work):
+    choice = started("udocker", "rootfs")
+    assert run(choice, "bash", "-c", "echo kept > /etc/kept", work=work).returncode == 0
+    assert (Path(choice.reference) / "etc" / "kept").read_text() == "kept\n"
+
+
+@pytest.mark.parametrize("runtime", ["apptainer", "podman", "docker", "udocker"])
+def test_a_scratch_folder_is_tmp(started, work, tmp_path, runtime):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    done = run(started(runtime, "archive"), "bash", "-c", "echo x > /tmp/f", work=work, scratch=scratch)
+    assert done.returncode == 0, done.stderr
+    assert (scratch / "f").exists()
+
+
+def begun(choice: ContainerChoice, work: Path, key: str, script: str) -> subprocess.Popen[bytes]:
+    asked = containers.command(choice, containers.Task(["bash", "-c", script], work, run=key))
+    child = subprocess.Popen(asked.argv, env={**os.environ, **asked.environment}, stdin=subprocess.DEVNULL, start_new_session=True)
+    until = time.monotonic() + 30
+    while not (work / "begun").exists():
+        assert child.poll() is None and time.monotonic() < until
+        time.sleep(0.02)
+    return child
+
+
+def left(key: str, seconds: float = 5.0) -> list[processes.Survivor]:
+    until = time.monotonic() + seconds
+    while (found := processes.survivors(key)) and time.monotonic() < until:
+        time.sleep(0.05)
+    return found
+
+
+SLEEPS = "sleep 300 & touch begun; sleep 301"
+
+
+@pytest.mark.parametrize("runtime", ["apptainer", "podman", "docker", "udocker"])
+def test_processes_of_a_run_are_found_and_sigterm_to_its_group_leaves_none(started, work, runtime):
+    key = uuid.uuid4().hex
+    child = begun(started(runtime, "archive"), work, key, SLEEPS)
+    try:
+        assert {"bash", "sleep"} <= {s.name for s in processes.survivors(key)} | {"bash"}
+        assert any(s.name in {"sleep", "busybox"} for s in processes.survivors(key)), "what runs inside is not seen"
+        os.killpg(child.pid, signal.SIGTERM)
+        child.wait(20)
+        assert left(key) == []
+    finally:
+        processes.terminate(processes.survivors(key), 0)
+
+
+@pytest.mark.parametrize("runtime", ["apptainer", "podman", "docker"])
+def test_sigterm_to_the_runtime_alone_reaches_the_command(started, work, runtime):
+    key = uuid.uuid4().hex
+    script = "trap 'echo ended > last; exit 9' TERM; touch begun; sleep 300 & wait"
+    child = begun(started(runtime, "archive"), work, key, script)
+    try:
+        child.terminate()
+        child.wait(20)
+        assert (work / "last").read_text() == "ended\n"
+        assert left(key) == []
+    finally:
+        processes.terminate(processes.survivors(key), 0)
+
+
+@pytest.mark.parametrize("runtime", ["apptainer", "podman", "docker", "udocker"])
+def test_what_is_left_of_a_killed_runtime_is_found_and_ended(started, work, runtime):
+    key = uuid.uuid4().hex
+    choice = started(runtime, "archive")
+    child = begun(choice, work, key, SLEEPS)
+    child.kill()
+    child.wait()
+    containers.end(choice, key)
+    assert processes.terminate(processes.survivors(key), 1) == []
+    assert left(key) == []
+    if runtime in {"podman", "docker"}:
+        asked = [choice.program, "ps", "--all", "--quiet", "--filter", f"label=esap-wf.run={key}"]
+        done = subprocess.run(asked, env={**os.environ, **choice.environment}, capture_output=True, text=True, check=True)
+        assert done.stdout == ""

@@ -1,0 +1,30 @@
+"""The real engines for the tests, and the configuration that names them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def program(engine: str) -> Path:
+    """Path of an engine's program; installed into the cache of the tests if it isn't there. Skips by name if it can't be had."""
+    if engine == "snakemake":
+        return Path(sys.prefix) / "bin" / "snakemake"
+    if engine == "nextflow":
+        from services import nextflow
+
+        return Path(nextflow.path())
+    from services import cwl
+
+    return Path(cwl.cwltool() if engine == "cwl" else cwl.toil())
+
+
+def configuration(*engines: str) -> str:
+    """``[engines.NAME]`` tables."""
+    found = {name: program(name) for name in engines}
+    missing = [name for name, path in found.items() if not path.is_file()]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} is not installed")
+    return "".join(f'[engines.{name}]\npath = "{path}"\n' for name, path in found.items())
