@@ -1,0 +1,58 @@
+"""What works with which engine is told by these tests: their results are docs/features.json, from which docs/compatibility.md is made."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from services.containers import container_runtimes  # noqa: F401
+
+FEATURES = Path(__file__).parents[2] / "docs" / "features.json"
+_found: dict[str, dict[str, str]] = {}
+_asked: set[tuple[str, str]] = set()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-features", action="store_true", help="Write docs/features.json from the results of this session.")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+    report = yield
+    mark = item.get_closest_marker("feature")
+    if mark and report.when == "call" and report.passed:
+        properties = dict(report.user_properties)
+        column = str(item.callspec.params["engine"])  # type: ignore[attr-defined]
+        told = properties.get("features") or {mark.args[0].format(**item.callspec.params): properties.get("value", "yes")}  # type: ignore[attr-defined]
+        for name, value in told.items():
+            _found.setdefault(name, {})[column] = value
+    return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.integration)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI the committed table is what the tests find."""
+    if not _found:
+        return
+    if session.config.getoption("--write-features"):
+        kept = json.loads(FEATURES.read_text()) if FEATURES.exists() else {}
+        for name, values in _found.items():
+            kept[name] = {**kept.get(name, {}), **values}
+        FEATURES.write_text(json.dumps(kept, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    elif os.environ.get("CI"):
+        known = json.loads(FEATURES.read_text()) if FEATURES.exists() else {}
+        wrong = [f"{n}, {e}: {v!r}, not {known.get(n, {}).get(e)!r}" for n, row in _found.items() for e, v in row.items()
+                 if known.get(n, {}).get(e) != v]  # fmt: skip
+        if wrong and session.exitstatus == pytest.ExitCode.OK:
+            print("\ndocs/features.json says otherwise (make features):\n" + "\n".join(wrong))
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
