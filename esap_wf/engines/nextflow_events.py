@@ -260,7 +260,7 @@ class NextflowEvents:
         cause = self._causes.pop(row["hash"], "")
         reason, detail = reason_of(cause, exit_code, self.run / log if log else None)
         if row["error_action"] == "IGNORE":
-            detail = f"{detail} (the pipeline ignores it)".strip()
+            detail = f"{detail} (the pipeline goes on without it)".strip()
         return msgspec.structs.replace(event, kind="failed", reason=reason, detail=detail or None)
 
     def _relative(self, workdir: str) -> str | None:

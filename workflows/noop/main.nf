@@ -24,7 +24,7 @@ process listing {
 
 process unit {
     tag "${key}"
-    errorStrategy 'finish'
+    errorStrategy 'ignore'
     publishDir '.', mode: 'copy', overwrite: true
 
     input:
@@ -121,19 +121,25 @@ workflow {
     }
     unit(scripts.resolve('unit.sh'), told)
 
-    def units = unit.out.collect(sort: { it.name })
-    def groups = channel.value([])
+    // A unit that fails does not keep the others from running; what reads all of them then doesn't run, and neither does the run succeed.
+    def count = listed.count()
+    def units = whole(unit.out, count)
+    def parts = [channel.value([]), units]
     if (size > 0) {
-        // Groups are made of the table's order, whatever the order in which units end.
-        def numbered = listed.map { row -> tuple("${row.unit}.dat".toString(), (row.number - 1).intdiv(size)) }
-        def members = unit.out.map { tuple(it.name, it) }.join(numbered)
-            .map { _name, file, number -> tuple(String.format('g%05d', number + 1), file) }
-        fan_in(
-            scripts, table,
-            members.groupTuple(sort: { it.name }).map { group, files -> tuple(group, files, "${group}\n${values}".toString()) },
-        )
-        groups = fan_in.out.collect(sort: { it.name })
+        def numbered = listed.combine(count).map { row, n ->
+            def number = (row.number - 1).intdiv(size)
+            tuple("${row.unit}.dat".toString(), groupKey(String.format('g%05d', number + 1), Math.min(size, n - number * size) as int))
+        }
+        def groups = unit.out.map { tuple(it.name, it) }.join(numbered).map { _name, file, group -> tuple(group, file) }.groupTuple()
+        fan_in(scripts, table, groups.map { group, files -> tuple("${group}", files.sort { it.name }, "${group}\n${values}") })
+        parts = [whole(fan_in.out, count.map { n -> (n + size - 1).intdiv(size) }), channel.value([])]
     }
-    summary(scripts, table, size > 0 ? [] : units, groups, values)
+    summary(scripts, table, parts[1], parts[0], values)
     verdict(scripts, table, units, summary.out, values)
+}
+
+
+// All files of a channel, sorted, if they are as many as expected; nothing otherwise.
+def whole(files, expected) {
+    files.toSortedList { it.name }.map { [it] }.combine(expected).filter { all, n -> all.size() == n }.map { all, _n -> all }.first()
 }
