@@ -99,7 +99,9 @@ def command_script(plan: Plan, told: Rendered | None = None) -> str:
     told = told or Rendered(plan.command)
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(told.environment.items()))
     if folders := [*plan.software.bin_dirs, *told.bin_dirs]:
-        exports += f'export PATH={":".join(shlex.quote(d) for d in folders)}:"$PATH"\n'
+        # a relative one is the run directory's: the script stands in it, its jobs do not
+        places = (shlex.quote(d) if Path(d).is_absolute() else f'"$PWD"/{shlex.quote(d)}' for d in folders)
+        exports += f'export PATH={":".join(places)}:"$PATH"\n'
     title = "".join(c if c.isprintable() else " " for c in plan.title)
     return _COMMAND.format(title=title, command=COMMAND, exports=exports, argv=shlex.join(plan.command))
 
@@ -123,6 +125,8 @@ def render(plan: Plan, workflow: Workflow, target: Path) -> None:
     for name, content in told.files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes(content)
+        if content.startswith(b"#!"):
+            (target / name).chmod(0o755)
     script = target / COMMAND
     script.write_text(command_script(plan, told), "utf-8")
     script.chmod(0o755)

@@ -275,11 +275,13 @@ class Supervisor(Tenure):
             self.stop = self.stop or self.run.stop_requested()
             if self.stop is not None:
                 return self.aborted(code)
-            failures = list(self.log.state.failures)
+            told = self.log.state.failures
+            failures = [f for f in told if f.reason != Reason.CANCELLED]  # what is cancelled is so because something else failed
             if self.late:
                 asked = f"the time limit that was asked for, {self.plan.request.resources.wall}, is reached"
                 failures.insert(0, Failure(step="engine", reason=Reason.TIMEOUT, exit_code=code, log="logs/engine.log", detail=asked))
             failures = failures or (self.engine.explain(self.run.dir, self.epoch, code) if self.epoch else [])
+            failures += [f for f in told if f.reason == Reason.CANCELLED]
             if not failures:
                 what = f"{self.engine.title} ended with exit code {code}" if code is not None else f"{self.engine.title} was killed"
                 reason = Reason.SIGNAL if code is None or code < 0 else Reason.ENGINE

@@ -153,11 +153,11 @@ class Rendered:
     command : list of str
         The bare command, started in the run directory: nothing of esap-wf in it. What is added (`Engine.supervised`) comes at its end.
     files : mapping of str to bytes
-        Path relative to the run directory → content.
+        Path relative to the run directory → content; a script (``#!``) is executable.
     environment : mapping
         Exported by ``command.sh``.
     bin_dirs : tuple of str
-        Put before the PATH, after those of the software.
+        Put before the PATH, after those of the software; relative ones are the run directory's.
     working_copy : str
         A folder of the run directory that gets a writable copy of the pipeline's folder: its working directory, as a clone would be. Empty:
         none.
