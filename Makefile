@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOGGER := executors/snakemake-logger-plugin-esap
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test fast bench soak docs lint install install-test clean
+.PHONY: runtimes demo test fast bench soak docs lint install install-test clean
 
 # What a user needs: esap-wf, Snakemake, and the software of `irf` (the last is cached by content).
 install: $(VENV)/.installed
@@ -24,6 +24,10 @@ install-test: install $(VENV)/.installed-test
 $(VENV)/.installed-test: pyproject.toml constraints.txt
 	$(PIP) -e ./$(LOGGER) -e '.[snakemake,test]'
 	touch $@
+
+# Podman, Docker, Apptainer and udocker, as far as they can be had here; quick if they are there.
+runtimes:
+	tests/services/install_containers.sh
 
 lint: install-test
 	$(BIN)/ruff check .

@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from esap_wf import environments
+from esap_wf.backends import Profile
 from esap_wf.catalog import Workflow
 from esap_wf.config import Config
-from esap_wf.errors import Problem, RefusedError, UsageError
+from esap_wf.errors import EsapError, Problem, RefusedError, UsageError
 from esap_wf.models.manifest import Software
-from esap_wf.models.plan import SoftwareChoice
+from esap_wf.models.plan import ContainerChoice, SoftwareChoice
+
+if TYPE_CHECKING:
+    from esap_wf import containers
 
 
 def route_of(alternative: Software) -> str:
@@ -22,7 +30,7 @@ def route_of(alternative: Software) -> str:
     return next(r for r in ("installed", "python", "container", "mounted") if getattr(alternative, r) is not None)
 
 
-def choose(workflow: Workflow, config: Config, wanted: str | None = None) -> SoftwareChoice:
+def choose(workflow: Workflow, config: Config, wanted: str | None = None, profile: Profile | None = None) -> SoftwareChoice:
     """
     The first alternative that works here.
 
@@ -32,6 +40,8 @@ def choose(workflow: Workflow, config: Config, wanted: str | None = None) -> Sof
     config : Config
     wanted : str, optional
         ``--software``: only this route.
+    profile : Profile, optional
+        Of the place; it may say which container runtimes are allowed and what stands for which image.
 
     Raises
     ------
@@ -50,15 +60,100 @@ def choose(workflow: Workflow, config: Config, wanted: str | None = None) -> Sof
     refused: list[str] = []
     for alternative, route in zip(alternatives, routes, strict=True):
         if wanted and route != wanted:
+            refused.append(f"{_told(alternative)}: not taken, {wanted} is asked for")
             continue
-        choice, why = _try(alternative, workflow.folder, config)
+        choice, why = _try(alternative, workflow.folder, config, profile)
         if choice:
-            return SoftwareChoice(route=choice.route, detail=choice.detail, bin_dirs=choice.bin_dirs, ready=choice.ready, refused=refused)
-        refused.append(f"{route}: {why}")
+            return msgspec.structs.replace(choice, refused=refused)
+        refused += [f"{route}: {w}" for w in why]
     raise RefusedError("the software of this workflow is not available", [Problem("software", r) for r in refused])
 
 
-def _try(alternative: Software, folder: Path, config: Config) -> tuple[SoftwareChoice | None, str]:
+def alternatives(
+    workflow: Workflow, config: Config, profile: Profile | None = None
+) -> Iterator[tuple[str, SoftwareChoice | None, list[str]]]:
+    """Each alternative of a workflow: what it is, the choice if it works here, and why it doesn't."""
+    for alternative in workflow.manifest.software or [Software(installed=["python3"])]:
+        choice, why = _try(alternative, workflow.folder, config, profile)
+        yield _told(alternative), choice, why
+
+
+def images(
+    names: Sequence[str], base: Path, config: Config, profile: Profile | None = None, network: bool = True
+) -> dict[str, ContainerChoice]:
+    """
+    What stands here for the images that a pipeline itself names.
+
+    Parameters
+    ----------
+    names : sequence of str
+    base : Path
+        Folder of relative paths.
+    config : Config
+    profile : Profile, optional
+    network : bool
+        False: its steps may reach no network.
+
+    Raises
+    ------
+    RefusedError
+        No runtime can start one of them; says why for each, all at once.
+    """
+    from esap_wf import containers
+
+    allowed = _allowed(config, profile)
+    found: dict[str, ContainerChoice] = {}
+    problems: list[Problem] = []
+    for name in dict.fromkeys(names):
+        try:
+            chosen = containers.choose(name, allowed, config.cache, base, network)
+        except EsapError as error:
+            problems += error.problems or [Problem(name, error.message)]
+            continue
+        if chosen.choice:
+            found[name] = chosen.choice
+        problems += [Problem(name, reason, _HINT) for reason in chosen.reasons] if not chosen.choice else []
+    if problems:
+        raise RefusedError("a container of this pipeline can't be started here", problems)
+    return found
+
+
+_HINT = "or map the image to an archive, a SIF or a mirror: [containers.map] in the configuration"
+
+
+def _allowed(config: Config, profile: Profile | None) -> containers.Settings:
+    from esap_wf import containers
+
+    said = profile.containers if profile else None
+    return containers.settings(config, said.runtimes if said else (), said.map if said else None)
+
+
+def _told(alternative: Software) -> str:
+    route = route_of(alternative)
+    value = getattr(alternative, route)
+    return f"{route} {', '.join(value) if isinstance(value, list) else value}"
+
+
+def _try(alternative: Software, folder: Path, config: Config, profile: Profile | None) -> tuple[SoftwareChoice | None, list[str]]:
+    if alternative.container is not None:
+        return _container(alternative.container, alternative.network, folder, config, profile)
+    choice, why = _uncontained(alternative, folder, config)
+    return choice, [why] if choice is None else []
+
+
+def _container(image: str, network: bool, folder: Path, config: Config, profile: Profile | None) -> tuple[SoftwareChoice | None, list[str]]:
+    from esap_wf import containers
+
+    try:
+        chosen = containers.choose(image, _allowed(config, profile), config.cache, folder, network)
+    except UsageError as error:
+        return None, [str(p) for p in error.problems] or [error.message]
+    if chosen.choice is None:
+        return None, [f"{image}: {reason}" for reason in chosen.reasons]
+    return SoftwareChoice(route="container", detail=chosen.detail, ready=chosen.ready, container=chosen.choice), []
+
+
+def _uncontained(alternative: Software, folder: Path, config: Config) -> tuple[SoftwareChoice | None, str]:
     if isinstance(alternative.installed, list):
         absent = [c for c in alternative.installed if shutil.which(c) is None]
         if absent:
@@ -78,7 +173,7 @@ def _try(alternative: Software, folder: Path, config: Config) -> tuple[SoftwareC
             return None, f"{root} is not mounted here"
         bins = root / "bin" if (root / "bin").is_dir() else root
         return SoftwareChoice(route="mounted", detail=str(root), bin_dirs=[str(bins)]), ""
-    return None, "this version runs no containers"
+    return None, "says nothing"
 
 
 def _installed(requirements: Path) -> tuple[SoftwareChoice | None, str]:

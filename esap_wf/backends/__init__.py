@@ -7,7 +7,7 @@ names a kind and its limits.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from esap_wf import documents
 from esap_wf.config import Config
@@ -15,6 +15,13 @@ from esap_wf.errors import Problem, UsageError
 from esap_wf.models.manifest import Base
 from esap_wf.models.plan import Allocation
 from esap_wf.quantities import to_bytes, to_seconds
+
+
+class Containers(Base, frozen=True, kw_only=True):
+    """Runtimes that a place allows (none says: all), and what stands there for which image (docs/containers.md)."""
+
+    runtimes: list[Literal["apptainer", "podman", "docker", "udocker"]] = []
+    map: dict[str, str] = {}
 
 
 class Profile(Base, frozen=True, kw_only=True):
@@ -29,6 +36,7 @@ class Profile(Base, frozen=True, kw_only=True):
     disk: int | float | str | None = None
     wall: int | float | str | None = None
     gpus: int = 0
+    containers: Containers | None = None
 
 
 class Capacity(Base, frozen=True, kw_only=True):

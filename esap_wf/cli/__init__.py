@@ -31,7 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "rm": ("control:rm", "Delete runs."),
     "doctor": ("doctor:doctor", "Say what is installed, what works, what is missing."),
     "engines": ("setup:engines", "Show and install engines."),
-    "software": ("setup:software", "Build and check the software of workflows."),
+    "software": ("software:software", "Build and check the software of workflows."),
     "index": ("setup:index", "Rebuild the index of the store."),
     "store": ("setup:store", "Make a store for a group; clean up."),
     "new": ("workflows:new", "Make a new workflow that passes its own test."),

@@ -1,4 +1,4 @@
-"""The verbs engines, software, index, store and completion: what is done once."""
+"""The verbs engines, index, store and completion: what is done once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from esap_wf.cli.output import Answer, Verb, late_json_option, table
-from esap_wf.cli.parameters import complete_workflow
 from esap_wf.errors import ExitCode, NotFoundError, Problem, UsageError
 
 
@@ -15,14 +14,14 @@ class _Group(click.Group):
     command_class = Verb
 
 
-def _group(name: str, text: str) -> click.Group:
+def group(name: str, text: str) -> click.Group:
+    """A verb with verbs of its own."""
     return _Group(name, help=text, context_settings={"help_option_names": ["-h", "--help"]}, params=[late_json_option()])
 
 
-engines = _group("engines", "Show and install engines.")
-software = _group("software", "Build and check the software of workflows.")
-index = _group("index", "The index: a cache of the store on this machine.")
-store = _group("store", "The run store itself.")
+engines = group("engines", "Show and install engines.")
+index = group("index", "The index: a cache of the store on this machine.")
+store = group("store", "The run store itself.")
 
 
 @engines.command("list", examples=["esap-wf engines list"])
@@ -60,38 +59,6 @@ def engines_install(answer: Answer, name: str) -> None:
     answer.say(f"installing {name} …")
     built = engine.install(config)
     answer.give({"engine": name, "path": str(built)}, f"{name} is in {built}")
-
-
-@software.command("build", examples=["esap-wf software build irf"])
-@click.argument("workflow", shell_complete=complete_workflow)
-@click.pass_obj
-def software_build(answer: Answer, workflow: str) -> None:
-    """Build the environment of a workflow from its pinned requirements; a second call finds it ready."""
-    from esap_wf import discovery, environments
-    from esap_wf import software as routes
-
-    config = answer.config()
-    found = discovery.find(config, workflow)
-    built = []
-    for requirements in dict.fromkeys(routes.requirements_of(found)):
-        answer.say(f"building the environment of {workflow} from {requirements.name} …")
-        built.append(str(environments.build(requirements, config.cache)))
-    answer.give({"workflow": workflow, "environments": built}, "\n".join(built) or f"{workflow} needs no environment")
-
-
-@software.command("check", examples=["esap-wf software check irf"])
-@click.argument("workflow", shell_complete=complete_workflow)
-@click.pass_obj
-def software_check(answer: Answer, workflow: str) -> None:
-    """Say which route to the software is taken, and why not the others."""
-    from esap_wf import discovery
-    from esap_wf import software as routes
-
-    config = answer.config()
-    choice = routes.choose(discovery.find(config, workflow), config)
-    answer.give(
-        {"workflow": workflow, "software": choice}, "\n".join([f"{choice.route}: {choice.detail}", *(f"not {r}" for r in choice.refused)])
-    )
 
 
 @index.command("rebuild", examples=["esap-wf index rebuild"])

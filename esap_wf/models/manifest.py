@@ -134,12 +134,13 @@ class Resources(Base, frozen=True, kw_only=True):
 
 
 class Software(Base, frozen=True, kw_only=True):
-    """One alternative: exactly one of the fields is set."""
+    """One alternative: exactly one of the routes is set; `network` False cuts a container off."""
 
     installed: str | list[str] | None = None
     python: RelativePath | None = None
     container: Text | None = None
     mounted: Text | None = None
+    network: bool = True
 
 
 class Identity(Base, frozen=True, kw_only=True):
