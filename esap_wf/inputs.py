@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from esap_wf import digests, documents, schemas
+from esap_wf import digests, documents, references, schemas, sheets
 from esap_wf.catalog import Workflow
 from esap_wf.errors import Problem, UsageError
 from esap_wf.models.manifest import Input
@@ -52,7 +52,8 @@ def resolve(workflow: Workflow, given: Mapping[str, list[str]], cache: Path) -> 
         if not refs and spec.default:
             refs = [str(workflow.folder / spec.default)]
         if not refs and spec.required:
-            problems.append(Problem(f"input {name}", f"{spec.title} is needed", f"--input {name}=PATH"))
+            how = f"--{name} PATH" if workflow.own_names else f"--input {name}=PATH"
+            problems.append(Problem(f"input {name}", f"{spec.title} is needed", how))
         if len(refs) > 1 and not spec.many:
             problems.append(Problem(f"--input {name}", f"takes one reference, {len(refs)} were given"))
         found = []
@@ -84,6 +85,8 @@ def _reference(text: str, name: str, spec: Input, workflow: Workflow, cache: Pat
     try:
         path = (Path(unquote(parts.path)) if parts else Path(text).expanduser()).absolute()
         if not path.exists():
+            if spec.pattern and references.is_pattern(text):
+                return references.matching(path, spec, cache, wrong)
             hint = schemas.closest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
             raise wrong("there is no such file", hint)
     except (OSError, RuntimeError) as error:  # too long, a folder that may not be entered, ~nobody
@@ -96,17 +99,28 @@ def _reference(text: str, name: str, spec: Input, workflow: Workflow, cache: Pat
         raise wrong("neither a file nor a folder")
     if spec.rows and path.is_dir():
         raise wrong(f"{spec.title} is a table, this is a folder")
+    if (spec.kind == "file" and path.is_dir()) or (spec.kind == "folder" and not path.is_dir()):
+        raise wrong("a file is expected, this is a folder" if spec.kind == "file" else "a folder is expected, this is a file")
     try:
-        return _described(path, spec, workflow, cache)
+        return _described(path, name, spec, workflow, cache, wrong)
     except OSError as error:
         raise wrong(f"can't be read: {error.strerror or error}") from None
 
 
-def _described(path: Path, spec: Input, workflow: Workflow, cache: Path) -> DataRef:
-    rows = check_table(path, documents.load(workflow.folder / spec.rows, schema=True).data) if spec.rows else None
+def _described(path: Path, name: str, spec: Input, workflow: Workflow, cache: Path, wrong: references.Wrong) -> DataRef:
+    rows, others = None, references.secondary(path, spec, wrong)
+    if spec.rows:
+        schema = documents.load(workflow.folder / spec.rows, schema=True).data
+        if sheets.is_sheet(schema):
+            rows, others = sheets.check(path, schema)
+        else:
+            rows = check_table(path, schema)
     identity, strength = digests.of_input(path, cache)
     size = path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-    return DataRef(uri=path.as_uri(), path=str(path), bytes=size, checksum=identity, strength=strength, rows=rows, counts=spec.identity)
+    return DataRef(
+        uri=path.as_uri(), path=str(path), bytes=size + sum(p.stat().st_size for p in others), checksum=identity, strength=strength,
+        rows=rows, counts=spec.identity, folder=path.is_dir(), beside={str(p): digests.of_input(p, cache)[0] for p in others},
+    )  # fmt: skip
 
 
 def rows_of(path: Path, schema: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:

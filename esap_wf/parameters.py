@@ -64,7 +64,9 @@ def from_text(text: str, prop: Mapping[str, Any]) -> Any:
     """
     kind = prop.get("type", "string")
     types = types_of(prop)
-    if isinstance(kind, list) and "null" in kind and text.strip().lower() in {"null", "none", ""}:
+    # to a pipeline of others "none" may be a word like any other
+    nothing = {"null"} if "string" in types and "cwl_type" in prop else {"null", "none", ""}
+    if isinstance(kind, list) and "null" in kind and text.strip().lower() in nothing:
         return None
     if "array" in types and (text.lstrip().startswith("[") or not {"string", "object"} & set(types)):
         if text.lstrip().startswith("[") and (listed := _from_json(text, list)) is not None:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from esap_wf import backends, digests, discovery, inputs, parameters, plugins, render, resources, software
+from esap_wf import backends, digests, discovery, inputs, parameters, plugins, references, render, resources, software
 from esap_wf.catalog import Workflow
 from esap_wf.config import Config
 from esap_wf.documents import Document
@@ -34,12 +34,13 @@ VALID_FOR = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Validated:
-    """A request whose every part is known to be right."""
+    """A request whose every part is known to be right; `inside` is the identity of files inside of structured parameters."""
 
     workflow: Workflow
     parameters: dict[str, Any]
     inputs: dict[str, list[DataRef]]
     selected: dict[str, Any]
+    inside: dict[str, list[str]] = field(default_factory=dict)
 
 
 def validate(
@@ -72,11 +73,12 @@ def validate(
     workflow = workflow or discovery.find(config, request.workflow)
     values, problems = parameters.resolve(workflow, request.parameters, flags or {}, document, pointer, named)
     refs, wrong = inputs.resolve(workflow, request.inputs, config.cache)
-    problems += wrong
+    files, missing = references.inside(values, config.cache)
+    problems += wrong + missing
     selected: dict[str, Any] = {}
     if not problems:
         selected, problems = inputs.select(workflow, values, refs)
-    return Validated(workflow, values, refs, selected), problems
+    return Validated(workflow, values, refs, selected, files), problems
 
 
 def make(request: Request, config: Config, valid: Validated) -> Plan:
@@ -273,6 +275,11 @@ def _digest(
         "workflow": manifest.name, "code": code, "parameters": values, "inputs": data, "selected": valid.selected,
         "engine": [engine.name, engine.version.split(".")[:2]], "options": request.engine_options,
     }  # fmt: skip
+    if valid.inside:
+        identity["files"] = valid.inside
+    if workflow.own_names:
+        # pipelines of others call their results after their inputs
+        identity["names"] = {name: [Path(ref.path or ref.uri).name for ref in refs] for name, refs in valid.inputs.items() if refs}
     if not deterministic:
         identity["nonce"] = random.SystemRandom().getrandbits(128).to_bytes(16, "big").hex()
     science, shown = None, {}
@@ -287,7 +294,12 @@ def _digest(
 
 def content(inputs: Mapping[str, list[DataRef]]) -> dict[str, list[str | None]]:
     """Identity of all inputs whose content counts."""
-    return {name: [ref.checksum for ref in refs] for name, refs in inputs.items() if all(ref.counts for ref in refs)}
+    # of a pattern's matches and of secondary files each counts, whatever folder they are in
+    return {
+        name: [c for ref in refs for c in (ref.checksum, *sorted(ref.beside.values()))]
+        for name, refs in inputs.items()
+        if all(ref.counts for ref in refs)
+    }
 
 
 def changes(saved: Plan, fresh: Plan) -> list[Problem]:

@@ -16,7 +16,7 @@ from esap_wf import plugins
 from esap_wf.catalog import Workflow
 from esap_wf.engines import Engine, Job, JobInput, Rendered
 from esap_wf.errors import EsapError
-from esap_wf.models.manifest import Manifest
+from esap_wf.models.manifest import Input, Manifest
 from esap_wf.models.plan import Plan
 from esap_wf.models.request import DataRef
 from esap_wf.models.run import encode
@@ -69,8 +69,9 @@ def job_of(plan: Plan, manifest: Manifest, workflow: Workflow | None = None) -> 
         return msgspec.structs.replace(ref, path=snapshot.get(ref.path, ref.path))
 
     inputs = {
-        name: JobInput(tuple(local(ref) for ref in refs), many=name in manifest.inputs and manifest.inputs[name].many)
+        name: JobInput(tuple(local(ref) for ref in refs), spec.many, spec.format)
         for name, refs in plan.inputs.items()
+        for spec in [manifest.inputs.get(name, Input(title=name))]
     }
     return Job(
         workflow=plan.workflow, entry=plan.entry, parameters=plan.parameters, inputs=inputs, selected=plan.selected,

@@ -62,14 +62,33 @@ def located(request: Request, folder: Path) -> Request:
     """The request with its relative paths taken from a folder: what is stored means the same wherever it is read again."""
     refs = {name: [absolute(ref, folder) for ref in given] for name, given in request.inputs.items()}
     results = absolute(request.results, folder) if request.results else request.results
-    return msgspec.structs.replace(request, inputs=refs, results=results)
+    values = {name: _located(value, folder) for name, value in request.parameters.items()}
+    return msgspec.structs.replace(request, inputs=refs, results=results, parameters=values)
+
+
+def is_file_object(value: Any) -> bool:
+    """Whether a value names a file or a folder in the way of CWL: ``{class: File, path: …}``."""
+    return isinstance(value, dict) and value.get("class") in {"File", "Directory"}
+
+
+def _located(value: Any, folder: Path) -> Any:
+    """Files inside of a value, in the way of CWL, with absolute paths."""
+    if isinstance(value, list):
+        return [_located(v, folder) for v in value]
+    if isinstance(value, dict):
+        moved = {k: _located(v, folder) for k, v in value.items()}
+        if is_file_object(value):
+            moved |= {k: absolute(v, folder) for k in ("path", "location") if isinstance(v := value.get(k), str)}
+        return moved
+    return value
 
 
 class DataRef(Base, frozen=True, kw_only=True):
     """
     A reference to data, and what is known of its identity.
 
-    `counts` is False for what is only looked up. `strength` says how sure the identity is: ``checksum`` (catalogue or content hash) or
+    `counts` is False for what is only looked up. `beside` holds the identity of files that belong to it (secondary files, what the rows of a
+    table name, what a pattern matches). `strength` says how sure the identity is: ``checksum`` (catalogue or content hash) or
     ``stat`` (weak: device, inode, size, times).
     """
 
@@ -81,3 +100,4 @@ class DataRef(Base, frozen=True, kw_only=True):
     rows: int | None = None
     counts: bool = True
     folder: bool = False
+    beside: dict[str, str] = {}

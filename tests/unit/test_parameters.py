@@ -169,7 +169,7 @@ def shared() -> Any:
 
     schema = {"type": "object", "additionalProperties": False, "properties": PROPERTIES}
     manifest = SimpleNamespace(name="toy", rules=[Rule(**r) for r in RULES])
-    return SimpleNamespace(manifest=manifest, schema=schema, properties=PROPERTIES)
+    return SimpleNamespace(manifest=manifest, schema=schema, properties=PROPERTIES, own_names=False)
 
 
 def test_rules_are_told_beside_other_problems_but_not_of_parameters_that_are_wrong_themselves(toy: Any) -> None:
