@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from esap_wf import config as configuration
-from esap_wf import delivery, discovery, documents, duplicates, flow, planning, plans, schemas
+from esap_wf import delivery, discovery, documents, duplicates, flow, given, planning, plans, schemas
 from esap_wf.errors import NotFoundError, Problem, RunFailedError, UsageError
 from esap_wf.lookup import find_run
 from esap_wf.models.plan import Plan
@@ -67,8 +67,8 @@ class Result:
 
 def _request(workflow: str, parameters: Parameters, inputs: Inputs, options: Mapping[str, Any]) -> Request:
     refs = {}
-    for name, given in (inputs or {}).items():
-        refs[name] = [str(given)] if isinstance(given, (str, Path)) else [str(g) for g in given]
+    for name, named in (inputs or {}).items():
+        refs[name] = [str(named)] if isinstance(named, (str, Path)) else [str(n) for n in named]
     try:
         data = msgspec.to_builtins({"workflow": os.fspath(workflow), "inputs": refs, **options}, enc_hook=os.fspath)
         request = schemas.convert(documents.Document(data, "request"), Request, "request")
@@ -107,6 +107,7 @@ def plan(workflow: str, parameters: Parameters = None, inputs: Inputs = None, *,
 def _made(request: Request, config: configuration.Config) -> Plan:
     workflow = discovery.find(config, request.workflow)
     request = msgspec.structs.replace(request, workflow=discovery.reference_of(workflow))
+    request = located(given.sorted_out(workflow, request), Path())
     valid, problems = planning.validate(request, config, workflow=workflow)
     if problems:
         raise UsageError("the request is not valid", problems)

@@ -60,7 +60,7 @@ class WorkflowVerb(Verb):
         if workflow is None:
             return own
         taken = {o for p in own for o in p.opts}
-        return [*own, *(o for o in options(workflow.properties) if not taken & set(o.opts))]
+        return [*own, *options(workflow, taken)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The workflow's parameters by their groups, then the verb's options."""
@@ -73,9 +73,10 @@ class WorkflowVerb(Verb):
             for param in params:
                 if isinstance(param, ParameterOption) and (record := param.get_help_record(ctx)):
                     groups.setdefault(param.group, []).append(record)
-            for name, prop in workflow.properties.items():
-                if name not in shown:
-                    groups.setdefault(prop.get("group", "Parameters"), []).append((f"--param {name}=VALUE", describe(prop)))
+            for name, prop in {**inputs_of(workflow), **workflow.properties}.items():
+                if name not in shown and not (workflow.own_names and prop.get("hidden")):
+                    how = f"--param {name}=VALUE" if name in workflow.properties else f"--input {name}=REF"
+                    groups.setdefault(prop.get("group", "Parameters"), []).append((how, describe(prop, name)))
             for group, records in groups.items():
                 with formatter.section(f"{group} of {workflow.manifest.name}"):
                     formatter.write_dl(records)
@@ -86,32 +87,80 @@ class WorkflowVerb(Verb):
 class ParameterOption(click.Option):
     """A flag of a workflow; its text is judged by the schema, with all other problems at once."""
 
-    def __init__(self, name: str, prop: dict[str, Any]) -> None:
+    def __init__(self, name: str, prop: dict[str, Any], flags: Sequence[str], own: bool = False) -> None:
         kinds = prop.get("type", "string")
         kinds = kinds if isinstance(kinds, list) else [kinds]
         self.parameter, self.group = name, str(prop.get("group", "Parameters"))
         choices = prop.get("enum")
-        metavar = "|".join(map(str, choices)) if choices else (prop.get("unit") or next(k for k in kinds if k != "null")).upper()
+        if {"integer", "number"} <= set(kinds):
+            kinds = [k for k in kinds if k != "integer"]
+        several = len([k for k in kinds if k != "null"]) > 1
+        word = prop.get("unit") or (
+            "value" if several else "path" if prop.get("path") else next((k for k in kinds if k != "null"), "value")
+        )
+        metavar = "|".join(str(c) for c in choices if c is not None) if choices else str(word).upper()
         extra: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if "boolean" in kinds else {}
         super().__init__(
-            ["--" + name.replace("_", "-"), f"parameter_{name.encode().hex()}"], type=str, metavar=metavar, multiple="array" in kinds,
-            help=describe(prop), **extra,
+            [*flags, f"parameter_{name.encode().hex()}"], type=str, metavar=metavar, multiple="array" in kinds,
+            help=describe(prop, name), hidden=own and bool(prop.get("hidden")), **extra,
         )  # fmt: skip
 
 
-def describe(prop: dict[str, Any]) -> str:
-    """Title, range, unit and default of a parameter in one line."""
-    parts = [str(prop.get("title", ""))]
+def describe(prop: dict[str, Any], name: str = "") -> str:
+    """Title (if it is more than the name), range, unit and default of a parameter in one line."""
+    title = " ".join(str(prop.get("title", "")).split())
+    parts = [title if title != name else ""]
     low, high = prop.get("minimum", prop.get("exclusiveMinimum")), prop.get("maximum", prop.get("exclusiveMaximum"))
     if low is not None or high is not None:
         parts.append(f"{'' if low is None else low}…{'' if high is None else high}{' ' + prop['unit'] if 'unit' in prop else ''}")
     text = ", ".join(p for p in parts if p)
-    return f"{text}  [default: {prop['default']}]" if prop.get("default") is not None else text
+    if prop.get("results"):
+        return f"{text}  [made in {prop.get('default')}; a place is where they are copied]".strip()
+    if prop.get("default") is not None:
+        return f"{text}  [default: {prop['default']}]"
+    theirs = prop.get("engine_default")
+    return f"{text}  [the pipeline's default: {_clipped(theirs)}]".strip() if theirs not in (None, "") else text
 
 
-def options(properties: dict[str, dict[str, Any]]) -> list[ParameterOption]:
-    """One flag a parameter."""
-    return [ParameterOption(name, prop) for name, prop in properties.items()]
+def _clipped(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def inputs_of(workflow: Any) -> dict[str, dict[str, Any]]:
+    """Inputs that have flags of their own: those of a pipeline that was not written for esap-wf."""
+    if not workflow.own_names:
+        return {}
+    return {
+        name: {
+            "title": spec.title, "type": "array" if spec.many else "string", "path": True, "engine_default": spec.engine_default,
+            "hidden": spec.hidden, "group": "Inputs",
+        }
+        for name, spec in workflow.manifest.inputs.items()
+    }  # fmt: skip
+
+
+def options(workflow: Any, taken: set[str]) -> list[ParameterOption]:
+    """
+    One option a parameter, and an input of a pipeline's own; none whose flags are `taken`.
+
+    A pipeline's own names are flags as they are; a name with underscores may be written with dashes, if that is no other name.
+    """
+    from esap_wf.parameters import flag
+
+    properties = {**inputs_of(workflow), **workflow.properties}
+    own = workflow.own_names
+    taken = {*taken, "--help", "-h"}
+    literal = {flag(name, own) for name in properties}
+    found = []
+    for name, prop in properties.items():
+        flags = [f for f in [flag(name, own)] if f not in taken]
+        if own and flag(name) not in taken | literal:
+            flags.append(flag(name))
+        taken |= set(flags)
+        if flags:
+            found.append(ParameterOption(name, prop, flags, own))
+    return found
 
 
 def complete_workflow(ctx: click.Context, _: click.Parameter, begun: str) -> list[str]:

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from esap_wf import discovery, documents, duplicates, files, flow, parameters, planning, plans, schemas
+from esap_wf import given as sorting
 from esap_wf.cli.output import Answer
 from esap_wf.cli.parameters import WorkflowVerb, complete_workflow, engine_options, given, workflow_of
 from esap_wf.cli.text import duplicate_text, plan_text, run_line
@@ -64,7 +65,7 @@ def _request(ctx: click.Context, config: Config, values: dict[str, Any]) -> tupl
     request = Request(workflow=values["workflow"] or "")
     if values["params"]:
         document = documents.load(Path(values["params"]))
-        if isinstance(document.data, dict) and ("parameters" in document.data or "workflow" in document.data):
+        if isinstance(document.data, dict) and _is_request(document.data, workflow):
             data = {"workflow": values["workflow"] or "", **document.data}
             request = schemas.convert(documents.Document(data, document.source, document.text), Request, "request")
             pointer = ("parameters",)
@@ -91,27 +92,36 @@ def _request(ctx: click.Context, config: Config, values: dict[str, Any]) -> tupl
             "the request is for another workflow", [Problem(document.where(["workflow"]), f"{request.workflow}, not {values['workflow']}")]
         )
     if document:
-        request = located(request, Path(values["params"]).parent)
+        request = located(sorting.sorted_out(workflow, request, document, pointer), Path(values["params"]).parent)
     resources = {k: values[k] for k in ("cores", "memory", "wall") if values[k] is not None}
     changes: dict[str, Any] = {k: values[k] for k in ("backend", "engine", "size", "software", "name", "results") if values[k] is not None}
     if resources:
         changes["resources"] = msgspec.structs.replace(request.resources, **resources)
     if values["tag"]:
         changes["tags"] = [*request.tags, *values["tag"]]
-    if values["input_"]:
-        changes["inputs"] = {**request.inputs, **_pairs(values["input_"], "--input")}
+    named = _pairs(values["param"], "--param")
+    flags = {**given(ctx, values), **{k: tuple(v) for k, v in named.items()}}
+    flags = {k: v if isinstance(v, tuple) else (v,) for k, v in flags.items()}
+    flags, own_inputs, place = sorting.flags(workflow, flags)
+    if values["input_"] or own_inputs:
+        changes["inputs"] = {**request.inputs, **own_inputs, **sorting.input_pairs(workflow, values["input_"])}
+    if place is not None and values["results"] is None:
+        changes["results"] = place
     if engine_options(ctx):
         changes["engine_options"] = engine_options(ctx)
     changes["workflow"] = discovery.reference_of(workflow)
     request = located(msgspec.structs.replace(request, **changes), Path())
     labels = documents.Document(msgspec.to_builtins({"workflow": "x", "name": request.name, "tags": request.tags}), "command line")
     schemas.convert(labels, Request, "request")
-    named = _pairs(values["param"], "--param")
-    flags = {**given(ctx, values), **{k: tuple(v) for k, v in named.items()}}
-    flags = {k: v if isinstance(v, tuple) else (v,) for k, v in flags.items()}
     flags |= _prompted(workflow, {**request.parameters, **flags}, ctx.ensure_object(Answer))
     valid, problems = planning.validate(request, config, flags, document, pointer, workflow, named)
     return request, valid, problems
+
+
+def _is_request(data: dict[str, Any], workflow: Any) -> bool:
+    """Whether a file is a whole request, not the values alone; a pipeline may have parameters of these names itself."""
+    own = {*workflow.properties, *workflow.manifest.inputs} if workflow is not None and workflow.own_names else set()
+    return bool({"parameters", "workflow"} & set(data) - own)
 
 
 def _prompted(workflow: Any, have: dict[str, Any], answer: Answer) -> dict[str, tuple[str, ...]]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from esap_wf.cli.output import Answer, Verb, table
 from esap_wf.cli.parameters import complete_workflow
 from esap_wf.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from esap_wf.models.manifest import Input
 
 
 @click.command("workflows", cls=Verb, examples=["esap-wf workflows", "esap-wf workflows --json"])
@@ -31,6 +35,7 @@ def show(answer: Answer, workflow: str) -> None:
     """Show what a workflow does, takes, makes and needs."""
     from esap_wf import discovery, software
     from esap_wf.cli.parameters import describe
+    from esap_wf.parameters import flag
 
     found = discovery.find(answer.config(), workflow)
     m = found.manifest
@@ -43,21 +48,63 @@ def show(answer: Answer, workflow: str) -> None:
         "authors": m.authors, "license": m.license, "citation": m.citation, "source": found.source,
     }  # fmt: skip
     lines = [f"{m.name} {m.version}: {m.title}", "", m.description.strip(), ""]
-    lines += [
-        "Parameters:",
-        table([("  --" + n.replace("_", "-"), describe(p)) for n, p in found.properties.items()], ("", "")).strip("\n"),
-        "",
-    ]
+    said = _origins(found)
+    rows = [("  " + flag(n, found.own_names), _kind(p), describe(p, n), said("parameters", n)) for n, p in found.properties.items()]
+    lines += ["Parameters:", _columns(rows), ""]
     if m.inputs:
-        lines += ["Inputs:", *(f"  {n}: {i.title}{'' if i.required and not i.default else ' (optional)'}" for n, i in m.inputs.items()), ""]
-    lines += ["Outputs:", *(f"  {o.path}: {o.title or o.name}" for o in m.outputs), ""]
+        rows = [(f"  {n}", _kind_of(i), _input(i, n), said("inputs", n)) for n, i in m.inputs.items()]
+        lines += ["Inputs:", _columns(rows), ""]
+    lines += ["Outputs:", _columns([(f"  {o.path}", "", o.title or o.name, said("outputs", o.name)) for o in m.outputs]), ""]
     if m.resources.sizes:
         sizes = (f"{n}: {s.cores} cores, {s.memory}, {s.wall}" for n, s in m.resources.sizes.items())
         lines += [f"Sizes (default {m.resources.default}):", *(f"  {s}" for s in sizes), ""]
     lines += [f"Engines: {', '.join(i.engine for i in m.implementations)}"]
+    if found.is_derived:
+        pipeline = found.derived_from.get("pipeline", "")
+        lines += [f"Derived from {pipeline}, there is no manifest: `esap-wf init {found.folder}` writes one to be edited"]
+        lines += [f"note: {note}" for note in found.notes]
     if m.citation:
         lines += [f"Please cite: {'; '.join(m.citation)}"]
     answer.give(data, "\n".join(lines))
+
+
+def _origins(found: Any) -> Callable[[str, str], str]:
+    """Where each part of a pipeline's interface is written, as short as it can be said."""
+
+    def said(kind: str, name: str) -> str:
+        return str(found.derived_from.get(f"{kind}.{name}", "")).replace(f"{found.folder}/", "")
+
+    return said
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> str:
+    """Columns without a head; those that hold nothing are left out."""
+    if not rows:
+        return "  none"
+    used = [i for i in range(len(rows[0])) if any(row[i] for row in rows)]
+    return table([tuple(row[i] for i in used) for row in rows], ("",) * len(used)).strip("\n")
+
+
+def _kind(prop: dict[str, Any]) -> str:
+    """A parameter's type, where a pipeline of others says it."""
+    if not {"cwl_type", "engine_default"} & set(prop):
+        return ""
+    kinds = prop.get("type", "value")
+    kinds = [k for k in (kinds if isinstance(kinds, list) else [kinds]) if k != "null"]
+    if {"integer", "number"} <= set(kinds):
+        kinds.remove("integer")
+    return str(prop.get("cwl_type") or ("|".join(kinds) if len(kinds) < 3 else "value"))
+
+
+def _kind_of(spec: Input) -> str:
+    return "" if spec.kind == "any" and not spec.pattern else (spec.kind if spec.kind != "any" else "path") + ("[]" if spec.many else "")
+
+
+def _input(spec: Input, name: str) -> str:
+    title = "" if spec.title == name else " ".join(spec.title.split())
+    beside = f", with {' '.join(spec.secondary)} beside it" if spec.secondary else ""
+    default = f"  [the pipeline's default: {spec.engine_default}]" if spec.engine_default else ""
+    return (title + beside + ("" if spec.required and not spec.default else " (optional)") + default).lstrip(" ,")
 
 
 def _plain(value: Any) -> dict[str, Any]:
