@@ -6,15 +6,24 @@ Loaded by its entry point. It has no interface for programs: what happens is rea
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import re
 import signal
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from esap_wf.config import Config
-from esap_wf.engines import EventSource, Interface, Job, Rendered, Told, nextflow_config, nextflow_finding, settings
+from esap_wf.engines import (
+    EventSource,
+    Interface,
+    Job,
+    Rendered,
+    Told,
+    nextflow_config,
+    nextflow_finding,
+    nextflow_install,
+    nextflow_interface,
+    settings,
+)
 from esap_wf.engines.nextflow_events import LOG, NextflowEvents, log_path, run_name, trace_path
 from esap_wf.engines.nextflow_finding import Machine
 from esap_wf.engines.nextflow_reasons import explain
@@ -50,18 +59,15 @@ class Nextflow:
 
     def how_to_get(self) -> str:
         """With and without internet."""
-        return nextflow_finding.HOW
+        return nextflow_install.HOW
 
     def install(self, config: Config) -> Path:
         """By Maven, below the cache."""
-        return nextflow_finding.install(config)
+        return nextflow_install.install(config)
 
     def interface(self, path: Path, item: str | None) -> Interface | None:
         """From the pipeline's files."""
-        if importlib.util.find_spec("esap_wf.engines.nextflow_interface") is None:
-            return None
-        found: Interface | None = importlib.import_module("esap_wf.engines.nextflow_interface").derive(path, item)
-        return found
+        return nextflow_interface.derive(path, item)
 
     def objections(self, choice: EngineChoice, entry: Path, item: str | None) -> list[Problem]:
         """The version that the pipeline's configuration asks for (Nextflow itself often only warns), and plug-ins that are not here."""
@@ -154,7 +160,7 @@ class Nextflow:
     def explain(self, run: Path, epoch: int, exit_code: int | None) -> list[Failure]:
         """From what it printed, and from its log."""
         log = log_path(run, epoch)
-        return explain(run, exit_code, str(log.relative_to(run)) if log else LOG, self.title)
+        return explain(run, exit_code, str(log.relative_to(run)) if log else None, self.title)
 
 
 def _line(text: str, place: int) -> int:

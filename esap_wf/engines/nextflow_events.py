@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import datetime, timedelta
 from pathlib import Path
+
+import msgspec
 
 from esap_wf.engines import LOST, Told
 from esap_wf.engines.nextflow_reasons import reason_of
+from esap_wf.engines.nextflow_tasks import Names, moment
 from esap_wf.models.run import Event, Reason
 
 #: Where the log is, relative to the run directory; at its start Nextflow renames an older one to ``….1`` and so on.
@@ -64,50 +66,6 @@ def log_path(run: Path, epoch: int) -> Path | None:
     return None
 
 
-class _Names:
-    """Which unit a task is. Tags need not be unique: a second task of a name is ``tag #2``, also when a later epoch repeats it."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[tuple[str, str], int] = {}  # (name, hash) → number among the tasks of that name
-        self._taken: dict[str, set[int]] = {}
-        self._failed: dict[str, list[int]] = {}
-        self._first: dict[str, str] = {}
-        self._attempts: dict[tuple[str, int], int] = {}
-
-    def enter(self, name: str, hash: str, again: bool = False) -> tuple[int, int]:
-        """Number of a task among those of its name, and its attempt."""
-        number = self._numbers.get((name, hash))
-        if number is None:
-            taken = self._taken.setdefault(name, set())
-            failed = self._failed.get(name)
-            if again and failed:
-                number = failed.pop(0)
-            else:
-                number = next(n for n in range(1, len(taken) + 2) if n not in taken)
-            taken.add(number)
-            self._numbers[name, hash] = number
-            self._first.setdefault(name, hash)
-            self._attempts[name, number] = self._attempts.get((name, number), 0) + 1
-        return number, self._attempts[name, number]
-
-    def failed(self, name: str, number: int) -> None:
-        """It may be tried again."""
-        self._failed.setdefault(name, []).append(number)
-
-    def forget(self, name: str, number: int) -> None:
-        """It was not done in an earlier epoch: whoever has its name next is it."""
-        self._taken.get(name, set()).discard(number)
-        self._attempts.pop((name, number), None)
-
-    def words(self, name: str, number: int) -> tuple[str, str | None, str | None]:
-        """Step, unit, and what stands for a unit where there is none."""
-        step, _, tag = name.partition(" (")
-        unit = tag.removesuffix(")") if tag else None
-        if number > 1:
-            unit = f"{unit or ''} #{number}".strip()
-        return step, unit, self._first.get(name) if unit is None else None
-
-
 class NextflowEvents:
     """
     Follow log and trace of one epoch.
@@ -127,8 +85,9 @@ class NextflowEvents:
         self._log: Path | None = None
         self._at = {"log": 0, "trace": 0}
         self._columns: list[str] = []
-        self._names = _Names()
+        self._names = Names()
         self._causes: dict[str, str] = {}
+        self._begun: set[str] = set()
         self._done_before: set[str] = set()
         self._roots = {str(run), str(run.resolve())}
         for earlier in range(1, epoch):
@@ -161,17 +120,18 @@ class NextflowEvents:
         rows, end = _lines(self._trace, self._at["trace"])
         events = self._read_log()
         for line in rows:
-            self._at["trace"] += len(line)
             row = _row(line, self._columns)
-            event = self._ended(row) if row else None
-            if event is not None and self._at["trace"] > self._told["trace"]:
-                events.append(self._sourced(event))
+            found = self._ended(row) if row else []
+            if self._at["trace"] + len(line) > self._told["trace"]:
+                events += [self._sourced(event) for event in found[:-1]]
+                self._at["trace"] += len(line)
+                events += [self._sourced(event) for event in found[-1:]]
+            else:
+                self._at["trace"] += len(line)
         self._at["trace"] = end
         return events
 
     def _sourced(self, event: Event, log: int | None = None) -> Event:
-        import msgspec
-
         # a place before what was told would tell the rest of it again
         places = {
             "log": max(self._at["log"] if log is None else log, self._told["log"]),
@@ -218,76 +178,52 @@ class NextflowEvents:
             where = _WORKDIR.search(data, match.end(), following.start() if following else end)
             if where:
                 self._causes[where[1].decode()] = text["cause"]
-            else:  # it didn't come to a task: nothing was submitted
-                name = text["error"].partition("'")[2].partition("'\n")[0]
-                step, unit, _ = self._names.words(name, 1)
-                reason, detail = reason_of(text["cause"], None, None)
-                return Event(t=moment(text["stamp"]), kind="failed", epoch=self.epoch, step=step, unit=unit, reason=reason, detail=detail)
             return None
         number, attempt = self._names.enter(text["name"], text["hash"], text["what"] == "Re-submitted")
         if text["what"] == "Cached":
             return None
+        self._begun.add(text["hash"])
         step, unit, job = self._names.words(text["name"], number)
         return Event(t=moment(text["stamp"]), kind="start", epoch=self.epoch, step=step, unit=unit, job=job, attempt=attempt)
 
     # --- the trace
 
-    def _ended(self, row: dict[str, str]) -> Event | None:
+    def _ended(self, row: dict[str, str]) -> list[Event]:
+        """The end of a task; its start, too, if nobody has told it (a cached one, or one that could not be submitted)."""
         status, name = row["status"], row["name"]
         number, _ = self._names.enter(name, row["hash"])
-        step, unit, job = self._names.words(name, number)
         if status == "CACHED" and row["workdir"] in self._done_before:
-            return None
+            return []
+        step, unit, job = self._names.words(name, number)
         log, exit_code = self._relative(row["workdir"]), _number(row["exit"])
         if exit_code is not None and not 0 <= exit_code < 256:
             exit_code = None  # nobody has seen how it ended
-        seconds, percent, rss = _number(row["realtime"]), _float(row["%cpu"]), _number(row["peak_rss"])
-        ended = _number(row["complete"])
+        milliseconds, percent, ended = _number(row["realtime"]), _float(row["%cpu"]), _number(row["complete"])
         event = Event(
             t=ended / 1000 if ended and status != "CACHED" else time.time(), kind="done", epoch=self.epoch, step=step, unit=unit,
             job=job or (row["native_id"] if row["native_id"] not in ("-", "") else None), attempt=_number(row["attempt"]),
-            exit_code=exit_code, log=log, memory_bytes=rss or None,
-            cpu_seconds=None if seconds is None or percent is None else round(seconds * percent / 100_000, 3),
+            exit_code=exit_code, log=log, memory_bytes=_number(row["peak_rss"]) or None,
+            cpu_seconds=None if milliseconds is None or percent is None else round(milliseconds * percent / 100_000, 3),
             detail="from Nextflow's cache" if status == "CACHED" else None,
         )  # fmt: skip
+        begin = Event(t=event.t, kind="start", epoch=self.epoch, step=step, unit=unit, job=job, attempt=event.attempt)
+        before = [] if row["hash"] in self._begun else [begin]
         if status in ("COMPLETED", "CACHED"):
-            return event
-        import msgspec
-
+            return [*before, event]
         self._names.failed(name, number)
-        if status == "ABORTED":
-            return msgspec.structs.replace(event, kind="failed", reason=Reason.CANCELLED, detail="cancelled by Nextflow")
         cause = self._causes.pop(row["hash"], "")
         reason, detail = reason_of(cause, exit_code, self.run / log if log else None)
-        if row["error_action"] == "IGNORE":
+        if status == "ABORTED":
+            reason, detail = Reason.CANCELLED, "cancelled by Nextflow"
+        elif row["error_action"] == "IGNORE":
             detail = f"{detail} (the pipeline goes on without it)".strip()
-        return msgspec.structs.replace(event, kind="failed", reason=reason, detail=detail or None)
+        return [*before, msgspec.structs.replace(event, kind="failed", reason=reason, detail=detail or None)]
 
     def _relative(self, workdir: str) -> str | None:
         for root in self._roots:
             if workdir.startswith(f"{root}/"):
                 return f"{workdir[len(root) + 1 :]}/.command.log"
         return f"{workdir}/.command.log" if workdir.startswith("/") else None
-
-
-def moment(stamp: str, now: float | None = None) -> float:
-    """
-    Seconds since 1970 of a log's ``Nov-21 09:39:55.813``.
-
-    The month is left out, because it is written in the language of the place: it is the last such day that is not to come.
-    """
-    current = datetime.fromtimestamp(time.time() if now is None else now)
-    day, clock = stamp.rpartition("-")[2].split(" ")
-    hour, minute, second, thousandth = (int(n) for n in re.split("[:.]", clock))
-    try:
-        found = current.replace(hour=hour, minute=minute, second=second, microsecond=1000 * thousandth)
-    except ValueError:
-        return current.timestamp()
-    for _ in range(32):
-        if found.day == int(day) and found <= current + timedelta(minutes=1):
-            return found.timestamp()
-        found -= timedelta(days=1)
-    return current.timestamp()
 
 
 def _parse(told: Told) -> dict[str, int]:

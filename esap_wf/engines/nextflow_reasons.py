@@ -24,19 +24,26 @@ _CAUSES = (
     (re.compile(r"Failed to pull|container image|Cannot find .*container"), Reason.SOFTWARE),
 )
 _MEMORY = re.compile(rb"out of memory|oom[-_ ]kill|oom_kill|cannot allocate memory|MemoryError|OutOfMemoryError|bad_alloc", re.IGNORECASE)
-#: What Nextflow prints of an error that is no task's, up to the next line that is none of it.
-_ERROR = re.compile(r"^ERROR ~ (?P<text>.*?)(?=^ -- |^Tip: |^ERROR ~ |\Z)", re.MULTILINE | re.DOTALL)
-_JAVA = (
-    (re.compile(r"OutOfMemoryError|insufficient memory for the Java Runtime|GC overhead limit"), Reason.OUT_OF_MEMORY),
-    (
-        re.compile(r"Could not create the Java Virtual Machine|Error occurred during initialization of VM|UnsupportedClassVersionError"),
-        Reason.ENGINE,
-    ),
-    (re.compile(r"Could not find or load main class|java: (?:command )?not found|No such file or directory"), Reason.ENGINE),
-)
-_LOCKED = re.compile(r"Unable to acquire lock on session|can't be locked|Resource temporarily unavailable|already locked", re.IGNORECASE)
-_PLACE = re.compile(r"(?:at|@) line (\d+)")
+#: Bytes of the logs' ends in which an error of Nextflow itself is looked for: it writes the state of all its threads after it.
+LONG = 1_000_000
 _BANNER = "N E X T F L O W"
+#: What Nextflow prints of an error that is no task's; not always with the word.
+_ERROR = re.compile(r"^ERROR ~ (.*?)(?=^ -- |^Tip: |^ERROR ~ |\Z)", re.MULTILINE | re.DOTALL)
+_BEFORE_CHECK = re.compile(r"^((?:(?!\[|ERROR ~|WARN: |N E X T|Launching )\S[^\n]*\n)+)\n? -- Check ", re.MULTILINE)
+_CHECK = re.compile(r"^ -- Check script '(?P<file>[^'\n]{1,300})' at line: (?P<line>\d+)", re.MULTILINE)
+#: In its log: the first line, then what was thrown.
+_LOGGED = re.compile(
+    r"^\S+-\d\d [\d:.]+ \[[^\n]*\] ERROR \S+ - (?P<head>[^\n]*)\n(?P<thrown>[a-z][\w.$]*(?:Exception|Error): [^\n]*)?", re.MULTILINE
+)
+_DEEPEST = re.compile(r"^Caused by: ([^\n]*)", re.MULTILINE)
+_FILE = re.compile(r"^- file ?: (.*)$", re.MULTILINE)
+_LINE = re.compile(r"@ line (\d+)")
+_MACHINE = re.compile(
+    r"Could not create the Java Virtual Machine|initialization of VM|UnsupportedClassVersionError|Could not find or load main class"
+    r"|java: (?:command )?not found"
+)
+_OUT_OF_MEMORY = re.compile(r"OutOfMemoryError|insufficient memory for the Java Runtime|GC overhead limit|Too small maximum heap")
+_LOCKED = re.compile(r"Unable to acquire lock on session")
 
 
 def reason_of(cause: str, exit_code: int | None, log: Path | None) -> tuple[Reason, str]:
@@ -61,77 +68,83 @@ def reason_of(cause: str, exit_code: int | None, log: Path | None) -> tuple[Reas
     return reason or Reason.UNKNOWN, cause
 
 
-def explain(run: Path, exit_code: int | None, log: str, title: str) -> list[Failure]:
+def explain(run: Path, exit_code: int | None, log: str | None, title: str) -> list[Failure]:
     """
-    Why Nextflow ended badly although no task failed, best first.
+    Why Nextflow ended badly although no task failed.
 
     Parameters
     ----------
     run : Path
     exit_code : int, optional
         Of the engine.
-    log : str
-        Nextflow's log, relative to the run directory.
+    log : str, optional
+        Nextflow's own log, relative to the run directory; None if it didn't get so far.
     title : str
         The engine's name for people.
     """
-    printed = _tail(run / "logs" / "engine.log").decode("utf-8", "replace")
-    own = _tail(run / log).decode("utf-8", "replace") if (run / log).is_file() else ""
-    last = printed[printed.rfind(_BANNER) :] if _BANNER in printed else printed
-    for sign, reason in _JAVA[:1]:
-        if found := sign.search(last) or sign.search(own):
-            words = found.string[found.string.rfind("\n", 0, found.start()) + 1 :].partition("\n")[0].strip()
-            hint = 'Nextflow\'s Java ran out of memory: ask for more (--memory), or set [engines.nextflow] java_options = "-Xmx…"'
-            return [_failure(reason, exit_code, "logs/engine.log", f"{hint} ({words[:200]})")]
-    errors = _ERROR.findall(last)
-    if errors:
-        text = _first(errors[-1])
-        where = log if own else "logs/engine.log"
-        if _LOCKED.search(errors[-1]):
-            text = f"another Nextflow has this run's session open: {text}"
-        return [_failure(Reason.ENGINE, exit_code, where, text)]
-    for sign, reason in _JAVA[1:]:
-        if found := sign.search(last):
-            start = last.rfind("\n", 0, found.start()) + 1
-            lines = [line.strip() for line in last[start:].splitlines() if line.strip()][:2]
-            return [_failure(reason, exit_code, "logs/engine.log", f"Java could not start {title}: {' / '.join(lines)[:400]}")]
-    return []
+    printed = _tail(run / "logs" / "engine.log", LONG).decode("utf-8", "replace")
+    if log and _BANNER in printed:
+        printed = printed[printed.rfind(_BANNER) :]
+    own = _tail(run / log, LONG).decode("utf-8", "replace") if log else ""
+    if found := _OUT_OF_MEMORY.search(printed) or _OUT_OF_MEMORY.search(own):
+        hint = "Nextflow's Java has too little memory: ask for more (--memory), or set [engines.nextflow] java_options = '-Xmx…'"
+        return [_failure(Reason.OUT_OF_MEMORY, exit_code, "logs/engine.log", f"{hint} ({_line_of(found)})")]
+    if not log:
+        found = _MACHINE.search(printed)
+        said = _line_of(found) if found else next((line for line in reversed(printed.splitlines()) if line.strip()), "")
+        return [_failure(Reason.ENGINE, exit_code, "logs/engine.log", f"{title} did not start: {said[:400]}")] if said else []
+    text = _message(printed, own)
+    if not text:
+        return []
+    if _LOCKED.search(text):
+        text = f"another Nextflow works in this run's session: {text}"
+    return [_failure(Reason.ENGINE, exit_code, log, text[:500])]
 
 
-def _first(text: str) -> str:
-    """What a block of an error says first, with its place in a file and what follows the word ``cause``."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
-        return "it does not say why"
-    head = lines[0]
-    if (
-        head.rstrip(":").endswith(("error", "cause", "occurred", "failed"))
-        or "compilation error" in head.lower()
-        or "error" in head[:30].lower()
-    ):
-        more = next((line for line in lines[1:] if line.startswith(("- cause:", "cause:"))), None)
-        if more is None:
-            more = lines[1] if len(lines) > 1 else ""
-        file = next(
-            (line.removeprefix("- file").removeprefix(" ").removeprefix(":").strip() for line in lines if line.startswith("- file")), ""
-        )
-        spot = _PLACE.search(text)
-        place = f"{file}:{spot[1]}" if file and spot else file
-        said = more.removeprefix("- ").removeprefix("cause:").strip()
-        return ": ".join(part for part in (head.rstrip(":"), place, said) if part)[:500]
-    place = next((line for line in lines[1:] if "script '" in line or ".nf" in line), "")
-    return (f"{head} {place}" if place else head)[:500]
+def _message(printed: str, own: str) -> str:
+    """Place and first line of an error, as it was printed; as it was logged if that says nothing."""
+    block = next((m for m in (_ERROR.search(printed), _BEFORE_CHECK.search(printed)) if m), None)
+    logged = _LOGGED.search(own)
+    lines = [line.strip() for line in (block[1] if block else "").splitlines() if line.strip()]
+    head = lines[0] if lines else ""
+    if logged and not head:
+        thrown = (logged["thrown"] or "").partition(": ")[2]
+        head = thrown if logged["head"].startswith("@") or not logged["head"] else logged["head"]
+    if not head:
+        return ""
+    more = next((line for line in lines[1:] if "@ line" in line or line.startswith("- cause:")), "").removeprefix("- cause:").strip()
+    if head == "parsing failed" and logged:
+        causes = _DEEPEST.findall(own)
+        more = causes[-1] if causes else ""
+        if "StackOverflowError" in more:
+            more = "files include each other without an end"
+    file, check = _FILE.search(block[1]) if block else None, _CHECK.search(printed)
+    number = _LINE.search(more)
+    if file:
+        place = f"{file[1].strip()}:{number[1]}" if number else file[1].strip()
+    else:
+        place = f"{_short(check['file'])}:{check['line']}" if check else ""
+    return ": ".join(part for part in (place, head.rstrip(":"), re.sub(r"^/groovy/script/\S+: ", "", more)) if part)
+
+
+def _short(file: str) -> str:
+    return re.sub(r"(?:\./)+", "", file)
+
+
+def _line_of(found: re.Match[str]) -> str:
+    start = found.string.rfind("\n", 0, found.start()) + 1
+    return found.string[start:].partition("\n")[0].strip()[:300]
 
 
 def _failure(reason: Reason, exit_code: int | None, log: str, detail: str) -> Failure:
     return Failure(step="engine", reason=reason, exit_code=exit_code, log=log, detail=detail)
 
 
-def _tail(path: Path) -> bytes:
+def _tail(path: Path, length: int = TAIL) -> bytes:
     try:
         with path.open("rb") as file:
             file.seek(0, 2)
-            file.seek(max(0, file.tell() - TAIL))
+            file.seek(max(0, file.tell() - length))
             return file.read()
     except OSError:
         return b""

@@ -1,0 +1,83 @@
+"""How Nextflow is got: its parts from Maven Central, below the cache.
+
+Imported by esap_wf.engines.nextflow and its finding.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+from esap_wf.config import Config
+from esap_wf.engines import finding
+from esap_wf.errors import Problem, UnavailableError
+
+PROGRAM = "nextflow"
+#: All its parts are on Maven Central, which holds for few releases.
+VERSION = "24.10.0"
+POM = finding.REQUIREMENTS / "nextflow.xml"
+LAUNCHER = finding.REQUIREMENTS / "nextflow.sh"
+HOW = (
+    "esap-wf engines install nextflow (needs Maven, and Java 17 or newer); or the official `nextflow` on PATH, started once with internet; "
+    "without internet, copy the folder that one of them made elsewhere, and name its program in the configuration: [engines.nextflow] path"
+)
+
+
+def location(cache: Path) -> Path:
+    """Where `install` puts it, installed or not: by what it is made of."""
+    key = hashlib.sha256(POM.read_bytes() + LAUNCHER.read_bytes()).hexdigest()[:12]
+    return cache / "engines" / f"nextflow-{VERSION}-{key}"
+
+
+def install(config: Config) -> Path:
+    """
+    Get Nextflow's parts from Maven Central (or what a Maven here is set to use) and put a launcher beside them.
+
+    Raises
+    ------
+    UnavailableError
+        No Maven, or it failed: its own last words are shown.
+    """
+    target = location(config.cache)
+    if (target / PROGRAM).is_file():
+        return target
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise UnavailableError("Nextflow can't be installed", [Problem("mvn", "Maven is not on PATH", HOW)])
+    log = target.with_suffix(".log")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (target / PROGRAM).is_file():  # another one was faster
+                return target
+            _build(maven, target, log)
+    except OSError as error:
+        raise UnavailableError(
+            "Nextflow can't be installed", [Problem(error.filename or str(target), error.strerror or str(error))]
+        ) from None
+    return target
+
+
+def _build(maven: str, target: Path, log: Path) -> None:
+    staging = target.with_suffix(".new")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    try:
+        shutil.copyfile(POM, staging / "pom.xml")
+        shutil.copyfile(LAUNCHER, staging / PROGRAM)
+        (staging / PROGRAM).chmod(0o755)
+        argv = [maven, "-q", "-B", "-f", "pom.xml", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=lib"]
+        with log.open("wb") as out:
+            code = subprocess.run(argv, cwd=staging, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False).returncode
+        if code or not (staging / "lib" / f"nextflow-{VERSION}.jar").is_file():
+            lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.startswith("[ERROR]")]
+            said = lines[0].removeprefix("[ERROR] ")[:500] if lines else f"Maven ended with exit code {code}"
+            raise UnavailableError("Nextflow can't be installed", [Problem(str(log), said, f"is Maven Central reachable? {HOW}")])
+        shutil.rmtree(target, ignore_errors=True)
+        staging.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

@@ -1,0 +1,60 @@
+"""Nextflow for the tests: got by Maven as `esap-wf engines install nextflow` gets it, kept between sessions by content.
+
+``python tests/services/nextflow.py`` gets it; tests of several folders use the fixture `nextflow`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from esap_wf.config import Config
+from esap_wf.engines import nextflow_finding as finding
+from esap_wf.engines import nextflow_install as install
+from esap_wf.engines.nextflow import Nextflow
+from esap_wf.errors import EsapError
+
+HOME = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "esap-wf-tests"
+
+
+@lru_cache(maxsize=1)
+def found() -> tuple[Path | None, str]:
+    """The program, or why there is none."""
+    config = Config(store=HOME / "store", cache=HOME, source=HOME / "config.toml")
+    java = finding.java_of(None, config)
+    if java is None:
+        return None, "there is no Java"
+    version = finding.java_version(java, HOME)
+    if version is None or finding.major(version) < finding.java_wanted(install.VERSION):
+        return None, f"Java {version} at {java} is too old for Nextflow"
+    if not (install.location(HOME) / "nextflow").is_file() and shutil.which("mvn") is None:
+        return None, "Nextflow is not installed, and there is no Maven (mvn) to get it"
+    try:
+        return Nextflow().install(config) / "nextflow", ""
+    except EsapError as error:
+        return None, " ".join([error.message, *(p.what for p in error.problems)])
+
+
+def path() -> Path:
+    """The program; the test is skipped by name if there is none."""
+    program, why = found()
+    if program is None:
+        pytest.skip(f"nextflow: {why}")
+    return program
+
+
+@pytest.fixture(scope="session", name="nextflow")
+def nextflow_fixture() -> Path:
+    """Path of a real Nextflow."""
+    return path()
+
+
+if __name__ == "__main__":
+    program, why = found()
+    print(program or f"nextflow: {why}")
+    sys.exit(0 if program else 1)
