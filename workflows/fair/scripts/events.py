@@ -24,7 +24,7 @@ MOTHER = "mother"
 #: of simulations only: decays in the event, in all directions
 TRUE_DECAYS = "mc_decays"
 #: memory of one chunk
-CHUNK = "32 MB"
+CHUNK = "8 MB"
 
 
 #: what the library raises when a file is damaged
