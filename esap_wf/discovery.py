@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from esap_wf import catalog, plugins, sources
+from esap_wf import catalog, plugins, reana, sources
 from esap_wf.catalog import Workflow
 from esap_wf.config import Config
 from esap_wf.documents import Document
@@ -37,7 +37,9 @@ def find(config: Config, text: str) -> Workflow:
     if sources.is_url(text):
         return _fetched(config, sources.parse(text))
     path, item = split(text)
-    if not (catalog.is_path(text) and path.exists()) or (path.is_dir() and catalog.manifests(path)) or catalog.is_manifest(path):
+    # no name of a workflow holds a dot
+    is_path = catalog.is_path(text) or ("." in path.name and path.is_file())
+    if not (is_path and path.exists()) or (path.is_dir() and catalog.manifests(path)) or catalog.is_manifest(path):
         return _wrapping(config, catalog.find(config, text))
     return derived(path.absolute(), item)
 
@@ -156,13 +158,16 @@ def derived(path: Path, item: str | None = None) -> Workflow:
     UsageError
         It is broken.
     """
+    told = reana.declared(path)
     usable, _ = plugins.load("esap_wf.engines")
     engine: Engine
     found: list[tuple[str, Interface]] = []
     for engine in usable.values():
-        interface = engine.interface(path, item)
+        if told and engine.name not in told.engines:
+            continue
+        interface = engine.interface(told.pipeline if told else path, item)
         if interface is not None:
-            found.append((engine.name, interface))
+            found.append((engine.name, reana.completed(told, interface) if told else interface))
     files = {i.root / i.file: name for name, i in found}
     if len(files) > 1:
         problems = [Problem(str(file), f"is a pipeline of {usable[name].title}", "name this file") for file, name in files.items()]

@@ -25,6 +25,7 @@ CONTRACTS: dict[str, dict[str, int | None]] = {
         "objections": 3, "render": 2, "supervised": 3, "events": 3, "stop_signal": 1, "survivors": 1, "before_resume": 1, "explain": 3,
     },
     "esap_wf.backends": {"name": None, "title": None, "capacity": 2, "reasons_against": 2},
+    "esap_wf.tasks": {"name": None, "title": None, "engine": None, "knows": 1, "interface": 2, "steps": 2},
 }  # fmt: skip
 #: Group → what comes with esap-wf. Known without entry points: these are read from the metadata of everything that is installed, which
 #: would take each command and each supervisor a tenth of its time.
@@ -32,8 +33,16 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "esap_wf.engines": {
         "snakemake": "esap_wf.engines.snakemake:Snakemake",
         "nextflow": "esap_wf.engines.nextflow:Nextflow",
+        "command": "esap_wf.engines.command:Command",
+        "notebook": "esap_wf.engines.notebook:Notebook",
     },
     "esap_wf.backends": {"local": "esap_wf.backends.local:Local"},
+    "esap_wf.tasks": {
+        "urn:esap-wf:task:pipeline-1.0": "esap_wf.tasks.pipeline:Pipeline",
+        "https://www.purl.org/ivoa.net/EB/schema/v1.0/types/executable/jupyter-notebook-1.0": "esap_wf.tasks.notebook:Notebook",
+        "https://www.purl.org/ivoa.net/EB/schema/v1.0/types/executable/docker-container-1.0": "esap_wf.tasks.container:Container",
+        "urn:esap-wf:task:reana-serial-1.0": "esap_wf.tasks.serial:Serial",
+    },
 }
 
 

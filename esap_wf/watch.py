@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -120,7 +121,8 @@ def headline(failure: Failure) -> str:
         Reason.OUT_OF_MEMORY: "out of memory",
         Reason.TIMEOUT: "time limit reached",
     }.get(Reason(failure.reason) if failure.reason in set(Reason) else Reason.UNKNOWN, str(failure.reason))
-    told_already = failure.reason in (Reason.EXIT_CODE, Reason.SIGNAL)
+    # what only repeats the code is left out
+    told_already = failure.reason in (Reason.EXIT_CODE, Reason.SIGNAL) and re.search(r"exit (code|status)|signal", failure.detail)
     detail = f": {failure.detail.splitlines()[0][:300]}" if failure.detail and not told_already else ""
     job = f", job {failure.job_id}" if failure.job_id and failure.step != "engine" else ""
     return f"{who}: {why}{detail}{job}" + (f", log {failure.log}" if failure.log else "")

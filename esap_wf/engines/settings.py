@@ -6,10 +6,15 @@ Imported by the engine modules.
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from esap_wf.engines import Job, JobInput
+from esap_wf.models.request import DataRef
 
 
 def house(job: Job) -> dict[str, Any]:
@@ -28,6 +33,26 @@ def plain(job: Job) -> dict[str, Any]:
         if paths:
             values[name] = paths if given.many else paths[0]
     return nested({**values, **job.selected})
+
+
+def relocated(job: Job, start: str = "") -> Job:
+    """
+    A job that runs in a working copy of the pipeline's folder: what comes with it has the path that it has there.
+
+    Parameters
+    ----------
+    job : Job
+    start : str
+        Where in the copy the paths are used.
+    """
+    inside = f"{job.folder}/"
+
+    def there(ref: DataRef) -> DataRef:
+        if ref.path is None or not ref.path.startswith(inside):
+            return ref
+        return msgspec.structs.replace(ref, path=posixpath.relpath(ref.path.removeprefix(inside), start or "."))
+
+    return replace(job, inputs={n: replace(g, refs=tuple(map(there, g.refs))) for n, g in job.inputs.items()})
 
 
 def path_of(given: JobInput, number: int) -> str:

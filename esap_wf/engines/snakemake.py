@@ -89,7 +89,7 @@ class Snakemake:
         Only values that were given are passed, over the pipeline's own configuration, and no limits but the cores.
         """
         file = Path(job.entry).relative_to(job.folder)
-        values = settings.plain(job)
+        values = settings.plain(settings.relocated(job))
         command = [
             choice.path,
             *([job.item] if job.item else []),
