@@ -1,0 +1,235 @@
+"""Code from git repositories: what a reference means, how it is pinned, and what is refused."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from git_repositories import answering, commit, git, write
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esap_wf import sources
+from esap_wf.config import Config
+from esap_wf.errors import EsapError, NotFoundError, UnavailableError, UsageError
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Two commits, a branch with a slash, an annotated and a light tag."""
+    folder = write(tmp_path / "upstream", {"main.txt": "one\n", "folder/data.txt": "1\n", ".hidden": "x\n"})
+    commit(folder, "one")
+    git(folder, "tag", "-a", "v1", "-m", "first")
+    git(folder, "tag", "light")
+    git(folder, "branch", "feature/x")
+    write(folder, {"main.txt": "two\n"})
+    commit(folder, "two")
+    return folder
+
+
+def text_at(config: Config, text: str) -> str:
+    return (sources.fetch(sources.parse(text), config).folder / "main.txt").read_text()
+
+
+def test_branch_tag_commit_and_default_branch_are_found(repository: Path, config: Config) -> None:
+    url = repository.as_uri()
+    first = git(repository, "rev-parse", "v1^{commit}")
+    assert text_at(config, url) == "two\n"
+    for ref in ("v1", "light", "feature/x", first, first[:10], "refs/heads/feature/x"):
+        source = sources.fetch(sources.parse(f"{url}@{ref}"), config)
+        assert source.commit == first, ref
+        assert (source.folder / "main.txt").read_text() == "one\n"
+    assert source.folder.name == "upstream"
+    assert not (source.folder / ".git").exists()
+
+
+def test_a_commit_that_is_no_tip_is_found(repository: Path, config: Config) -> None:
+    write(repository, {"main.txt": "lost\n"})
+    lost = commit(repository)
+    write(repository, {"main.txt": "three\n"})
+    commit(repository)
+    assert text_at(config, f"{repository.as_uri()}@{lost}") == "lost\n"
+
+
+def test_a_cached_commit_needs_no_repository_and_a_branch_says_so(repository: Path, config: Config) -> None:
+    url = repository.as_uri()
+    pinned = sources.fetch(sources.parse(url), config).commit
+    shutil.rmtree(repository)
+    assert text_at(config, f"{url}@{pinned}") == "two\n"
+    with pytest.raises(NotFoundError, match="no such repository"):
+        sources.fetch(sources.parse(url), config)
+    with pytest.raises(NotFoundError):
+        sources.fetch(sources.parse(f"{url}@{'0' * 40}"), config)
+
+
+def test_a_bare_repository_and_a_ref_of_a_path_are_sources(repository: Path, config: Config, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "--quiet", "--bare", str(repository), "bare.git")
+    assert sources.is_url(str(tmp_path / "bare.git"))
+    assert text_at(config, str(tmp_path / "bare.git")) == "two\n"
+    assert text_at(config, f"{tmp_path / 'bare.git'}@v1") == "one\n"
+    assert text_at(config, f"{repository}@v1") == "one\n"
+    assert not sources.is_url(str(repository)), "a clone without a ref is a folder"
+
+
+def test_submodules_come_with_it(repository: Path, config: Config, tmp_path: Path) -> None:
+    outer = write(tmp_path / "outer", {"main.txt": "outer\n"})
+    commit(outer)
+    git(outer, "submodule", "--quiet", "add", "../upstream", "inner")
+    commit(outer)
+    folder = sources.fetch(sources.parse(outer.as_uri()), config).folder
+    assert (folder / "inner/main.txt").read_text() == "two\n"
+    assert not list(folder.rglob(".git"))
+
+
+def test_a_tag_and_a_branch_of_one_name_are_not_guessed(repository: Path, config: Config) -> None:
+    git(repository, "branch", "v1", "main")
+    with pytest.raises(UsageError, match="a tag and a branch"):
+        sources.fetch(sources.parse(f"{repository.as_uri()}@v1"), config)
+    assert text_at(config, f"{repository.as_uri()}@refs/heads/v1") == "two\n"
+
+
+@pytest.mark.parametrize("ref", ["nope", "v2", "0" * 12])
+def test_a_ref_that_is_not_there_is_named(repository: Path, config: Config, ref: str) -> None:
+    with pytest.raises(NotFoundError, match=ref):
+        sources.fetch(sources.parse(f"{repository.as_uri()}@{ref}"), config)
+
+
+def test_two_at_once_download_once(repository: Path, config: Config) -> None:
+    found: list[sources.Source] = []
+    threads = [threading.Thread(target=lambda: found.append(sources.fetch(sources.parse(repository.as_uri()), config))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4 and len({f.folder for f in found}) == 1
+    assert not list((config.cache / "sources").glob("*/new-*"))
+
+
+# --- servers that don't answer as hoped
+
+
+@pytest.mark.parametrize(("code", "kind", "words"), [(401, UnavailableError, "password"), (403, UnavailableError, "password"),
+                                                     (404, NotFoundError, "no such repository")])  # fmt: skip
+def test_a_server_that_refuses_is_told_at_once(config: Config, code: int, kind: type[EsapError], words: str) -> None:
+    with answering(code) as (url, asked):
+        before = time.monotonic()
+        with pytest.raises(kind, match=words) as error:
+            sources.fetch(sources.parse(f"{url}/group/private.git"), config)
+        assert time.monotonic() - before < 10
+        assert asked
+        assert url in str(error.value)
+
+
+def test_a_server_that_keeps_silent_is_not_waited_for(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "ANSWER", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        before = time.monotonic()
+        with pytest.raises(UnavailableError, match="no answer within 1 s"):
+            sources.fetch(sources.parse(f"http://127.0.0.1:{server.getsockname()[1]}/x.git"), config)
+        assert time.monotonic() - before < 10
+
+
+def test_a_port_where_nobody_listens(config: Config) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(UnavailableError, match="can't be fetched"):
+        sources.fetch(sources.parse(f"https://127.0.0.1:{port}/x.git"), config)
+
+
+def test_an_askpass_program_is_never_started(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = tmp_path / "asked"
+    program = tmp_path / "askpass"
+    program.write_text(f"#!/bin/sh\ntouch {asked}\necho secret\n")
+    program.chmod(0o755)
+    for name in ("GIT_ASKPASS", "SSH_ASKPASS"):
+        monkeypatch.setenv(name, str(program))
+    with answering(401) as (url, _), pytest.raises(UnavailableError):
+        sources.fetch(sources.parse(f"{url}/x.git"), config)
+    assert not asked.exists()
+
+
+# --- what is not safe
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ext::sh -c 'touch x'", "ext::sh%20-c%20touch", "--upload-pack=touch x", "https://--upload-pack=x/y", "ssh://-oProxyCommand=x/y",
+        "ssh://-x@host/y", "-x@host:y/z", "https://user:secret@host/x.git", "https://token@host/x.git", "https://host", "https:///x",
+        "file://elsewhere/x", "https://host/x\n.git", "https://host/x@--upload-pack=y", "https://host/x@a..b", "https://host/x@-b",
+        "https://host/x@a b", "https://host/x#../../etc/passwd", "https://host/x#a#b#c", "https://host/x?y=1", "https://host:port/x",
+        "https://host/x@", "git@host:x@y:z", "fd::17/x",
+    ],
+)  # fmt: skip
+def test_addresses_that_git_could_take_for_something_else_are_refused(text: str) -> None:
+    with pytest.raises(UsageError) as error:
+        sources.parse(text)
+    assert "secret" not in str(error.value) or text in str(error.value)
+
+
+def test_a_submodule_can_not_run_commands_nor_read_this_machine(repository: Path, config: Config, tmp_path: Path) -> None:
+    mark = tmp_path / "executed"
+    for url in (f"ext::sh -c 'touch {mark}'", "--upload-pack=touch"):
+        evil = write(tmp_path / f"evil-{abs(hash(url))}", {"main.txt": "x\n"})
+        commit(evil)
+        git(evil, "submodule", "--quiet", "add", repository.as_uri(), "inner")
+        (evil / ".gitmodules").write_text(f'[submodule "inner"]\n\tpath = inner\n\turl = "{url}"\n')
+        commit(evil)
+        with pytest.raises(EsapError):
+            sources.fetch(sources.parse(evil.as_uri()), config)
+        assert not mark.exists()
+        assert not list((config.cache / "sources").glob("*/new-*")), "half a download is cleared away"
+    assert "file" not in sources._environment("https://host/x")["GIT_ALLOW_PROTOCOL"].split(":")
+
+
+def test_hooks_of_the_users_templates_are_not_run(
+    repository: Path, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark, hooks = tmp_path / "executed", tmp_path / "templates/hooks"
+    hooks.mkdir(parents=True)
+    (hooks / "post-checkout").write_text(f"#!/bin/sh\ntouch {mark}\n")
+    (hooks / "post-checkout").chmod(0o755)
+    (tmp_path / "gitconfig").write_text(f"[init]\n\ttemplateDir = {hooks.parent}\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    assert text_at(config, repository.as_uri()) == "two\n"
+    assert not mark.exists()
+
+
+# --- texts
+
+
+NAME = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789_-", min_size=1, max_size=12).filter(lambda t: not t.startswith("-"))
+PATH = st.lists(NAME, min_size=1, max_size=4).map("/".join)
+
+
+@given(
+    scheme=st.sampled_from(["https", "http", "ssh", "git"]), host=st.from_regex(r"[a-z][a-z0-9]{0,8}(\.[a-z]{2,4})?", fullmatch=True),
+    path=PATH, ref=st.none() | PATH, parts=st.lists(PATH, max_size=2),
+)  # fmt: skip
+def test_a_reference_is_read_as_it_is_written(scheme: str, host: str, path: str, ref: str | None, parts: list[str]) -> None:
+    made = sources.Reference(f"{scheme}://{host}/{path}", ref, tuple(parts))
+    assert sources.is_url(str(made))
+    assert sources.parse(str(made)) == made
+    assert sources.parse(f"git+{made}") == made
+
+
+@given(st.text(max_size=60) | st.text("ab/@#:.-~ \n\x00", max_size=30).map(lambda t: "https://h/" + t))
+def test_any_text_is_a_reference_or_a_clear_error(text: str) -> None:
+    try:
+        found = sources.parse(text)
+    except UsageError as error:
+        assert error.problems
+    else:
+        assert not found.url.startswith("-") and not (found.ref or "").startswith("-")
+        assert all(c.isprintable() and c != " " for c in found.url)
+
+
+def test_user_at_host_means_ssh() -> None:
+    assert sources.parse("git@example.org:group/x.git@v1#a") == sources.Reference("ssh://git@example.org/group/x.git", "v1", ("a",))
+    assert sources.parse("https://example.org/@group/x") == sources.Reference("https://example.org/@group/x")
