@@ -1,0 +1,231 @@
+"""What the hook in cwltool and in Toil's workers told (``cwl_hook/sitecustomize.py``), in the words of `esap_wf.models.run.Event`.
+
+Imported by the CWL engines. cwltool names jobs after their step, the second one of a step ``name_2``; Toil by file, step and index.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from esap_wf.models.run import Event, Reason
+
+CHUNK = 4_000_000
+_NUMBERED = re.compile(r"(?P<step>.+)_(?P<number>[1-9][0-9]*)")
+_SAID = re.compile(r"\[(?P<kind>job|step|workflow) (?P<name>[^\]]*)\] (?P<text>.*)", re.DOTALL)
+_SIGNAL = re.compile(r"was terminated by signal: (?P<name>\w+)")
+_NO_SPACE = ("No space left on device", "Errno 28", "Disk quota exceeded")
+_LOST_OUTPUT = ("Did not find output file", "Error collecting output", "missing expected field")
+
+
+@dataclass
+class Steps:
+    """
+    The steps of a document, as far as its files show them.
+
+    Parameters
+    ----------
+    scattered : dict of str to bool
+        Name of a step that runs a tool → whether it runs many times.
+    root : str
+        What stands for a document that is one tool: its name.
+    """
+
+    scattered: dict[str, bool] = field(default_factory=dict)
+    root: str = ""
+
+    def of(self, name: str) -> tuple[str, str | None]:
+        """Step and unit of a job of cwltool: ``unit_3`` is the third of ``unit``. Units are counted from 1."""
+        if name in self.scattered:
+            return name, "1" if self.scattered[name] else None
+        numbered = _NUMBERED.fullmatch(name)
+        if numbered and (numbered["step"] in self.scattered or not self.scattered):
+            return numbered["step"], numbered["number"]
+        return name, None
+
+
+@dataclass
+class _Job:
+    step: str
+    unit: str | None
+    attempt: int = 1
+    log: str | None = None
+    code: int | None = None
+    cpu: float | None = None
+    memory: int | None = None
+    signal: str | None = None
+    late: bool = False
+    detail: list[str] = field(default_factory=list)
+
+
+class CwlEvents:
+    """
+    Follow the hook's file of an epoch.
+
+    Parameters
+    ----------
+    path : Path
+        Need not exist yet.
+    run : Path
+        Run directory: log paths are told relative to it.
+    epoch : int
+    steps : Steps
+    told : int
+        Up to here everything was told before; it is read again for what later lines refer to.
+    """
+
+    def __init__(self, path: Path, run: Path, epoch: int, steps: Steps, told: int = 0) -> None:
+        self.path, self.run, self.epoch, self.steps, self.told = path, run, epoch, steps, told
+        self.offset = 0
+        self.said: list[str] = []
+        self._decode = msgspec.json.Decoder().decode
+        self._jobs: dict[str, _Job] = {}
+        self._totals = {s: 1 for s, scattered in steps.scattered.items() if not scattered} if epoch == 1 else {}
+        self._begun: dict[str, int] = {}
+        self._drained: set[str] = set()
+        self._planned: dict[str, int] | None = None
+
+    def read(self) -> list[Event]:
+        """Events since the last call; lines that aren't JSON are passed over. Empty only if there are no more."""
+        events: list[Event] = []
+        before = -1
+        while not events and before < self.offset:
+            before = self.offset
+            events = self._part()
+        return events
+
+    def _part(self) -> list[Event]:
+        try:
+            if self.path.stat().st_size <= self.offset:
+                return []
+            with self.path.open("rb") as f:
+                f.seek(self.offset)
+                data = f.read(CHUNK)
+        except FileNotFoundError:
+            return []
+        events: list[Event] = []
+        moment = 0.0
+        for line in data[: data.rfind(b"\n") + 1].splitlines(keepends=True):
+            self.offset += len(line)
+            try:
+                said = self._decode(line)
+                moment = float(said["t"])
+                found = self._line(moment, said)
+            except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError):
+                continue
+            if self.offset > self.told:
+                events += [msgspec.structs.replace(event, source=self.offset) for event in found]
+        if (plan := self._plan(moment)) and self.offset > self.told:
+            events.insert(0, plan)
+        return events
+
+    def _plan(self, moment: float) -> Event | None:
+        """Totals, as far as they are known by now: cwltool scatters as it goes."""
+        totals = self._totals | {step: max(n, self._totals.get(step, 0)) for step, n in self._begun.items()}
+        if totals == self._planned or not moment:
+            return None
+        self._planned = totals
+        return Event(t=moment, kind="plan", epoch=self.epoch, totals=totals)
+
+    def _line(self, t: float, said: dict[str, Any]) -> Iterable[Event]:
+        if "job" in said:
+            return self._process(t, str(said["job"]), said)
+        message = str(said["log"])
+        match = _SAID.fullmatch(message)
+        if said.get("level") in ("ERROR", "CRITICAL"):
+            self.said.append(message)
+        if match is None:
+            return []
+        if match["kind"] == "step":
+            self._step(match["name"], match["text"])
+            return []
+        return self._job(t, match["name"], match["text"]) if match["kind"] == "job" else []
+
+    def _step(self, name: str, text: str) -> None:
+        name = name if name in self.steps.scattered else self.steps.of(name)[0]  # a second one in a scattered workflow
+        if name not in self.steps.scattered:
+            return  # a workflow: its own steps are told
+        if text == "start":
+            self._begun[name] = self._begun.get(name, 0) + 1
+        elif text == "will be skipped":
+            self._totals.pop(name, None)
+
+    def _process(self, t: float, name: str, said: dict[str, Any]) -> list[Event]:
+        """The hook saw a job's process start or end."""
+        if said.get("drained"):
+            self._drained.add(name)  # it will fail, but it never ran
+            return []
+        if said.get("started"):
+            job = self._known(name)
+            job.log = self._relative(said.get("log_path"))
+            return [Event(t=t, kind="start", epoch=self.epoch, **_names(name, job))]
+        job = self._known(name)
+        job.code, job.cpu, job.memory = said.get("code"), said.get("cpu"), said.get("rss")
+        return []
+
+    def _job(self, t: float, name: str, text: str) -> list[Event]:
+        if text.startswith("Using cached output"):
+            # done by an earlier engine, which told it; its step's total does not count it again
+            step = self.steps.of(name)[0]
+            self._begun[step] = self._begun.get(step, 1) - 1
+            return []
+        job = self._known(name)
+        if ended := _SIGNAL.match(text):
+            job.signal = ended["name"]
+        elif text.startswith("exceeded time limit"):
+            job.late = True
+            job.detail.insert(0, text)
+        elif text.startswith(("Job error", "No space left")):
+            job.detail.append(text.removeprefix("Job error:").strip())
+        elif text.startswith("completed "):
+            self._jobs.pop(name, None)
+            if name in self._drained:
+                return []
+            return [self._end(t, name, job, text.removeprefix("completed "))]
+        return []
+
+    def _end(self, t: float, name: str, job: _Job, status: str) -> Event:
+        used: dict[str, Any] = {"cpu_seconds": job.cpu, "memory_bytes": job.memory}
+        if status == "success":
+            return Event(t=t, kind="done", epoch=self.epoch, exit_code=job.code, **used, **_names(name, job))
+        reason, detail = reason_of(job.code, job.signal, job.late, "\n".join(job.detail))
+        return Event(t=t, kind="failed", epoch=self.epoch, reason=reason, exit_code=job.code, detail=detail, **used, **_names(name, job))
+
+    def _known(self, name: str) -> _Job:
+        if name not in self._jobs:
+            self._jobs[name] = _Job(*self.steps.of(name))
+        return self._jobs[name]
+
+    def _relative(self, log: str | None) -> str | None:
+        if log and Path(log).is_relative_to(self.run):
+            return str(Path(log).relative_to(self.run))
+        return log
+
+
+def _names(name: str, job: _Job) -> dict[str, Any]:
+    return {"step": job.step, "unit": job.unit, "job": name, "attempt": job.attempt, "log": job.log}
+
+
+def reason_of(code: int | None, signal: str | None, late: bool, said: str) -> tuple[Reason, str | None]:
+    """Why a job failed, and the line that says it."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+
+    def line(*signs: str) -> str | None:
+        return next((text for text in lines if any(sign in text for sign in signs)), None)
+
+    if late:
+        return Reason.TIMEOUT, line("time limit") or "its time limit was reached"
+    if found := line(*_NO_SPACE):
+        return Reason.NO_SPACE, found
+    if signal:
+        return Reason.SIGNAL, f"terminated by {signal}"
+    if code:
+        return Reason.EXIT_CODE, f"exit code {code}"
+    if found := line(*_LOST_OUTPUT):
+        return Reason.MISSING_OUTPUT, found
+    return Reason.ENGINE, lines[0] if lines else None

@@ -1,0 +1,200 @@
+"""What cwltool's Python, and Toil's with its workers, load when esap-wf starts them: it tells what jobs do. Standard library only.
+
+It stands on PYTHONPATH as ``sitecustomize`` (`esap_wf.engines.cwl_hook`), because neither has plug-ins. It changes no result:
+
+- what cwltool logs, and how each job's process ended, go to the file ``ESAP_WF_CWL_TOLD``, one JSON object a line; the tools' own output
+  goes elsewhere, so that no tool can tell anything in cwltool's name;
+- a tool's output that is not captured goes to ``ESAP_WF_CWL_LOGS/<job>.log``, where it isn't mixed with that of others;
+- cwltool's cache is used (``ESAP_WF_CWL_CACHE``), with keys that can't be mistaken. Left alone (measured with 3.3.2026), jobs that differ
+  only in what an InitialWorkDirRequirement writes share a key, and two equal ones wait for each other forever with ``--parallel``;
+- SIGUSR1 drains: running jobs end, no other starts.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import resource
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+PROGRAMS = ("cwltool", "cwl-runner", "toil-cwl-runner", "_toil_worker")
+_WANTED = re.compile(r"\[(step|workflow) [^\]]*\] |\[job [^\]]*\] (completed|Using cached)")
+_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
+#: Bytes of a captured standard error that are kept in the log of a job that failed.
+TAIL = 16_384
+#: Set by SIGUSR1: jobs that run may end, no other one starts.
+_draining = threading.Event()
+
+
+def _tell(**said: object) -> None:
+    line = json.dumps({"t": round(time.time(), 4), **said}, ensure_ascii=True) + "\n"
+    try:
+        # one write to an appended file: workers tell at the same time
+        file = os.open(os.environ["ESAP_WF_CWL_TOLD"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(file, line.encode("ascii"))
+        finally:
+            os.close(file)
+    except OSError:
+        pass
+
+
+class _Told(logging.Filter):
+    """Sees each record of cwltool's logger, and lets it pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patched = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        try:
+            if not self.patched:  # the first record comes when everything is imported
+                self.patched = True
+                _patch()
+            message = record.getMessage()
+            if _WANTED.match(message) or record.levelno >= logging.WARNING:
+                _tell(log=message[:3000], level=record.levelname)
+        except Exception:  # whatever happens here is no reason for a run to fail
+            pass
+        return True
+
+
+def _patch() -> None:
+    job = sys.modules.get("cwltool.job")
+    original = getattr(job, "_job_popen", None)
+    if job is None or not callable(original):
+        return
+
+    def popen(commands, stdin_path, stdout_path, stderr_path, *args, **more):  # type: ignore[no-untyped-def]
+        name = str(more.get("name"))
+        if _draining.is_set():
+            _tell(job=name, drained=True)
+            return 1
+        path = Path(os.environ["ESAP_WF_CWL_LOGS"], _NAME.sub("_", name) + ".log")
+        log = None
+        try:
+            if more.get("default_stderr") is None:  # Toil has its own
+                path.parent.mkdir(parents=True, exist_ok=True)
+                log = path.open("ab")
+                more["default_stdout"] = more["default_stderr"] = log
+            started = time.time()
+            monitor = more.get("monitor_function")
+            used: dict[str, object] = {}
+            if monitor is not None and getattr(getattr(monitor, "func", monitor), "__name__", "") == "process_monitor":
+                more["monitor_function"] = lambda process: _wait(process, used)
+            _tell(job=name, started=True, log_path=str(path) if log else None, stderr=stderr_path)
+        except Exception:
+            return original(commands, stdin_path, stdout_path, stderr_path, *args, **more)
+        try:
+            code = original(commands, stdin_path, stdout_path, stderr_path, *args, **more)
+        finally:
+            if log is not None and not log.closed:
+                log.close()
+        _tell(job=name, code=code, seconds=round(time.time() - started, 4), **used)
+        if code and stderr_path and log is not None:
+            _keep(stderr_path, path)
+        return code
+
+    job._job_popen = popen  # type: ignore[attr-defined]
+
+
+def _wait(process, used) -> None:  # type: ignore[no-untyped-def]
+    """Wait as cwltool's own monitor does, but ask the kernel what was used: cwltool looks once a second."""
+    try:
+        _, status, usage = os.wait4(process.pid, 0)
+    except ChildProcessError:  # its time limit was looked at meanwhile
+        process.wait()
+        return
+    process.returncode = os.waitstatus_to_exitcode(status)
+    used["cpu"] = round(usage.ru_utime + usage.ru_stime, 4)
+    # a forked process starts with its parent's size: what is not above that is not known
+    if usage.ru_maxrss > 1.05 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+        used["rss"] = usage.ru_maxrss * (1024 if sys.platform != "darwin" else 1)
+
+
+def _keep(stderr: str, log: Path) -> None:
+    try:
+        with Path(stderr).open("rb") as file, log.open("ab") as kept:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
+            kept.write(file.read())
+    except OSError:
+        pass
+
+
+# --- the cache
+
+
+class _Keys:
+    """Stands for `hashlib` in cwltool's module: its cache's keys name the whole job order, and the how manieth equal job it is."""
+
+    def __init__(self, real) -> None:  # type: ignore[no-untyped-def]
+        self.real, self.order, self.seen = real, threading.local(), {}  # type: ignore[var-annotated]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.real, name)
+
+    def md5(self, data: bytes) -> object:
+        key = data + json.dumps(_plain(getattr(self.order, "value", None)), sort_keys=True, default=repr).encode()
+        count = self.seen[key] = self.seen.get(key, 0) + 1
+        return self.real.md5(key if count == 1 else key + b"#%d" % count)
+
+
+def _plain(value: object) -> object:
+    """A job order without what differs each time: a file's content is in cwltool's own key, its name must be in ours."""
+    if isinstance(value, dict):
+        kept = {"class", "basename", "secondaryFiles", "listing", "format"} if value.get("class") == "File" else None
+        return {k: _plain(v) for k, v in value.items() if kept is None or k in kept}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _cache() -> bool:
+    """Use cwltool's cache with keys of ours; False if this cwltool is another than we know."""
+    import hashlib
+
+    import cwltool.command_line_tool as tool  # type: ignore[import-not-found]
+
+    original = getattr(tool.CommandLineTool, "job", None)
+    if original is None or not hasattr(original, "__code__") or getattr(tool, "hashlib", None) is not hashlib:
+        return False
+    keys = _Keys(hashlib)
+
+    def job(self, job_order, output_callbacks, runtimeContext):  # type: ignore[no-untyped-def]
+        jobs = original(self, job_order, output_callbacks, runtimeContext)
+        keys.order.value = job_order  # its key is made before it yields for the first time
+        yield from jobs
+
+    tool.hashlib, tool.CommandLineTool.job = keys, job
+    return True
+
+
+def _begin(program: str) -> None:
+    logging.getLogger("cwltool").addFilter(_Told())
+    if program not in ("cwltool", "cwl-runner") or not os.environ.get("ESAP_WF_CWL_CACHE"):
+        return
+    # cwltool reads no options behind the job order, where a command is added to
+    options = [word for name in os.environ.get("ESAP_WF_CWL_KEEP", "").split() for word in ("--preserve-environment", name)]
+    if _cache():
+        options += ["--cachedir", os.environ["ESAP_WF_CWL_CACHE"]]
+        try:  # a waiting job holds its lock open
+            hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):
+            pass
+    os.environ["CWLTOOL_OPTIONS"] = " ".join(options)
+    signal.signal(signal.SIGUSR1, lambda *_: _draining.set())
+
+
+_program = next((name for name in (Path(a).name for a in getattr(sys, "orig_argv", [])[:4]) if name in PROGRAMS), None)
+if _program and os.environ.get("ESAP_WF_CWL_TOLD"):
+    try:
+        _begin(_program)
+    except Exception:
+        pass
