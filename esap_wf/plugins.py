@@ -33,6 +33,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "esap_wf.engines": {
         "snakemake": "esap_wf.engines.snakemake:Snakemake",
         "nextflow": "esap_wf.engines.nextflow:Nextflow",
+        "cwl": "esap_wf.engines.cwl:Cwltool",
         "command": "esap_wf.engines.command:Command",
         "notebook": "esap_wf.engines.notebook:Notebook",
     },
