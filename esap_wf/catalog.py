@@ -37,6 +37,8 @@ class Workflow:
         A pinned text that finds it again, if its path alone doesn't.
     derived_from : dict of str to str
         For a pipeline without a manifest: what was derived → ``file:line`` that says so.
+    images : tuple of str
+        Images that the steps of a pipeline without a manifest name; the bare engine uses them if it is `contained`.
     notes : tuple of str
         What a user should know of how it was found.
     upstream : dict of str to Path
@@ -53,6 +55,8 @@ class Workflow:
     reference: str = ""
     derived_from: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    contained: bool = False
     upstream: dict[str, Path] = field(default_factory=dict)
     files: tuple[str, ...] | None = None
 
@@ -82,9 +86,14 @@ class Workflow:
         """Whether parameters and inputs have the names of a pipeline that was not written for esap-wf."""
         return any(i.config == "plain" for i in self.manifest.implementations)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has a pipeline that was not written for esap-wf in its own folder."""
+        return any(i.config == "plain" and not i.upstream for i in self.manifest.implementations)
+
     def whole_places(self) -> set[str]:
         """Places of `code_folders` that are somebody's repository: everything in them is snapshotted."""
-        return {*self.upstream, *([self.place] if self.is_derived else [])}
+        return {*self.upstream, *([self.place] if self.is_derived or self.is_plain else [])}
 
     def code_files(self, place: str, root: Path | None = None) -> Iterator[Path]:
         """Files of one of `code_folders` that are snapshotted; of a snapshot, if its `root` is given."""
@@ -268,7 +277,7 @@ def _unusable(document: Document) -> Iterator[Problem]:
             continue
         kinds = prop.get("type", "string")
         for kind in kinds if isinstance(kinds, list) else [kinds]:
-            if kind not in schemas.TYPES:
+            if kind not in schemas.TYPES | {"object"}:
                 yield Problem(document.where([*at, "type"]), f"{kind!r} is no type", f"one of {', '.join(sorted(schemas.TYPES))}")
         if kinds == "null" or kinds == ["null"] or kinds == []:
             yield Problem(document.where([*at, "type"]), "a type beside null is needed")
@@ -349,7 +358,7 @@ def lint(file: Path) -> list[Problem]:
     except UsageError as error:
         return error.problems or [Problem(str(file), error.message)]
     found = _misnamed(workflow)
-    found += schemas.lint_parameters(documents.load(workflow.folder / workflow.manifest.parameters, schema=True))
+    found += schemas.lint_parameters(documents.load(workflow.folder / workflow.manifest.parameters, schema=True), workflow.is_plain)
     for where_, declared in workflow.manifest.inputs.items():
         if declared.rows:
             try:

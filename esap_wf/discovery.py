@@ -195,6 +195,7 @@ def _workflow(engines: list[str], found: Interface, path: Path, item: str | None
     return Workflow(
         manifest, Document({}, str(found.root / "workflow.yaml"), ""), found.root, found.schema, "path", reference=reference,
         derived_from={"pipeline": str(source), **found.origins}, notes=found.warnings, files=found.files,
+        images=() if found.software else found.images, contained=found.contained,
     )  # fmt: skip
 
 

@@ -126,7 +126,7 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
     units, estimate = _costs(workflow, names, rows, allocation.cores, size)
     implementation, engine, choice = find_engine(workflow, config, request.engine)
     estimate = resources.corrected(estimate, _earlier(config, manifest, choice), units, allocation.cores)
-    route = software.choose(workflow, config, request.software)
+    route = software.choose(workflow, config, request.software, backends.profiles(config)[backend], engine)
     place, home = workflow.home(implementation)
     if against := engine.objections(choice, home / implementation.file, implementation.item):
         raise RefusedError(f"{engine.title} {choice.version} can't run {manifest.name}", against)

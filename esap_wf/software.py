@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from esap_wf.models.plan import ContainerChoice, SoftwareChoice
 
 if TYPE_CHECKING:
     from esap_wf import containers
+    from esap_wf.engines import Engine
 
 
 def route_of(alternative: Software) -> str:
@@ -30,7 +32,9 @@ def route_of(alternative: Software) -> str:
     return next(r for r in ("installed", "python", "container", "mounted") if getattr(alternative, r) is not None)
 
 
-def choose(workflow: Workflow, config: Config, wanted: str | None = None, profile: Profile | None = None) -> SoftwareChoice:
+def choose(
+    workflow: Workflow, config: Config, wanted: str | None = None, profile: Profile | None = None, engine: Engine | None = None
+) -> SoftwareChoice:
     """
     The first alternative that works here.
 
@@ -42,6 +46,8 @@ def choose(workflow: Workflow, config: Config, wanted: str | None = None, profil
         ``--software``: only this route.
     profile : Profile, optional
         Of the place; it may say which container runtimes are allowed and what stands for which image.
+    engine : Engine, optional
+        It may not be able to drive every runtime.
 
     Raises
     ------
@@ -52,21 +58,39 @@ def choose(workflow: Workflow, config: Config, wanted: str | None = None, profil
     """
     alternatives = workflow.manifest.software or [Software(installed=["python3"])]
     routes = [route_of(a) for a in alternatives]
+    refused: list[str] = []
+    if workflow.images:
+        if wanted == "container" or (workflow.contained and not wanted):
+            try:
+                return _own_images(workflow, config, profile, engine)
+            except RefusedError as error:
+                if wanted:
+                    raise
+                refused = [str(p) for p in error.problems]
+        else:
+            refused = [f"container {', '.join(workflow.images)}: the steps name these images, --software container runs them there"]
+        routes.append("container")
     if wanted and wanted not in routes:
         raise UsageError(
             "no such route to the software",
             [Problem("--software", f"{wanted!r} is not offered", f"this workflow has {', '.join(dict.fromkeys(routes))}")],
         )
-    refused: list[str] = []
-    for alternative, route in zip(alternatives, routes, strict=True):
+    for alternative, route in zip(alternatives, routes, strict=False):
         if wanted and route != wanted:
             refused.append(f"{_told(alternative)}: not taken, {wanted} is asked for")
             continue
-        choice, why = _try(alternative, workflow.folder, config, profile)
+        choice, why = _try(alternative, workflow.folder, config, profile, engine)
         if choice:
             return msgspec.structs.replace(choice, refused=refused)
         refused += [f"{route}: {w}" for w in why]
     raise RefusedError("the software of this workflow is not available", [Problem("software", r) for r in refused])
+
+
+def _own_images(workflow: Workflow, config: Config, profile: Profile | None, engine: Engine | None) -> SoftwareChoice:
+    """The images that the pipeline itself names."""
+    found = images(workflow.images, workflow.folder, config, profile, engine=engine)
+    told = "; ".join(f"{n}{f' ({c.digest[:19]}…)' if c.digest else ''} by {c.runtime}" for n, c in found.items())
+    return SoftwareChoice(route="container", detail=f"the pipeline's own images: {told}", images=found)
 
 
 def alternatives(
@@ -79,7 +103,7 @@ def alternatives(
 
 
 def images(
-    names: Sequence[str], base: Path, config: Config, profile: Profile | None = None, network: bool = True
+    names: Sequence[str], base: Path, config: Config, profile: Profile | None = None, network: bool = True, engine: Engine | None = None
 ) -> dict[str, ContainerChoice]:
     """
     What stands here for the images that a pipeline itself names.
@@ -93,6 +117,7 @@ def images(
     profile : Profile, optional
     network : bool
         False: its steps may reach no network.
+    engine : Engine, optional
 
     Raises
     ------
@@ -101,7 +126,7 @@ def images(
     """
     from esap_wf import containers
 
-    allowed = _allowed(config, profile)
+    allowed = _allowed(config, profile, engine)
     found: dict[str, ContainerChoice] = {}
     problems: list[Problem] = []
     for name in dict.fromkeys(names):
@@ -121,11 +146,28 @@ def images(
 _HINT = "or map the image to an archive, a SIF or a mirror: [containers.map] in the configuration"
 
 
-def _allowed(config: Config, profile: Profile | None) -> containers.Settings:
+def _allowed(config: Config, profile: Profile | None, engine: Engine | None) -> containers.Settings:
+    """
+    What the configuration and the place allow, and the engine can drive.
+
+    Raises
+    ------
+    RefusedError
+        Nothing of it.
+    """
     from esap_wf import containers
 
     said = profile.containers if profile else None
-    return containers.settings(config, said.runtimes if said else (), said.map if said else None)
+    allowed = containers.settings(config, said.runtimes if said else (), said.map if said else None)
+    if engine is None:
+        return allowed
+    able = engine.runtimes.split()
+    if left := tuple(r for r in allowed.runtimes if r in able):
+        return replace(allowed, runtimes=left)
+    what = f"{engine.title} can drive {' and '.join(able) or 'no runtime'} only, allowed here is {', '.join(allowed.runtimes) or 'none'}"
+    raise RefusedError(
+        "no container can be used", [Problem(f"engine {engine.name}", what, "another --engine, or software that is installed")]
+    )
 
 
 def _told(alternative: Software) -> str:
@@ -134,19 +176,23 @@ def _told(alternative: Software) -> str:
     return f"{route} {', '.join(value) if isinstance(value, list) else value}"
 
 
-def _try(alternative: Software, folder: Path, config: Config, profile: Profile | None) -> tuple[SoftwareChoice | None, list[str]]:
+def _try(
+    alternative: Software, folder: Path, config: Config, profile: Profile | None, engine: Engine | None = None
+) -> tuple[SoftwareChoice | None, list[str]]:
     if alternative.container is not None:
-        return _container(alternative.container, alternative.network, folder, config, profile)
+        return _container(alternative.container, alternative.network, folder, config, profile, engine)
     choice, why = _uncontained(alternative, folder, config)
     return choice, [why] if choice is None else []
 
 
-def _container(image: str, network: bool, folder: Path, config: Config, profile: Profile | None) -> tuple[SoftwareChoice | None, list[str]]:
+def _container(
+    image: str, network: bool, folder: Path, config: Config, profile: Profile | None, engine: Engine | None
+) -> tuple[SoftwareChoice | None, list[str]]:
     from esap_wf import containers
 
     try:
-        chosen = containers.choose(image, _allowed(config, profile), config.cache, folder, network)
-    except UsageError as error:
+        chosen = containers.choose(image, _allowed(config, profile, engine), config.cache, folder, network)
+    except (UsageError, RefusedError) as error:
         return None, [str(p) for p in error.problems] or [error.message]
     if chosen.choice is None:
         return None, [f"{image}: {reason}" for reason in chosen.reasons]

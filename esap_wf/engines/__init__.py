@@ -55,6 +55,8 @@ class Interface:
         As far as the pipeline says.
     images : tuple of str
         Container images that its steps name.
+    contained : bool
+        The bare engine runs the steps in these images unless told otherwise.
     software : tuple of Software
         Where its steps find their software; empty: on PATH.
     origins : dict of str to str
@@ -80,6 +82,7 @@ class Interface:
     citation: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
+    contained: bool = False
     software: tuple[Software, ...] = ()
     origins: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

@@ -167,6 +167,7 @@ def _interface(reader: Reader, process: Node, file: Path, asked: Path) -> Interf
         root=root, file=file.relative_to(root).as_posix(), name=stem, inputs=inputs, outputs=outputs,
         schema={"type": "object", "additionalProperties": False, "properties": properties, "required": required},
         unit_steps=tuple(_scattered(reader, process)), title=label or stem, description=doc, images=tuple(_images(reader, process)),
+        contained=True,
         origins={**origins, **found}, warnings=tuple(reader.warnings), files=tuple(sorted(_relative(reader, root))), **_credits(process),
     )  # fmt: skip
 
