@@ -58,7 +58,7 @@ class Image:
     def registry(self) -> str:
         """Host from which the name would be pulled."""
         first, _, rest = self.name.partition("/")
-        return first if rest and ("." in first or ":" in first or first == "localhost") else "docker.io"
+        return first if rest and ("." in first or ":" in first or first == "localhost" or first != first.lower()) else "docker.io"
 
 
 def parse(text: str, base: Path | None = None) -> Image:

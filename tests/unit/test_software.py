@@ -104,13 +104,18 @@ def route(toy: Any, config: Any, alternatives: list[dict[str, Any]], wanted: str
 def test_the_first_route_that_works_is_taken_and_the_others_are_explained(toy: Any, config: Any, tmp_path: Path) -> None:
     (tmp_path / "mounted" / "bin").mkdir(parents=True)
     alternatives = [
-        {"installed": ["no-such-command"]}, {"installed": "r.txt"}, {"container": "image"}, {"mounted": "/nowhere"},
+        {"installed": ["no-such-command"]}, {"installed": "r.txt"}, {"container": "./nothing.sif"}, {"mounted": "/nowhere"},
         {"mounted": str(tmp_path / "mounted")}, {"python": "r.txt"},
     ]  # fmt: skip
     choice = route(toy, config, alternatives, **{"r.txt": "no-such-distribution==1\n"})
     assert (choice.route, choice.bin_dirs) == ("mounted", [str(tmp_path / "mounted" / "bin")])
     told = " | ".join(choice.refused)
-    for said in ("no-such-command is not on PATH", "no-such-distribution 1 (none is there)", "containers", "/nowhere is not mounted"):
+    for said in (
+        "no-such-command is not on PATH",
+        "no-such-distribution 1 (none is there)",
+        "nothing.sif is not there",
+        "/nowhere is not mounted",
+    ):
         assert said in told
 
 
@@ -123,8 +128,8 @@ def test_a_python_environment_may_still_have_to_be_built(toy: Any, config: Any, 
 
 
 def test_only_the_wanted_route_is_tried(toy: Any, config: Any) -> None:
-    alternatives = [{"installed": ["python3"]}, {"container": "image"}]
-    with pytest.raises(RefusedError, match="container: this version runs no containers"):
+    alternatives = [{"installed": ["python3"]}, {"container": "./nothing.sif"}]
+    with pytest.raises(RefusedError, match=r"container: \./nothing\.sif: .* is not there"):
         route(toy, config, alternatives, "container")
     with pytest.raises(UsageError, match="has installed, container"):
         route(toy, config, alternatives, "mounted")
