@@ -358,7 +358,8 @@ def lint(file: Path) -> list[Problem]:
     except UsageError as error:
         return error.problems or [Problem(str(file), error.message)]
     found = _misnamed(workflow)
-    found += schemas.lint_parameters(documents.load(workflow.folder / workflow.manifest.parameters, schema=True), workflow.is_plain)
+    plain = any(i.config == "plain" for i in workflow.manifest.implementations)
+    found += schemas.lint_parameters(documents.load(workflow.folder / workflow.manifest.parameters, schema=True), plain)
     for where_, declared in workflow.manifest.inputs.items():
         if declared.rows:
             try:

@@ -137,7 +137,7 @@ def again(config: Config, plan: Plan) -> Workflow:
     file = Path(plan.source)
     if not file.is_file():
         raise NotFoundError("the workflow is gone", [Problem("workflow", f"there is no {file} any more")])
-    return catalog.read(file)
+    return _wrapping(config, catalog.read(file))
 
 
 def derived(path: Path, item: str | None = None) -> Workflow:

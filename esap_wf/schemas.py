@@ -142,10 +142,16 @@ def _resolve(schema: dict[str, Any], path: Pointer) -> dict[str, Any] | None:
     return node if isinstance(node, dict) else None
 
 
-def lint_parameters(document: Document) -> list[Problem]:
+def lint_parameters(document: Document, plain: bool = False) -> list[Problem]:
     """
     What is wrong with a ``params.schema.json``: the JSON Schema itself, our subset (docs/workflows.md), defaults that
     don't fit, names that are no flags, units that don't exist.
+
+    Parameters
+    ----------
+    document : Document
+    plain : bool
+        The pipeline was not written for esap-wf: it has its own names and keywords, and defaults of its own.
     """
     schema, found = document.data, []
 
@@ -171,16 +177,20 @@ def lint_parameters(document: Document) -> list[Problem]:
             problem(["required"], f"{name} is required, but is no property", closest(name, properties))
     for name, prop in properties.items():
         at = ["properties", name]
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name) or name in {"inputs", "selected", "workflow"}:
+        if plain and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}", name):
+            problem(at, "a parameter's name has letters, digits, and _ . -")
+        elif not plain and (not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name) or name in {"inputs", "selected", "workflow"}):
             problem(at, "a parameter is named in snake_case, and not inputs, selected or workflow")
         if not isinstance(prop, dict):
             problem(at, "a property is an object")
             continue
-        for key in sorted(set(prop) - PROPERTY_KEYWORDS):
+        for key in sorted(set(prop) - PROPERTY_KEYWORDS) if not plain else []:
             problem([*at, key], f"{key} is outside the subset that forms and engines share", closest(key, PROPERTY_KEYWORDS))
         given = prop.get("type")
         types = [str(t) for t in given] if isinstance(given, list) else [str(given)]
-        if not set(types) <= TYPES or not set(types) - {"null"}:
+        if plain and (given is None or set(types) <= TYPES | {"object"}):
+            pass
+        elif not set(types) <= TYPES or not set(types) - {"null"}:
             problem([*at, "type"], f"type is one of {', '.join(sorted(TYPES))}, or a list of one of them and null")
         if not prop.get("title"):
             problem(at, "title is missing")
@@ -201,7 +211,7 @@ def lint_parameters(document: Document) -> list[Problem]:
         if "default" in prop:
             for misfit in validator(prop).iter_errors(prop["default"]):
                 problem(["properties", name, "default"], f"the default does not fit: {misfit.message}")
-        elif name not in required:
+        elif name not in required and not plain:
             problem(["properties", name], "neither required nor with a default")
     return found
 

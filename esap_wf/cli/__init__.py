@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "index": ("setup:index", "Rebuild the index of the store."),
     "store": ("setup:store", "Make a store for a group; clean up."),
     "new": ("workflows:new", "Make a new workflow that passes its own test."),
+    "init": ("init:init", "Write the manifest of a pipeline that has none."),
     "lint": ("workflows:lint", "Say what is wrong with a workflow."),
     "completion": ("setup:completion", "Print the completion script of a shell."),
 }
