@@ -1,0 +1,239 @@
+// Muon tracks from the hits of a neutrino telescope: filter, calibrate and reconstruct each file, then one table of all.
+//
+//     nextflow run main.nf [-params-file params.json]
+//
+// `python` on PATH must have requirements.txt. Values of users reach the scripts on standard input or as the content of a folder:
+// Nextflow would paste them into a shell's text.
+
+nextflow.enable.dsl = 2
+
+
+// The parameters of the campaign, completed and checked. All steps read them from this file.
+process check {
+    input:
+    path scripts, name: 'scripts'
+    path schema, name: 'schema.json'
+    stdin
+
+    output:
+    path 'parameters.json'
+
+    script:
+    '''
+    cat > config.json
+    python -B scripts/check.py --config config.json --schema schema.json --out parameters.json
+    '''
+}
+
+process detector {
+    input:
+    path scripts, name: 'scripts'
+    path parameters, name: 'parameters.json'
+
+    output:
+    path 'toy.detx'
+
+    script:
+    '''
+    python -B scripts/simulate.py --parameters parameters.json --file 0 --out toy.detx
+    '''
+}
+
+process simulate {
+    tag "${key}"
+
+    input:
+    path scripts, name: 'scripts'
+    path parameters, name: 'parameters.json'
+    path detector, name: 'detector/*'
+    tuple val(number), val(key)
+
+    output:
+    tuple val(number), val(key), path("simulated-${key}.h5")
+
+    script:
+    """
+    python -B scripts/simulate.py --parameters parameters.json --detector detector --file ${number} --out simulated-${key}.h5
+    """
+}
+
+// The volume shrinks here: what follows handles only events that are kept.
+process filter_events {
+    tag "${key}"
+    errorStrategy 'ignore'
+
+    input:
+    path scripts, name: 'scripts'
+    path parameters, name: 'parameters.json'
+    tuple val(number), val(key), path(events, name: 'events/*')
+
+    output:
+    tuple val(number), val(key), path("filtered-${key}.h5")
+
+    script:
+    """
+    python -B scripts/filter.py --parameters parameters.json --events events --out filtered-${key}.h5
+    """
+}
+
+process calibrate {
+    tag "${key}"
+    errorStrategy 'ignore'
+
+    input:
+    path scripts, name: 'scripts'
+    path detector, name: 'detector/*'
+    tuple val(number), val(key), path(events, name: 'filtered.h5')
+
+    output:
+    tuple val(number), val(key), path("calibrated-${key}.h5")
+
+    script:
+    """
+    python -B scripts/calibrate.py --events filtered.h5 --detector detector --out calibrated-${key}.h5
+    """
+}
+
+process reconstruct {
+    tag "${key}"
+    errorStrategy 'ignore'
+
+    input:
+    path scripts, name: 'scripts'
+    path parameters, name: 'parameters.json'
+    path detector, name: 'detector/*'
+    tuple val(number), val(key), path(events, name: 'calibrated.h5')
+
+    output:
+    path "tracks-${key}.h5"
+
+    script:
+    """
+    python -B scripts/reconstruct.py --parameters parameters.json --events calibrated.h5 --detector detector --file ${number} --out tracks-${key}.h5
+    """
+}
+
+process summary {
+    publishDir '.', mode: 'copy', overwrite: true
+
+    input:
+    path scripts, name: 'scripts'
+    path parameters, name: 'parameters.json'
+    path tracks, name: 'tracks/*'
+
+    output:
+    path 'outputs/events.fits', emit: table
+    path 'outputs/summary.json', emit: document
+
+    script:
+    '''
+    mkdir -p outputs
+    python -B scripts/summary.py --parameters parameters.json --tracks tracks --table outputs/events.fits --out outputs/summary.json
+    '''
+}
+
+// Succeeds with invalid results too: the verdict must be there to be read.
+process validate {
+    publishDir '.', mode: 'copy', overwrite: true
+
+    input:
+    path scripts, name: 'scripts'
+    path table, name: 'events.fits'
+    path document, name: 'summary.json'
+
+    output:
+    path 'outputs/validation.json'
+
+    script:
+    '''
+    mkdir -p outputs
+    python -B scripts/validate.py --table events.fits --summary summary.json --out outputs/validation.json
+    '''
+}
+
+process plots {
+    publishDir '.', mode: 'copy', overwrite: true
+
+    input:
+    path scripts, name: 'scripts'
+    path table, name: 'events.fits'
+    path document, name: 'summary.json'
+
+    output:
+    path 'outputs/plots/*.png'
+
+    script:
+    '''
+    python -B scripts/figures.py --table events.fits --summary summary.json --out outputs/plots
+    '''
+}
+
+// Last, so that invalid results still come with their plots.
+process verdict {
+    input:
+    path scripts, name: 'scripts'
+    path validation, name: 'validation.json'
+    path figures, name: 'plots/*'
+
+    output:
+    path 'verdict.txt'
+
+    script:
+    '''
+    python -B scripts/verdict.py --validation validation.json --out verdict.txt
+    '''
+}
+
+
+workflow {
+    def scripts = file("${projectDir}/scripts", glob: false)
+    def schema = file("${projectDir}/params.schema.json", glob: false)
+    def inputs = (params.containsKey('inputs') ? params.inputs : null) ?: [:]
+    // Which files are read does not belong to the parameters: another file must not repeat the work on the others.
+    def config = params.findAll { name, _value -> !(name in ['inputs', 'selected', 'workflow']) }
+    config.inputs = inputs.collectEntries { name, files -> [name, files instanceof List ? files.collect { 'a file' } : files] }
+
+    def parameters = check(scripts, schema, groovy.json.JsonOutput.toJson(config))
+
+    def given = listed(inputs, 'events')
+    def geometry = listed(inputs, 'detector')
+    def events = channel.empty()
+    def expected = given.size()
+    if (given) {
+        events = channel.fromList(numbered(given.size()).withIndex().collect { pair, i -> pair + [given[i]] })
+    }
+    else {
+        expected = wanted(schema, 'simulated_files')
+        geometry = detector(scripts, parameters)
+        events = simulate(scripts, parameters, geometry, channel.fromList(numbered(expected)))
+    }
+
+    filter_events(scripts, parameters, events)
+    calibrate(scripts, geometry, filter_events.out)
+    reconstruct(scripts, parameters, geometry, calibrate.out)
+
+    // A file that can't be processed does not keep the others from it, but there is no table of a part of them.
+    def tracks = reconstruct.out.toSortedList { a, b -> a.name <=> b.name }.filter { all -> all.size() == expected }
+    summary(scripts, parameters, tracks)
+    validate(scripts, summary.out.table, summary.out.document)
+    plots(scripts, summary.out.table, summary.out.document)
+    verdict(scripts, validate.out, plots.out)
+}
+
+
+// Files of an input.
+def listed(inputs, name) {
+    def paths = inputs instanceof Map ? inputs[name] ?: [] : []
+    return (paths instanceof List ? paths : []).collect { path -> file(path, glob: false, checkIfExists: true) }
+}
+
+// Numbers from 1, and the same as a text that sorts like them.
+def numbered(count) {
+    return (1..count).collect { number -> [number, String.format('%05d', number)] }
+}
+
+// A whole number of the parameters, which a bare run may leave to its default. `check` says what is wrong with it.
+def wanted(schema, name) {
+    def value = params.containsKey(name) ? params[name] : new groovy.json.JsonSlurper().parse(schema.toFile()).properties[name].default
+    return value instanceof Integer && value > 0 ? value : 1
+}
