@@ -250,14 +250,20 @@ class _Walk:
     def _assign(self, name: str, at: int, first: int, end: int, certain: bool, declared: str = "") -> None:
         if not self.config and not name.startswith("params."):
             return
-        found = value(self.source, first, end)
-        for path, part in _leaves(name, found):
-            self.settings.found.append(Setting(path, part, self.source.where(self.tokens[at]), certain, declared))
+        found, where = value(self.source, first, end), self.source.where(self.tokens[at])
+        if not self.config and name.count(".") > 1:
+            # a script sets a part of a map whatever the user gives, and a user's map takes the place of a script's as a whole
+            self.settings.warn(f"{where}: {name} is set by the script and can't be given alone")
+            return
+        for path, part in _leaves(name, found) if self.config else [(name, found)]:
+            self.settings.found.append(Setting(path, part, where, certain, declared))
 
     def _typed(self, name: str, at: int, first: int, last: int, certain: bool) -> int:
         """``name: Type = value`` of the newer syntax; without a value the user has to give one."""
-        end = self._end(first, last)
+        # `Type?` at the end of a line is no question that goes on
+        end = next((i for i in range(first, last) if self.tokens[i].kind == "newline"), last)
         equals = next((i for i in range(first, end) if self.tokens[i].is_op("=")), end)
+        end = self._end(equals, last) if equals < end else end
         declared = self.source.between(first, equals).strip()
         if re.fullmatch(r"[\w.<>, ?]*", declared) is None or not name:
             self.settings.warn(f"{self.source.where(self.tokens[at])}: params.{name} can't be understood")

@@ -1,0 +1,155 @@
+"""Nextflow pipelines without a manifest, run bare and through esap-wf: the same outputs, byte for byte; and how they are called."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from adapter import Done, Place
+from services.nextflow import nextflow_fixture  # noqa: F401
+
+PIPELINES = Path(__file__).parent / "pipelines/nextflow"
+HEADER = "sample,fastq_1,fastq_2,strandedness,lane\n"
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def at(place: Place, nextflow: Path) -> Place:
+    (place.root / "config.toml").write_text(f'[engines.nextflow]\npath = "{nextflow}"\n')
+    return place
+
+
+def bare(nextflow: Path, folder: Path, pipeline: Path, *words: object) -> dict[str, bytes]:
+    """What Nextflow alone publishes into ``results``, started in a folder."""
+    command = [str(nextflow), "run", str(pipeline), "-ansi-log", "false", *map(str, words)]
+    done = subprocess.run(command, cwd=folder, env={**os.environ, "NXF_OFFLINE": "true"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return files(folder / "results")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def completed(done: Done) -> Path:
+    assert done.code == 0 and done.json["phase"] == "COMPLETED", done.out + done.err
+    return Path(done.json["dir"])
+
+
+def problems(done: Done) -> str:
+    assert done.code == 2, done.out + done.err
+    return done.problems
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> Path:
+    """A user's folder with data of their own."""
+    folder = tmp_path / "user"
+    shutil.copytree(PIPELINES / "quantify/data", folder / "mine")
+    (folder / "mine/gut_1.fq").write_text("@r1\nAC\n+\nII\n")
+    return folder
+
+
+def test_without_parameters_it_is_what_the_bare_engine_makes(at: Place, nextflow: Path, user: Path) -> None:
+    expected = bare(nextflow, user, PIPELINES / "quantify")
+    run = completed(at("run", PIPELINES / "quantify", "--json", cwd=user))
+    assert files(run / "outputs") == expected and list(expected) == ["quant/gut.txt"]
+    answer = json.loads((run / "outputs.json").read_bytes())
+    assert [o["path"] for o in answer["outputs"]] == ["outputs/quant/gut.txt"]
+    assert json.loads((run / "params.json").read_bytes()) == {"outdir": "outputs"}, "the pipeline's own defaults are its own business"
+
+
+def test_values_keep_their_types_and_relative_patterns_their_folder(at: Place, nextflow: Path, user: Path) -> None:
+    values = {"kmer": 2, "fraction": 0.25, "upper": True, "label": "it's 5 $HOME", "filter": {"min": 5}, "trim": {"left": 3}}
+    (user / "p.json").write_text(json.dumps({**values, "reads": "mine/gut_{1,2}.fq", "outdir": "results"}))
+    expected = bare(nextflow, user, PIPELINES / "quantify", "-params-file", "p.json")
+    (at.root / "elsewhere").mkdir()
+    run = completed(at("run", PIPELINES / "quantify", "--params", user / "p.json", "--json", cwd=at.root / "elsewhere"))
+    assert files(run / "outputs") == expected
+    assert b"gut_1.fq 1" in next(iter(expected.values())), "the user's own reads were taken, not the example's"
+    assert files(user / "results") == expected, "outdir is where the results are copied to"
+    # the same by flags, as its own users write them
+    flags = ["--kmer", "2", "--fraction", "0.25", "--upper", "--label", "it's 5 $HOME", "--filter", '{"min": 5}', "--trim.left", "3"]
+    again = at("run", PIPELINES / "quantify", *flags, "--reads", "mine/gut_{1,2}.fq", "--json", cwd=user)
+    assert completed(again) == run and again.json["reused"], "flags and a file that say the same are the same run"
+    named = at("run", PIPELINES / "quantify", *flags, "--input", "reads=mine/gut_{1,2}.fq", "--json", cwd=user)
+    assert completed(named) == run
+
+
+def test_content_behind_a_pattern_makes_another_run(at: Place, user: Path) -> None:
+    call = ["plan", PIPELINES / "quantify", "--reads", "mine/gut_{1,2}.fq", "--json"]
+    before = at(*call, cwd=user).json["digest"]
+    assert at(*call, cwd=user).json["digest"] == before
+    (user / "mine/gut_2.fq").write_text("@x\nA\n+\nI\n")
+    assert at(*call, cwd=user).json["digest"] != before
+    told = problems(at("plan", PIPELINES / "quantify", "--reads", "mine/nothing_{1,2}.fq", "--json", cwd=user))
+    assert "no file has such a name" in told
+
+
+def test_a_sample_sheet_is_run_as_its_own_users_do(at: Place, nextflow: Path, user: Path) -> None:
+    row = f"a,{user}/mine/gut_1.fq,,forward,1\n" + f"b,{user}/mine/gut_2.fq,{user}/mine/gut_1.fq,auto,\n"
+    (user / "samples.csv").write_text(HEADER + row)
+    words = ["--input", "samples.csv", "--min_length", "7", "--publish_dir_mode", "copy"]
+    expected = bare(nextflow, user, PIPELINES / "sheet", *words, "--outdir", "results")
+    run = completed(at("run", PIPELINES / "sheet", *words, "--json", cwd=user))
+    assert files(run / "outputs") == expected and len(expected) == 2
+    (user / "p.yaml").write_text("input: samples.csv\nmin_length: 7\npublish_dir_mode: copy\n")
+    again = at("run", PIPELINES / "sheet", "--params", user / "p.yaml", "--json")
+    assert again.json["reused"] and completed(again) == run
+    (user / "mine/gut_2.fq").write_text("@other\nA\n+\nI\n")
+    changed = at("plan", PIPELINES / "sheet", *words, "--json", cwd=user).json
+    assert not changed["duplicates"], "what the rows name is part of the run"
+
+
+def test_every_row_of_a_sheet_is_checked_before_the_run(at: Place, user: Path) -> None:
+    rows = [
+        f"a b,{user}/mine/gut_1.fq,,forward,1", "c,mine/gut_1.fq,,forward,2", f"d,{user}/none.fq,,forward,3",
+        f"e,{user}/mine/gut_1.fq,,sideways,4", f"f,{user}/mine/gut_1.fq,,auto,zero", f"g,{user}/mine/gut_1.fq,,auto,5",
+        f"g,{user}/mine/gut_1.fq,,auto,5", f",{user}/mine/gut_1.fq,,auto,6",
+    ]  # fmt: skip
+    sheet = user / "samples.csv"
+    sheet.write_text(HEADER + "\n".join(rows) + "\n")
+    done = at("validate", PIPELINES / "sheet", "--input", "samples.csv", "--email", "nobody", "--json", cwd=user)
+    told = "\n".join(f"{p['where']}: {p['what']} ({p['hint']})" for p in done.json["problems"])
+    assert f"{sheet}:2: sample: Sample name must be provided and cannot contain spaces" in told
+    assert f"{sheet}:3: fastq_1: 'mine/gut_1.fq' is relative" in told and f"write {user}/mine/gut_1.fq" in told
+    assert f"{sheet}:4: fastq_1: there is no {user}/none.fq" in told
+    assert f"{sheet}:5: strandedness" in told and f"{sheet}:6: lane" in told
+    assert f"{sheet}:8: sample, lane stand in {sheet}:7 too" in told and f"{sheet}:9: sample is missing" in told
+    assert "--email: Please give an address such as me@example.org" in told
+
+
+def test_what_is_missing_or_wrong_is_told_in_the_pipelines_own_names(at: Place, user: Path) -> None:
+    assert "input input: Path to comma-separated file" in problems(at("plan", PIPELINES / "sheet", "--json"))
+    (user / "samples.txt").write_text(HEADER)
+    told = problems(at("plan", PIPELINES / "sheet", "--input", "samples.txt", "--min_length", "0", "--json", cwd=user))
+    assert "is a file with .csv" in told and "--min_length: 0 is less than" in told
+    assert "no such option" in at("plan", PIPELINES / "quantify", "--kmre", "3").err.lower()
+
+
+def test_show_says_where_each_part_is_written(at: Place) -> None:
+    told = at("show", PIPELINES / "quantify").out
+    assert "--trim.left" in told and "nextflow.config:13" in told and "main.nf:7, used as a path in main.nf:28" in told
+    derived = at("show", PIPELINES / "quantify", "--json").json["derived_from"]
+    assert derived["pipeline"] == f"{PIPELINES}/quantify/main.nf" and derived["parameters.kmer"].endswith("main.nf:10")
+    shown = at("run", PIPELINES / "sheet", "--help").out
+    assert "--min_length" in shown and "Processing options of sheet" in shown and "--max_memory" not in shown, (
+        "hidden ones are not in the help"
+    )
+
+
+def test_names_that_are_options_of_the_command_go_by_param(at: Place) -> None:
+    folder = at.root / "names"
+    folder.mkdir()
+    (folder / "main.nf").write_text(
+        "params.name = 'x'\nparams.maxMemory = '1.GB'\nparams.'min-len' = 1\nparams.a_b = 1\nparams.'a-b' = 2\nworkflow { println params }\n"
+    )
+    words = ["--param", "name=me", "--maxMemory", "2.GB", "--min-len", "5", "--a_b", "10", "--a-b", "20"]
+    done = at("plan", folder, *words, "--json")
+    assert done.code == 0, done.out + done.err
+    assert done.json["parameters"] == {"name": "me", "maxMemory": "2.GB", "min-len": 5, "a_b": 10, "a-b": 20}
