@@ -1,4 +1,4 @@
-"""Interfaces of Nextflow pipelines that have no manifest: schema of both generations, scripts, configuration; and what is wrong with them."""
+"""Interfaces of Nextflow pipelines without a manifest: schema of both generations, scripts, configuration; and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -230,12 +230,10 @@ def test_a_division_is_no_text_and_a_regular_expression_is_one() -> None:
 
 
 GROOVY = st.text(alphabet=st.sampled_from(list("abinprcludefoms.params01eExX_ \n\t\\'\"$/{}[]():=,-+*;#!?&|<>²é")), max_size=120)
-PARTS = st.lists(
-    st.sampled_from(
-        ["params", ".", "x", "=", "{", "}", "[", "]", "(", ")", "\n", '"', "'", '"""', "${", "include", "from", "'./a'", "process", "publishDir",
-         "container", "profiles", "standard", "includeConfig", "if", "else", ":", "1", ",", "/", "//", "/*", "workflow", "file", "?", "\\"]
-    ), max_size=40,
-).map(" ".join)  # fmt: skip
+WORDS = """params . x = { } [ ] ( ) " ' \"\"\" ${ include from './a' process publishDir container profiles standard includeConfig if else :
+1 , / // /* workflow file ? \"""
+PARTS = st.lists(st.sampled_from([*WORDS.split(), "
+"]), max_size=40).map(" ".join)
 
 
 @given(st.text(max_size=200) | GROOVY | PARTS)
