@@ -38,7 +38,16 @@ lint: install-test
 	$(BIN)/python docs/generate.py --check
 	for w in workflows/*/; do $(BIN)/esap-wf lint $$w || exit 1; done
 
-test: lint
+# Real engines and container runtimes, where they can be had.
+services: install-test
+	tests/services/install.sh $(BIN)/python
+
+# docs/features.json and the tables of docs/compatibility.md, from the results of the tests.
+features: services
+	$(BIN)/python -m pytest tests/features --write-features
+	$(BIN)/python docs/generate.py
+
+test: lint services
 	$(BIN)/python -m pytest -m 'not soak' --cov --cov-report=term $(PYTEST_ARGS)
 
 fast: install-test

@@ -28,3 +28,16 @@ def configuration(*engines: str) -> str:
     if missing:
         pytest.skip(f"{', '.join(missing)} is not installed")
     return "".join(f'[engines.{name}]\npath = "{path}"\n' for name, path in found.items())
+
+
+def install() -> None:
+    """Get every engine and say which there are."""
+    for engine in ("snakemake", "nextflow", "cwl", "toil"):
+        try:
+            print(f"services: {engine}: {program(engine)}")
+        except pytest.skip.Exception as reason:
+            print(f"services: no {engine}: {reason}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    install()

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Gets the real engines and container runtimes that the tests use; quick if all is there. What can't be got is said: its tests are skipped
+# by name, and in CI a skip fails. Usage: install.sh PYTHON (the one that has esap-wf).
+set -uo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+say() { echo "services: $*" >&2; }
+
+missing=()
+command -v java >/dev/null || missing+=(default-jre-headless)
+command -v mvn >/dev/null || missing+=(maven)
+command -v git >/dev/null || missing+=(git)
+if [ ${#missing[@]} -gt 0 ]; then
+    if command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get -qq update || say "the package lists could not be read anew"
+        apt-get -qq -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 install --no-install-recommends "${missing[@]}" >/dev/null || say "apt-get failed for ${missing[*]}"
+    else
+        say "ask for ${missing[*]}"
+    fi
+fi
+services/install_containers.sh
+python=$(cd "$OLDPWD" && realpath -s "${1:-python3}")
+PYTHONPATH=. "$python" -m services.engines
