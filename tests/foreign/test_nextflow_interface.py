@@ -230,10 +230,11 @@ def test_a_division_is_no_text_and_a_regular_expression_is_one() -> None:
 
 
 GROOVY = st.text(alphabet=st.sampled_from(list("abinprcludefoms.params01eExX_ \n\t\\'\"$/{}[]():=,-+*;#!?&|<>²é")), max_size=120)
-WORDS = """params . x = { } [ ] ( ) " ' \"\"\" ${ include from './a' process publishDir container profiles standard includeConfig if else :
-1 , / // /* workflow file ? \"""
-PARTS = st.lists(st.sampled_from([*WORDS.split(), "
-"]), max_size=40).map(" ".join)
+WORDS = (
+    "params . x = { } [ ] ( ) \" ' ${ include from './a' process publishDir container profiles standard includeConfig if else : 1 , / // /* */ "
+    "workflow file ? \\"
+)
+PARTS = st.lists(st.sampled_from([*WORDS.split(), '"' * 3, "\n"]), max_size=40).map(" ".join)
 
 
 @given(st.text(max_size=200) | GROOVY | PARTS)
