@@ -272,9 +272,17 @@ def _text(argument: Tokens) -> Text | None:
         if first.string in {"expand", "collect"}:
             return Text(_stars(_WILD.sub("*", text.value)), line, literal=False)
         return None
-    value, literal = "", True
+    value, literal, inside, depth = "", True, False, 0
     for token in argument:
-        if token.type == tokenize.STRING:
+        if token.type in {_F_STRING["FSTRING_START"], _F_STRING["FSTRING_END"]}:  # of Python 3.12 and newer
+            inside = token.type == _F_STRING["FSTRING_START"]
+        elif inside and token.type == tokenize.OP and token.string in {"{", "}"}:
+            depth += 1 if token.string == "{" else -1
+            if depth == 0:
+                value, literal = value + "*", False
+        elif depth:
+            continue
+        elif token.type == tokenize.STRING:
             prefix = token.string[: token.string.find(token.string.lstrip("rRbBuUfF")[:1])].lower()
             body = re.sub("[fF]", "", token.string[: len(prefix)]) + token.string[len(prefix) :]
             try:
@@ -289,8 +297,6 @@ def _text(argument: Tokens) -> Text | None:
             value += part
         elif token.type == _F_STRING["FSTRING_MIDDLE"]:
             value += token.string
-        elif token.type in _F_STRING.values():
-            literal = False
         elif token.type == tokenize.OP and token.string == "+":
             continue
         elif token.type in {tokenize.NAME, tokenize.OP, tokenize.NUMBER}:

@@ -114,6 +114,7 @@ class _Config:
         """Schemas first: they type what the default configuration only shows."""
         defaults = list(self._defaults())
         problems: list[Problem] = []
+        configurations = []
         for variable, name, file, line in self.said.validates:
             target = (file.parent / name).resolve()
             if not target.is_file():
@@ -121,11 +122,13 @@ class _Config:
             elif not target.is_relative_to(self.root.resolve()):
                 problems.append(Problem(f"{file}:{line}", f"{name} leads out of the repository"))
             elif variable == "config":
-                self._schema(documents.load(target, schema=True), [d.data for d in defaults])
+                configurations.append(target)
             elif variable in self.said.tables:
                 self.rows[self.said.tables[variable]] = target.relative_to(self.root.resolve()).as_posix()
         if problems:
             raise UsageError("the Snakefile is broken", problems)
+        for target in configurations:
+            self._schema(documents.load(target, schema=True), [d.data for d in defaults])
         for document in defaults:
             self._values(document, document.data, [])
         for name, where in self.said.used.items():
