@@ -66,6 +66,13 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
                         True,
                         f"{c.cores} cores, {human_bytes(c.memory_bytes)} memory, {human_bytes(c.disk_bytes)} disk",
                     )
+    from esap_wf import containers
+
+    for name, runtime in containers.survey(containers.settings(config), config.cache).items():
+        # none is needed as long as no workflow wants one
+        yield _check(
+            f"container {name}", True, f"not here: {runtime}" if isinstance(runtime, str) else f"{runtime.version} at {runtime.program}"
+        )
     for name, file, source in catalog.entries(config):
         try:
             route = software.choose(catalog.read(file, source), config)

@@ -3,7 +3,20 @@
 Imported by software, engines, supervisor and the command line. Not part of the light verbs.
 """
 
-from esap_wf.containers.choosing import RUNTIMES, Chosen, Settings, choose, command, end, is_ready, lacks, prepare, resolve, settings
+from esap_wf.containers.choosing import (
+    RUNTIMES,
+    Chosen,
+    Settings,
+    choose,
+    command,
+    end,
+    is_ready,
+    lacks,
+    prepare,
+    resolve,
+    settings,
+    survey,
+)
 from esap_wf.containers.image import Image, parse
 from esap_wf.containers.runtime import Command, Found, Runtime, Source, Task
 
@@ -26,4 +39,5 @@ __all__ = [
     "prepare",
     "resolve",
     "settings",
+    "survey",
 ]

@@ -13,7 +13,7 @@ from esap_wf.containers import archive, folder, runtime
 from esap_wf.containers.apptainer import Apptainer
 from esap_wf.containers.docker import Docker, Podman
 from esap_wf.containers.image import ARCHIVE, FOLDER, NAME, ROOTFS, SIF, Image, parse
-from esap_wf.containers.runtime import Command, Runtime, Source, Task
+from esap_wf.containers.runtime import Command, Found, Runtime, Source, Task
 from esap_wf.containers.udocker import Udocker
 from esap_wf.errors import EsapError, Problem, UsageError
 from esap_wf.models.plan import ContainerChoice
@@ -212,6 +212,15 @@ def choose(text: str, allowed: Settings, cache: Path, base: Path | None = None, 
     if not allowed.runtimes:
         reasons.append("the configuration and the backend's profile allow no runtime in common")
     return Chosen(None, reasons=tuple(reasons))
+
+
+def survey(allowed: Settings, cache: Path) -> dict[str, Found | str]:
+    """Each allowed runtime: as it works here, or why it doesn't."""
+    found: dict[str, Found | str] = {}
+    for name in allowed.runtimes:
+        program = runtime.locate(RUNTIMES[name], allowed.programs.get(name))
+        found[name] = RUNTIMES[name].detect(program, cache) if program else f"is not on PATH: {RUNTIMES[name].how_to_get}"
+    return found
 
 
 def is_ready(choice: ContainerChoice) -> bool:

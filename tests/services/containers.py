@@ -86,9 +86,11 @@ def docker(folder: Path) -> tuple[subprocess.Popen[bytes] | None, dict[str, str]
         running = subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0 if shutil.which("docker") else False
         return None, {}, "" if running else "no dockerd to start here as this user, and none is running"
     socket, log = f"unix://{folder}/docker.sock", folder / "dockerd.log"
+    # a session that is killed must not leave a daemon behind
+    bound = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
     with log.open("wb") as out:
         daemon = subprocess.Popen(
-            [found, "--data-root", folder / "docker", "--exec-root", folder / "docker-run", "-H", socket, "-p", folder / "docker.pid",
+            [*bound, found, "--data-root", folder / "docker", "--exec-root", folder / "docker-run", "-H", socket, "-p", folder / "docker.pid",
              "--iptables=false", "--ip6tables=false", "--bridge=none"],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, "PATH": path()}, start_new_session=True,
         )  # fmt: skip
