@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,17 +92,18 @@ class Software:
         return json.loads((folder / "validation.json").read_text()), json.loads((folder / "fit.json").read_text())
 
 
-def runner(program: str, variable: str) -> Path:
-    """A CWL runner: from a variable, beside this Python, on PATH, or installed by `esap-wf engines install`; else the test is skipped."""
-    beside = Path(sys.executable).with_name(program)
-    found = os.environ.get(variable) or (str(beside) if beside.exists() else None) or shutil.which(program)
+def runner(engine: str, variable: str) -> Path:
+    """The program of an engine, `cwl` or `toil`: that of a variable, of the tests' services, or on PATH; else the test is skipped."""
+    name = {"cwl": "cwltool", "toil": "toil-cwl-runner"}[engine]
+    if given := os.environ.get(variable):
+        return Path(given)
+    if importlib.util.find_spec("services.cwl"):
+        from services import engines
+
+        return engines.program(engine)
+    found = shutil.which(name)
     if found is None:
-        for name in ("cwl", "cwltool", "toil"):
-            pins = WORKFLOW.parents[1] / "esap_wf" / "engines" / "requirements" / f"{name}.txt"
-            place = environments.location(pins, CACHE) / "bin" / program if pins.is_file() else None
-            if place and place.exists():
-                return place
-        pytest.skip(f"no {program}: neither ${variable} nor on PATH")
+        pytest.skip(f"no {name}: neither ${variable} nor on PATH")
     return Path(found)
 
 

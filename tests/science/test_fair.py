@@ -45,7 +45,7 @@ axis = mother / np.sqrt((mother**2).sum(0))
 cosine = (rest.px * axis[0] + rest.py * axis[1] + rest.pz * axis[2]) / rest.mag
 proper = np.sqrt((place**2).sum(0)) * particles.LAMBDA / np.sqrt((mother**2).sum(0))
 print(json.dumps({"shell": shell, "balance": balance, "momentum": [rest.mag.min(), rest.mag.max()],
-    "isotropy": stats.kstest(cosine, "uniform", (-1, 2)).pvalue, "lifetime": stats.kstest(proper, "expon", (0, 7.89)).pvalue}))
+    "isotropy": stats.kstest(cosine, "uniform", (-1, 2)).pvalue, "lifetime": stats.kstest(proper, "expon", (0, 7.845)).pvalue}))
 """,
         cwd=tmp_path,
     )

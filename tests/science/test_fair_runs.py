@@ -24,7 +24,7 @@ def software() -> Software:
 
 @pytest.fixture(scope="module")
 def cwltool() -> Path:
-    return runner("cwltool", "CWLTOOL")
+    return runner("cwl", "CWLTOOL")
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_a_damaged_file_stops_the_run_with_its_name(software: Software, cwltool:
 
 
 def test_toil_makes_the_same_bytes(software: Software, tiny: Path, tmp_path: Path) -> None:
-    toil = runner("toil-cwl-runner", "TOIL_CWL_RUNNER")
+    toil = runner("toil", "TOIL_CWL_RUNNER")
     done = run_cwl(toil, software, tmp_path / "run", TINY, "--jobStore", str(tmp_path / "jobs"), "--maxCores", "2", "--disableProgress")
     assert done.returncode == 0, done.stderr[-3000:]
     assert contents(tmp_path / "run" / "outputs") == contents(tiny)

@@ -10,7 +10,7 @@ LAMBDA = 1.115683
 #: uncertainty of the mass of the Lambda
 LAMBDA_ERROR = 0.000006
 #: mean proper decay length of the Lambda
-LAMBDA_CTAU = 7.89
+LAMBDA_CTAU = 7.845
 #: mass of a nucleon of the beam, mean of proton and neutron
 NUCLEON = 0.938918755
 #: smallest mass of a pair
