@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from esap_wf.engines.cwl_documents import CLASSES, VERSIONS, Node, Reader
+from esap_wf.engines.cwl_documents import CLASSES, VERSIONS, Node, Reader, short
 from esap_wf.engines.cwl_events import Steps
 from esap_wf.errors import Problem, UsageError
 
@@ -56,12 +56,12 @@ class Checked:
         self.steps = Steps()
         self.scripts: list[Node] = []
         self.unsupported: list[tuple[Node, str]] = []
+        self.inplace: list[Node] = []
         self._seen: set[tuple[str, tuple[str | int, ...]]] = set()
         root = self.reader.open(file.absolute())
         process = self._process(root, item) if root else None
         if process is not None and root is not None:
-            self.steps.root = item or file.name
-            self._walk(process, (), _version(root), javascript=False)
+            self._walk(process, (), _version(root), javascript=False, name=item or file.name)
 
     @property
     def problems(self) -> list[Problem]:
@@ -78,7 +78,9 @@ class Checked:
             return None
         return root
 
-    def _walk(self, process: Node, path: tuple[Node, ...], version: str, javascript: bool, step: str = "", scattered: bool = False) -> None:
+    def _walk(
+        self, process: Node, path: tuple[Node, ...], version: str, javascript: bool, step: str = "", scattered: bool = False, name: str = ""
+    ) -> None:
         if not isinstance(process.data, dict):
             return
         mark = (process.document.source, process.pointer)
@@ -94,8 +96,8 @@ class Checked:
             self.unsupported.append((process, "an abstract Operation can't be run"))
         javascript = self._requirements(process, version) or javascript
         if kind == "Workflow":
-            for name, member in self.reader.entries(process.at("steps")):
-                self._step(name, member, (*path, process), version, javascript, scattered)
+            for inner, member in self.reader.entries(process.at("steps")):
+                self._step(inner, member, (*path, process), version, javascript, scattered, name)
             return
         if step and kind == "CommandLineTool":  # a name may be used in two workflows
             self.steps.scattered[step] = scattered or step in self.steps.scattered
@@ -104,7 +106,9 @@ class Checked:
             if javascript or kind == "ExpressionTool":
                 self.scripts += _scripts(process)
 
-    def _step(self, name: str, member: Node, path: tuple[Node, ...], version: str, javascript: bool, scattered: bool) -> None:
+    def _step(
+        self, name: str, member: Node, path: tuple[Node, ...], version: str, javascript: bool, scattered: bool, workflow: str
+    ) -> None:
         self._requirements(member, version)
         if javascript:
             self.scripts += [s for key in ("in", "when") for s in _scripts(member.at(key))]
@@ -116,7 +120,10 @@ class Checked:
         elif run.data is None:
             self.reader.wrong(member, f"the step {name} says not what it runs", "run: FILE")
         if target is not None:
-            self._walk(target, path, version, javascript, name, many)
+            named = run.data.rpartition("/")[2].rpartition("#")[2] if isinstance(run.data, str) else ""
+            tool = short(target.text("id")) or named
+            self.steps.placed.append((workflow, name, tool))
+            self._walk(target, path, version, javascript, name, many, tool)
 
     def _requirements(self, node: Node, version: str) -> bool:
         """Note what no engine can do; True if JavaScript is allowed."""
@@ -124,6 +131,8 @@ class Checked:
         for name, member in _classes(self.reader, node.at("requirements")):
             if name.startswith(_EXTENSIONS):
                 continue
+            if name == "InplaceUpdateRequirement":
+                self.inplace.append(member)
             javascript |= name == "InlineJavascriptRequirement"
             since = REQUIREMENTS.get(name)
             if since is None:

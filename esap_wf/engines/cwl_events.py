@@ -32,12 +32,12 @@ class Steps:
     ----------
     scattered : dict of str to bool
         Name of a step that runs a tool → whether it runs many times.
-    root : str
-        What stands for a document that is one tool: its name.
+    placed : list of (str, str, str)
+        Workflow, step and tool, as Toil names jobs after them.
     """
 
     scattered: dict[str, bool] = field(default_factory=dict)
-    root: str = ""
+    placed: list[tuple[str, str, str]] = field(default_factory=list)
 
     def of(self, name: str) -> tuple[str, str | None]:
         """Step and unit of a job of cwltool: ``unit_3`` is the third of ``unit``. Units are counted from 1."""
@@ -46,6 +46,25 @@ class Steps:
         numbered = _NUMBERED.fullmatch(name)
         if numbered and (numbered["step"] in self.scattered or not self.scattered):
             return numbered["step"], numbered["number"]
+        return name, None
+
+    def of_toil(self, name: str) -> tuple[str, str | None]:
+        """
+        Step and unit of a job of Toil: ``main.cwl.reads.tool``, and where it is scattered only ``main.cwl.2.tool``, counted from 0.
+
+        Steps that run tools without an id can't be told apart then: all of them are named.
+        """
+        for workflow, step, _ in self.placed:
+            if name.startswith(f"{workflow}.{step}."):
+                return step, None
+        for workflow in {w for w, _, _ in self.placed}:
+            match = re.fullmatch(rf"{re.escape(workflow)}\.(?P<index>\d+(\.\d+)*)\.(?P<tool>.+)", name)
+            if match is None:
+                continue
+            tool = "" if match["tool"].startswith("_:") else match["tool"]
+            here = [step for w, step, t in self.placed if w == workflow and t == tool and self.scattered.get(step)]
+            if here:
+                return " or ".join(here), ".".join(str(int(i) + 1) for i in match["index"].split("."))
         return name, None
 
 
@@ -98,6 +117,10 @@ class CwlEvents:
             before = self.offset
             events = self._part()
         return events
+
+    def names(self, name: str) -> tuple[str, str | None]:
+        """Step and unit of a job."""
+        return self.steps.of(name)
 
     def _part(self) -> list[Event]:
         try:
@@ -198,7 +221,7 @@ class CwlEvents:
 
     def _known(self, name: str) -> _Job:
         if name not in self._jobs:
-            self._jobs[name] = _Job(*self.steps.of(name))
+            self._jobs[name] = _Job(*self.names(name))
         return self._jobs[name]
 
     def _relative(self, log: str | None) -> str | None:

@@ -26,8 +26,8 @@ from pathlib import Path
 PROGRAMS = ("cwltool", "cwl-runner", "toil-cwl-runner", "_toil_worker")
 _WANTED = re.compile(r"\[(step|workflow) [^\]]*\] |\[job [^\]]*\] (completed|Using cached)")
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
-#: Bytes of a captured standard error that are kept in the log of a job that failed.
-TAIL = 16_384
+#: Bytes that are kept in the log of a job, where its output goes elsewhere.
+TAIL = 262_144
 #: Set by SIGUSR1: jobs that run may end, no other one starts.
 _draining = threading.Event()
 
@@ -77,18 +77,20 @@ def _patch() -> None:
             _tell(job=name, drained=True)
             return 1
         path = Path(os.environ["ESAP_WF_CWL_LOGS"], _NAME.sub("_", name) + ".log")
-        log = None
+        log, kept = None, []
         try:
-            if more.get("default_stderr") is None:  # Toil has its own
-                path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if more.get("default_stderr") is None:
                 log = path.open("ab")
                 more["default_stdout"] = more["default_stderr"] = log
+            else:  # Toil's: files that are gone when the job is
+                kept = [os.dup(more[key].fileno()) for key in ("default_stdout", "default_stderr")]
             started = time.time()
             monitor = more.get("monitor_function")
             used: dict[str, object] = {}
             if monitor is not None and getattr(getattr(monitor, "func", monitor), "__name__", "") == "process_monitor":
                 more["monitor_function"] = lambda process: _wait(process, used)
-            _tell(job=name, started=True, log_path=str(path) if log else None, stderr=stderr_path)
+            _tell(job=name, started=True, log_path=str(path))
         except Exception:
             return original(commands, stdin_path, stdout_path, stderr_path, *args, **more)
         try:
@@ -97,8 +99,10 @@ def _patch() -> None:
             if log is not None and not log.closed:
                 log.close()
         _tell(job=name, code=code, seconds=round(time.time() - started, 4), **used)
-        if code and stderr_path and log is not None:
-            _keep(stderr_path, path)
+        for file in kept:
+            _keep(file, path)
+        if code and stderr_path:
+            _keep(os.open(stderr_path, os.O_RDONLY), path)
         return code
 
     job._job_popen = popen  # type: ignore[attr-defined]
@@ -118,11 +122,12 @@ def _wait(process, used) -> None:  # type: ignore[no-untyped-def]
         used["rss"] = usage.ru_maxrss * (1024 if sys.platform != "darwin" else 1)
 
 
-def _keep(stderr: str, log: Path) -> None:
+def _keep(file: int, log: Path) -> None:
+    """Append the end of an open file to a log, and close it."""
     try:
-        with Path(stderr).open("rb") as file, log.open("ab") as kept:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
-            kept.write(file.read())
+        with os.fdopen(file, "rb") as said, log.open("ab") as kept:
+            said.seek(max(0, os.fstat(file).st_size - TAIL))
+            kept.write(said.read())
     except OSError:
         pass
 
