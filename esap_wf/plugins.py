@@ -34,6 +34,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "snakemake": "esap_wf.engines.snakemake:Snakemake",
         "nextflow": "esap_wf.engines.nextflow:Nextflow",
         "cwl": "esap_wf.engines.cwl:Cwltool",
+        "toil": "esap_wf.engines.toil:Toil",
         "command": "esap_wf.engines.command:Command",
         "notebook": "esap_wf.engines.notebook:Notebook",
     },
