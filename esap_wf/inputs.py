@@ -114,7 +114,7 @@ def _described(path: Path, name: str, spec: Input, workflow: Workflow, cache: Pa
         if sheets.is_sheet(schema):
             rows, others = sheets.check(path, schema)
         else:
-            rows = check_table(path, schema)
+            rows = check_table(path, schema, keyed=not (workflow.is_derived or workflow.is_plain))
     identity, strength = digests.of_input(path, cache)
     size = path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
     return DataRef(
@@ -176,7 +176,7 @@ def rows_of(path: Path, schema: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
         raise UsageError("a table is broken", [Problem(str(path), str(error))]) from None
 
 
-def check_table(path: Path, schema: dict[str, Any]) -> int:
+def check_table(path: Path, schema: dict[str, Any], keyed: bool = True) -> int:
     """
     Validate a table row by row, in one pass and constant memory but for the keys.
 
@@ -185,6 +185,8 @@ def check_table(path: Path, schema: dict[str, Any]) -> int:
     path : Path
     schema : dict
         JSON Schema of one row; its first required property is the unit's key, which must not repeat.
+    keyed : bool
+        False: it may. A pipeline that was not written for esap-wf has keys of its own.
 
     Returns
     -------
@@ -208,7 +210,7 @@ def check_table(path: Path, schema: dict[str, Any]) -> int:
                 pointer, what, hint = schemas.wording(error, schema)
                 at = documents.pointer_text(pointer)
                 problems.append(Problem(f"{path}:{line}" + (f": {at}" if at else ""), what, hint))
-        elif key is not None:
+        elif key is not None and keyed:
             mark = repr(row[key])  # not hash(): that of -1 and -2 is the same
             if mark in seen:
                 problems.append(Problem(f"{path}:{line}: {key}", f"{row[key]!r} stands in the table twice"))

@@ -283,7 +283,8 @@ def test_a_schema_that_leads_in_a_circle_ends(tmp_path: Path) -> None:
 
 
 PIECES = [
-    "rule a:", "    input: 'x'", "  output:", "        'y',", "include: 'b'", "configfile: 1", "x = {", "}", "(", ")", '"""', "f'{a}'", "if x:",
+    "rule a:", "    input: 'x'", "  output:", "        'y',", "include: 'b'", "configfile: 1", "x = {", "}", "(",
+    ")", '"""', "f'{a}'", "if x:",
     "checkpoint:", "rule :", ":", "    shell: '''", "\\", "é", "\x00", "validate(config)", "min_version()", "container: ''", "read_csv(",
     "module m:",
 ]  # fmt: skip

@@ -1,0 +1,200 @@
+"""Snakemake pipelines that nobody wrote for esap-wf: run as they are, with the results of the bare engine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from adapter import Place
+from git_repositories import commit, git, write
+
+SNAKEMAKE = Path(sys.prefix) / "bin" / "snakemake"
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(not SNAKEMAKE.exists(), reason="snakemake is not installed beside this Python"),
+    pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed"),
+]
+
+#: Relative paths of a clone in every place where a pipeline has them: configuration, sheet, data, scripts, own profile, basedir.
+PIPELINE = {
+    "workflow/Snakefile": '''\
+import csv
+from pathlib import Path
+from snakemake.utils import validate
+
+configfile: "config/config.yaml"
+validate(config, schema="schemas/config.schema.yaml")
+
+with open(config["samples"]) as handle:
+    SAMPLES = {row["sample"]: row for row in csv.DictReader(handle, delimiter="\\t")}
+
+assert Path(workflow.basedir).parent.samefile("."), "a clone is the working directory"
+
+include: "rules/count.smk"
+
+rule all:
+    input:
+        "results/summary.txt",
+        expand("results/counts/{sample}.txt", sample=SAMPLES),
+
+rule summary:
+    input:
+        expand("results/counts/{sample}.txt", sample=SAMPLES),
+    output:
+        "results/summary.txt",
+    log:
+        "logs/summary.log",
+    params:
+        title=config["report"]["title"],
+        lengths=config["report"]["lengths"],
+    script:
+        "scripts/summary.py"
+''',
+    "workflow/rules/count.smk": '''\
+rule count:
+    input:
+        lambda wildcards: SAMPLES[wildcards.sample]["file"],
+    output:
+        "results/counts/{sample}.txt",
+    log:
+        "logs/count/{sample}.log",
+    params:
+        minimum=config["minimum"],
+        factor=config["min-factor"],
+    shell:
+        "mkdir -p resources && echo {wildcards.sample} > resources/{wildcards.sample}.seen; "
+        "sh workflow/scripts/count.sh {params.minimum} {params.factor} < {input} > {output} 2> {log}"
+''',
+    "workflow/scripts/count.sh": "awk -v m=\"$1\" -v f=\"$2\" '$1 >= m {n += f} END {print n + 0}'\n",
+    "workflow/scripts/summary.py": '''\
+with open(snakemake.output[0], "w") as out:
+    out.write(f"{snakemake.params.title} {snakemake.params.lengths}\\n")
+    out.writelines(f"{path}: {open(path).read()}" for path in snakemake.input)
+''',
+    "workflow/schemas/config.schema.yaml": '''\
+$schema: "https://json-schema.org/draft/2020-12/schema"
+properties:
+  samples: {type: string}
+  minimum: {type: integer, minimum: 0}
+required: [samples, minimum]
+''',
+    "config/config.yaml": "samples: config/samples.tsv\nminimum: 3\nmin-factor: 2\nreport:\n  title: Counts\n  lengths: [1, 2]\n",
+    "config/samples.tsv": "sample\tfile\na\tdata/a.txt\nb\tdata/b.txt\n",
+    "data/a.txt": "1\n3\n5\n",
+    "data/b.txt": "9\n",
+    "resources/.keep": "",
+    "README.md": "A pipeline.\n",
+    "tests/test_it.py": "",
+}  # fmt: skip
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Path:
+    """A repository."""
+    folder = write(tmp_path / "counts", PIPELINE)
+    commit(folder)
+    return folder
+
+
+def bare(pipeline: Path, tmp_path: Path, *words: str) -> dict[str, bytes]:
+    """Results of the engine alone in a fresh clone."""
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(pipeline), str(clone))
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE_", "PYTEST_"))}
+    done = subprocess.run([SNAKEMAKE, "--cores", "1", *words], cwd=clone, env=kept, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return contents(clone / "results")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_results_are_those_of_the_bare_engine_in_a_clone(pipeline: Path, place: Place, tmp_path: Path) -> None:
+    words = ["--config", "minimum=5", "report={'title': \"a 'b' $(c)\"}"]
+    expected = bare(pipeline, tmp_path, *words)
+    done = place("run", f"{pipeline.as_uri()}@main", "--minimum", "5", "--report.title", "a 'b' $(c)", "--json")
+    assert done.code == 0, done.err
+    run = Path(done.json["dir"])
+    assert contents(run / "project/results") == expected
+    told = {o["path"]: o for o in place("results", done.json["run"], "--json").json["outputs"]}
+    assert set(told) == {f"project/results/{name}" for name in expected}, "each file once"
+    assert (pipeline / "results").exists() is False, "nothing is written into the pipeline's own folder"
+    status = place("status", done.json["run"], "--json").json
+    assert {s["name"]: s["done"] for s in status["steps"]} == {"count": 2, "summary": 1}
+
+    # the bare command, without esap-wf, in a copy of the run directory
+    again = tmp_path / "again"
+    shutil.copytree(run, again, symlinks=True)
+    shutil.rmtree(again / "project/results")
+    done_again = subprocess.run(["bash", "command.sh"], cwd=again, capture_output=True, text=True, check=False)
+    assert done_again.returncode == 0, done_again.stderr
+    assert contents(again / "project/results") == expected
+
+
+def test_a_rerun_means_the_same_commit_and_a_new_start_the_new_one(pipeline: Path, place: Place) -> None:
+    url = pipeline.as_uri()
+    first = place("run", url, "--json").json
+    write(pipeline, {"data/b.txt": "9\n9\n"})
+    commit(pipeline)
+    rerun = place("rerun", first["run"], "--set", "minimum=4", "--json")
+    assert rerun.code == 0, rerun.err
+    assert (Path(rerun.json["dir"]) / "project/results/counts/b.txt").read_text() == "2\n"
+    plan = (Path(rerun.json["dir"]) / "plan.json").read_text()
+    assert f"{url}@{git(pipeline, 'rev-parse', 'HEAD~1')}" in plan
+    moved = place("run", url, "--json").json
+    assert not moved["reused"]
+    assert (Path(moved["dir"]) / "project/results/counts/b.txt").read_text() == "4\n"
+
+
+def test_an_input_of_the_users_takes_the_place_of_the_default(pipeline: Path, place: Place, tmp_path: Path) -> None:
+    mine = write(tmp_path / "m i n e", {"x'y.txt": "7\n8\n"})
+    sheet = mine / "sheet.tsv"
+    sheet.write_text("sample\tfile\nz\tdata/a.txt\n")
+    done = place("run", pipeline / "workflow/Snakefile", "--input", f"samples={sheet}", "--json")
+    assert done.code == 0, done.err
+    assert set(contents(Path(done.json["dir"]) / "project/results")) == {"summary.txt", "counts/z.txt"}
+
+
+def test_a_manifest_from_init_runs_identically_and_is_not_overwritten(pipeline: Path, place: Place) -> None:
+    before = place("plan", pipeline, "--json").json
+    made = place("init", pipeline, "--json")
+    assert made.code == 0, made.err
+    assert {Path(f).name for f in made.json["files"]} == {"workflow.yaml", "params.schema.json"}
+    assert place("lint", pipeline).code == 0
+    after = place("plan", pipeline, "--json").json
+    assert after["command"] == before["command"] and after["parameters"] == before["parameters"]
+    done = place("run", pipeline, "--minimum", "5", "--json")
+    assert done.code == 0, done.err
+    assert (Path(done.json["dir"]) / "project/results/counts/a.txt").read_text() == "2\n"
+    kept = (pipeline / "workflow.yaml").read_text()
+    again = place("init", pipeline, "--json")
+    assert again.code == 2 and "is there already" in again.problems
+    assert (pipeline / "workflow.yaml").read_text() == kept
+
+
+def test_a_failing_rule_is_told_with_its_log_and_the_run_can_be_resumed(pipeline: Path, place: Place) -> None:
+    (pipeline / "workflow/scripts/count.sh").write_text("echo no awk here >&2; exit 3\n")
+    commit(pipeline)
+    done = place("run", pipeline, "--json")
+    assert done.code == 1
+    run = Path(done.json["dir"])
+    failure = place("status", done.json["run"], "--json").json["failures"][0]
+    assert failure["step"] == "count" and failure["log"].startswith("project/logs/count/")
+    assert "no awk here" in "\n".join(failure["tail"])
+    (run / "project/workflow/scripts/count.sh").write_text(PIPELINE["workflow/scripts/count.sh"])
+    resumed = place("resume", done.json["run"], "--json")
+    assert resumed.code == 0, resumed.err
+    assert (run / "project/results/counts/a.txt").read_text() == "4\n"
+
+
+def test_wrong_values_are_told_all_at_once(pipeline: Path, place: Place) -> None:
+    done = place("run", pipeline, "--minimum", "-1", "--min-factor", "many", "--input", "samples=gone.tsv", "--json")
+    assert done.code == 2
+    for words in ("minimum", "min-factor", "gone.tsv"):
+        assert words in done.problems
+    assert not place.runs()
