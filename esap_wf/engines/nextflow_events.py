@@ -32,6 +32,8 @@ _SAID = re.compile(
     rb"^(?P<stamp>\S+-\d\d \d\d:\d\d:\d\d\.\d{3}) \[[^\n]*?\] (?:INFO |WARN |ERROR|DEBUG) \S+ - (?:"
     rb"\[(?P<hash>[0-9a-f]{2}/[0-9a-f]{6})\] (?:(?P<what>Submitted|Re-submitted|Cached) process > (?P<name>[^\n]*)"
     rb"|NOTE: (?P<note>[^\n]*))"
+    rb"|Task completed > TaskHandler\[[^\n]* error: (?!-;)[\w.$]*:? ?(?P<why>[^\n]*);"
+    rb" workDir: [^\n]*?/(?P<place>[0-9a-f]{2}/[0-9a-f]{6})[0-9a-f]*\]"
     rb"|Session UUID: (?P<session>[^\n]*)"
     rb"|(?P<error>Error executing process > '[^\n]*'\n\nCaused by:\n  (?P<cause>[^\n]*)\n)"
     rb")",
@@ -108,7 +110,7 @@ class NextflowEvents:
                 number, _ = self._names.enter(row["name"], row["hash"])
                 done = row["status"] in ("COMPLETED", "CACHED")
                 if done:
-                    self._done_before.add(row["workdir"])
+                    self._done_before |= {row["workdir"], row["hash"]}
                 else:
                     numbered.append((row["name"], number))
         for name, number in numbered:
@@ -170,8 +172,11 @@ class NextflowEvents:
         text = {k: v.decode("utf-8", "replace") for k, v in match.groupdict().items() if v is not None}
         if "session" in text:
             return Event(t=moment(text["stamp"]), kind="engine", epoch=self.epoch, detail=f"Nextflow started, session {text['session']}")
+        if "why" in text:
+            self._causes[text["place"]] = text["why"]
+            return None
         if "note" in text:
-            self._causes[text["hash"]] = text["note"].rpartition(" -- ")[0] or text["note"]
+            self._causes.setdefault(text["hash"], text["note"].rpartition(" -- ")[0] or text["note"])
             return None
         if "error" in text:
             following = _NEXT.search(data, match.end(), end)
@@ -180,7 +185,7 @@ class NextflowEvents:
                 self._causes[where[1].decode()] = text["cause"]
             return None
         number, attempt = self._names.enter(text["name"], text["hash"], text["what"] == "Re-submitted")
-        if text["what"] == "Cached":
+        if text["what"] == "Cached" or text["hash"] in self._done_before:  # done again, if a killed Nextflow had not noted it yet
             return None
         self._begun.add(text["hash"])
         step, unit, job = self._names.words(text["name"], number)
@@ -192,7 +197,7 @@ class NextflowEvents:
         """The end of a task; its start, too, if nobody has told it (a cached one, or one that could not be submitted)."""
         status, name = row["status"], row["name"]
         number, _ = self._names.enter(name, row["hash"])
-        if status == "CACHED" and row["workdir"] in self._done_before:
+        if status in ("COMPLETED", "CACHED") and row["workdir"] in self._done_before:
             return []
         step, unit, job = self._names.words(name, number)
         log, exit_code = self._relative(row["workdir"]), _number(row["exit"])
