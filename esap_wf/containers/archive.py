@@ -6,6 +6,7 @@ Imports errors only. Nothing here needs a runtime or a network.
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import io
 import json
@@ -144,9 +145,12 @@ def unpack(path: Path, target: Path, beat: Callable[[], None] = lambda: None) ->
 
 
 def _apply(files: tarfile.TarFile, target: Path, beat: Callable[[], None]) -> None:
+    files.extraction_filter = staticmethod(lambda member, _: member)  # type: ignore[attr-defined,unused-ignore]
     for member in files:
         beat()
-        name = Path(member.name)
+        name = Path(member.name.lstrip("/"))
+        if ".." in name.parts:
+            raise ValueError(f"{member.name} leads out of the image")
         if name.name.startswith(".wh."):
             folder = _inside(target, name.parent)
             if name.name == ".wh..wh..opq":
@@ -160,13 +164,19 @@ def _apply(files: tarfile.TarFile, target: Path, beat: Callable[[], None]) -> No
         place = target / name
         if place.is_symlink() or (place.exists() and not (place.is_dir() and member.isdir())):
             _remove(_inside(target, name.parent) / name.name)
-        files.extract(member, target, set_attrs=True, numeric_owner=True, filter=_kept)
+        files.extract(_kept(member, target), target, set_attrs=True, numeric_owner=True)
 
 
-def _kept(member: tarfile.TarInfo, target: str) -> tarfile.TarInfo | None:
-    kept = tarfile.tar_filter(member, target)
-    # whoever unpacks must be able to delete it again
-    return kept.replace(mode=kept.mode | 0o700, deep=False) if kept.isdir() and kept.mode is not None else kept
+def _kept(member: tarfile.TarInfo, target: Path) -> tarfile.TarInfo:
+    # the filters of tarfile are younger than the first Python 3.11
+    _inside(target, Path(member.name.lstrip("/")).parent)
+    if member.islnk():
+        _inside(target, Path(member.linkname))
+    kept = copy.copy(member)
+    kept.name = kept.name.lstrip("/")
+    # no setuid; and whoever unpacks must be able to delete it again
+    kept.mode = kept.mode & 0o777 | (0o700 if kept.isdir() else 0)
+    return kept
 
 
 def _inside(target: Path, folder: Path) -> Path:

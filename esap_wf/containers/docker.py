@@ -26,12 +26,11 @@ class Docker:
     def detect(self, program: str, cache: Path) -> Found | str:
         """Asks the daemon each time: it comes and goes."""
         added = runtime.environment(self.steers)
-        asked = "{{.ServerVersion}}|{{.SecurityOptions}}|{{.InitBinary}}"
-        code, out, err = runtime.ask([program, "info", "--format", asked], added)
-        version, _, rest = out.splitlines()[-1].partition("|") if out else ("", "", "")
+        code, version, err = runtime.ask([program, "version", "--format", "{{.Server.Version}}"], added)
         if code or not version:
             return f"its daemon does not answer: {runtime.last(err)}"
-        security, _, init = rest.rpartition("|")
+        _, out, _ = runtime.ask([program, "info", "--format", "{{.SecurityOptions}}|{{.InitBinary}}"], added)
+        security, _, init = runtime.last(out).rpartition("|")
         # a rootless daemon maps root inside to its user
         options = (["--user=0:0"] if "rootless" in security else []) + (["--init"] if init else [])
         return Found(program, version, added, tuple(options))

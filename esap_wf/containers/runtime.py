@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -170,7 +171,8 @@ def ask(argv: Sequence[str], added: Mapping[str, str], patience: float = PATIENC
 
 
 def last(text: str) -> str:
-    """The last line that says something."""
+    """The last line that says something, without colours."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it says nothing")
 
 

@@ -64,6 +64,8 @@ def test_upper_layers_replace_and_remove_what_lower_ones_have(tmp_path):
     "members",
     [
         [("../out", b"x")],
+        [("a/../../kept", b"x")],
+        [("..", {"type": tarfile.DIRTYPE, "mode": 0o700})],
         [("l", {"type": tarfile.SYMTYPE, "linkname": "/{outside}"}), ("l/out", b"x")],
         [("l", {"type": tarfile.SYMTYPE, "linkname": "../.."}), ("l/.wh.kept", b"")],
         [("h", {"type": tarfile.LNKTYPE, "linkname": "../kept"}), ("h", b"x")],
@@ -72,7 +74,7 @@ def test_upper_layers_replace_and_remove_what_lower_ones_have(tmp_path):
 def test_nothing_is_written_or_removed_outside(tmp_path, members):
     (tmp_path / "kept").write_text("kept")
     told = [
-        (n, {**c, "linkname": c["linkname"].format(outside=str(tmp_path).lstrip("/"))} if isinstance(c, dict) else c) for n, c in members
+        (n, {**c, "linkname": c.get("linkname", "").format(outside=str(tmp_path).lstrip("/"))} if isinstance(c, dict) else c) for n, c in members
     ]
     with pytest.raises(UsageError):
         archive.unpack(image(tmp_path / "i.tar", layer(*told)), tmp_path / "a" / "r")
@@ -83,6 +85,11 @@ def test_nothing_is_written_or_removed_outside(tmp_path, members):
 def test_absolute_links_inside_an_image_are_kept(tmp_path):
     archive.unpack(image(tmp_path / "i.tar", layer(("sh", {"type": tarfile.SYMTYPE, "linkname": "/bin/busybox"}))), tmp_path / "r")
     assert (tmp_path / "r/sh").readlink() == Path("/bin/busybox")
+
+
+def test_absolute_names_belong_below_the_root(tmp_path):
+    archive.unpack(image(tmp_path / "i.tar", layer(("/etc/passwd", b"theirs"))), tmp_path / "r")
+    assert (tmp_path / "r/etc/passwd").read_text() == "theirs"
 
 
 def test_devices_are_left_out(tmp_path):

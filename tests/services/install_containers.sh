@@ -72,6 +72,7 @@ CONF
         for program in "$new/bin/apptainer" "$new/bin/proot" "$(find "$new/lib" -path '*/apptainer/bin/starter')"; do
             patchelf --set-interpreter "$here/apptainer/lib/own/$loader" --force-rpath --set-rpath "$here/apptainer/lib/own" "$program"
         done
+        ln -s ../etc "$new/lib/etc"  # where it looks when the user is not root
         rm -rf "$here/apptainer"
         mv "$new" "$here/apptainer"
         "$here/apptainer/bin/apptainer" --version >/dev/null
