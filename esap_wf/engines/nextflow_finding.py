@@ -207,13 +207,13 @@ def fits(version: str, requires: str) -> bool:
         match = _CONDITION.fullmatch(part)
         if not match:
             raise ValueError(f"{part.strip()!r} is no condition of a version")
-        operator, wanted = match[1], numbers(match[2])
+        wanted = numbers(match[2])
         if match[3] == ".*":
             kept &= has[: len(wanted)] == wanted
             continue
         length = max(len(has), len(wanted))
         a, b = (v + (0,) * (length - len(v)) for v in (has, wanted))
-        operator = ">=" if match[3] else operator.removeprefix("!") if operator not in ("!=", "!") else "!="
+        operator = ">=" if match[3] else match[1]
         results = {"": a == b, "=": a == b, "==": a == b, "!=": a != b, "<>": a != b, ">": a > b, ">=": a >= b, "<": a < b, "<=": a <= b}
         if operator not in results:
             raise ValueError(f"{part.strip()!r} is no condition of a version")

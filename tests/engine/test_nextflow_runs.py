@@ -176,7 +176,10 @@ process broad {
     cpus { x == 2 ? 64 : 1 }
     script: 'sleep 0.1'
 }
-workflow { missing(); late(); killed(); starved(); shaky(); twins(channel.of(1, 2, 3)); broad(channel.of(1, 2).map { sleep(4000 * (it - 1)); it }) }
+workflow {
+    missing(); late(); killed(); starved(); shaky(); twins(channel.of(1, 2, 3))
+    broad(channel.of(1, 2).map { sleep(4000 * (it - 1)); it })
+}
 """
 
 
@@ -324,7 +327,7 @@ def test_resume_runs_what_is_missing_and_tells_nothing_twice(at: Place) -> None:
     }  # fmt: skip
 
     # whoever was killed at any time, in whatever parts it is read: all is told once
-    whole = [e for e in told_of(run, 1)]
+    whole = told_of(run, 1)
     for event in whole:
         rest = told_of(run, 1, event.source)
         assert [keyed(e) for e in rest] == [keyed(e) for e in whole[whole.index(event) + 1 :]]
