@@ -143,11 +143,11 @@ class CwlEvents:
                 continue
             if self.offset > self.told:
                 events += [msgspec.structs.replace(event, source=self.offset) for event in found]
-        if (plan := self._plan(moment)) and self.offset > self.told:
+        if (plan := self.plan(moment)) and self.offset > self.told:
             events.insert(0, plan)
         return events
 
-    def _plan(self, moment: float) -> Event | None:
+    def plan(self, moment: float) -> Event | None:
         """Totals, as far as they are known by now: cwltool scatters as it goes."""
         totals = self._totals | {step: max(n, self._totals.get(step, 0)) for step, n in self._begun.items()}
         if totals == self._planned or not moment:

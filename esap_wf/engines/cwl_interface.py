@@ -110,12 +110,15 @@ def _process(reader: Reader, root: Node, item: str | None) -> Node | None:
         return _checked(reader, root)
     graph = dict(reader.entries(root.at("$graph")))
     there = ", ".join(f"#{name}" for name in graph)
+    if not graph:
+        reader.wrong(root.at("$graph"), "holds no process with an id")
+        return None
     wanted = item or ("main" if "main" in graph else next(iter(graph), "") if len(graph) == 1 else None)
     if wanted is None:
         reader.wrong(root.at("$graph"), f"holds {there}, and none is #main", f"say which: {root.file}#{next(iter(graph))}")
         return None
     if wanted not in graph:
-        reader.wrong(root.at("$graph"), f"there is no #{wanted}", f"there are {there}" if there else "it is empty")
+        reader.wrong(root.at("$graph"), f"there is no #{wanted}", f"there are {there}")
         return None
     return _checked(reader, graph[wanted])
 

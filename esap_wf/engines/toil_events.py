@@ -50,6 +50,8 @@ class ToilEvents:
             if words and self.offset > self.told and (event := self._died(words)):
                 events.append(self._placed(event, self.offset))
         self.offset = before + sum(map(len, lines))
+        if lines and self.offset > self.told and (plan := self.hook.plan(time.time())):
+            events.insert(0, plan)
         return events
 
     def _workers(self) -> list[Event]:
