@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
+from services import engines
 
 from esap_wf import environments
 
@@ -109,18 +107,9 @@ class Software:
 
 
 def runner(engine: str, variable: str) -> Path:
-    """The program of an engine, `cwl` or `toil`: that of a variable, of the tests' services, or on PATH; else the test is skipped."""
-    name = {"cwl": "cwltool", "toil": "toil-cwl-runner"}[engine]
-    if given := os.environ.get(variable):
-        return Path(given)
-    if importlib.util.find_spec("services.cwl"):
-        from services import engines
-
-        return engines.program(engine)
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"no {name}: neither ${variable} nor on PATH")
-    return Path(found)
+    """The program of an engine, `cwl` or `toil`: that of a variable, else the one of the tests; skips by name if there is none."""
+    given = os.environ.get(variable)
+    return Path(given) if given else engines.program(engine)
 
 
 def run_cwl(program: Path, software: Software, folder: Path, job: dict[str, Any], *options: str) -> Done:

@@ -12,7 +12,7 @@ import jsonschema_rs
 import pytest
 import yaml
 from adapter import Place
-from fair import CACHE, TINY, WORKFLOW, Software, run_cwl, runner
+from fair import TINY, WORKFLOW, Software, run_cwl, runner
 
 pytestmark = [pytest.mark.science, pytest.mark.integration]
 
@@ -141,7 +141,77 @@ def test_missing_software_is_named_before_anything_runs(software: Software, cwlt
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def place(software: Software, cwltool: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     root = tmp_path_factory.mktemp("place")
     (root / "home").mkdir()
-    return Place(root, {"ESAP_WF_CACHE": str(CACHE)})
+    (root / "config.toml").write_text(f'[engines.cwl]\npath = "{cwltool}"\n')
+    # the environment was built there
+    return Place(root, {"ESAP_WF_CACHE": str(software.python.parents[3])})
+
+
+@pytest.fixture(scope="module")
+def parameters(place: Place) -> Path:
+    path = place.root / "tiny.json"
+    path.write_text(json.dumps(TINY))
+    return path
+
+
+def test_esap_wf_runs_it_with_the_results_of_the_bare_engine(place: Place, parameters: Path, tiny: Path, software: Software) -> None:
+    done = place("run", "fair", "--engine", "cwl", "--params", parameters, "--json")
+    assert done.code == 0, done.err + done.out
+    run = Path(done.json["dir"])
+    assert done.json["phase"] == "COMPLETED"
+    assert contents(run / "outputs") == contents(tiny)
+    assert json.loads((run / "plan.json").read_text())["software"]["bin_dirs"] == [str(software.python.parent)]
+    names = {o["name"] for o in place("results", done.json["run"], "--json").json["outputs"]}
+    assert names == {"result", "spectrum", "validation", "plots", "checksums"}
+    progress = place("status", done.json["run"], "--json").json["progress"]
+    assert (progress["units_total"], progress["units_done"]) == (TINY["files"], TINY["files"])
+    again = place("run", "fair", "--engine", "cwl", "--params", parameters, "--json").json
+    assert (again["run"], again["reused"]) == (done.json["run"], True)
+
+
+def test_results_of_one_run_are_the_input_of_another_and_damage_on_the_way_is_seen(
+    place: Place, parameters: Path, software: Software, tmp_path: Path
+) -> None:
+    made = [software.generate(tmp_path, block) for block in (1, 2)]
+    rows = [document(tmp_path, f"record-{block}.json") for block in (1, 2)]
+    listed = tmp_path / "checksums.csv"
+    listed.write_text("name,bytes,sha256\n" + "".join(f"{r['name']},{r['bytes']},{r['sha256']}\n" for r in rows))
+    given = ["--input", f"events={made[0]}", "--input", f"events={made[1]}", "--input", f"checksums={listed}"]
+    done = place("run", "fair", "--engine", "cwl", "--params", parameters, *given, "--json")
+    assert done.code == 0, done.err + done.out
+    result = document(Path(done.json["dir"], "outputs"), "result.json")
+    assert [(f["name"], f["verified_with"]) for f in result["files"]] == [
+        ("toy-1.root", ["bytes", "sha256"]),
+        ("toy-2.root", ["bytes", "sha256"]),
+    ]
+    made[1].write_bytes(made[1].read_bytes() + b"more")
+    damaged = place("run", "fair", "--engine", "cwl", "--params", parameters, *given, "--json")
+    assert damaged.json["phase"] == "ERROR"
+    told = place("logs", damaged.json["run"])
+    assert "toy-2.root: bytes is" in told.out, told.out[-2000:]
+
+
+def test_an_invalid_result_is_not_accepted(place: Place) -> None:
+    done = place("run", "fair", "--engine", "cwl", "--files", "1", "--events-per-file", "1500", "--lambda-rate", "0", "--json")
+    assert done.json["phase"] == "ERROR"
+    verdict = document(Path(done.json["dir"], "outputs"), "validation.json")
+    assert {c["name"] for c in verdict["checks"] if not c["passed"]} & {"significance", "spectrum fitted"}
+
+
+def test_software_may_be_mounted(place: Place, parameters: Path, tiny: Path, software: Software, tmp_path: Path) -> None:
+    mounted = tmp_path / "cvmfs" / "fair"
+    mounted.parent.mkdir()
+    mounted.symlink_to(software.python.parents[1])
+    copy = tmp_path / "fair"
+    shutil.copytree(WORKFLOW, copy)
+    manifest = (copy / "workflow.yaml").read_text()
+    (copy / "workflow.yaml").write_text(manifest.replace("mounted: /cvmfs/esap-wf/fair/1", f"mounted: {mounted}"))
+    done = place("run", copy, "--engine", "cwl", "--software", "mounted", "--params", parameters, "--json")
+    assert done.code == 0, done.err + done.out
+    run = Path(done.json["dir"])
+    assert json.loads((run / "plan.json").read_text())["software"]["bin_dirs"] == [str(mounted / "bin")]
+    assert contents(run / "outputs") == contents(tiny)
+    there = place("plan", "fair", "--engine", "cwl", "--software", "mounted", "--json")
+    assert there.code != 0 and "/cvmfs/esap-wf/fair/1 is not mounted here" in there.problems
