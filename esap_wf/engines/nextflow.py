@@ -133,7 +133,7 @@ class Nextflow:
         }
         programs = nextflow_config.programs(job)
         files = {PARAMS: params, CONFIG: nextflow_config.text(job).encode(), **programs}
-        return Rendered(command, files, environment)
+        return Rendered(command, files, environment, (nextflow_config.PROGRAMS,) if programs else ())
 
     def supervised(self, run: Path, epoch: int, resume: bool) -> tuple[list[str], Mapping[str, str]]:
         """A name and a trace of the epoch; the session of the first one is resumed explicitly."""

@@ -9,6 +9,7 @@ import os
 import shlex
 from collections.abc import Mapping
 
+from esap_wf.containers.runtime import LABEL
 from esap_wf.engines import Job
 from esap_wf.engines.nextflow_events import FIELDS
 from esap_wf.models.plan import ContainerChoice
@@ -74,16 +75,29 @@ def _containers(job: Job) -> list[str]:
         return []
     runtime, network = found[0].runtime, all(c.network for c in found)
     lines = [f"process.container = {quoted(_name(job.software.container))}"] if job.software.container else []
-    lines += [f"{runtime} {{", "    enabled = true"]
+    lines += [f"{runtime} {{", "    enabled = true", f"    runOptions = {quoted(' '.join(_options(found[0], network)))}"]
     if runtime in ("docker", "podman"):
-        # HOME and the user: what is written belongs to whoever runs it. A rootless Podman's root is that user already.
-        user = "--userns=keep-id" if runtime == "podman" and os.getuid() else f"-u {os.getuid()}:{os.getgid()}"
-        options = [user, f"-e {RUN_VARIABLE}", '-e HOME="$NXF_TASK_WORKDIR"', *([] if network else ["--network none"])]
-        lines += [f"    runOptions = {quoted(' '.join(options))}"]
+        lines += ["    writableInputMounts = false"]
     elif runtime == "apptainer":
-        options = ["--no-home", '--home "$NXF_TASK_WORKDIR"', *([] if network else ["--net --network none"])]
-        lines += [f"    envWhitelist = {quoted(RUN_VARIABLE)}", f"    runOptions = {quoted(' '.join(options))}", "    autoMounts = true"]
+        lines += ["    autoMounts = true", f"    envWhitelist = {quoted(RUN_VARIABLE)}"]
     return [*lines, "}"]
+
+
+def _options(choice: ContainerChoice, network: bool) -> list[str]:
+    """
+    Options of each start. Nextflow pastes them into a shell's text, which knows the task's folder and the run's key.
+
+    What is written belongs to whoever runs it, the home is the task's own, and what is left of a run is found by its key.
+    """
+    given = [shlex.quote(o) for o in choice.options]
+    if choice.runtime in ("docker", "podman"):
+        user = [] if any(o.startswith(("--user=", "--userns=")) for o in choice.options) else [f"--user={os.getuid()}:{os.getgid()}"]
+        key = [f"--env={RUN_VARIABLE}", f"--label={LABEL}=${{{RUN_VARIABLE}:-none}}"]
+        pull = [] if choice.form == "rootfs" else ["--pull=never"]
+        return [*given, *user, *key, *pull, '--env=HOME="$NXF_TASK_WORKDIR"', *([] if network else ["--network=none"])]
+    if choice.runtime == "apptainer":
+        return [*given, "--no-eval", "--no-mount home", '--home "$NXF_TASK_WORKDIR"', *([] if network else ["--net --network none"])]
+    return ['--env=HOME="$NXF_TASK_WORKDIR"', f'--env={RUN_VARIABLE}="${{{RUN_VARIABLE}:-}}"']
 
 
 def _name(choice: ContainerChoice) -> str:
@@ -104,24 +118,18 @@ def programs(job: Job) -> Mapping[str, bytes]:
     lines = ["#!/usr/bin/env bash", f"# {first.runtime}, as it works here; images are those of the plan."]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(first.environment.items())]
     lines += ["words=()", 'for word in "$@"; do', '    case "$word" in']
-    for name, choice in job.software.images.items():
-        lines += [f"    {shlex.quote(name)}) word={shlex.quote(choice.reference)} ;;"]
-    lines += ["    *) ;;", "    esac", '    words+=("$word")', "done"]
+    for name, choice in {**job.software.images, **({_name(first): first} if job.software.container else {})}.items():
+        lines += [f"    {shlex.quote(name)}) words+=({shlex.join(_image(choice))}) ;;"]
+    lines += ['    *) words+=("$word") ;;', "    esac", "done"]
     if first.runtime == "apptainer":
         lines += _pulls(job)
-        lines += [
-            'if [ "${words[0]:-}" = exec ]; then',
-            f'    words=(exec {shlex.join(first.options)} "${{words[@]:1}}")' if first.options else "    :",
-            "fi",
-        ]
-        lines += [f'exec {shlex.quote(first.program)} "${{words[@]}}"']
-    else:
-        lines += [f'exec {shlex.join([first.program, *_before(first)])} "${{words[@]}}"']
+    lines += [f'exec {shlex.quote(first.program)} "${{words[@]}}"']
     return {f"{PROGRAMS}/{first.runtime}": ("\n".join(lines) + "\n").encode()}
 
 
-def _before(choice: ContainerChoice) -> list[str]:
-    return choice.options if choice.runtime == "udocker" else []
+def _image(choice: ContainerChoice) -> list[str]:
+    """The words that stand for an image; Podman writes into an overlay of a folder."""
+    return ["--rootfs", f"{choice.reference}:O"] if choice.runtime == "podman" and choice.form == "rootfs" else [choice.reference]
 
 
 def _pulls(job: Job) -> list[str]:
