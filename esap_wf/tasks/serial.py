@@ -10,7 +10,7 @@ from typing import Any
 from esap_wf import reana
 from esap_wf.engines import Interface, Job, settings
 from esap_wf.errors import Problem, UsageError
-from esap_wf.models.manifest import Input, Software
+from esap_wf.models.manifest import Input
 from esap_wf.models.plan import EngineChoice
 from esap_wf.reana import PROJECT, Declared
 from esap_wf.tasks import SERIAL, Step, Steps
@@ -52,15 +52,9 @@ class Serial:
         images = list(dict.fromkeys(_image(step) for step in _steps(found)))
         schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "additionalProperties": False,
                   "properties": properties, "required": []}  # fmt: skip
-        warnings = []
-        if len(images) > 1:
-            warnings.append(
-                f"its steps name {len(images)} images ({', '.join(images)}): where these are not mapped, software on PATH is used"
-            )
         return Interface(
             root=found.root, file=found.file.name, schema=schema, inputs=inputs, outputs=tuple(told), images=tuple(images), files=files,
-            software=(Software(container=images[0]),) if len(images) == 1 else (), origins={**origins, "reana": str(found.file)},
-            warnings=tuple(warnings),
+            contained=True, origins={**origins, "reana": str(found.file)},
         )  # fmt: skip
 
     def steps(self, choice: EngineChoice, job: Job) -> Steps:
@@ -84,7 +78,7 @@ class Serial:
         outside = sorted({p for given in job.inputs.values() for ref in given.refs if (p := ref.path) and p.startswith("/")})
         for number, step in enumerate(_steps(found), start=1):
             name = re.sub(r"[^A-Za-z0-9_-]+", "-", str(step.get("name") or f"step-{number}")).strip("-") or f"step-{number}"
-            container = job.software.images.get(_image(step)) or job.software.container
+            container = job.software.images.get(_image(step))
             for i, command in enumerate(step["commands"], start=1):
                 line = Template(command).safe_substitute(values)
                 label = name if len(step["commands"]) == 1 else f"{name}-{i}"
