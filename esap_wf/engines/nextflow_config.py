@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from esap_wf.containers.runtime import LABEL
 from esap_wf.engines import Job
@@ -115,16 +116,54 @@ def programs(job: Job) -> Mapping[str, bytes]:
     if not found:
         return {}
     first = found[0]
-    lines = ["#!/usr/bin/env bash", f"# {first.runtime}, as it works here; images are those of the plan."]
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(first.environment.items())]
-    lines += ["words=()", 'for word in "$@"; do', '    case "$word" in']
-    for name, choice in {**job.software.images, **({_name(first): first} if job.software.container else {})}.items():
+    if first.runtime == "udocker":
+        return {f"{PROGRAMS}/udocker.py": _udocker(first, _standing(job))}
+    lines = [*_head(first), "words=()", 'for word in "$@"; do', '    case "$word" in']
+    for name, choice in _standing(job).items():
         lines += [f"    {shlex.quote(name)}) words+=({shlex.join(_image(choice))}) ;;"]
     lines += ['    *) words+=("$word") ;;', "    esac", "done"]
     if first.runtime == "apptainer":
-        lines += _pulls(job)
+        # Nextflow starts it with an environment of its own, and processes of a run are found by its key
+        lines += [f"export {RUN_VARIABLE}=${{APPTAINERENV_{RUN_VARIABLE}:-}}", *_pulls(job)]
     lines += [f'exec {shlex.quote(first.program)} "${{words[@]}}"']
-    return {f"{PROGRAMS}/{first.runtime}": ("\n".join(lines) + "\n").encode()}
+    return {f"{PROGRAMS}/{first.runtime}": _script(lines)}
+
+
+def _head(choice: ContainerChoice) -> list[str]:
+    title = f"# {choice.runtime}, as it works here; images are those of the plan."
+    return ["#!/usr/bin/env bash", title, *(f"export {name}={shlex.quote(value)}" for name, value in sorted(choice.environment.items()))]
+
+
+def _script(lines: list[str]) -> bytes:
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _standing(job: Job) -> dict[str, ContainerChoice]:
+    """What stands for which name."""
+    own = job.software.container
+    return {**job.software.images, **({_name(own): own} if own else {})}
+
+
+def _udocker(first: ContainerChoice, standing: Mapping[str, ContainerChoice]) -> bytes:
+    """
+    Nextflow calls an old udocker: it lists images, makes a container of one, and runs that.
+
+    Here folders are run as they are. Its options to remove the container and to mount the home are left out.
+    """
+    names = {spelled: choice for name, choice in standing.items() for spelled in (name, f"{name}:latest")}
+    user = ["--hostauth", f"--user={os.getuid()}"] if os.getuid() else []
+    lines = [*_head(first), 'case "${1:-}" in', f"images) printf '%s \\n' {shlex.join(names)}; exit ;;", "pull) exit 1 ;;"]
+    lines += ['create) printf "%s\\n" "$2"; exit ;;', "esac", "words=() location="]
+    lines += ['for word in "${@:2}"; do', '    case "$location$word" in', "    --rm | --bindhome) ;;"]
+    for name, choice in names.items():
+        variables = Path(choice.reference).with_suffix(".env")
+        lines += [f"    {shlex.quote(name)}) location=1", f"        variables={shlex.quote(str(variables))}"]
+        lines += [
+            '        if [ -f "$variables" ]; then while IFS= read -r line; do words=("--env=$line" "${words[@]}"); done < "$variables"; fi'
+        ]
+        lines += [f"        words+=({shlex.join([*user, f'--location={choice.reference}', 'esap-wf'])}) ;;"]
+    lines += ['    *) words+=("$word") ;;', "    esac", "done"]
+    return _script([*lines, f'exec {shlex.join([first.program, *first.options])} run "${{words[@]}}"'])
 
 
 def _image(choice: ContainerChoice) -> list[str]:
