@@ -218,7 +218,7 @@ class Reader:
                         self._file(child.data, child)
                     elif key in {"$import", "run"} and not child.data.startswith("#") and "$(" not in child.data:
                         self.refer(child.data.partition("#")[0], child)
-                    elif key in {"location", "path"} and node.data.get("class") in {"File", "Directory"} and "default" in node.pointer:
+                    elif key in {"location", "path"} and node.data.get("class") in ("File", "Directory") and "default" in node.pointer:
                         self._file(child.data, child)
 
     def _file(self, reference: Any, node: Node) -> None:

@@ -68,7 +68,7 @@ def located(request: Request, folder: Path) -> Request:
 
 def is_file_object(value: Any) -> bool:
     """Whether a value names a file or a folder in the way of CWL: ``{class: File, path: …}``."""
-    return isinstance(value, dict) and value.get("class") in {"File", "Directory"}
+    return isinstance(value, dict) and value.get("class") in ("File", "Directory")
 
 
 def _located(value: Any, folder: Path) -> Any:
