@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from esap_wf.runs.processes import RUN_VARIABLE
 
 #: Sets of options that are tried in turn. Root in a virtual machine or a container may lack capabilities that Apptainer asks for.
 _TRIED: tuple[tuple[str, ...], ...] = ((), ("--no-privs",), ("--userns",))
+#: Where SIFs can't be mounted (no FUSE, no setuid installation) they are unpacked at each start.
+_UNSQUASH = "--unsquash"
 _STEERS = ("APPTAINER_CACHEDIR", "APPTAINER_TMPDIR", "APPTAINER_CONFIGDIR", "SINGULARITY_CACHEDIR", "SINGULARITY_TMPDIR")
 
 
@@ -37,7 +40,8 @@ class Apptainer:
                 tried = [program, "-q", "exec", *options, "--contain", "--pid", "--bind", ",".join(mounts), str(root), "/bin/true"]
                 code, _, err = runtime.ask(tried, added)
                 if code == 0:
-                    return {"version": out.rsplit(" ", 1)[-1], "options": list(options)}
+                    own = [*options, *([] if self._mounts_sif(program, options, root, mounts, added) else [_UNSQUASH])]
+                    return {"version": out.rsplit(" ", 1)[-1], "options": own}
             return f"it starts no container here: {runtime.last(err)}"
 
         answer = runtime.remembered(cache, self.name, program, added, probe)
@@ -46,22 +50,39 @@ class Apptainer:
         options = answer["options"]
         return Found(program, str(answer["version"]), added, tuple(options) if isinstance(options, list) else ())
 
+    @staticmethod
+    def _mounts_sif(program: str, options: tuple[str, ...], root: Path, mounts: list[str], added: dict[str, str]) -> bool:
+        sif = root.with_name(f"trial-{os.getpid()}.sif")
+        try:
+            build = [program, "build", "--force", *[o for o in options if o == "--userns"], str(sif), str(root)]
+            if runtime.ask(build, added, 60)[0]:
+                return True  # it can't build any (no mksquashfs): what others have built may work
+            tried = [program, "-q", "exec", *options, "--contain", "--pid", "--bind", ",".join(mounts), str(sif), "/bin/true"]
+            return runtime.ask(tried, added)[0] == 0
+        finally:
+            sif.unlink(missing_ok=True)
+
     def choice(self, source: Source, found: Found, cache: Path, network: bool) -> ContainerChoice | str:
-        """SIF and folders as they are; of archives and names a SIF is made, once."""
-        made = source.form in (ARCHIVE, NAME)
-        reference = str(cache / "containers" / "sif" / f"{source.key}.sif") if made else source.place
+        """SIF and folders as they are; of archives and names a SIF is made, once, or a folder where SIFs can't be mounted."""
+        options, form, reference = list(found.options), source.form, source.place
+        if form in (ARCHIVE, NAME):
+            form = ROOTFS if _UNSQUASH in options else SIF
+            made = f"sandbox/{source.key}" if form == ROOTFS else f"sif/{source.key}.sif"
+            reference = str(cache / "containers" / made)
+        if form == ROOTFS and _UNSQUASH in options:
+            options.remove(_UNSQUASH)
         return ContainerChoice(
-            image=source.text, reference=reference, form=ROOTFS if source.form == ROOTFS else SIF, digest=source.digest, runtime=self.name,
-            program=found.program, network=network, environment=found.environment, options=list(found.options),
+            image=source.text, reference=reference, form=form, digest=source.digest, runtime=self.name, program=found.program,
+            network=network, environment=found.environment, options=options,
             archive=source.place if source.form == ARCHIVE else f"docker://{source.place}" if source.form == NAME else None,
         )  # fmt: skip
 
     def is_ready(self, choice: ContainerChoice) -> bool:
-        """The SIF is there."""
+        """The SIF, or the folder, is there."""
         return Path(choice.reference).exists()
 
     def prepare(self, choice: ContainerChoice, cache: Path, log: Path, stopped: Callable[[], bool]) -> None:
-        """Build the SIF under a temporary name."""
+        """Build the SIF or the folder under a temporary name."""
         from esap_wf.containers import archive
 
         target, source = Path(choice.reference), choice.archive or ""
@@ -72,10 +93,13 @@ class Apptainer:
         own = ["--userns"] if "--userns" in choice.options else []
         try:
             hint = "the rest is in the log; a registry must be reachable from here to pull" if source.startswith("docker://") else ""
-            argv = [choice.program, "build", "--force", *own, str(temporary), source]
+            form = ["--sandbox"] if choice.form == ROOTFS else []
+            argv = [choice.program, "build", "--force", *own, *form, str(temporary), source]
             runtime.carry_out(argv, choice.environment, log, stopped, choice.image, hint)
-            temporary.replace(target)
+            temporary.rename(target)
         finally:
+            if temporary.is_dir():
+                shutil.rmtree(temporary, ignore_errors=True)
             temporary.unlink(missing_ok=True)
 
     def command(self, choice: ContainerChoice, task: Task) -> Command:

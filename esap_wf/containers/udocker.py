@@ -16,6 +16,8 @@ from esap_wf.runs.processes import RUN_VARIABLE
 
 #: udocker's own release of PRoot and the like, which it looks for by this number.
 _ENGINES = "1.2.11"
+#: Only a name: the folder that `--location` names is what runs.
+_CONTAINER = "esap-wf"
 #: Of images that say none; udocker's own lacks /usr/local.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -43,6 +45,12 @@ class Udocker:
                 (folder / "lib" / "VERSION").write_text(_ENGINES + "\n")
             except OSError as error:
                 return f"{folder} can't be written: {error.strerror}"
+        kept = cache / "containers" / "udocker-containers"
+        added["UDOCKER_CONTAINERS"] = str(kept)
+        try:
+            kept.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            return f"{kept} can't be written: {error.strerror}"
         base = ["--allow-root", "-q"] if os.getuid() == 0 else ["-q"]
 
         def probe() -> dict[str, object] | str:
@@ -53,12 +61,15 @@ class Udocker:
             binds = [f"--volume={m}" for m in mounts]
             # on some kernels PRoot starts programs and translates no paths: they see this machine. An old one can't list a folder
             tried = [
+                "env",
+                "-C",
+                str(kept),
                 program,
                 *base,
                 "run",
                 *binds,
                 f"--location={root}",
-                "esap-wf",
+                _CONTAINER,
                 "/bin/sh",
                 "-c",
                 f"ls /etc; ls /etc/{runtime.TRIAL}; exit 0",
@@ -120,9 +131,21 @@ class Udocker:
     def command(self, choice: ContainerChoice, task: Task) -> Command:
         """`run` of a folder. A signal must go to the process group: udocker itself hands none on."""
         work = mountable(task.workdir)
-        argv = [choice.program, *choice.options, "run", f"--location={choice.reference}", f"--volume={work}:{work}", f"--workdir={work}"]
+        # with --location it notes mount points in the current folder
+        own_folder = ["env", "-C", choice.environment["UDOCKER_CONTAINERS"]] if "UDOCKER_CONTAINERS" in choice.environment else []
+        argv = [
+            *own_folder,
+            choice.program,
+            *choice.options,
+            "run",
+            f"--location={choice.reference}",
+            f"--volume={work}:{work}",
+            f"--workdir={work}",
+        ]
         if task.uid:
             argv += ["--hostauth", f"--user={task.uid}"]
+        for path in (task.workdir, *task.writable, *task.read_only):
+            _mount_point(Path(choice.reference), path)
         for path in (*task.writable, *task.read_only):
             argv += [f"--volume={mountable(path)}:{path}"]
         if task.scratch:
@@ -131,14 +154,26 @@ class Udocker:
         own = dict(line.split("=", 1) for line in kept.read_text("utf-8").splitlines() if "=" in line) if kept.is_file() else {}
         inside = {"PATH": _PATH, **own, **task.environment, **({RUN_VARIABLE: task.run} if task.run else {}), "HOME": work}
         argv += [f"--env={k}={v}" for k, v in inside.items()]
-        # the name is only a name: the folder is what runs
         added = {**choice.environment, **({RUN_VARIABLE: task.run} if task.run else {})}
         # it drops empty words
         words = list(task.command) if all(task.command) else ["sh", "-c", shlex.join(task.command)]
-        return Command([*argv, "esap-wf", *words], added)
+        return Command([*argv, _CONTAINER, *words], added)
 
     def end(self, choice: ContainerChoice, run: str) -> None:
         """All of them are processes of the run."""
+
+
+def _mount_point(root: Path, path: Path) -> None:
+    """Make it ahead: udocker deletes at its end what it made, together with that of others who start at the same time."""
+    place = root / path.relative_to("/")
+    if place.exists() or not place.resolve().is_relative_to(root.resolve()):
+        return
+    try:
+        (place if path.is_dir() else place.parent).mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():
+            place.touch()
+    except OSError:
+        pass  # then udocker tries
 
 
 def _version(text: str) -> str:

@@ -74,7 +74,8 @@ def test_upper_layers_replace_and_remove_what_lower_ones_have(tmp_path):
 def test_nothing_is_written_or_removed_outside(tmp_path, members):
     (tmp_path / "kept").write_text("kept")
     told = [
-        (n, {**c, "linkname": c.get("linkname", "").format(outside=str(tmp_path).lstrip("/"))} if isinstance(c, dict) else c) for n, c in members
+        (n, {**c, "linkname": c.get("linkname", "").format(outside=str(tmp_path).lstrip("/"))} if isinstance(c, dict) else c)
+        for n, c in members
     ]
     with pytest.raises(UsageError):
         archive.unpack(image(tmp_path / "i.tar", layer(*told)), tmp_path / "a" / "r")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -206,6 +208,36 @@ def test_udocker_keeps_what_a_command_writes_beside_its_mounts(started, work):
     choice = started("udocker", "rootfs")
     assert run(choice, "bash", "-c", "echo kept > /etc/kept", work=work).returncode == 0
     assert (Path(choice.reference) / "etc" / "kept").read_text() == "kept\n"
+
+
+@pytest.mark.parametrize("runtime", ["apptainer", "podman", "docker", "udocker"])
+def test_commands_side_by_side_do_not_disturb_each_other(started, tmp_path, monkeypatch, runtime):
+    from concurrent.futures import ThreadPoolExecutor
+
+    choice = started(runtime, "archive")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def one(number: int) -> tuple[int, str, str]:
+        work = tmp_path / "parallel" / str(number // 2) / str(number)
+        work.mkdir(parents=True)
+        done = run(choice, "bash", "-c", "echo $0 > f; ls; cat f", str(number), work=work)
+        return done.returncode, done.stdout, done.stderr
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(one, range(12))) == [(0, f"f\n{n}\n", "") for n in range(12)]
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_where_sifs_can_not_be_mounted_apptainer_runs_what_is_unpacked(runtimes, noop, work, tmp_path):
+    runtimes.need("apptainer")
+    apptainer = containers.RUNTIMES["apptainer"]
+    found = apptainer.detect(shutil.which("apptainer", path=runtimes.environment["PATH"]), runtimes.cache)
+    source, _ = containers.resolve(containers.parse(str(noop)), containers.Settings(), runtimes.cache)
+    choice = apptainer.choice(source, replace(found, options=(*found.options, "--unsquash")), tmp_path / "cache", True)
+    containers.prepare(choice, tmp_path / "cache")
+    assert (choice.form, containers.is_ready(choice)) == ("rootfs", True)
+    assert run(choice, "bash", "-c", "ls /bin/busybox", work=work).stdout == "/bin/busybox\n"
 
 
 @pytest.mark.parametrize("runtime", ["apptainer", "podman", "docker", "udocker"])
