@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from esap_wf import digests, documents, schemas
+from esap_wf import digests, documents, records, schemas
 from esap_wf.config import Config
 from esap_wf.documents import Document
 from esap_wf.errors import EsapError, NotFoundError, Problem, UsageError
@@ -163,6 +163,10 @@ def summaries(config: Config) -> list[dict[str, Any]]:
             data = documents.load(file).data
             row |= {"title": str(data["title"]), "version": str(data["version"])}
             row["engines"] = [str(i["engine"]) for i in data["implementations"]]
+            record = records.read(file.parent)
+            row["license"] = data.get("license") or record.license
+            row["authors"] = [str(a["name"]) for a in data.get("authors") or []] or [a.name for a in record.authors]
+            row["citation"] = [str(c) for c in data.get("citation") or []] or list(record.citation)
         except (EsapError, KeyError, TypeError) as error:
             row["error"] = str(error).replace("\n", " ") if isinstance(error, EsapError) else "the manifest is not valid: see esap-wf lint"
         rows.append(row)
@@ -262,7 +266,8 @@ def read(file: Path, source: str = "path") -> Workflow:
     problems = list(_references(workflow))
     if problems:
         raise UsageError("the manifest is not valid", problems)
-    return workflow
+    record = records.read(folder)
+    return replace(workflow, manifest=records.completed(manifest, record, derived=False), notes=record.problems)
 
 
 def _unusable(document: Document) -> Iterator[Problem]:

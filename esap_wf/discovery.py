@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from esap_wf import catalog, plugins, reana, sources
+from esap_wf import catalog, plugins, reana, records, sources
 from esap_wf.catalog import Workflow
 from esap_wf.config import Config
 from esap_wf.documents import Document
@@ -105,7 +105,10 @@ def _wrapping(config: Config, workflow: Workflow) -> Workflow:
             notes.append(
                 f"{reference.url} is at commit {source.commit} now; the manifest names no commit, so another day may run other code"
             )
-    return replace(workflow, upstream=homes, notes=(*workflow.notes, *notes)) if homes else workflow
+    manifest = workflow.manifest
+    for home in homes.values():
+        manifest = records.completed(manifest, records.read(home), derived=False)
+    return replace(workflow, manifest=manifest, upstream=homes, notes=(*workflow.notes, *notes)) if homes else workflow
 
 
 def split(text: str) -> tuple[Path, str | None]:
@@ -190,11 +193,13 @@ def _workflow(engines: list[str], found: Interface, path: Path, item: str | None
         units=Units(axis="job", steps=list(found.unit_steps)) if found.unit_steps else None,
         software=list(found.software) or [Software(installed=[])], outputs=list(found.outputs),
     )  # fmt: skip
+    record = records.read(found.root)
+    manifest = records.completed(manifest, record, derived=True)
     reference = str(path) + (f"#{item}" if item else "")
     source = found.root / found.file
     return Workflow(
         manifest, Document({}, str(found.root / "workflow.yaml"), ""), found.root, found.schema, "path", reference=reference,
-        derived_from={"pipeline": str(source), **found.origins}, notes=found.warnings, files=found.files,
+        derived_from={"pipeline": str(source), **found.origins}, notes=(*found.warnings, *record.problems), files=found.files,
         images=() if found.software else found.images, contained=found.contained,
     )  # fmt: skip
 
