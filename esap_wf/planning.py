@@ -106,6 +106,9 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
     values, deterministic, warnings = _seeded(workflow, valid.parameters)
     table = manifest.units.table if manifest.units else None
     rows = next((ref.rows for name, refs in valid.inputs.items() for ref in refs if table in (None, name) and ref.rows is not None), None)
+    if rows is None and table and manifest.inputs[table].many:
+        # an input of several files is a list of units, too
+        rows = len(valid.inputs.get(table, ())) or None
     allocation, problems = resources.allocation_of(workflow, request)
     if problems:
         raise UsageError("the request is not valid", problems)

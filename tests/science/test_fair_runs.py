@@ -186,6 +186,9 @@ def test_results_of_one_run_are_the_input_of_another_and_damage_on_the_way_is_se
         ("toy-1.root", ["bytes", "sha256"]),
         ("toy-2.root", ["bytes", "sha256"]),
     ]
+    assert json.loads((Path(done.json["dir"]) / "plan.json").read_text())["units"] == 2
+    one = place("plan", "fair", "--engine", "cwl", "--input", f"events={made[0]}", "--json").json
+    assert (one["units"], place("plan", "fair", "--engine", "cwl", "--json").json["units"]) == (1, 4)
     made[1].write_bytes(made[1].read_bytes() + b"more")
     damaged = place("run", "fair", "--engine", "cwl", "--params", parameters, *given, "--json")
     assert damaged.json["phase"] == "ERROR"
