@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from esap_wf.engines import Interface, nextflow_schema, nextflow_scripts
+from esap_wf.engines import Interface, nextflow_project, nextflow_schema, nextflow_scripts
 from esap_wf.engines.nextflow_schema import Declared, Schema
 from esap_wf.engines.nextflow_scripts import Scripts
 from esap_wf.engines.nextflow_settings import TYPES, Setting, Settings, read_config
@@ -29,8 +29,6 @@ _HERE = re.compile(r"^\$\{?(?:workflow\.)?(?:projectDir|baseDir)\b")
 #: A map with more entries is a table of the pipeline's own.
 _TABLE = 40
 _UNTYPED = ["string", "integer", "number", "boolean"]
-#: What a project may use without naming it.
-_ALONGSIDE = ("bin", "lib", "templates", "assets", "conf", "modules", "subworkflows", "data", "resources")
 
 
 def derive(path: Path, item: str | None) -> Interface | None:
@@ -55,7 +53,7 @@ def derive(path: Path, item: str | None) -> Interface | None:
         Every problem with file and line; several scripts that may be meant.
     """
     settings = Settings()
-    main = _main(path, settings)
+    main = nextflow_project.main_script(path)
     if main is None:
         return None
     main = main.absolute()
@@ -77,43 +75,6 @@ def derive(path: Path, item: str | None) -> Interface | None:
     if problems:
         raise UsageError(f"{main} is no valid Nextflow pipeline", problems)
     return _Derivation(main, project, settings, scripts, schema, is_project=path.is_dir() or config.is_file()).interface()
-
-
-def _main(path: Path, settings: Settings) -> Path | None:
-    """The script that is meant."""
-    if path.is_file():
-        return path if path.suffix == ".nf" or _says_so(path) else None
-    if not path.is_dir():
-        return None
-    named = Settings()
-    if (path / "nextflow.config").is_file():
-        read_config(named, (path / "nextflow.config").absolute(), path.absolute())
-        if script := named.text("manifest.mainScript"):
-            if (path / script).is_file():
-                return path / script
-            where = named.last("manifest.mainScript")
-            raise UsageError(f"{path} has no main script", [Problem(where.origin if where else "", f"there is no {path / script}")])
-    if (path / "main.nf").is_file():
-        return path / "main.nf"
-    files = sorted(p for p in path.iterdir() if p.suffix == ".nf" and p.is_file())
-    if len(files) < 2:
-        if not files and (path / "nextflow.config").is_file() and (path / nextflow_schema.FILE).is_file():
-            raise UsageError(f"{path} has no main script", [Problem(str(path / "main.nf"), "there is no such file")])
-        return next(iter(files), None)
-    used: set[Path] = set().union(*(nextflow_scripts.included(f) for f in files))
-    tops = [f for f in files if Path(os.path.normpath(f)) not in used]
-    if len(tops) == 1:
-        return tops[0]
-    choices = [Problem(str(f), "is a script that no other one includes", f"name it: {f}") for f in tops or files]
-    raise UsageError(f"{path} holds several Nextflow scripts: say which", choices)
-
-
-def _says_so(path: Path) -> bool:
-    try:
-        with path.open("rb") as f:
-            return re.match(rb"#!.*\bnextflow\b", f.readline(200)) is not None
-    except OSError:
-        return False
 
 
 class _Derivation:
@@ -317,17 +278,8 @@ class _Derivation:
         return list(found)
 
     def _root(self) -> tuple[Path, tuple[str, ...] | None]:
-        """Folder of the snapshot; for a script alone, the files that it uses."""
-        used = {*self.scripts.files, *self.settings.files}
-        root = Path(os.path.commonpath([self.project, *(p.parent for p in used)]))
-        repository = next((p for p in (self.project, *self.project.parents) if (p / ".git").exists()), None)
-        if (repository and not root.is_relative_to(repository)) or root == Path(root.anchor):
-            far = [p for p in sorted(used) if not p.is_relative_to(repository or self.project)]
-            raise UsageError(f"{self.main} includes files far from it", [Problem(str(p), "lies outside of its folder") for p in far])
-        if self.is_project or self.scripts.needs_project:
-            return root, None
-        used |= {p for folder in _ALONGSIDE for p in (self.project / folder).rglob("*") if p.is_file()}
-        return root, tuple(sorted(p.relative_to(root).as_posix() for p in used))
+        whole = self.is_project or self.scripts.needs_project
+        return nextflow_project.root(self.main, {*self.scripts.files, *self.settings.files}, whole)
 
 
 def _kinds(prop: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from esap_wf import documents
-from esap_wf.engines.groovy import Source, Value, value
+from esap_wf.engines.groovy import Source
+from esap_wf.engines.groovy_values import Value, value
 from esap_wf.engines.nextflow_settings import Settings, in_project, read_script
 from esap_wf.errors import Problem, UsageError
 

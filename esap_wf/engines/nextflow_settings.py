@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from esap_wf import documents
-from esap_wf.engines.groovy import Source, Token, Value, value
+from esap_wf.engines.groovy import Source, Token
+from esap_wf.engines.groovy_values import Value, value
 from esap_wf.errors import Problem, UsageError
 
 #: Configuration files of one pipeline.

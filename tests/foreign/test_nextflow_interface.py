@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esap_wf.engines.groovy import Source, value
+from esap_wf.engines.groovy import Source
+from esap_wf.engines.groovy_values import value
 from esap_wf.engines.nextflow_interface import derive
 from esap_wf.errors import UsageError
 

@@ -1,0 +1,92 @@
+"""A Nextflow project on disk: its main script, and the folder that holds all that it uses.
+
+Imported by nextflow_interface.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from esap_wf.engines import nextflow_schema, nextflow_scripts
+from esap_wf.engines.nextflow_settings import Settings, read_config
+from esap_wf.errors import Problem, UsageError
+
+#: What a script may use without naming it.
+_ALONGSIDE = ("bin", "lib", "templates", "modules", "subworkflows")
+
+
+def main_script(path: Path) -> Path | None:
+    """
+    The script that is meant: ``manifest.mainScript``, ``main.nf``, or the only one that no other one includes; None if there is none.
+
+    Raises
+    ------
+    UsageError
+        Several may be meant, or the one that is named is missing.
+    """
+    if path.is_file():
+        return path if path.suffix == ".nf" or _says_so(path) else None
+    if not path.is_dir():
+        return None
+    named = Settings()
+    if (path / "nextflow.config").is_file():
+        read_config(named, (path / "nextflow.config").absolute(), path.absolute())
+        if script := named.text("manifest.mainScript"):
+            if (path / script).is_file():
+                return path / script
+            where = named.last("manifest.mainScript")
+            raise UsageError(f"{path} has no main script", [Problem(where.origin if where else "", f"there is no {path / script}")])
+    if (path / "main.nf").is_file():
+        return path / "main.nf"
+    files = sorted(p for p in path.iterdir() if p.suffix == ".nf" and p.is_file())
+    if len(files) < 2:
+        if not files and (path / "nextflow.config").is_file() and (path / nextflow_schema.FILE).is_file():
+            raise UsageError(f"{path} has no main script", [Problem(str(path / "main.nf"), "there is no such file")])
+        return next(iter(files), None)
+    used: set[Path] = set().union(*(nextflow_scripts.included(f) for f in files))
+    tops = [f for f in files if Path(os.path.normpath(f)) not in used]
+    if len(tops) == 1:
+        return tops[0]
+    choices = [Problem(str(f), "is a script that no other one includes", f"name it: {f}") for f in tops or files]
+    raise UsageError(f"{path} holds several Nextflow scripts: say which", choices)
+
+
+def _says_so(path: Path) -> bool:
+    try:
+        with path.open("rb") as f:
+            return re.match(rb"#!.*\bnextflow\b", f.readline(200)) is not None
+    except OSError:
+        return False
+
+
+def root(main: Path, used: Collection[Path], whole: bool) -> tuple[Path, tuple[str, ...] | None]:
+    """
+    The folder of the snapshot, at most the repository.
+
+    Parameters
+    ----------
+    main : Path
+    used : collection of Path
+        Scripts and configuration files.
+    whole : bool
+        Whether anything in the folder may be used.
+
+    Returns
+    -------
+    root : Path
+    files : tuple of str, optional
+        For a script alone: what it uses, relative to the folder.
+    """
+    project = main.parent
+    top = Path(os.path.commonpath([project, *(p.parent for p in used)]))
+    repository = next((p for p in (project, *project.parents) if (p / ".git").exists()), None)
+    if (repository and not top.is_relative_to(repository)) or top == Path(top.anchor):
+        far = [p for p in sorted(used) if not p.is_relative_to(repository or project)]
+        raise UsageError(f"{main} includes files far from it", [Problem(str(p), "lies outside of its folder") for p in far])
+    if whole:
+        return top, None
+    beside = {p for folder in _ALONGSIDE for p in (project / folder).rglob("*") if p.is_file()}
+    return top, tuple(sorted(p.relative_to(top).as_posix() for p in {*used, *beside}))
