@@ -81,9 +81,12 @@ def test_a_broken_record_is_a_note_and_no_error(inside: Any, place: Place, tmp_p
     assert bool(record.problems) == ("author" not in text)
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8), lambda s: st.lists(s, max_size=3) | st.dictionaries(
-    st.sampled_from(["name", "@id", "author", "license", "identifier", "givenName", "affiliation", "keywords", "metadata", "doi", "creators"]), s,
-    max_size=4), max_leaves=12)  # fmt: skip
+KEYS = ["name", "@id", "author", "license", "identifier", "givenName", "affiliation", "keywords", "metadata", "doi", "creators"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda s: st.lists(s, max_size=3) | st.dictionaries(st.sampled_from(KEYS), s, max_size=4),
+    max_leaves=12,
+)
 
 
 @given(
