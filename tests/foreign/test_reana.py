@@ -1,0 +1,166 @@
+"""``reana.yaml``: serial, Snakemake and CWL workflows as REANA describes them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from adapter import Place
+from git_repositories import write
+from services.containers import Runtimes, container_runtimes  # noqa: F401
+
+needs_snakemake = pytest.mark.skipif(
+    not (Path(sys.prefix) / "bin/snakemake").exists(), reason="snakemake is not installed beside this Python"
+)
+
+#: In the style of REANA's hello world.
+SERIAL = {
+    "reana.yaml": '''\
+version: 0.9.4
+inputs:
+  files:
+    - code/hello.sh
+    - data/names.txt
+  parameters:
+    program: code/hello.sh
+    inputfile: data/names.txt
+    outputfile: results/greetings.txt
+    greeting: Hello
+    times: 1
+workflow:
+  type: serial
+  specification:
+    steps:
+      - name: greet
+        environment: 'docker.io/library/busybox:1.36'
+        kubernetes_memory_limit: '256Mi'
+        commands:
+          - mkdir -p results
+          - sh "${program}" "${inputfile}" "${outputfile}" "${greeting}" ${times}
+      - name: count
+        environment: 'docker.io/library/busybox:1.36'
+        commands: ['wc -l < ${outputfile} > results/count.txt; echo "$$USER costs $5" >> results/count.txt']
+outputs:
+  files: [results/greetings.txt]
+  directories: [results]
+''',
+    "code/hello.sh": 'while read -r name; do for i in $(seq "$4"); do echo "$3 $name"; done; done < "$1" > "$2"\n',
+    "data/names.txt": "Jane Doe\nJoe Bloggs\n",
+    "notes.txt": "REANA would not upload this.\n",
+}  # fmt: skip
+SNAKEMAKE = {
+    "reana.yaml": '''\
+version: 0.9.4
+inputs:
+  files: [params.yaml, data/n.txt]
+  directories: [workflow/snakemake]
+  parameters: {input: params.yaml}
+workflow: {type: snakemake, file: workflow/snakemake/Snakefile}
+outputs: {files: [results/n.txt]}
+''',
+    "params.yaml": "input_file: data/n.txt\nlabels:\n  title: Numbers\nfactor: 2\n",
+    "workflow/snakemake/Snakefile": '''\
+rule all:
+    input: "results/n.txt"
+
+rule multiply:
+    input: config["input_file"]
+    output: "results/n.txt"
+    params: factor=config["factor"], title=config["labels"]["title"]
+    container: "docker://docker.io/library/busybox:1.36"
+    shell: "echo {params.title:q} > {output}; awk -v f={params.factor} '{{print $1 * f}}' {input} >> {output}"
+''',
+    "data/n.txt": "1\n2\n",
+}  # fmt: skip
+
+
+def test_a_serial_workflow_is_a_chain_of_commands(tmp_path: Path, inside: Any, place: Place) -> None:
+    told = inside("show", write(tmp_path / "hello", SERIAL), "--json").json
+    assert told["engines"] == ["command"]
+    assert {n: p.get("default") for n, p in told["parameters"]["properties"].items()} == {
+        "outputfile": "results/greetings.txt", "greeting": "Hello", "times": 1,
+    }  # fmt: skip
+    assert set(told["inputs"]) == {"program", "inputfile"}
+    assert [o["path"] for o in told["outputs"]] == ["project/results/greetings.txt", "project/results/**/*"]
+    assert told["derived_from"]["parameters.greeting"].endswith("reana.yaml:10")
+
+
+@pytest.mark.integration
+def test_a_serial_workflow_runs_as_reana_would(tmp_path: Path, place: Place) -> None:
+    folder = write(tmp_path / "hello", SERIAL)
+    names = write(tmp_path / "mine", {"n.txt": "Zoe\n"}) / "n.txt"
+    done = place("run", folder, "--software", "installed", "--greeting", "Good day", "--times", "2", f"--input=inputfile={names}", "--json",
+                 env={"USER": "somebody"})  # fmt: skip
+    assert done.code == 0, done.err
+    run = Path(done.json["dir"])
+    assert (run / "project/results/greetings.txt").read_text() == "Good day Zoe\n" * 2
+    assert (run / "project/results/count.txt").read_text() == "2\nsomebody costs \n", "$$ is a dollar, and $5 the shell's"
+    assert not (run / "project/notes.txt").exists(), "what REANA would not upload"
+    steps = [s["name"] for s in place("status", done.json["run"], "--json").json["steps"]]
+    assert steps == ["greet-1", "greet-2", "count"]
+    bare = subprocess.run(["bash", "command.sh"], cwd=run, capture_output=True, text=True, check=False)
+    assert bare.returncode == 0, "steps that have ended are not repeated"
+
+
+@pytest.mark.integration
+def test_its_steps_run_in_their_images(tmp_path: Path, place: Place, container_runtimes: Runtimes) -> None:  # noqa: F811
+    if not set(container_runtimes.problems) < {"apptainer", "podman", "docker"}:
+        pytest.skip(f"no container runtime: {container_runtimes.problems}")
+    image = Path(__file__).parents[2] / "containers/noop"
+    built = place("software", "build", image, "--json", env=container_runtimes.environment)
+    assert built.code == 0, built.err
+    archive = next(p for p in place.root.rglob("*.tar*") if p.is_file())
+    files = {**SERIAL, "reana.yaml": SERIAL["reana.yaml"].replace('echo "$$USER costs $5"', "ls /code /work 2>/dev/null; pwd")}
+    folder = write(tmp_path / "hello", files)
+    (place.root / "config.toml").write_text(f'[containers.map]\n"docker.io/library/busybox:1.36" = "{archive}"\n')
+    done = place("run", folder, "--software", "container", "--json", env=container_runtimes.environment)
+    assert done.code == 0, done.err
+    run = Path(done.json["dir"])
+    assert (run / "project/results/greetings.txt").read_text() == "Hello Jane Doe\nHello Joe Bloggs\n"
+    assert (run / "project/results/count.txt").read_text() == f"2\n{run / 'project'}\n"
+    assert (run / "project/results/count.txt").stat().st_uid == os.getuid()
+
+
+@pytest.mark.parametrize("value", ["$(touch pwned)", "a;b", "`id`", 'a"b', "a'b", "a|b", "a>b", "a&b", "a*b", "a\\b", "~/x", "a{b,c}"])
+def test_a_value_that_a_shell_would_act_on_is_refused(tmp_path: Path, inside: Any, place: Place, value: str) -> None:
+    done = inside("plan", write(tmp_path / "hello", SERIAL), "--software", "installed", "--param", f"greeting={value}", "--json")
+    assert done.code == 2 and "what a shell would act on" in done.problems
+
+
+@pytest.mark.integration
+@needs_snakemake
+def test_a_snakemake_workflow_gets_its_parameter_file(tmp_path: Path, place: Place) -> None:
+    folder = write(tmp_path / "numbers", SNAKEMAKE)
+    told = place("show", folder, "--json").json
+    assert told["engines"] == ["snakemake"]
+    assert told["parameters"]["properties"]["labels.title"]["default"] == "Numbers"
+    done = place("run", folder, "--factor", "5", "--json")
+    assert done.code == 0, done.err
+    assert (Path(done.json["dir"]) / "project/results/n.txt").read_text() == "Numbers\n5\n10\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("type: serial -> type: nextflow", ["'nextflow' can't be run"]),
+        ("type: serial -> type: yadage", ["'yadage' can't be run"]),
+        ("- data/names.txt -> - data/gone.txt", ["reana.yaml:5", "data/gone.txt"]),
+        ("- data/names.txt -> - ../names.txt", ["inside the workspace"]),
+        ("commands: -> command:", ["a step has a list of commands"]),
+        ("    steps: -> stages:", ["specification.steps"]),
+        ("workflow: -> work:", ["workflow is missing"]),
+        ("files: [results/greetings.txt] -> files: ['../x']", ["inside the workspace"]),
+        ("directories: [results] -> directories: ['res{u}']", ["characters"]),
+    ],
+)  # fmt: skip
+def test_a_broken_file_is_told_with_its_line(tmp_path: Path, inside: Any, place: Place, change: str, words: list[str]) -> None:
+    old, new = change.split(" -> ")
+    text = SERIAL["reana.yaml"].replace(old, new, 1)
+    assert text != SERIAL["reana.yaml"]
+    done = inside("show", write(tmp_path / "x", {**SERIAL, "reana.yaml": text}), "--json")
+    assert done.code == 2, done.out
+    assert all(w in done.problems for w in words), done.problems
