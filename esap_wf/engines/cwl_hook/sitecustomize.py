@@ -7,7 +7,7 @@ It stands on PYTHONPATH as ``sitecustomize`` (`esap_wf.engines.cwl_hook`), becau
 - a tool's output that is not captured goes to ``ESAP_WF_CWL_LOGS/<job>.log``, where it isn't mixed with that of others;
 - cwltool's cache is used (``ESAP_WF_CWL_CACHE``), with keys that can't be mistaken. Left alone (measured with 3.3.2026), jobs that differ
   only in what an InitialWorkDirRequirement writes share a key, and two equal ones wait for each other forever with ``--parallel``;
-- SIGUSR1 drains: running jobs end, no other starts.
+- SIGUSR1 drains: running jobs end, no other starts. SIGTERM ends cwltool even while its threads wait for each other.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WANTED = re.compile(r"\[(step|workflow) [^\]]*\] |\[job [^\]]*\] (completed|Usi
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 #: Bytes that are kept in the log of a job, where its output goes elsewhere.
 TAIL = 262_144
-#: Set by SIGUSR1: jobs that run may end, no other one starts.
+#: Set by SIGUSR1, after which running jobs may end, and by SIGTERM: no other one starts.
 _draining = threading.Event()
 
 
@@ -106,6 +106,21 @@ def _patch() -> None:
         return code
 
     job._job_popen = popen  # type: ignore[attr-defined]
+    if sys.argv and Path(sys.argv[0]).name in PROGRAMS[:2]:
+        signal.signal(signal.SIGTERM, _end)
+
+
+def _end(number: int, _: object) -> None:
+    """
+    End what runs, then this process at once.
+
+    cwltool's own handler raises SystemExit in the thread that holds the lock for which its other threads wait: it would stay forever.
+    """
+    _draining.set()
+    try:
+        sys.modules["cwltool.main"]._terminate_processes()
+    finally:
+        os._exit(128 + number)
 
 
 def _wait(process, used) -> None:  # type: ignore[no-untyped-def]
