@@ -18,6 +18,9 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _NAME = re.compile(r"[^\W\d][\w$]*|\$(?=[^\W\d])[\w$]*")
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F_]+[lLgGiI]?|\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][-+]?\d+)?[lLfFdDgGiI]?")
 _OPERATOR = re.compile(r"==~|<=>|\*\*=|\?\.|\?:|\*\.|&&|\|\||==|!=|<=|>=|=~|->|\+\+|--|\+=|-=|\*=|/=|::|\.\.<?|.", re.DOTALL)
+#: A text between slashes, and the signs after which a slash can't divide.
+_SLASHY = re.compile(r"/(?:[^/\\\n]|\\.)+/")
+_BEFORE_TEXT = tuple("(,=:[!&|?{~")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "s": " ", "0": "\0"}
 
 
@@ -123,7 +126,7 @@ class Source:
                 at = self._string(at)
             elif char == "$" and text.startswith("$/", at) and (end := text.find("/$", at + 2)) > 0:
                 at = self._add("template", at, end + 2, text[at + 2 : end])
-            elif char == "/" and self._begins_text() and (slashy := re.compile(r"/(?:[^/\\\n]|\\.)+/").match(text, at)):
+            elif char == "/" and self._begins_text() and (slashy := _SLASHY.match(text, at)):
                 at = self._add("template", at, slashy.end(), slashy[0][1:-1])
             elif match := _NUMBER.match(text, at):
                 at = self._add("number", at, match.end(), value=_number(match[0]))
@@ -186,6 +189,13 @@ class Source:
             char = self.text[position]
             if char in "\"'":
                 position = self._end_of_string(position, depth)
+                continue
+            if (
+                char == "/"
+                and (self.text[at:position].rstrip()[-1:] or "(") in _BEFORE_TEXT
+                and (slashy := _SLASHY.match(self.text, position))
+            ):
+                position = slashy.end()
                 continue
             open_braces += (char == "{") - (char == "}")
             position += 1
