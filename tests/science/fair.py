@@ -124,6 +124,6 @@ def run_cwl(program: Path, software: Software, folder: Path, job: dict[str, Any]
         capture_output=True,
         text=True,
         env={**software.environment, "PATH": path},
-        timeout=280,
+        timeout=600,
         check=False,
     )
