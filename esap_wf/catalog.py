@@ -175,7 +175,8 @@ def summaries(config: Config) -> list[dict[str, Any]]:
 
 def is_path(name: str) -> bool:
     """Whether a workflow is meant by its path, not by its name."""
-    return "/" in name or name in {".", ".."} or name.endswith((".yaml", ".yml"))
+    endings = (".yaml", ".yml", ".cwl", ".nf", ".smk")
+    return "/" in name or name in {".", "..", "Snakefile"} or name.partition("#")[0].endswith(endings)
 
 
 def is_manifest(path: Path) -> bool:
