@@ -190,6 +190,8 @@ def fetch(reference: Reference, config: Config) -> Source:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two starts download once
             if commit and (kept := _kept(home, commit, reference)):
                 return kept
+            for left in home.glob("new-*"):  # of a download that was killed: who has the lock is alone
+                shutil.rmtree(left, ignore_errors=True)
             return _download(reference, home, commit, wanted)
     except OSError as error:
         raise RefusedError("a repository can't be kept", [Problem(str(home), error.strerror or str(error), "ESAP_WF_CACHE")]) from None

@@ -7,13 +7,14 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from git_repositories import answering, commit, git, write
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esap_wf import sources
+from esap_wf import digests, sources
 from esap_wf.config import Config
 from esap_wf.errors import EsapError, NotFoundError, UnavailableError, UsageError
 
@@ -100,15 +101,62 @@ def test_a_ref_that_is_not_there_is_named(repository: Path, config: Config, ref:
         sources.fetch(sources.parse(f"{repository.as_uri()}@{ref}"), config)
 
 
-def test_two_at_once_download_once(repository: Path, config: Config) -> None:
+def test_several_at_once_download_once(repository: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[sources.Source] = []
-    threads = [threading.Thread(target=lambda: found.append(sources.fetch(sources.parse(repository.as_uri()), config))) for _ in range(4)]
+    downloads: list[str] = []
+    download = sources._download
+
+    def counted(*given: Any) -> sources.Source:
+        downloads.append(str(given[0]))
+        return download(*given)
+
+    monkeypatch.setattr(sources, "_download", counted)
+
+    def fetch() -> None:
+        found.append(sources.fetch(sources.parse(repository.as_uri()), config))
+
+    threads = [threading.Thread(target=fetch) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(found) == 4 and len({f.folder for f in found}) == 1
+    assert len(downloads) == 1
     assert not list((config.cache / "sources").glob("*/new-*"))
+
+
+def test_what_a_killed_download_left_is_cleared(repository: Path, config: Config) -> None:
+    reference = sources.parse(repository.as_uri())
+    home = sources.fetch(reference, config).folder.parents[1]
+    write(home, {"new-x/upstream/main.txt": "half"})
+    commit(repository)
+    sources.fetch(reference, config)
+    assert not list(home.glob("new-*"))
+
+
+# --- snapshots
+
+
+def snapshot(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in digests.code_files(folder, everything=True)}
+
+
+def test_links_inside_a_repository_are_kept_as_content(repository: Path, config: Config) -> None:
+    (repository / "link").symlink_to("folder")
+    (repository / "file.txt").symlink_to("main.txt")
+    commit(repository)
+    folder = sources.fetch(sources.parse(repository.as_uri()), config).folder
+    assert snapshot(folder) == {"main.txt", "file.txt", "folder/data.txt", "link/data.txt"}, "and hidden files are left out"
+
+
+@pytest.mark.parametrize(("name", "target", "words"), [("a", "/etc", "leads out"), ("b", "../..", "leads out"), ("c", ".", "no end"),
+                                                       ("folder/d", "..", "no end"), ("e", "/etc/passwd", "leads out")])  # fmt: skip
+def test_links_that_lead_out_or_in_a_circle_are_refused(repository: Path, config: Config, name: str, target: str, words: str) -> None:
+    (repository / name).symlink_to(target)
+    commit(repository)
+    folder = sources.fetch(sources.parse(repository.as_uri()), config).folder
+    with pytest.raises(UsageError, match=words):
+        snapshot(folder)
 
 
 # --- servers that don't answer as hoped
