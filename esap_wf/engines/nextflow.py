@@ -12,18 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from esap_wf.config import Config
-from esap_wf.engines import (
-    EventSource,
-    Interface,
-    Job,
-    Rendered,
-    Told,
-    nextflow_config,
-    nextflow_finding,
-    nextflow_install,
-    nextflow_interface,
-    settings,
-)
+from esap_wf.engines import EventSource, Interface, Job, Rendered, Told, nextflow_finding, nextflow_install, settings
 from esap_wf.engines.nextflow_events import LOG, NextflowEvents, log_path, run_name, trace_path
 from esap_wf.engines.nextflow_finding import Machine
 from esap_wf.engines.nextflow_reasons import explain
@@ -67,6 +56,8 @@ class Nextflow:
 
     def interface(self, path: Path, item: str | None) -> Interface | None:
         """From the pipeline's files."""
+        from esap_wf.engines import nextflow_interface  # a parser of scripts: not for a supervisor, which loads this module, too
+
         return nextflow_interface.derive(path, item)
 
     def objections(self, choice: EngineChoice, entry: Path, item: str | None) -> list[Problem]:
@@ -110,6 +101,8 @@ class Nextflow:
 
     def render(self, choice: EngineChoice, job: Job) -> Rendered:
         """Parameters, a configuration, and the bare command relative to the run directory."""
+        from esap_wf.engines import nextflow_config
+
         # Nextflow replaces ${name} in a parameter file by its own variables: a value is meant as it stands
         params = settings.as_json(settings.house(job)).replace(b"${", b"\\u0024{")
         machine = Machine.of(choice.detail)
