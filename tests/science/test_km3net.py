@@ -238,7 +238,8 @@ first = [[int(b[i + 1] - b[i]), int(c.hits["triggered"][b[i]:b[i + 1]].sum())] f
 dropped = calibrate.calibrate(c, detector.read(Path(sys.argv[2])))
 spread = [float(np.ptp(c.hits["time"][b[i]:b[i + 1]])) for i in range(len(c.events))]
 e = c.events[0]
-print(json.dumps([first, dropped, max(spread), c.facts["detector_id"], int(e["run_id"]), int(e["trigger_counter"]), float(e["time"]), float(c.hits["tot"].max())]))
+ids = [c.facts["detector_id"], int(e["run_id"]), int(e["trigger_counter"])]
+print(json.dumps([first, dropped, max(spread), *ids, float(e["time"]), float(c.hits["tot"].max())]))
 """,
         tmp_path,
         software.data / "online/KM3NeT_00000133_JDAQEvent.root",

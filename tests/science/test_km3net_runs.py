@@ -44,8 +44,8 @@ def test_a_campaign_gives_a_valid_table_with_units_and_nothing_else_is_published
 from astropy.io import fits
 from astropy.table import Table
 h = fits.open("outputs/events.fits", checksum=True); t = Table.read("outputs/events.fits", hdu="EVENTS")
-print(json.dumps([[x.name for x in h], {c: str(t[c].unit) for c in t.colnames if t[c].unit}, len(t), int(t["good"].sum()), h[1].header["CAMPAIGN"],
-    float(t["time"].min())]))
+units = {c: str(t[c].unit) for c in t.colnames if t[c].unit}
+print(json.dumps([[x.name for x in h], units, len(t), int(t["good"].sum()), h[1].header["CAMPAIGN"], float(t["time"].min())]))
 """,
         tiny,
     )
