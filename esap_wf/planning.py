@@ -314,7 +314,7 @@ def changes(saved: Plan, fresh: Plan) -> list[Problem]:
         ("engine", saved.engine, fresh.engine),
         ("command", saved.command, fresh.command),
         ("selected values", saved.selected, fresh.selected),
-        ("software", (saved.software.route, saved.software.bin_dirs), (fresh.software.route, fresh.software.bin_dirs)),
+        ("software", _route(saved), _route(fresh)),
         ("backend", saved.backend, fresh.backend),
         ("units", saved.units, fresh.units),
     ):
@@ -326,6 +326,13 @@ def changes(saved: Plan, fresh: Plan) -> list[Problem]:
             paths = ", ".join(r.path or r.uri for r in fresh.inputs.get(name, [])) or "nothing"
             found.append(Problem(f"input {name}", f"its content changed since the plan was made: {paths}", "make a new plan"))
     return found
+
+
+def _route(plan: Plan) -> tuple[object, ...]:
+    """What of the software decides what runs: not whether an image was made ready meanwhile."""
+    software = plan.software
+    images = {"": software.container, **software.images}
+    return software.route, software.bin_dirs, {n: (c.runtime, c.reference, c.digest) for n, c in images.items() if c}
 
 
 def _short(value: object) -> str:

@@ -75,7 +75,7 @@ def test_workflows_of_configured_folders_are_found_and_broken_ones_listed(inside
         "name": "hello",
         "title": "Hello",
         "version": rows["hello"]["version"],
-        "engines": ["snakemake"],
+        "engines": ["snakemake", "nextflow", "cwl", "toil"],
         "source": "built-in",
     }
     assert inside("show", "mine", "--json").json["name"] == "mine"
