@@ -56,7 +56,8 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
         for name, plugin in usable.items():
             if kind == "engine":
                 choice, refused = finding.first(plugin, config, None)
-                detail = f"{choice.version} at {choice.path} ({choice.found})" if choice else "; ".join(["missing", *refused])
+                runs_on = f", {choice.detail}" if choice and choice.detail else ""
+                detail = f"{choice.version} at {choice.path} ({choice.found}){runs_on}" if choice else "; ".join(["missing", *refused])
                 yield _check(f"engine {name}", choice is not None, detail, plugin.how_to_get())
             else:
                 for profile in (p for p in backends.profiles(config).values() if p.kind == name):

@@ -1,7 +1,7 @@
 """Nextflow as a subprocess.
 
 Loaded by its entry point. It has no interface for programs: what happens is read from its log and its trace
-(`esap_wf.engines.nextflow_events`). Its facts are in docs/engines.md.
+(`esap_wf.engines.nextflow_events`). Its facts are in docs/nextflow.md.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from esap_wf.errors import EsapError, Problem, UsageError
 from esap_wf.models.plan import EngineChoice
 
 ENGINE = "nextflow"
-#: Before it, DSL2 was not the default.
-OLDEST = "22.10"
+#: What the trace and the configuration need; older ones were never tried.
+OLDEST = "23.04"
 UNKNOWN = "unknown"
 #: Seconds for an engine or a Java that is asked for its version.
 PATIENCE = 60.0

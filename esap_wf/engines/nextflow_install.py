@@ -21,8 +21,8 @@ VERSION = "24.10.0"
 POM = finding.REQUIREMENTS / "nextflow.xml"
 LAUNCHER = finding.REQUIREMENTS / "nextflow.sh"
 HOW = (
-    "esap-wf engines install nextflow (needs Maven, and Java 17 or newer); or the official `nextflow` on PATH, started once with internet; "
-    "without internet, copy the folder that one of them made elsewhere, and name its program in the configuration: [engines.nextflow] path"
+    "esap-wf engines install nextflow (it needs Maven, and Java 17); or put `nextflow` on PATH; "
+    "without internet, name a copy of its folder's program: [engines.nextflow] path"
 )
 
 
