@@ -143,6 +143,9 @@ def render(plan: Plan, workflow: Workflow, target: Path) -> None:
                 working.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, working)
                 working.chmod(0o755 if source.stat().st_mode & 0o100 else 0o644)
+    for name, place in told.links.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).symlink_to(place)
     for folder in sorted((p for p in root.rglob("*") if p.is_dir()), reverse=True):
         # without the write bits only: a shared store's folders keep their group (setgid)
         folder.chmod(stat.S_IMODE(folder.stat().st_mode) & ~0o222)

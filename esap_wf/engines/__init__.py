@@ -164,6 +164,8 @@ class Rendered:
     working_copy : str
         A folder of the run directory that gets a writable copy of the pipeline's folder: its working directory, as a clone would be. Empty:
         none.
+    links : mapping of str to str
+        Symbolic links in the run directory → absolute paths of what is too large to be copied (images).
     """
 
     command: list[str]
@@ -171,6 +173,7 @@ class Rendered:
     environment: Mapping[str, str] = field(default_factory=dict)
     bin_dirs: tuple[str, ...] = ()
     working_copy: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 class EventSource(Protocol):

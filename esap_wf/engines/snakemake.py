@@ -102,6 +102,10 @@ class Snakemake:
         ]  # fmt: skip
         files = {CONFIG: settings.as_json(values)} if values else {}
         container = job.software.container
+        if images := job.software.images:
+            added = snakemake_containers.own(job, images)
+            links = {f"{PROJECT}/{name}": place for name, place in added.links.items()}
+            return Rendered([*command, *added.command, *job.options], files, added.environment, added.bin_dirs, PROJECT, links)
         if container is None:
             return Rendered([*command, *job.options], files, working_copy=PROJECT)
         added = snakemake_containers.contained(replace(job, entry=f"{PROJECT}/{file}"), container)

@@ -5,8 +5,10 @@ Imported by esap_wf.engines.snakemake. Snakemake knows no other runtime.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from esap_wf.engines import Job, Rendered
@@ -45,6 +47,33 @@ def contained(job: Job, container: ContainerChoice) -> Rendered:
         {FILE: _SNAKEFILE.format(image=image, entry=entry).encode()},
         dict(container.environment),
         bin_dirs=(str(Path(container.program).parent),),
+    )
+
+
+def own(job: Job, images: Mapping[str, ContainerChoice]) -> Rendered:
+    """
+    What is added for the images that the rules themselves name: Snakemake finds them where it would have put them after pulling.
+
+    Parameters
+    ----------
+    job : Job
+    images : mapping of str to ContainerChoice
+        Name in the Snakefile → what stands for it here.
+
+    Returns
+    -------
+    Rendered
+        `command` holds the arguments that are added; `links` are relative to Snakemake's working directory.
+    """
+    first = next(iter(images.values()))
+    return Rendered(
+        ["--software-deployment-method", "apptainer", f"--apptainer-args={options(job, first)}"],
+        environment=dict(first.environment),
+        bin_dirs=(str(Path(first.program).parent),),
+        links={
+            f".snakemake/singularity/{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()}.simg": choice.reference
+            for name, choice in images.items()
+        },
     )
 
 

@@ -164,3 +164,24 @@ def test_a_broken_file_is_told_with_its_line(tmp_path: Path, inside: Any, place:
     done = inside("show", write(tmp_path / "x", {**SERIAL, "reana.yaml": text}), "--json")
     assert done.code == 2, done.out
     assert all(w in done.problems for w in words), done.problems
+
+
+@pytest.mark.integration
+@needs_snakemake
+def test_rules_of_a_foreign_snakefile_run_in_the_images_that_they_name(
+    tmp_path: Path,
+    place: Place,
+    container_runtimes: Runtimes,  # noqa: F811
+) -> None:
+    container_runtimes.need("apptainer")
+    built = place("software", "build", Path(__file__).parents[2] / "containers/noop", "--json", env=container_runtimes.environment)
+    assert built.code == 0, built.err
+    archive = next(p for p in place.root.rglob("*.tar*") if p.is_file())
+    (place.root / "config.toml").write_text(f'[containers.map]\n"docker.io/library/busybox:1.36" = "{archive}"\n')
+    text = SNAKEMAKE["workflow/snakemake/Snakefile"].replace(
+        "> {output}; awk", "> {output}; ls /usr/bin/python3 /work > /dev/null 2>&1 && exit 9; awk"
+    )
+    folder = write(tmp_path / "numbers", {**SNAKEMAKE, "workflow/snakemake/Snakefile": text})
+    done = place("run", folder, "--software", "container", "--json", env=container_runtimes.environment)
+    assert done.code == 0, done.err + (Path(done.json["dir"]) / "logs/engine.log").read_text()
+    assert (Path(done.json["dir"]) / "project/results/n.txt").read_text() == "Numbers\n2\n4\n"
