@@ -5,7 +5,9 @@ Imported by the surfaces and planning.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -118,6 +120,30 @@ def flags(workflow: Workflow, given: Mapping[str, tuple[str, ...]]) -> tuple[dic
         else:
             values[name] = texts
     return values, inputs, results
+
+
+def mistaken_paths(workflow: Workflow, values: Mapping[str, Any], folder: Path) -> list[str]:
+    """
+    Warnings of texts that look like files of the user's, and will be taken from the run's folder.
+
+    Parameters
+    ----------
+    workflow : Workflow
+    values : mapping
+        Parameters as they were given.
+    folder : Path
+        From which the user means them.
+    """
+    found = []
+    for name, value in values.items() if workflow.own_names else ():
+        for part in value if isinstance(value, (list, tuple)) else [value]:
+            if not isinstance(part, str) or not part or len(part) > 1000 or "\0" in part or Path(part).is_absolute():
+                continue
+            with contextlib.suppress(OSError):
+                if ("/" in part or Path(part).suffix) and (folder / part).exists():
+                    place = (folder / part).absolute()
+                    found.append(f"{name}: {part!r} is a text to this pipeline, no input; if a file is meant, write {place}")
+    return found
 
 
 def input_pairs(workflow: Workflow, texts: tuple[str, ...]) -> dict[str, list[str]]:

@@ -105,8 +105,17 @@ def _request(ctx: click.Context, config: Config, values: dict[str, Any]) -> tupl
     flags, own_inputs, place = sorting.flags(workflow, flags)
     if values["input_"] or own_inputs:
         changes["inputs"] = {**request.inputs, **own_inputs, **sorting.input_pairs(workflow, values["input_"])}
-    if place is not None and values["results"] is None:
+    if place is not None:
+        if values["results"] not in (None, place):
+            raise UsageError(
+                "the request is not valid", [Problem("--results", f"{values['results']}, but the pipeline's own flag says {place}")]
+            )
         changes["results"] = place
+    said = ctx.ensure_object(Answer).say
+    for warning in sorting.mistaken_paths(workflow, request.parameters, Path(values["params"] or ".").parent):
+        said(f"warning: {warning}")
+    for warning in sorting.mistaken_paths(workflow, flags, Path()):
+        said(f"warning: {warning}")
     if engine_options(ctx):
         changes["engine_options"] = engine_options(ctx)
     changes["workflow"] = discovery.reference_of(workflow)

@@ -111,6 +111,25 @@ def test_a_schema_of_either_generation_is_the_interface(tmp_path: Path, generati
     assert any("nfcore_custom.config" in w and "not followed" in w for w in found.warnings)
 
 
+def test_formats_of_a_schema_say_what_is_an_input(tmp_path: Path) -> None:
+    properties = {
+        "index": {"type": "string", "format": "directory-path", "default": "$projectDir/index"},
+        "reads": {"type": "string", "format": "file-path-pattern"},
+        "cache": {"type": "string", "format": "directory-path", "exists": False},
+        "either": {"type": "string", "format": "path"},
+        "mail": {"type": "string", "format": "email"},
+    }
+    files = {"main_nf": "", "nextflow_schema.json": json.dumps({"type": "object", "properties": properties, "required": ["reads", "mail"]})}
+    found = derive(written(tmp_path, **files), None)
+    assert found is not None
+    told = {name: (i.kind, i.pattern, i.required, i.engine_default) for name, i in found.inputs.items()}
+    assert told == {
+        "index": ("folder", False, False, "$projectDir/index"), "reads": ("any", True, True, ""), "either": ("any", False, False, ""),
+    }  # fmt: skip
+    assert set(found.schema["properties"]) == {"cache", "mail"}, "what need not be there is no input"
+    assert found.schema["properties"]["mail"]["format"] == "email" and found.schema["required"] == ["mail"]
+
+
 def test_newer_typed_parameters_are_read(tmp_path: Path) -> None:
     text = """params {
     // The input
@@ -232,8 +251,8 @@ def test_a_division_is_no_text_and_a_regular_expression_is_one() -> None:
 
 GROOVY = st.text(alphabet=st.sampled_from(list("abinprcludefoms.params01eExX_ \n\t\\'\"$/{}[]():=,-+*;#!?&|<>²é")), max_size=120)
 WORDS = (
-    "params . x = { } [ ] ( ) \" ' ${ include from './a' process publishDir container profiles standard includeConfig if else : 1 , / // /* */ "
-    "workflow file ? \\"
+    "params . x = { } [ ] ( ) \" ' ${ include from './a' process publishDir container profiles standard includeConfig if else : "
+    "1 , / // /* */ workflow file ? \\"
 )
 PARTS = st.lists(st.sampled_from([*WORDS.split(), '"' * 3, "\n"]), max_size=40).map(" ".join)
 

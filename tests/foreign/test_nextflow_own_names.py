@@ -153,3 +153,27 @@ def test_names_that_are_options_of_the_command_go_by_param(at: Place) -> None:
     done = at("plan", folder, *words, "--json")
     assert done.code == 0, done.out + done.err
     assert done.json["parameters"] == {"name": "me", "maxMemory": "2.GB", "min-len": 5, "a_b": 10, "a-b": 20}
+    dashes = at("plan", PIPELINES / "sheet", "--min-length", "0", "--json")
+    assert "--min_length: 0 is less than" in problems(dashes), "underscores may be dashes where that is no other name"
+
+
+def test_a_file_that_is_only_a_text_to_the_pipeline_is_told(at: Place, user: Path) -> None:
+    done = at("plan", PIPELINES / "quantify", "--adapter", "mine/gut_1.fq", "--label", "mine", "--json", cwd=user)
+    assert done.code == 0 and f"adapter: 'mine/gut_1.fq' is a text to this pipeline, no input; if a file is meant, write {user}" in done.err
+    assert "label" not in done.err
+    (user / "p.yml").write_text("adapter: mine/gut_1.fq\n")
+    assert "adapter: 'mine/gut_1.fq'" in at("plan", PIPELINES / "quantify", "--params", user / "p.yml", "--json").err
+
+
+def test_python_gives_the_same_as_the_command_line(at: Place, user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from esap_wf import api
+
+    for name, value in at.environment.items():
+        monkeypatch.setenv(name, value)
+    values = {"kmer": 2, "trim": {"left": 1}, "reads": f"{user}/mine/gut_{{1,2}}.fq", "outdir": str(user / "results")}
+    plan = api.plan(str(PIPELINES / "quantify"), values)
+    flags = ["--kmer", "2", "--trim.left", "1", "--reads", "mine/gut_{1,2}.fq", "--outdir", "results"]
+    assert at("plan", PIPELINES / "quantify", *flags, "--json", cwd=user).json["digest"] == plan.digest.identity
+    assert plan.request.results == str(user / "results") and plan.parameters == {"outdir": "outputs", "kmer": 2, "trim.left": 1}
+    told = problems(at("plan", PIPELINES / "quantify", "--outdir", "a", "--results", "b", "--json", cwd=user))
+    assert "the pipeline's own flag says a" in told
