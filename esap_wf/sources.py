@@ -242,10 +242,11 @@ def _download(reference: Reference, home: Path, commit: str | None, wanted: str)
         everything = ["fetch", "--quiet", "--force", "--no-recurse-submodules", "origin", "+refs/*:refs/upstream/*"]
         try:
             _git([*shallow, wanted] if commit else everything, reference, tree, DOWNLOAD)
-        except NotFoundError:
-            if wanted != commit:
+        except (NotFoundError, UnavailableError) as error:
+            # not every server gives a commit that is no tip by its name, and one that only has files knows no depth
+            if wanted != commit and "shallow" not in str(error):
                 raise
-            _git(everything, reference, tree, DOWNLOAD)  # not every server gives a commit that is no tip by its name
+            _git(everything, reference, tree, DOWNLOAD)
         try:
             out = _git(["rev-parse", "--verify", "--quiet", f"{commit or wanted}^{{commit}}"], reference, tree, ANSWER).strip()
         except NotFoundError:
@@ -315,7 +316,7 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
     (r"dubious ownership", "belongs to another user, and git refuses it", "git config --global --add safe.directory PATH"),
     (r"not allowed|transport '", "its transport, or that of a submodule, is not allowed", "https, ssh, git; file only from file"),
 )  # fmt: skip
-_MISSING = r"not found|does not exist|does not appear to be a git repository|couldn't find remote ref|not our ref|Needed a single revision"
+_MISSING = r"not found|not exported|does not exist|does not appear to be a git repository|couldn't find remote ref|not our ref|Needed a single revision"
 
 
 def _explained(told: str, reference: Reference) -> Exception:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import signal
 import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from git_repositories import answering, commit, git, write
+from git_repositories import answering, commit, git, serving, write
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -159,7 +163,48 @@ def test_links_that_lead_out_or_in_a_circle_are_refused(repository: Path, config
         snapshot(folder)
 
 
-# --- servers that don't answer as hoped
+# --- servers
+
+
+def test_a_server_that_only_has_files_is_a_source(repository: Path, config: Config, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "--quiet", "--bare", str(repository), "served.git")
+    git(tmp_path / "served.git", "update-server-info")
+    with serving(tmp_path) as url:
+        assert text_at(config, f"{url}/served.git") == "two\n"
+        assert text_at(config, f"{url}/served.git@v1") == "one\n"
+        assert text_at(config, f"{url}/served.git@feature/x") == "one\n"
+
+
+def test_git_s_own_server_is_a_source(repository: Path, config: Config, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    daemon = subprocess.Popen(
+        ["git", "daemon", "--listen=127.0.0.1", f"--port={port}", f"--base-path={tmp_path}", "--export-all", str(tmp_path)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.05)
+        assert text_at(config, f"git://127.0.0.1:{port}/upstream@v1") == "one\n"
+        with pytest.raises(NotFoundError):
+            sources.fetch(sources.parse(f"git://127.0.0.1:{port}/gone"), config)
+    finally:
+        os.killpg(daemon.pid, signal.SIGTERM)
+        daemon.wait(20)
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed")
+def test_ssh_asks_nobody(config: Config) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    before = time.monotonic()
+    with pytest.raises(UnavailableError):
+        sources.fetch(sources.parse(f"ssh://git@127.0.0.1:{port}/x.git"), config)
+    assert time.monotonic() - before < 10
+    assert "BatchMode=yes" in sources._environment("ssh://x/y")["GIT_SSH_COMMAND"]
 
 
 @pytest.mark.parametrize(("code", "kind", "words"), [(401, UnavailableError, "password"), (403, UnavailableError, "password"),
