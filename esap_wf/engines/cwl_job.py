@@ -5,6 +5,7 @@ Imported by cwl, toil.
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -59,6 +60,8 @@ def document(job: Job) -> str:
 PROGRAMS = "engine/bin"
 #: What an image is called that has no name of its own, in the place of which the plan's stands.
 UNNAMED = "image.of/this-workflow:1"
+#: What udocker calls a container that is a folder.
+_FOLDER = "folder"
 _CALLED = {"apptainer": "singularity"}
 _SELECTED = {"apptainer": ["--singularity"], "podman": ["--podman"], "docker": []}
 
@@ -100,20 +103,29 @@ def _program(first: ContainerChoice, names: Mapping[str, ContainerChoice]) -> by
     """Script that stands for a runtime's program: adds what it needs here, puts what an image stands for in the place of its name."""
     lines = ["#!/usr/bin/env bash", f"# {first.runtime}, as it works here; images are those of the plan."]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(first.environment.items())]
-    added: list[str] = []
+    added = list(first.options) if first.runtime != "udocker" else []
+    before = first.options if first.runtime == "udocker" else []
+    dropped = []
     if first.runtime == "apptainer":
         lines += _pulls(first.program, names)
-        added += first.options
+    elif first.runtime == "podman" and os.getuid() == 0:
+        dropped.append("--userns=keep-id")  # of rootless Podman only
+    elif first.runtime == "udocker":
+        dropped.append("--quiet")  # it is told by -q already, and a second one is an error
+    if any(option.startswith("--user=") for option in added):
+        dropped.append("--user=*")
     if first.runtime != "udocker" and not all(c.network for c in names.values()):
         added += ["--net", "--network", "none"] if first.runtime == "apptainer" else ["--net=none"]
-    lines += ["words=() started=", 'for word in "$@"; do', '    case "$word" in']
-    lines += [f"    {shlex.quote(n)}) word={shlex.quote(c.reference)} ;;" for n, c in names.items() if n != c.reference]
-    lines += ["    *) ;;", "    esac", '    words+=("$word")']
-    if added:
-        # the first run or exec is the runtime's own word, whatever the tool's command says
-        lines += ['    case "$word$started" in', f"    run | exec) started=1; words+=({shlex.join(added)}) ;;", "    *) ;;", "    esac"]
-    before = first.options if first.runtime == "udocker" else []
-    lines += ["done", f'exec {shlex.join([first.program, *before])} "${{words[@]}}"']
+    # what stands behind the image is the tool's, whatever it looks like
+    lines += ["words=() started= image=", 'for word in "$@"; do', '    if [ -z "$image" ]; then', '    case "$word" in']
+    for name, choice in names.items():
+        folder = first.runtime == "udocker" and choice.form == "rootfs"
+        place = f"words+=({shlex.quote('--location=' + choice.reference)}) " if folder else ""
+        lines.append(f"    {shlex.quote(name)}) {place}word={_FOLDER if folder else shlex.quote(choice.reference)} image=1 ;;")
+    lines += [f"    {pattern}) continue ;;" for pattern in dropped]
+    lines += [f'    run | exec) [ -n "$started" ] || {{ started=1; words+=("$word" {shlex.join(added)}); continue; }} ;;'] if added else []
+    lines += ["    *) ;;", "    esac", "    fi", '    words+=("$word")', "done"]
+    lines += [f'exec {shlex.join([first.program, *before])} "${{words[@]}}"']
     return ("\n".join(lines) + "\n").encode()
 
 

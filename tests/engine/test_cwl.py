@@ -193,6 +193,10 @@ def test_a_container_program_gets_the_image_of_the_plan(tmp_path: Path) -> None:
     script = tmp_path / "singularity"
     script.write_bytes(cwl_job._program(names["a:1"], names))
     said = os.popen(f"bash {script} --quiet run --pwd /x a:1 run a:1").read().strip()
-    assert said == "--quiet run --opt --net --network none --pwd /x /im ages/a.sif run /im ages/a.sif"
+    assert said == "--quiet run --opt --net --network none --pwd /x /im ages/a.sif run a:1"
     os.popen(f"bash {script} pull --force --name {tmp_path}/deep/a.sif docker://a:1").read()
     assert str((tmp_path / "deep/a.sif").readlink()) == "/im ages/a.sif"
+    rootless = {"a:1": choice("docker", options=["--user=0:0"])}
+    script.write_bytes(cwl_job._program(rootless["a:1"], rootless))
+    said = os.popen(f"bash {script} run -i --user=5:5 a:1 id --user=5:5").read().strip()
+    assert said == "run --user=0:0 -i /im ages/a.sif id --user=5:5"

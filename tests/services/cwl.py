@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +18,8 @@ from esap_wf.engines.cwl import Cwltool
 from esap_wf.engines.toil import Toil
 from esap_wf.errors import EsapError
 
-HOME = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "esap-wf-tests"
+# not $HOME: tests change it, and this may be imported in one of them
+HOME = Path(os.environ.get("XDG_CACHE_HOME") or Path(pwd.getpwuid(os.getuid()).pw_dir) / ".cache") / "esap-wf-tests"
 PROGRAMS = {"cwl": (Cwltool, "cwltool"), "toil": (Toil, "toil-cwl-runner")}
 
 
