@@ -316,7 +316,10 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
     (r"dubious ownership", "belongs to another user, and git refuses it", "git config --global --add safe.directory PATH"),
     (r"not allowed|transport '", "its transport, or that of a submodule, is not allowed", "https, ssh, git; file only from file"),
 )  # fmt: skip
-_MISSING = r"not found|not exported|does not exist|does not appear to be a git repository|couldn't find remote ref|not our ref|Needed a single revision"
+_MISSING = (
+    r"not found|not exported|does not exist|does not appear to be a git repository"
+    r"|couldn't find remote ref|not our ref|Needed a single revision"
+)
 
 
 def _explained(told: str, reference: Reference) -> Exception:

@@ -23,6 +23,7 @@ def plan_text(plan: Plan) -> str:
     needs = f"{human_bytes(e.memory_bytes)} memory, {human_bytes(e.disk_bytes)} disk"
     rows: list[tuple[str, str]] = [
         ("workflow", f"{plan.workflow} {plan.version}: {plan.title}"),
+        *([("source", plan.reference)] if plan.reference else []),
         ("parameters", ", ".join(f"{k} = {v}" for k, v in plan.parameters.items()) or "none"),
     ]
     rows += [

@@ -33,7 +33,7 @@ def workflows(answer: Answer) -> None:
 @click.pass_obj
 def show(answer: Answer, workflow: str) -> None:
     """Show what a workflow does, takes, makes and needs."""
-    from esap_wf import discovery, software
+    from esap_wf import discovery, software, tasks
     from esap_wf.cli.parameters import describe
     from esap_wf.parameters import flag
 
@@ -45,6 +45,7 @@ def show(answer: Answer, workflow: str) -> None:
         "parameters": found.schema, "inputs": m.inputs, "outputs": m.outputs, "resources": m.resources,
         "software": [{"route": software.route_of(s), **{k: v for k, v in _plain(s).items() if v is not None}} for s in m.software],
         "derived_from": found.derived_from or str(found.document.source), "units": m.units, "rules": m.rules, "identity": m.identity,
+        "tasks": {i.engine: tasks.of(i.engine, i.file) for i in m.implementations},
         "authors": m.authors, "license": m.license, "citation": m.citation, "source": found.source,
     }  # fmt: skip
     lines = [f"{m.name} {m.version}: {m.title}", "", m.description.strip(), ""]
