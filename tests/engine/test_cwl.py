@@ -166,6 +166,29 @@ def test_hostile_names_and_values_are_only_names_and_values(tmp_path: Path) -> N
     assert not list(tmp_path.rglob("pwned"))
 
 
+@pytest.mark.parametrize("version", ["v1.0", "v1.1", "v1.2"])
+def test_each_version_of_the_language(tmp_path: Path, version: str) -> None:
+    """Secondary files, an array, a record, a default and a null, in what the language had from the start."""
+    (tmp_path / "a.txt").write_text("one")
+    (tmp_path / "a.txt.idx").write_text("two")
+    document = {
+        "cwlVersion": version, "class": "CommandLineTool", "baseCommand": ["bash", "-c", 'cat "$0" "$0.idx"; printf " %s" "$@"'],
+        "inputs": {
+            "file": {"type": "File", "secondaryFiles": [".idx"], "inputBinding": {"position": 1}},
+            "words": {"type": "string[]", "inputBinding": {"position": 2}},
+            "record": {"type": {"type": "record", "fields": [{"name": "n", "type": "int", "inputBinding": {"prefix": "-n"}}]}},
+            "absent": {"type": "string?", "inputBinding": {"position": 3}},
+            "usual": {"type": "string", "default": "d", "inputBinding": {"position": 4}},
+        },
+        "stdout": "o.txt", "outputs": {"out": {"type": "stdout"}},
+    }  # fmt: skip
+    document["inputs"]["record"]["inputBinding"] = {"position": 5}  # type: ignore[index]
+    ref = DataRef(uri="a", path=str(tmp_path / "a.txt"))
+    run = CwlRun(tmp_path / "run", document, inputs={"file": [ref]}, words=["b", "c d"], record={"n": 5}, absent=None)
+    assert run.run() == 0, run.log
+    assert (tmp_path / "run/outputs/o.txt").read_text() == "onetwo b c d d -n 5"
+
+
 @pytest.mark.parametrize(
     ("document", "code", "said"),
     [
