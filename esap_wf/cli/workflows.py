@@ -47,6 +47,7 @@ def show(answer: Answer, workflow: str) -> None:
         "derived_from": found.derived_from or str(found.document.source), "units": m.units, "rules": m.rules, "identity": m.identity,
         "tasks": {i.engine: tasks.of(i.engine, i.file) for i in m.implementations},
         "authors": m.authors, "license": m.license, "citation": m.citation, "source": found.source,
+        "notes": list(found.notes),
     }  # fmt: skip
     lines = [f"{m.name} {m.version}: {m.title}", "", m.description.strip(), ""]
     said = _origins(found)

@@ -30,7 +30,8 @@ _TEXT = """\
 #!/usr/bin/env bash
 # One command after the other. What has ended well is not repeated (engine/steps/); the end of each is written to $STEPS_TOLD.
 set -uo pipefail
-trap 'exit 143' TERM
+stopped=
+trap 'stopped=1' TERM  # the step at work ends first, and counts
 here=$PWD
 told=${{STEPS_TOLD:-/dev/null}}
 mkdir -p engine/steps logs outputs
@@ -39,6 +40,7 @@ step() {{
     local number=$1 name=$2 folder=$3 code=0
     shift 3
     [ -e "engine/steps/$number" ] && return
+    [ -n "$stopped" ] && exit 143
     echo "step $name: logs/$name.log"
     printf '%s\\tstart\\t%s\\t\\n' "${{EPOCHREALTIME:-$(date +%s)}}" "$name" >>"$told"
     (cd -- "$folder" && exec "$@") >"logs/$name.log" 2>&1 || code=$?

@@ -46,6 +46,8 @@ class Notebook:
         document = read(path)
         properties, inputs, origins, warnings = _interface(document, path)
         pins = next((p for p in ("requirements.txt", "binder/requirements.txt") if (path.parent / p).is_file()), None)
+        if pins and not re.search(r"(?im)^\s*ipykernel\b", (path.parent / pins).read_text("utf-8", "replace")):
+            warnings.append(f"{pins} names no ipykernel, which the notebook's kernel needs: add it, pinned")
         title = next((h for c in document["cells"] if c["cell_type"] == "markdown" and (h := _heading(_source(c)))), path.stem)
         schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "additionalProperties": False,
                   "properties": properties, "required": []}  # fmt: skip

@@ -6,9 +6,11 @@ import html.parser
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from adapter import Place
 from git_repositories import write
@@ -274,3 +276,39 @@ def test_a_broken_notebook_is_told(tmp_path: Path, inside: Any, place: Place, te
     (tmp_path / "x.ipynb").write_text(text)
     done = inside("show", tmp_path / "x.ipynb", "--json")
     assert done.code == 2 and said in done.problems
+
+
+def test_pins_without_a_kernel_are_told(squares: Path, inside: Any, place: Place) -> None:
+    (squares.parent / "requirements.txt").write_text("numpy==2.0.0\n")
+    told = inside("show", squares, "--json").json
+    assert told["software"][0]["route"] == "python"
+    assert any("ipykernel" in n for n in told["notes"])
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("drain", [True, False])
+def test_a_cancelled_task_leaves_nothing_and_goes_on_where_it_was(place: Place, tmp_path: Path, drain: bool) -> None:
+    steps = "\n".join(
+        f"      - {{name: s{i}, environment: x, commands: ['echo {i} >> log.txt; sleep {1.5 if i == 2 else 0}']}}" for i in range(1, 5)
+    )
+    text = f"workflow:\n  type: serial\n  specification:\n    steps:\n{steps}\noutputs: {{files: [log.txt]}}\n"
+    folder = write(tmp_path / "slow", {"reana.yaml": text})
+    run = place("run", folder, "--software", "installed", "--detach", "--json").json
+    log = Path(run["dir"]) / "project/log.txt"
+    until = time.monotonic() + 30
+    while time.monotonic() < until and not (log.is_file() and log.read_text() == "1\n2\n"):
+        time.sleep(0.02)
+    ended = place("cancel", run["run"], *(["--drain"] if drain else []), "--json")
+    assert ended.code == 0, ended.err
+    assert place("status", run["run"], "--json").json["phase"] == "ABORTED"
+    assert not [p for p in psutil.process_iter() if run["run"] in _environment(p)]
+    assert log.read_text() == "1\n2\n", "no other step was begun"
+    assert place("resume", run["run"], "--json").code == 0
+    assert log.read_text() == ("1\n2\n3\n4\n" if drain else "1\n2\n2\n3\n4\n"), "a step that had ended is not repeated"
+
+
+def _environment(process: psutil.Process) -> str:
+    try:
+        return process.environ().get("ESAP_WF_RUN", "")
+    except psutil.Error:
+        return ""
