@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from esap_wf.config import Config
-from esap_wf.engines import LOST, EventSource, Interface, Job, Rendered, Told, cwl, cwl_check, cwl_job, finding, settings
+from esap_wf.engines import LOST, EventSource, Interface, Job, Rendered, Told, cwl, cwl_check, cwl_interface, cwl_job, finding, settings
 from esap_wf.engines.toil_events import ToilEvents
 from esap_wf.errors import Problem
 from esap_wf.models.plan import EngineChoice
@@ -56,8 +56,8 @@ class Toil:
         return finding.install(self.name, config)
 
     def interface(self, path: Path, item: str | None) -> Interface | None:
-        """A document is derived by the engine `cwl`."""
-        return None
+        """From the document, as for cwltool: it runs the same ones."""
+        return cwl_interface.derive(path, item)
 
     def objections(self, choice: EngineChoice, entry: Path, item: str | None) -> list[Problem]:
         """As for cwltool; Toil's file store does not change files in place."""

@@ -133,16 +133,18 @@ def test_records_come_by_a_file_of_values_or_as_json(at: Place, user: Path) -> N
     assert "--dependent_parameters" in wrong and "--exclusive_parameters: '{' is no JSON object" in wrong
 
 
-def test_a_workflow_is_run_with_secondary_files_formats_and_defaults(at: Place, user: Path) -> None:
+@pytest.mark.parametrize("engine", ["cwl", "toil"])
+def test_a_workflow_is_run_with_secondary_files_formats_and_defaults(at: Place, user: Path, engine: str) -> None:
+    (at.root / "config.toml").write_text(engines.configuration("cwl", engine))
     reads = [file("r1.txt", format=FORMAT), file("r 2.txt", format=FORMAT)]
     order = {"reads": reads, "reference": file("reference.fa"), "settings": {"order": "down"}}
     (user / "order.yml").write_text(yaml.safe_dump(order))
     expected = bare(user, PIPELINES / "align/main.cwl", user / "order.yml")
-    run = completed(at("run", PIPELINES / "align", "--params", user / "order.yml", "--json"))
+    run = completed(at("run", PIPELINES / "align", "--engine", engine, "--params", user / "order.yml", "--json"))
     assert files(run / "outputs") == expected == {"merged.txt": b"# merged\n3\nb\na\n3\nd\nc\n"}
     assert json.loads((run / "outputs.json").read_bytes())["outputs"][0]["name"] == "merged"
     flags = ["--reads", "r1.txt", "--reads", "r 2.txt", "--reference", "reference.fa", "--settings", '{"order": "down"}']
-    again = at("run", PIPELINES / "align", *flags, "--json", cwd=user)
+    again = at("run", PIPELINES / "align", "--engine", engine, *flags, "--json", cwd=user)
     assert completed(again) == run and again.json["reused"]
 
 
