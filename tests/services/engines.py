@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from services import cwl, nextflow
 
 
 def program(engine: str) -> Path:
@@ -13,11 +14,7 @@ def program(engine: str) -> Path:
     if engine == "snakemake":
         return Path(sys.prefix) / "bin" / "snakemake"
     if engine == "nextflow":
-        from services import nextflow
-
         return Path(nextflow.path())
-    from services import cwl
-
     return Path(cwl.cwltool() if engine == "cwl" else cwl.toil())
 
 
