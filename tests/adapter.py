@@ -12,6 +12,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).parent / "esap-wf"
+#: What is kept between sessions, by content. Set before any test changes HOME.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "esap-wf-tests"
 
 SNAKEFILE = """\
 rule all:

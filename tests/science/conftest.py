@@ -11,16 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from adapter import CACHE
 
 from esap_wf import environments
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "irf"
 #: seconds of simulation; enough gammas for a closure of 100 counts
 TINY = {"gamma_showers": 4_000_000, "proton_showers": 1_000_000, "electron_showers": 300_000, "blocks": 2, "intended_excess": 80}
-
-
-#: where environments are kept between test runs; by content, so that a change of the pins builds a new one
-CACHE = Path.home() / ".cache" / "esap-wf-tests"
 
 
 @pytest.fixture(scope="session")

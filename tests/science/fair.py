@@ -8,12 +8,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from adapter import CACHE
 from services import engines
 
 from esap_wf import environments
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "fair"
-CACHE = Path.home() / ".cache" / "esap-wf-tests"
 SCHEMA = json.loads((WORKFLOW / "params.schema.json").read_text())["properties"]
 DEFAULTS: dict[str, Any] = {name: said["default"] for name, said in SCHEMA.items()}
 #: a job of seconds

@@ -9,12 +9,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from adapter import ROOT
+from adapter import CACHE, ROOT
 
 from esap_wf import environments
 
 WORKFLOW = ROOT / "workflows" / "km3net"
-CACHE = Path.home() / ".cache" / "esap-wf-tests"
 SCHEMA = json.loads((WORKFLOW / "params.schema.json").read_text())
 DEFAULTS: dict[str, Any] = {name: rule["default"] for name, rule in SCHEMA["properties"].items()}
 #: seconds; a dense detector, where a few events suffice

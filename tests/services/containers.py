@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from adapter import CACHE
 
-HOME = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "esap-wf-tests"
+HOME = CACHE
 FOLDER = HOME / "containers"
 NAMES = ("apptainer", "podman", "docker", "udocker")
 _PROGRAMS = [str(FOLDER / "apptainer" / "bin"), str(FOLDER / "udocker" / "bin")]

@@ -5,21 +5,19 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import sys
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from adapter import CACHE
 
 from esap_wf.config import Config
 from esap_wf.engines.cwl import Cwltool
 from esap_wf.engines.toil import Toil
 from esap_wf.errors import EsapError
 
-# not $HOME: tests change it, and this may be imported in one of them
-HOME = Path(os.environ.get("XDG_CACHE_HOME") or Path(pwd.getpwuid(os.getuid()).pw_dir) / ".cache") / "esap-wf-tests"
+HOME = CACHE
 PROGRAMS = {"cwl": (Cwltool, "cwltool"), "toil": (Toil, "toil-cwl-runner")}
 
 

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from adapter import CACHE
 
 from esap_wf.config import Config
 from esap_wf.engines import nextflow_finding as finding
@@ -19,7 +19,7 @@ from esap_wf.engines import nextflow_install as install
 from esap_wf.engines.nextflow import Nextflow
 from esap_wf.errors import EsapError
 
-HOME = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "esap-wf-tests"
+HOME = CACHE
 
 
 @lru_cache(maxsize=1)
