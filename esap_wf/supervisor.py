@@ -213,15 +213,16 @@ class Supervisor(Tenure):
                 self.write(Phase.EXECUTING)
                 changed, written = False, moment
             self.renew()
-            if limit is not None and moment - started > limit and not self.late and self._signal(*self.engine.stop_signal(False)):
+            if limit is not None and moment - started > limit and not self.late and self._stop(drain=False) is not None:
                 self.late, asked_at, asked_now = True, moment, True
                 self.note(f"the time limit of {human_seconds(limit)} is reached: jobs are cancelled")
             request = self.run.stop_requested()
             wanted = request and (self.stop is None or (self.stop.drain and not request.drain))
-            if request and wanted and self._signal(*self.engine.stop_signal(request.drain)):
-                self.stop = request
-                self.note(f"stop asked by {request.by}: " + ("running jobs end first" if request.drain else "jobs are cancelled"))
-                asked_at, asked_now = moment, not request.drain
+            if request and wanted and (drains := self._stop(request.drain)) is not None:
+                self.stop = msgspec.structs.replace(request, drain=drains)
+                why = f", {self.engine.title} can't let them end and start no others" if request.drain and not drains else ""
+                self.note(f"stop asked by {request.by}: " + ("running jobs end first" if drains else f"jobs are cancelled{why}"))
+                asked_at, asked_now = moment, not drains
             if asked_now and moment - asked_at > GRACE:
                 self._signal(signal.SIGKILL)
                 self.clear_survivors()
@@ -258,6 +259,13 @@ class Supervisor(Tenure):
         if processes.alive(process.engine) is False and processes.alive(process.keeper) is False:
             return launch.exit_of(self.run.dir, self.epoch), True
         return None, False
+
+    def _stop(self, drain: bool) -> bool | None:
+        """Ask the engine to stop: whether its jobs end first; None if it isn't known yet."""
+        asked = self.engine.stop_signal(True) if drain else None
+        now = asked or self.engine.stop_signal(False)
+        assert now is not None
+        return asked is not None if self._signal(*now) else None
 
     def _signal(self, number: int, group: bool = False) -> bool:
         """False if the engine isn't known yet: its keeper is about to tell."""

@@ -247,8 +247,12 @@ class Engine(Protocol):
     def events(self, run: Path, epoch: int, told: Told = None) -> EventSource:
         """What the engine of an epoch told; up to `told` (`Event.source`, or `LOST`) it was passed on before."""
 
-    def stop_signal(self, drain: bool) -> tuple[int, bool]:
-        """The signal that lets running jobs finish (`drain`), or cancels them; and whether its jobs get it too."""
+    def stop_signal(self, drain: bool) -> tuple[int, bool] | None:
+        """
+        The signal that lets running jobs finish (`drain`), or cancels them; and whether its jobs get it too.
+
+        None, to `drain` only: it can't let them finish without starting others; then they are cancelled, and the run says so.
+        """
 
     def survivors(self, run: Path) -> list[int]:
         """Process ids of what a lost engine left and that doesn't carry the run's key in its environment (most: none)."""

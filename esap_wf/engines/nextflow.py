@@ -138,9 +138,9 @@ class Nextflow:
         """From its log and trace."""
         return NextflowEvents(run, epoch, told)
 
-    def stop_signal(self, drain: bool) -> tuple[int, bool]:
+    def stop_signal(self, drain: bool) -> tuple[int, bool] | None:
         """SIGTERM: Nextflow ends its jobs. It knows no way to let them finish and start no others; what is done stays done."""
-        return signal.SIGTERM, False
+        return None if drain else (signal.SIGTERM, False)
 
     def survivors(self, run: Path) -> list[int]:
         """Its jobs inherit the run's key, in containers, too."""

@@ -107,9 +107,9 @@ class Toil:
         offsets = (sys.maxsize, sys.maxsize) if told == LOST else (int(hook), int(bus))
         return ToilEvents(cwl.told_path(run, epoch), _bus(run, epoch), run, epoch, cwl.steps_of(run), offsets)
 
-    def stop_signal(self, drain: bool) -> tuple[int, bool]:
+    def stop_signal(self, drain: bool) -> tuple[int, bool] | None:
         """SIGTERM: Toil kills its workers. It knows no way to let them finish and start no others."""
-        return signal.SIGTERM, False
+        return None if drain else (signal.SIGTERM, False)
 
     def survivors(self, run: Path) -> list[int]:
         """Its workers carry the run's key."""
