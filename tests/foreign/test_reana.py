@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from adapter import Place
 from git_repositories import write
+from services import engines
 from services.containers import Runtimes, container_runtimes  # noqa: F401
 
 needs_snakemake = pytest.mark.skipif(
@@ -185,3 +186,44 @@ def test_rules_of_a_foreign_snakefile_run_in_the_images_that_they_name(
     done = place("run", folder, "--software", "container", "--json", env=container_runtimes.environment)
     assert done.code == 0, done.err + (Path(done.json["dir"]) / "logs/engine.log").read_text()
     assert (Path(done.json["dir"]) / "project/results/n.txt").read_text() == "Numbers\n2\n4\n"
+
+
+CWL = {
+    "reana.yaml": '''\
+version: 0.9.4
+inputs:
+  files: [data/names.txt, inputs.yml]
+  directories: [workflow/cwl]
+  parameters: {input: inputs.yml}
+workflow: {type: cwl, file: workflow/cwl/head.cwl}
+outputs: {files: [out.txt]}
+''',
+    "inputs.yml": "names: {class: File, location: data/names.txt}\ntimes: 3\n",
+    "data/names.txt": "a\nb\n",
+    "workflow/cwl/head.cwl": '''\
+cwlVersion: v1.0
+class: CommandLineTool
+baseCommand: [head, -n]
+inputs:
+  times: {type: int, inputBinding: {position: 1}}
+  names: {type: File, inputBinding: {position: 2}}
+outputs: {out: {type: stdout}}
+stdout: out.txt
+''',
+}  # fmt: skip
+
+
+def test_a_cwl_workflow_gets_the_values_of_its_job_file(tmp_path: Path, inside: Any, place: Place) -> None:
+    told = inside("show", write(tmp_path / "first", CWL), "--json").json
+    assert told["engines"] == ["cwl", "toil"]
+    assert told["parameters"]["properties"]["times"]["default"] == 3 and told["parameters"]["required"] == []
+    assert told["inputs"]["names"]["default"] == "data/names.txt" and not told["inputs"]["names"]["required"]
+    assert told["derived_from"]["parameters.times"].endswith("inputs.yml:2")
+
+
+@pytest.mark.integration
+def test_a_cwl_workflow_runs_with_them(tmp_path: Path, place: Place) -> None:
+    (place.root / "config.toml").write_text(engines.configuration("cwl"))
+    done = place("run", write(tmp_path / "first", CWL), "--times", "1", "--json")
+    assert done.code == 0, done.err
+    assert (Path(done.json["dir"]) / "outputs/out.txt").read_text() == "a\n"
