@@ -15,6 +15,7 @@ inputs:
   exit_code: {type: int, default: 3}
   units_table: File?
   scripts: {type: Directory, default: {class: Directory, location: scripts}}
+  unit_script: {type: File, default: {class: File, location: scripts/unit.sh}} # alone: a folder is looked through once a unit
 outputs:
   files: {type: Directory, outputSource: folder/folder}
   document: {type: File, outputSource: summary/document}
@@ -58,14 +59,14 @@ steps:
         values: File
   unit:
     scatter: unit
-    in: {scripts: scripts, unit: list/units, output_bytes: output_bytes}
+    in: {script: unit_script, unit: list/units, output_bytes: output_bytes}
     out: [file]
     run:
       id: one_unit
       class: CommandLineTool
       baseCommand: bash
       arguments:
-        - $(inputs.scripts.path)/unit.sh
+        - $(inputs.script.path)
         - $(inputs.unit.key)
         - ./$(inputs.unit.key).dat
         - $(inputs.output_bytes)
@@ -73,7 +74,7 @@ steps:
         - $(inputs.unit.fails)
         - payload=$(inputs.unit.payload)
       inputs:
-        scripts: Directory
+        script: File
         unit:
           type:
             type: record
