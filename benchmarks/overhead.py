@@ -62,7 +62,7 @@ def rendered(run: Path, target: Path) -> Path:
 
 def pairs(case: Case, folder: Path) -> tuple[list[measure.Cost], list[measure.Cost], list[float]]:
     """Costs of both sides, and the part of esap-wf's own processes in ours."""
-    env = measure.environment(folder)
+    env = measure.environment(folder, ESAP_WF_CACHE=str(measure.CACHE))  # engines that are not beside esap-wf were installed there
     command = [measure.ESAP_WF, "run", *case.arguments, "--if-exists", "rerun", "--json"]
     own: list[float] = []
     last: list[Path] = []

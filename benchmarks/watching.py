@@ -38,7 +38,7 @@ def main() -> None:
     given = parser.parse_args()
     units = 2000 if given.quick else 10_000
     with tempfile.TemporaryDirectory(prefix="esap-wf-bench-") as name:
-        env = measure.environment(Path(name))
+        env = measure.environment(Path(name), ESAP_WF_CACHE=str(measure.CACHE))
         own(1, given.engine, env)
         fixed, _, _ = own(1, given.engine, env)
         used, theirs, wall = own(units, given.engine, env)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from esap_wf import catalog, plugins, reana, records, sources
+from esap_wf import catalog, plugins, records
 from esap_wf.catalog import Workflow
 from esap_wf.config import Config
 from esap_wf.documents import Document
@@ -20,6 +21,11 @@ from esap_wf.files import inside
 from esap_wf.models.manifest import MANIFEST_VERSION, Author, Implementation, Manifest, Software, Units
 from esap_wf.models.plan import Plan
 
+if TYPE_CHECKING:
+    from esap_wf import sources
+
+#: A workflow's name, with its source.
+_NAME = re.compile(r"[a-z][a-z0-9-]*(@[a-z-]+)?")
 _ITEM = re.compile(r"#([A-Za-z0-9_][A-Za-z0-9_.-]{0,99})$")
 
 
@@ -34,8 +40,11 @@ def find(config: Config, text: str) -> Workflow:
     UnavailableError
         Its repository can't be fetched.
     """
-    if sources.is_url(text):
-        return _fetched(config, sources.parse(text))
+    if not _NAME.fullmatch(text):  # a name loads nothing that repositories need
+        from esap_wf import sources
+
+        if sources.is_url(text):
+            return _fetched(config, sources.parse(text))
     path, item = split(text)
     # no name of a workflow holds a dot
     is_path = catalog.is_path(text) or ("." in path.name and path.is_file())
@@ -46,6 +55,8 @@ def find(config: Config, text: str) -> Workflow:
 
 def _fetched(config: Config, reference: sources.Reference) -> Workflow:
     """A workflow of a repository; it is called by the commit, so that whoever runs it again means the same code."""
+    from esap_wf import sources
+
     source = sources.fetch(reference, config)
     pinned = str(replace(reference, ref=source.commit))
     part, item = (*reference.parts, None, None)[:2]
@@ -85,6 +96,8 @@ def _wrapping(config: Config, workflow: Workflow) -> Workflow:
     for number, implementation in enumerate(workflow.manifest.implementations):
         if implementation.upstream is None:
             continue
+        from esap_wf import sources
+
         where = workflow.document.where(["implementations", number, "upstream"])
         upstream = implementation.upstream
         text = upstream.url + (f"@{upstream.ref}" if upstream.ref else "")
@@ -161,6 +174,8 @@ def derived(path: Path, item: str | None = None) -> Workflow:
     UsageError
         It is broken.
     """
+    from esap_wf import reana
+
     told = reana.declared(path)
     usable, _ = plugins.load("esap_wf.engines")
     engine: Engine

@@ -29,6 +29,8 @@ from esap_wf.runs.store import Run, Store
 REUSE, ASK, RERUN = "reuse", "ask", "rerun"
 #: Seconds between two looks of a follower.
 LOOK = 0.1
+#: What it grows to while a run goes on.
+LATEST = 0.5
 #: Supervisors that `resume` starts at most, one after the other, while the last owner of an ended run goes.
 RETRIES = 5
 
@@ -266,6 +268,7 @@ def follow(run: Run, seen: Callable[[State], None] | None = None, until: float |
         Monotonic time at which to stop waiting.
     """
     last: State | None = None
+    began = time.monotonic()
     while True:
         state = run.observe()
         if seen and state != last:
@@ -273,7 +276,7 @@ def follow(run: Run, seen: Callable[[State], None] | None = None, until: float |
         last = state
         if state.phase not in states.ACTIVE or (until is not None and time.monotonic() >= until):
             return state
-        time.sleep(LOOK)
+        time.sleep(min(LATEST, LOOK + 0.02 * (time.monotonic() - began)))
 
 
 def rerun(run: Run, config: Config, changes: dict[str, str]) -> Started:
