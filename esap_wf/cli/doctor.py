@@ -17,8 +17,8 @@ from esap_wf.errors import EsapError, ExitCode
 from esap_wf.quantities import human_bytes
 
 
-def _check(name: str, ok: bool, detail: str, hint: str = "") -> dict[str, Any]:
-    return {"name": name, "ok": ok, "detail": detail, "hint": "" if ok else hint}
+def _check(name: str, ok: bool, detail: str, hint: str = "", needed: bool = True) -> dict[str, Any]:
+    return {"name": name, "ok": ok, "needed": needed, "detail": detail, "hint": "" if ok else hint}
 
 
 def _writable(path: Path) -> bool:
@@ -53,12 +53,15 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
         kind = group.rsplit(".", 1)[1].removesuffix("s")
         for b in broken:
             yield _check(f"{kind} {b.name}", False, b.why, "repair or remove the package")
+        found = {n: finding.first(p, config, None) for n, p in usable.items()} if kind == "engine" else {}
         for name, plugin in usable.items():
             if kind == "engine":
-                choice, refused = finding.first(plugin, config, None)
+                choice, refused = found[name]
                 runs_on = f", {choice.detail}" if choice and choice.detail else ""
                 detail = f"{choice.version} at {choice.path} ({choice.found}){runs_on}" if choice else "; ".join(["missing", *refused])
-                yield _check(f"engine {name}", choice is not None, detail, plugin.how_to_get())
+                # one that runs pipelines is needed, not all
+                needed = not any(c for n, (c, _) in found.items() if n != "command")
+                yield _check(f"engine {name}", choice is not None, detail, plugin.how_to_get(), needed)
             else:
                 for profile in (p for p in backends.profiles(config).values() if p.kind == name):
                     c = plugin.capacity(profile, config.store)
@@ -88,7 +91,10 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
 def doctor(answer: Answer) -> int:
     """Say what is installed, what works, what is missing and how to get it."""
     rows = list(checks(answer.config()))
-    lines = [("ok" if r["ok"] else "MISSING", r["name"], r["detail"] + (f"  → {r['hint']}" if r["hint"] else "")) for r in rows]
-    ok = all(r["ok"] for r in rows)
+    lines = [
+        ("ok" if r["ok"] else "MISSING" if r["needed"] else "absent", r["name"], r["detail"] + (f"  → {r['hint']}" if r["hint"] else ""))
+        for r in rows
+    ]
+    ok = all(r["ok"] for r in rows if r["needed"])
     answer.give({"ok": ok, "checks": rows}, table(lines, ("", "what", "")))
     return ExitCode.DONE if ok else ExitCode.UNAVAILABLE
