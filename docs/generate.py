@@ -49,7 +49,7 @@ def main() -> int:
         if "--check" not in sys.argv:
             page.write_text(text, "utf-8")
         elif text != old:
-            print(f"{page} is not up to date: make docs", file=sys.stderr)
+            sys.stderr.write(f"{page} is not up to date: make docs\n")
     return differs if "--check" in sys.argv else 0
 
 

@@ -283,17 +283,7 @@ class Supervisor(Tenure):
             self.stop = self.stop or self.run.stop_requested()
             if self.stop is not None:
                 return self.aborted(code)
-            told = self.log.state.failures
-            failures = [f for f in told if f.reason != Reason.CANCELLED]  # what is cancelled is so because something else failed
-            if self.late:
-                asked = f"the time limit that was asked for, {self.plan.request.resources.wall}, is reached"
-                failures.insert(0, Failure(step="engine", reason=Reason.TIMEOUT, exit_code=code, log="logs/engine.log", detail=asked))
-            failures = failures or (self.engine.explain(self.run.dir, self.epoch, code) if self.epoch else [])
-            failures += [f for f in told if f.reason == Reason.CANCELLED]
-            if not failures:
-                what = f"{self.engine.title} ended with exit code {code}" if code is not None else f"{self.engine.title} was killed"
-                reason = Reason.SIGNAL if code is None or code < 0 else Reason.ENGINE
-                failures = [Failure(step="engine", reason=reason, exit_code=code, log="logs/engine.log", detail=what)]
+            failures = self._failures(code)
             return self.failed(failures, None, code)
         if ended is None or ended.orphans:
             self.clear_survivors()  # a step's background process must not change what is accepted
@@ -310,7 +300,20 @@ class Supervisor(Tenure):
         self.run.accept(accepted, self.lease)
         return self.completed()
 
-    # --- write
+    def _failures(self, code: int | None) -> list[Failure]:
+        """Why the engine ended badly, the cause first: jobs of this engine, what it says itself, what earlier ones left undone."""
+        told = self.log.state.failures
+        mine = [f for f in told if f.epoch in (None, self.epoch)]
+        causes = [f for f in mine if f.reason != Reason.CANCELLED]  # what is cancelled is so because something else failed
+        if self.late:
+            asked = f"the time limit that was asked for, {self.plan.request.resources.wall}, is reached"
+            causes.insert(0, Failure(step="engine", reason=Reason.TIMEOUT, exit_code=code, log="logs/engine.log", detail=asked))
+        causes = causes or (self.engine.explain(self.run.dir, self.epoch, code) if self.epoch else [])
+        if not causes and not mine:
+            what = f"{self.engine.title} ended with exit code {code}" if code is not None else f"{self.engine.title} was killed"
+            reason = Reason.SIGNAL if code is None or code < 0 else Reason.ENGINE
+            causes = [Failure(step="engine", reason=reason, exit_code=code, log="logs/engine.log", detail=what)]
+        return causes + [f for f in told if f not in causes]
 
 
 def _has_children() -> bool:

@@ -67,9 +67,9 @@ class Input(Base, frozen=True, kw_only=True):
     """
     A named input; `rows` makes it a table with one row a unit; content that is only looked up (`select`) need not count (`identity`).
 
-    `secondary` are CWL's patterns of files that lie beside it (``.bai``, ``^.dict``, at their end ``?`` if they may lack); `pattern` allows
-    ``*``, ``?``, ``[…]`` and ``{a,b}`` in a path; `format` is the URI of the file's format; `engine_default` what the pipeline itself takes if
-    nothing is given, as it is written there; `hidden` leaves it out of a form's first page.
+    `secondary` are CWL's patterns of files that lie beside it (``.bai``, ``^.dict``, at their end ``?`` if they may lack); `pattern`
+    allows ``*``, ``?``, ``[…]`` and ``{a,b}`` in a path; `format` is the URI of the file's format; `engine_default` what the pipeline
+    itself takes if nothing is given, as it is written there; `hidden` leaves it out of a form's first page.
     """
 
     title: Text

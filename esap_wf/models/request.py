@@ -87,8 +87,8 @@ class DataRef(Base, frozen=True, kw_only=True):
     """
     A reference to data, and what is known of its identity.
 
-    `counts` is False for what is only looked up. `beside` holds the identity of files that belong to it (secondary files, what the rows of a
-    table name, what a pattern matches). `strength` says how sure the identity is: ``checksum`` (catalogue or content hash) or
+    `counts` is False for what is only looked up. `beside` holds the identity of files that belong to it (secondary files, what the rows
+    of a table name, what a pattern matches). `strength` says how sure the identity is: ``checksum`` (catalogue or content hash) or
     ``stat`` (weak: device, inode, size, times).
     """
 

@@ -88,7 +88,7 @@ class Step(Base, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Failure(Base, frozen=True, kw_only=True, omit_defaults=False):
-    """Why one unit of a step failed, and where to read on."""
+    """Why one unit of a step failed, and where to read on; `epoch`: of the engine that told it."""
 
     step: str
     unit: str | None = None
@@ -99,6 +99,7 @@ class Failure(Base, frozen=True, kw_only=True, omit_defaults=False):
     log: str | None = None
     tail: list[str] = []
     detail: str = ""
+    epoch: int | None = None
 
 
 class Progress(Base, frozen=True, kw_only=True, omit_defaults=False):

@@ -276,6 +276,7 @@ def _failure(line: _Line, name: str) -> Failure:
         job_id=line.job,
         log=line.log,
         detail=line.detail or "",
+        epoch=line.epoch,
     )
 
 
