@@ -47,8 +47,9 @@ features: services
 	$(BIN)/python -m pytest tests/features --write-features
 	$(BIN)/python docs/generate.py
 
+# Two at a time, a file each: most tests wait for engines.
 test: lint services
-	$(BIN)/python -m pytest -m 'not soak' --cov --cov-report=term $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'not soak' --numprocesses 2 --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
 
 fast: install-test
 	$(BIN)/python -m pytest -m 'not soak and not integration and not science and not faults' $(PYTEST_ARGS)

@@ -22,15 +22,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+    """With the report, so that it reaches the process that writes, if there are several."""
     report = yield
     mark = item.get_closest_marker("feature")
     if mark and report.when == "call" and report.passed:
-        properties = dict(report.user_properties)
-        column = str(item.callspec.params["engine"])  # type: ignore[attr-defined]
-        told = properties.get("features") or {mark.args[0].format(**item.callspec.params): properties.get("value", "yes")}  # type: ignore[attr-defined]
-        for name, value in told.items():
-            _found.setdefault(name, {})[column] = value
+        properties, params = dict(report.user_properties), item.callspec.params  # type: ignore[attr-defined]
+        told = properties.get("features") or {mark.args[0].format(**params): properties.get("value", "yes")}
+        report.user_properties.append(("of engine", [str(params["engine"]), told]))
     return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    for name, value in report.user_properties:
+        if name == "of engine":
+            column, told = value  # type: ignore[misc]
+            for feature, said in told.items():  # type: ignore[union-attr]
+                _found.setdefault(feature, {})[str(column)] = said
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI the committed table is what the tests find."""
-    if not _found:
+    if not _found or hasattr(session.config, "workerinput"):
         return
     if session.config.getoption("--write-features"):
         kept = json.loads(FEATURES.read_text()) if FEATURES.exists() else {}
