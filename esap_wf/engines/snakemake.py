@@ -6,6 +6,7 @@ Loaded by its entry point. Facts about signals, locks and events: executors/snak
 from __future__ import annotations
 
 import importlib.util
+import re
 import signal
 import sys
 from collections.abc import Iterable, Mapping
@@ -14,11 +15,12 @@ from pathlib import Path
 
 from esap_wf.config import Config
 from esap_wf.engines import LOST, EventSource, Interface, Job, Rendered, Told, finding, settings, snakemake_containers, snakemake_interface
+from esap_wf.engines.command import last_line
 from esap_wf.engines.snakemake_events import SnakemakeEvents
 from esap_wf.engines.snakemake_interface import PROJECT
 from esap_wf.errors import Problem, UnavailableError
 from esap_wf.models.plan import EngineChoice
-from esap_wf.models.run import Failure
+from esap_wf.models.run import Failure, Reason
 
 CONFIG = "config.json"
 PLUGIN = "snakemake_logger_plugin_esap"
@@ -163,8 +165,15 @@ class Snakemake:
         return [["--unlock"]] if any(p.is_dir() and any(p.iterdir()) for p in places) else []
 
     def explain(self, run: Path, epoch: int, exit_code: int | None) -> list[Failure]:
-        """Its errors come as events."""
-        return []
+        """Its first error that is no job's, as the plug-in heard it; what it printed last if it didn't come so far as to load it."""
+        said: list[str] = []
+        source = SnakemakeEvents(self._told(run, epoch), run, epoch)
+        while events := source.read():
+            said += [e.detail for e in events if e.kind == "engine" and e.reason and e.detail]
+        if not said and exit_code and exit_code > 0 and not source.path.exists():
+            said = [last_line(run / "logs" / "engine.log")]
+        told = [re.sub(r"\s+", " ", text.removesuffix(":\nNone").replace(f"{run}/", ""))[:1000] for text in said[:1] if text]
+        return [Failure(step="engine", reason=Reason.ENGINE, exit_code=exit_code, log="logs/engine.log", detail=text) for text in told]
 
     def _told(self, run: Path, epoch: int) -> Path:
         return run / "engine" / f"{epoch}.snakemake.jsonl"

@@ -1,0 +1,46 @@
+"""An engine that ended before any job is told with its own words, not with its exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from esap_wf.engines.snakemake import Snakemake
+from esap_wf.models.run import Reason
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    for name in ("engine", "logs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "logs" / "engine.log").write_text("usage: snakemake\nsnakemake: error: unrecognized arguments: --nope\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            'CyclicGraphException in rule a in file "{run}/project/Snakefile", line 3:\nCyclic dependency on rule a.',
+            'CyclicGraphException in rule a in file "project/Snakefile", line 3: Cyclic dependency on rule a.',
+        ),
+        (
+            'SyntaxError in file "{run}/project/Snakefile", line 2:\nExpected name:\nNone',
+            'SyntaxError in file "project/Snakefile", line 2: Expected name',
+        ),
+    ],
+)
+def test_what_the_plug_in_heard_is_the_reason(run: Path, message: str, told: str) -> None:
+    said = {"t": 1.0, "event": "error", "message": message.replace("{run}", str(run))}
+    (run / "engine" / "2.snakemake.jsonl").write_text(json.dumps(said) + "\n")
+    assert [(f.reason, f.exit_code, f.detail) for f in Snakemake().explain(run, 2, 1)] == [(Reason.ENGINE, 1, told)]
+
+
+def test_options_that_it_does_not_know_are_the_reason(run: Path) -> None:
+    assert [f.detail for f in Snakemake().explain(run, 1, 2)] == ["snakemake: error: unrecognized arguments: --nope"]
+
+
+def test_a_killed_engine_has_no_reason_of_its_own(run: Path) -> None:
+    assert Snakemake().explain(run, 1, -9) == []
