@@ -71,13 +71,8 @@ def test_workflows_of_configured_folders_are_found_and_broken_ones_listed(inside
     rows = {r["name"]: r for r in inside("workflows", "--json").json["workflows"]}
     assert rows["mine"]["source"] == "configured"
     assert "broken/workflow.yaml" in rows["broken"]["error"]
-    assert rows["hello"] == {
-        "name": "hello",
-        "title": "Hello",
-        "version": rows["hello"]["version"],
-        "engines": ["snakemake", "nextflow", "cwl", "toil"],
-        "source": "built-in",
-    }
+    told = {key: rows["hello"][key] for key in ("name", "title", "engines", "source")}
+    assert told == {"name": "hello", "title": "Hello", "engines": ["snakemake", "nextflow", "cwl", "toil"], "source": "built-in"}
     assert inside("show", "mine", "--json").json["name"] == "mine"
 
 
