@@ -151,6 +151,8 @@ class Tenure:
     def failed(self, failures: list[Failure], reason: str | None, code: int | None = None) -> int:
         """The end: something failed; its first line says what."""
         explained = watch.explained(failures, self.run.dir)
+        # of this epoch: a later one must not take it for its own
+        explained = [msgspec.structs.replace(f, epoch=self.epoch) if f.epoch is None else f for f in explained]
         full = self.log.full or shutil.disk_usage(self.run.dir).free < FULL  # jobs can't even write into their logs why they fail
         if full and not any(f.reason == Reason.NO_SPACE for f in explained):
             reason = None

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from adapter import Place, write_workflow
 
 from esap_wf.engines.snakemake import Snakemake
 from esap_wf.models.run import Reason
@@ -44,3 +45,14 @@ def test_options_that_it_does_not_know_are_the_reason(run: Path) -> None:
 
 def test_a_killed_engine_has_no_reason_of_its_own(run: Path) -> None:
     assert Snakemake().explain(run, 1, -9) == []
+
+
+@pytest.mark.integration
+def test_a_resumed_run_tells_its_own_reason(place: Place) -> None:
+    flag = place.root / "flag"
+    text = f"import os\nraise ValueError('the second time' if os.path.exists({str(flag)!r}) else 'the first time')\n"
+    run = place("run", write_workflow(place.root / "toy", Snakefile=text), "--json").json["run"]
+    assert "the first time" in place("status", run, "--json").json["reason"]
+    flag.touch()
+    place("resume", run, "--json")
+    assert "the second time" in place("status", run, "--json").json["reason"]
