@@ -170,7 +170,7 @@ def test_what_is_rendered_runs_without_esap_wf(at: Any, engine: str, tmp_path: P
 
 @pytest.mark.feature("events")
 def test_what_events_tell(at: Any, engine: str, record_property: Record) -> None:
-    done = at("run", "noop", "--engine", engine, "--units", 2, "--fail-unit", 2, "--exit-code", 3, "--seconds", "0.2", "--json")
+    done = at("run", "noop", "--engine", engine, "--units", 2, "--fail-unit", 2, "--exit-code", 3, "--seconds", 2, "--json")
     assert done.code == 1
     run = Path(done.json["dir"])
     ended = [e for e in events(run, step="unit") if e["kind"] in ("done", "failed")]
