@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from esap_wf.engines import following
 from esap_wf.models.run import Event, Reason
 
 
@@ -31,14 +32,8 @@ class StepEvents:
 
     def read(self) -> list[Event]:
         """Events of the complete lines since the last call."""
-        try:
-            with self.path.open("rb") as f:
-                f.seek(self.offset)
-                data = f.read()
-        except FileNotFoundError:
-            return []
         events: list[Event] = []
-        for line in data[: data.rfind(b"\n") + 1].splitlines(keepends=True):
+        for line in following.lines_after(self.path, self.offset):
             self.offset += len(line)
             time, kind, step, code = (*line.decode("utf-8", "replace").rstrip("\n").split("\t"), "", "", "", "")[:4]
             try:

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
+from esap_wf.engines import following
 from esap_wf.models.run import Event, Reason
 
-CHUNK = 4_000_000
 _NUMBERED = re.compile(r"(?P<step>.+)_(?P<number>[1-9][0-9]*)")
 _SAID = re.compile(r"\[(?P<kind>job|step|workflow) (?P<name>[^\]]*)\] (?P<text>.*)", re.DOTALL)
 _SIGNAL = re.compile(r"was terminated by signal: (?P<name>\w+)")
@@ -123,17 +123,9 @@ class CwlEvents:
         return self.steps.of(name)
 
     def _part(self) -> list[Event]:
-        try:
-            if self.path.stat().st_size <= self.offset:
-                return []
-            with self.path.open("rb") as f:
-                f.seek(self.offset)
-                data = f.read(CHUNK)
-        except FileNotFoundError:
-            return []
         events: list[Event] = []
         moment = 0.0
-        for line in data[: data.rfind(b"\n") + 1].splitlines(keepends=True):
+        for line in following.lines_after(self.path, self.offset):
             self.offset += len(line)
             try:
                 said = self._decode(line)

@@ -18,6 +18,8 @@ from esap_wf.runs.processes import RUN_VARIABLE
 
 #: Folder of the run directory that goes before PATH: container programs under the names that Nextflow calls them by.
 PROGRAMS = "engine/bin"
+#: What a configuration may enable. Nextflow refuses two at once, and one that the plan doesn't name would pull what it didn't announce.
+RUNTIMES = ("apptainer", "charliecloud", "docker", "podman", "sarus", "shifter", "singularity", "udocker")
 
 
 def quoted(text: str) -> str:
@@ -73,7 +75,8 @@ def choices(job: Job) -> list[ContainerChoice]:
 def _containers(job: Job) -> list[str]:
     found = choices(job)
     if not found:
-        return []
+        # the user's own choice of a profile counts
+        return _disabled() if job.plain and not any(o.startswith(("-profile", "-with-")) for o in job.options) else []
     runtime, network = found[0].runtime, all(c.network for c in found)
     lines = [f"process.container = {quoted(_name(job.software.container))}"] if job.software.container else []
     lines += [f"{runtime} {{", "    enabled = true", f"    runOptions = {quoted(' '.join(_options(found[0], network)))}"]
@@ -81,7 +84,11 @@ def _containers(job: Job) -> list[str]:
         lines += ["    writableInputMounts = false"]
     elif runtime == "apptainer":
         lines += ["    autoMounts = true", f"    envWhitelist = {quoted(RUN_VARIABLE)}"]
-    return [*lines, "}"]
+    return [*lines, "}", *_disabled(but=runtime)]
+
+
+def _disabled(but: str = "") -> list[str]:
+    return [f"{name}.enabled = false" for name in RUNTIMES if name != but]
 
 
 def _options(choice: ContainerChoice, network: bool) -> list[str]:

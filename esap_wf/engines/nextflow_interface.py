@@ -121,7 +121,7 @@ class _Derivation:
             version=said.text("manifest.version"), description=said.text("manifest.description") or self.schema.description,
             authors=authors, license=said.text("manifest.license") or None,
             citation=tuple(d.strip() for d in said.text("manifest.doi").split(",") if d.strip()),
-            images=tuple(self._images()), origins=self.origins, warnings=tuple(said.warnings),
+            images=tuple(self._images()), contained=self._contained(), origins=self.origins, warnings=tuple(said.warnings),
         )  # fmt: skip
 
     def _set(self) -> dict[str, Setting]:
@@ -276,6 +276,14 @@ class _Derivation:
             if image.kind != "plain":
                 self.warn(f"{where}: the image is chosen when it runs")
         return list(found)
+
+    def _contained(self) -> bool:
+        """Whether the pipeline's configuration itself starts containers."""
+        enabled = [f"{name}.enabled" for name in RUNTIMES if self.settings.plain(f"{name}.enabled") is True]
+        if enabled and not self._images():
+            where = self.settings.last(enabled[0])
+            self.warn(f"{where.origin if where else ''}: {enabled[0]}, but no image can be told: steps find their software on PATH")
+        return bool(enabled)
 
     def _root(self) -> tuple[Path, tuple[str, ...] | None]:
         whole = self.is_project or self.scripts.needs_project

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
+from esap_wf.engines import following
 from esap_wf.models.run import Event, Reason
 
 #: Snakemake's target rule: a name by convention, it does no work.
 TARGETS = {"all"}
-CHUNK = 4_000_000
 
 
 def unit_of(wildcards: dict[str, str] | None) -> str | None:
@@ -59,17 +59,8 @@ class SnakemakeEvents:
         return events
 
     def _part(self) -> list[Event]:
-        try:
-            if self.path.stat().st_size <= self.offset:
-                return []
-            with self.path.open("rb") as f:
-                f.seek(self.offset)
-                data = f.read(CHUNK)
-        except FileNotFoundError:
-            return []
-        end = data.rfind(b"\n") + 1
         events = []
-        for line in data[:end].splitlines(keepends=True):
+        for line in following.lines_after(self.path, self.offset):
             self.offset += len(line)
             try:
                 said = self._decode(line)

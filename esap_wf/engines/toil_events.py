@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from esap_wf.engines.cwl_events import CHUNK, CwlEvents, Steps
+from esap_wf.engines import following
+from esap_wf.engines.cwl_events import CwlEvents, Steps
 from esap_wf.models.run import Event, Reason
 
 
@@ -38,7 +39,7 @@ class ToilEvents:
 
     def read(self) -> list[Event]:
         """Events since the last call; empty only if there are no more."""
-        lines = self._lines()  # before what the hook told: a worker ends after it
+        lines = following.lines_after(self.bus, self.offset)  # before what the hook told: a worker ends after it
         issued = [_fields(line) for line in lines]
         for words in issued:
             if words and words[0] == "JobIssuedMessage" and _is_tool(words[2]):
@@ -69,17 +70,6 @@ class ToilEvents:
         if words[0] != "JobCompletedMessage" or not _is_tool(words[2]) or words[3] == "0":
             return None
         return self.hook.died(words[1], int(words[3]))
-
-    def _lines(self) -> list[bytes]:
-        try:
-            if self.bus.stat().st_size <= self.offset:
-                return []
-            with self.bus.open("rb") as f:
-                f.seek(self.offset)
-                data = f.read(CHUNK)
-        except FileNotFoundError:
-            return []
-        return data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
 
 
 class _Workers(CwlEvents):
