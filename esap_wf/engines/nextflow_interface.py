@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from esap_wf.engines import Interface, nextflow_project, nextflow_schema, nextflow_scripts
+from esap_wf.engines.nextflow_config import RUNTIMES
 from esap_wf.engines.nextflow_schema import Declared, Schema
 from esap_wf.engines.nextflow_scripts import Scripts
 from esap_wf.engines.nextflow_settings import TYPES, Setting, Settings, read_config
