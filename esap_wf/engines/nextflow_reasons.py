@@ -113,6 +113,10 @@ def _message(printed: str, own: str) -> str:
     if not head:
         return ""
     more = next((line for line in lines[1:] if "@ line" in line or line.startswith("- cause:")), "").removeprefix("- cause:").strip()
+    if not more and "Caused by:" in lines[1:]:  # a task that could not be started is told by Nextflow itself
+        cause = lines[lines.index("Caused by:") + 1 :]
+        said = next((line.removeprefix("message:").strip() for line in cause if re.match(r"(FATAL|ERROR|Error|fatal):", line)), "")
+        more = ": ".join(part for part in (cause[0] if cause else "", said) if part)
     if head == "parsing failed" and logged:
         causes = _DEEPEST.findall(own)
         more = causes[-1] if causes else ""

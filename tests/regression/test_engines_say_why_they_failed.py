@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from adapter import Place, write_workflow
 
+from esap_wf.engines import nextflow_reasons
 from esap_wf.engines.snakemake import Snakemake
 from esap_wf.models.run import Reason
 
@@ -56,3 +57,13 @@ def test_a_resumed_run_tells_its_own_reason(place: Place) -> None:
     flag.touch()
     place("resume", run, "--json")
     assert "the second time" in place("status", run, "--json").json["reason"]
+
+
+def test_the_cause_of_a_task_that_nextflow_could_not_start_is_told(run: Path) -> None:
+    said = "ERROR ~ Error executing process > 'A'\n\nCaused by:\n  Failed to pull singularity image\n    status : 255\n    message:\n      FATAL:   no such host\n"
+    (run / "logs" / "engine.log").write_text(
+        f"N E X T F L O W  ~  version 24.10.0\n{said}\n -- Check 'logs/nextflow.log' file for details\n"
+    )
+    (run / "logs" / "nextflow.log").write_text("")
+    found = nextflow_reasons.explain(run, 1, "logs/nextflow.log", "Nextflow")
+    assert [f.detail for f in found] == ["Error executing process > 'A': Failed to pull singularity image: FATAL:   no such host"]
