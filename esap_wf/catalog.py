@@ -5,6 +5,7 @@ Imported by parameters, inputs, plan, render and the command line. `entries` is 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -218,6 +219,9 @@ def locate(config: Config, name: str) -> tuple[Path, str]:
         choices = [(f"{bare or name}@{s}" if [x for _, x in there].count(s) == 1 else str(f), f, s) for f, s in there]
         raise UsageError(f"several workflows are named {name!r}", [Problem(str(f), s, f"choose it by {how}") for how, f, s in choices])
     hint = schemas.closest(name, known) or f"there are {', '.join(sorted(known))}"
+    with contextlib.suppress(OSError, ValueError):
+        if Path(name).exists():
+            hint = f"write ./{name} for what lies here"
     raise NotFoundError(f"there is no workflow named {name!r}", [Problem("WORKFLOW", f"unknown workflow {name!r}", hint)])
 
 

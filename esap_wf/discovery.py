@@ -226,6 +226,9 @@ def _name(text: str) -> str:
 
 
 def _version(text: str) -> str:
-    """Semantic version of what a pipeline says; 0.0.0 if it says none."""
-    match = re.match(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?([.+-].+)?$", text.strip())
-    return f"{match[1]}.{match[2] or 0}.{match[3] or 0}{match[4] or ''}" if match else "0.0.0"
+    """Semantic version of what a pipeline says (``1.0dev`` is common); 0.0.0 if it says none."""
+    match = re.match(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?([.+-].+|[a-z][a-z0-9.]*)?$", text.strip())
+    if not match:
+        return "0.0.0"
+    rest = match[4] or ""
+    return f"{match[1]}.{match[2] or 0}.{match[3] or 0}{'-' if rest[:1].isalpha() else ''}{rest}"

@@ -325,7 +325,10 @@ _MISSING = (
 def _explained(told: str, reference: Reference) -> Exception:
     """The first line of git's message that says why."""
     lines = [line.strip() for line in told.splitlines() if line.strip()]
-    said = next((line for line in lines if line.startswith(("fatal:", "error:", "ERROR:"))), lines[0] if lines else "git says nothing")
+    ssh = next((line for line in lines if line.startswith("ssh:")), "")  # of which git only says that it could not read
+    said = ssh or next(
+        (line for line in lines if line.startswith(("fatal:", "error:", "ERROR:"))), lines[0] if lines else "git says nothing"
+    )
     said = "".join(c if c.isprintable() else " " for c in said)[:300]
     for pattern, what, hint in _REASONS:
         if re.search(pattern, told):

@@ -85,7 +85,7 @@ class Supervisor(Tenure):
             raise
         except EsapError as error:
             self._abandon()
-            return self.failed([_failure_of(error)], str(error).splitlines()[0])
+            return self.failed([_failure_of(error)], ": ".join([error.message, *map(str, error.problems[:1])]).replace("\n", " ")[:500])
         except Exception as error:  # a bug of ours must not leave a run without an end
             trace()
             self._abandon()

@@ -60,7 +60,8 @@ def test_a_resumed_run_tells_its_own_reason(place: Place) -> None:
 
 
 def test_the_cause_of_a_task_that_nextflow_could_not_start_is_told(run: Path) -> None:
-    said = "ERROR ~ Error executing process > 'A'\n\nCaused by:\n  Failed to pull singularity image\n    status : 255\n    message:\n      FATAL:   no such host\n"
+    cause = "Caused by:\n  Failed to pull singularity image\n    status : 255\n    message:\n      FATAL:   no such host\n"
+    said = f"ERROR ~ Error executing process > 'A'\n\n{cause}"
     (run / "logs" / "engine.log").write_text(
         f"N E X T F L O W  ~  version 24.10.0\n{said}\n -- Check 'logs/nextflow.log' file for details\n"
     )

@@ -10,7 +10,9 @@ import pytest
 from adapter import Place, write_workflow
 
 import esap_wf
-from esap_wf.errors import UsageError
+from esap_wf import discovery, sources
+from esap_wf.config import Config
+from esap_wf.errors import UnavailableError, UsageError
 
 
 @pytest.fixture
@@ -105,3 +107,26 @@ def test_python_stores_absolute_paths_and_takes_no_request_that_the_command_line
     for wrong in ({"name": "q\n"}, {"tags": ["a b"]}, {"name": "\ud800"}, {"tags": [object()]}):
         with pytest.raises(UsageError):
             esap_wf.plan("hello", **wrong)
+
+
+def test_a_folder_named_without_a_slash_is_pointed_out(inside: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my-pipeline").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert "./my-pipeline" in inside("show", "my-pipeline", "--json").problems
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [("1.0dev", "1.0.0-dev"), ("v2.1", "2.1.0"), ("2.0.1rc1", "2.0.1-rc1"), ("1.2.3+4", "1.2.3+4"), ("latest", "0.0.0")],
+)
+def test_versions_of_pipelines_become_semantic_ones(said: str, version: str) -> None:
+    assert discovery._version(said) == version
+
+
+def test_what_ssh_says_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ssh").write_text("#!/bin/sh\necho 'ssh: connect to host x.invalid port 22: Connection refused' >&2\nexit 255\n")
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(tmp_path / "ssh"))
+    with pytest.raises(UnavailableError) as caught:
+        sources.fetch(sources.parse("git@x.invalid:a/b.git"), Config(store=tmp_path, cache=tmp_path, source=tmp_path))
+    assert "Connection refused" in caught.value.problems[0].what
