@@ -6,6 +6,7 @@ Imported by esap_wf.engines.snakemake_interface.
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import keyword
 import re
@@ -51,7 +52,8 @@ class Said:
     """
     What a Snakefile and all that it includes say.
 
-    `validates` are (variable, schema's path relative to the file, file, line); `tables` are variable → key of the configuration.
+    `validates` are (variable, schema's path relative to the file, file, line); `tables` are variable → key of the configuration;
+    `fallbacks` are keys that the Snakefile can do without (``config.get("n", 2)``), with what it takes then.
     """
 
     configfiles: list[tuple[Text, Path]] = field(default_factory=list)
@@ -63,6 +65,7 @@ class Said:
     workdir: str | None = None
     conda: list[str] = field(default_factory=list)
     used: dict[str, str] = field(default_factory=dict)
+    fallbacks: dict[str, object] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -120,6 +123,10 @@ def _read(file: Path, root: Path, said: Said) -> None:
     for match in re.finditer(r"""config\s*((?:\[\s*(?:"[^"\n]+"|'[^'\n]+')\s*\])+)""", text):
         key = ".".join(re.findall(r"""["']([^"'\n]+)["']""", match[1]))
         said.used.setdefault(key, f"{_name(file, root)}:{text.count(chr(10), 0, match.start()) + 1}")
+    for match in re.finditer(r"""\bconfig\.get\(\s*["']([^"'\n]+)["']\s*(?:,\s*([^,()\n]+))?\)""", text):
+        said.used.setdefault(match[1], f"{_name(file, root)}:{text.count(chr(10), 0, match.start()) + 1}")
+        with contextlib.suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            said.fallbacks.setdefault(match[1], ast.literal_eval(match[2].strip()) if match[2] else None)
 
 
 def _statements(tokens: Tokens, file: Path, root: Path, said: Said) -> None:

@@ -132,8 +132,11 @@ class _Config:
         for document in defaults:
             self._values(document, document.data, [])
         for name, where in self.said.used.items():
-            if not defaults and not self.said.validates and name not in self.properties and _usable(name):
-                self.properties[name] = {"title": name}
+            known = any(k == name or k.startswith(f"{name}.") for k in (*self.properties, *self.inputs))
+            if (not defaults or name in self.said.fallbacks) and not self.said.validates and not known and _usable(name):
+                default = self.said.fallbacks.get(name)
+                shown = {"engine_default": default} if isinstance(default, (bool, int, float, str)) else {}
+                self.properties[name] = {"title": name, **shown}
                 self.origins[f"parameters.{name}"] = where
         for name in self.properties.keys() & self.inputs.keys():
             del self.properties[name]
