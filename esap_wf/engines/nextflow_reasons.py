@@ -94,6 +94,9 @@ def explain(run: Path, exit_code: int | None, log: str | None, title: str) -> li
         said = _line_of(found) if found else next((line for line in reversed(printed.splitlines()) if line.strip()), "")
         return [_failure(Reason.ENGINE, exit_code, "logs/engine.log", f"{title} did not start: {said[:400]}")] if said else []
     text = _message(printed, own)
+    if not text and exit_code and 0 < exit_code < 128:
+        lines = [line.strip() for line in printed.splitlines() if line.strip()]
+        text = next((line for line in reversed(lines) if not line.startswith((_BANNER, "Launching", "WARN", "["))), "")
     if not text:
         return []
     if _LOCKED.search(text):

@@ -68,3 +68,11 @@ def test_the_cause_of_a_task_that_nextflow_could_not_start_is_told(run: Path) ->
     (run / "logs" / "nextflow.log").write_text("")
     found = nextflow_reasons.explain(run, 1, "logs/nextflow.log", "Nextflow")
     assert [f.detail for f in found] == ["Error executing process > 'A': Failed to pull singularity image: FATAL:   no such host"]
+
+
+def test_what_nextflow_printed_last_is_told_if_it_calls_nothing_an_error(run: Path) -> None:
+    said = "Nextflow DSL1 is no longer supported"
+    (run / "logs" / "engine.log").write_text(f"N E X T F L O W  ~  version 24.10.0\n{said}\n")
+    (run / "logs" / "nextflow.log").write_text("")
+    assert [f.detail for f in nextflow_reasons.explain(run, 1, "logs/nextflow.log", "Nextflow")] == [said]
+    assert nextflow_reasons.explain(run, 143, "logs/nextflow.log", "Nextflow") == []
