@@ -192,8 +192,10 @@ def derived(path: Path, item: str | None = None) -> Workflow:
         raise UsageError(f"several pipelines are at {path}", problems)
     if found:
         return _workflow([name for name, _ in found], found[0][1], path, item)
-    looked = ", ".join(e.title for e in usable.values())
+    looked = ", ".join(e.title for e in usable.values() if e.name not in ("command", "notebook"))
     hint = "a manifest (workflow.yaml) may say what it is: esap-wf new workflow NAME makes one"
+    if path.suffix == ".json":
+        hint = f"a saved plan is run by --plan {path.name}; " + hint
     raise NotFoundError(f"no workflow at {path}", [Problem(str(path), f"neither a manifest nor a pipeline of {looked} is there", hint)])
 
 

@@ -263,9 +263,9 @@ def find_engine(workflow: Workflow, config: Config, wanted: str | None) -> tuple
         if choice:
             return implementation, engine, choice
         needs = f" {implementation.requires}" if implementation.requires else ""
-        what = f"{engine.title}{needs} was not found" + (f"; there is {'; '.join(refused)}" if refused else "")
+        what = f"none that is there fits: {'; '.join(refused)}" if refused else f"{engine.title}{needs} was not found"
         problems.append(Problem(implementation.engine, what, engine.how_to_get()))
-    raise UnavailableError(f"no engine for {workflow.manifest.name} is installed", problems)
+    raise UnavailableError(f"{workflow.manifest.name} can't be run: no engine for it is there, or none fits", problems)
 
 
 def _digest(

@@ -140,7 +140,7 @@ def _rows(path: Path, properties: Mapping[str, Mapping[str, Any]]) -> Iterator[t
 
 
 def _cell(text: str, prop: Mapping[str, Any]) -> Any:
-    """A cell as the schema types it; without a type as it looks."""
+    """A cell as the schema types it; without a type it stays a text."""
     kinds = prop.get("type")
     kinds = kinds if isinstance(kinds, list) else [kinds] if isinstance(kinds, str) else []
     if "boolean" in kinds and text.lower() in {"true", "false"}:

@@ -204,7 +204,7 @@ def _uncontained(alternative: Software, folder: Path, config: Config) -> tuple[S
         absent = [c for c in alternative.installed if shutil.which(c) is None]
         if absent:
             return None, f"{', '.join(absent)} is not on PATH"
-        return SoftwareChoice(route="installed", detail=f"{', '.join(alternative.installed)} on PATH"), ""
+        return SoftwareChoice(route="installed", detail=f"{', '.join(alternative.installed) or 'what the steps call is'} on PATH"), ""
     if isinstance(alternative.installed, str):
         return _installed(folder / alternative.installed)
     if alternative.python:

@@ -313,7 +313,9 @@ class Supervisor(Tenure):
             what = f"{self.engine.title} ended with exit code {code}" if code is not None else f"{self.engine.title} was killed"
             reason = Reason.SIGNAL if code is None or code < 0 else Reason.ENGINE
             causes = [Failure(step="engine", reason=reason, exit_code=code, log="logs/engine.log", detail=what)]
-        return causes + [f for f in told if f not in causes]
+        # of earlier engines only jobs that are still to be done
+        own = {"engine", "prepare", "esap-wf"}
+        return causes + [f for f in told if f not in causes and (f in mine or f.step not in own)]
 
 
 def _has_children() -> bool:
