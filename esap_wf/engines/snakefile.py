@@ -53,7 +53,8 @@ class Said:
     What a Snakefile and all that it includes say.
 
     `validates` are (variable, schema's path relative to the file, file, line); `tables` are variable → key of the configuration;
-    `fallbacks` are keys that the Snakefile can do without (``config.get("n", 2)``), with what it takes then.
+    `fallbacks` are keys that the Snakefile can do without (``config.get("n", 2)``), with what it takes then;
+    `imports` are modules that it imports whatever happens, with file and line; `moves_path`: it says itself where from.
     """
 
     configfiles: list[tuple[Text, Path]] = field(default_factory=list)
@@ -66,6 +67,8 @@ class Said:
     conda: list[str] = field(default_factory=list)
     used: dict[str, str] = field(default_factory=dict)
     fallbacks: dict[str, object] = field(default_factory=dict)
+    imports: dict[str, str] = field(default_factory=dict)
+    moves_path: bool = False
     files: list[Path] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -101,7 +104,7 @@ def _name(file: Path, root: Path) -> str:
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
 
 
-def _read(file: Path, root: Path, said: Said) -> None:
+def _read(file: Path, root: Path, said: Said, always: bool = True) -> None:
     if file.resolve() in (f.resolve() for f in said.files):
         return
     if len(said.files) >= MAX_FILES:
@@ -119,7 +122,8 @@ def _read(file: Path, root: Path, said: Said) -> None:
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
         said.problems.append(Problem(str(file), f"can't be read: {error}"))
         return
-    _statements(tokens, file, root, said)
+    said.moves_path = said.moves_path or re.search(r"\bsys\s*\.\s*path\b|\bsite\s*\.\s*addsitedir\b|\bPYTHONPATH\b", text) is not None
+    _statements(tokens, file, root, said, always)
     for match in re.finditer(r"""config\s*((?:\[\s*(?:"[^"\n]+"|'[^'\n]+')\s*\])+)""", text):
         key = ".".join(re.findall(r"""["']([^"'\n]+)["']""", match[1]))
         said.used.setdefault(key, f"{_name(file, root)}:{text.count(chr(10), 0, match.start()) + 1}")
@@ -129,7 +133,7 @@ def _read(file: Path, root: Path, said: Said) -> None:
             said.fallbacks.setdefault(match[1], ast.literal_eval(match[2].strip()) if match[2] else None)
 
 
-def _statements(tokens: Tokens, file: Path, root: Path, said: Said) -> None:
+def _statements(tokens: Tokens, file: Path, root: Path, said: Said, always: bool) -> None:
     for statement, block in _split(tokens):
         first = statement[0]
         colon = next((i for i, t in enumerate(statement) if t.string == ":"), None)
@@ -143,17 +147,29 @@ def _statements(tokens: Tokens, file: Path, root: Path, said: Said) -> None:
             said.images += [t.value for key in ("container", "singularity") for t in rule.said.get(key, []) if t.literal]
             said.conda += [t.value for t in rule.said.get("conda", [])]
         elif first.string in _TOP and colon == 1:
-            _directive(first.string, [*statement[2:], *block], file, root, said)
+            _directive(first.string, [*statement[2:], *block], file, root, said, always)
         elif first.string == "module" and colon == 2:
             said.warnings.append(
                 f"{_name(file, root)}:{first.start[0]}: the rules of the module {statement[1].string} are not known before it runs"
             )
         else:
+            if always and first.string in {"import", "from"}:
+                _imports(statement, file, said)
             _calls(statement, file, said)
-            _statements(block, file, root, said)
+            _statements(block, file, root, said, always=False)
 
 
-def _directive(name: str, value: Tokens, file: Path, root: Path, said: Said) -> None:
+def _imports(statement: Tokens, file: Path, said: Said) -> None:
+    with contextlib.suppress(SyntaxError, ValueError):
+        for node in ast.parse(" ".join(t.string for t in statement)).body:
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            for name in names:
+                said.imports.setdefault(name.split(".")[0], f"{file}:{statement[0].start[0]}")
+
+
+def _directive(name: str, value: Tokens, file: Path, root: Path, said: Said, always: bool) -> None:
     where = f"{_name(file, root)}:{value[0].start[0] if value else '?'}"
     texts = [t for a in _arguments(value) if (t := _text(a))]
     text = texts[0] if texts else None
@@ -166,7 +182,7 @@ def _directive(name: str, value: Tokens, file: Path, root: Path, said: Said) -> 
         elif not target.is_file():
             said.problems.append(Problem(f"{file}:{text.line}", f"includes {text.value}, and there is no such file"))
         else:
-            _read(target, root, said)
+            _read(target, root, said, always)
     elif name == "configfile":
         said.configfiles.append((text, file))
     elif name in {"container", "containerized", "singularity"}:

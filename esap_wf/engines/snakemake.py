@@ -14,11 +14,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from esap_wf.config import Config
-from esap_wf.engines import LOST, EventSource, Interface, Job, Rendered, Told, finding, settings, snakemake_containers, snakemake_interface
+from esap_wf.engines import (
+    LOST,
+    EventSource,
+    Interface,
+    Job,
+    Rendered,
+    Told,
+    finding,
+    settings,
+    snakefile,
+    snakemake_containers,
+    snakemake_interface,
+    snakemake_python,
+)
 from esap_wf.engines.command import last_line
 from esap_wf.engines.snakemake_events import SnakemakeEvents
 from esap_wf.engines.snakemake_interface import PROJECT
-from esap_wf.errors import Problem, UnavailableError
+from esap_wf.errors import Problem, UnavailableError, UsageError
 from esap_wf.models.plan import EngineChoice
 from esap_wf.models.run import Failure, Reason
 
@@ -55,8 +68,13 @@ class Snakemake:
         return snakemake_interface.derive(path, item)
 
     def objections(self, choice: EngineChoice, entry: Path, item: str | None) -> list[Problem]:
-        """None that could be seen without running the Snakefile."""
-        return []
+        """What it imports and the Python of Snakemake doesn't have, see `esap_wf.engines.snakemake_python`."""
+        _, root = snakemake_interface.find(entry) or (entry, entry.parent)
+        try:
+            said = snakefile.read(entry, root)
+        except UsageError:  # with a manifest, it is Snakemake's to say
+            return []
+        return snakemake_python.objections(said, root, Path(choice.path))
 
     def render(self, choice: EngineChoice, job: Job) -> Rendered:
         """One configuration file, and the bare command relative to the run directory."""
