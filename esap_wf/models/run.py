@@ -119,7 +119,8 @@ class Fold(Base, frozen=True, kw_only=True):
     """
     What `esap_wf.runs.progress` must remember between two looks at ``events.jsonl``, besides the counts.
 
-    `open` and `failed` are keys of jobs; `forgotten` counts failed jobs beyond the remembered ones.
+    `open` and `failed` are keys of jobs; `forgotten` counts failed jobs beyond the remembered ones; `expected` is the number of units that
+    the run was created with.
     """
 
     epoch: int = 0
@@ -132,6 +133,7 @@ class Fold(Base, frozen=True, kw_only=True):
     starts: list[str] = []
     unit_steps: list[str] | None = None
     garbage: int = 0
+    expected: int | None = None
 
 
 class State(Base, frozen=True, kw_only=True, omit_defaults=False):

@@ -83,6 +83,8 @@ class _Folding:
         self.failed = dict.fromkeys(memory.failed)
         self.forgotten = memory.forgotten
         self.garbage = memory.garbage
+        # what the creator of the run expected; until the first fold it is all that the state says
+        self.expected = state.progress.units_total if memory.expected is None else memory.expected
         self.failures = [(_key(f.step, f.unit, f.job_id), f) for f in state.failures]
         self.more = state.failures_more
         self.offset = state.offset
@@ -232,9 +234,12 @@ class _Folding:
             for name, c in self.steps.items()
         ]  # fmt: skip
         axis = steps if unit_steps is None else [s for s in steps if s.name in unit_steps]
+        total = sum(s.total for s in axis)
+        # what was expected stands until a plan tells of units: those that are scattered as the engine goes are in none of its first ones
+        if self.plan_epoch < 0 or (unit_steps is not None and total == 0 and self.planned.isdisjoint(unit_steps)):
+            total = max(total, self.expected)
         progress = Progress(
-            # before any plan is told, what the creator of the run expected stands
-            units_total=max(sum(s.total for s in axis), 0 if self.plan_epoch >= 0 else state.progress.units_total),
+            units_total=total,
             units_done=sum(s.done for s in axis),
             units_failed=sum(s.failed for s in axis),
             units_running=sum(s.running for s in axis),
@@ -254,6 +259,7 @@ class _Folding:
             starts=[name for name, c in self.steps.items() if c.starts],
             unit_steps=unit_steps,
             garbage=self.garbage,
+            expected=self.expected,
         )
         return msgspec.structs.replace(
             state,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esap_wf.models.run import Event, Phase, State
+from esap_wf.models.run import Event, Phase, Progress, State
 from esap_wf.runs import progress
 
 START = State(phase=Phase.EXECUTING)
@@ -59,6 +59,19 @@ def test_an_engine_without_starts_and_without_totals() -> None:
     assert counts(state) == (3, 2, 1, 0)
     state = progress.fold(START, lines(event("start"), event("start"), event("done")))
     assert counts(state) == (2, 1, 0, 1)
+
+
+def test_the_expected_units_stand_until_the_engine_tells_of_units() -> None:
+    created = msgspec.structs.replace(START, progress=Progress(units_total=3))
+    state = progress.fold(created, lines(event("plan", totals={"prepare": 2, "merge": 1}), event("done", "1", "prepare")), ["sim"])
+    assert (state.progress.units_done, state.progress.units_total, state.progress.jobs_total) == (0, 3, 3)
+    stored = msgspec.json.decode(msgspec.json.encode(state), type=State)
+    state = progress.fold(stored, lines(event("done", "2", "prepare")))
+    assert state.progress.units_total == 3
+    state = progress.fold(state, lines(event("plan", totals={"prepare": 2, "merge": 1, "sim": 2})))
+    assert state.progress.units_total == 2, "the engine knows better"
+    again = progress.fold(created, lines(event("plan", totals={"sim": 0})), ["sim"])
+    assert again.progress.units_total == 0
 
 
 def test_a_new_epoch_plans_what_is_left() -> None:
@@ -141,8 +154,9 @@ anything = st.lists(
 @given(anything, st.lists(st.integers(0, 40), max_size=5))
 @settings(max_examples=300, deadline=None)
 def test_however_the_log_is_cut(log: list[bytes], cuts: list[int]) -> None:
-    whole = progress.fold(START, log, ["sim"])
-    state = progress.fold(START, [], ["sim"])
+    created = msgspec.structs.replace(START, progress=Progress(units_total=5))
+    whole = progress.fold(created, log, ["sim"])
+    state = progress.fold(created, [], ["sim"])
     places = sorted({0, len(log), *(min(c, len(log)) for c in cuts)})
     for begin, end in pairwise(places):
         # through its stored form, as a restarted supervisor reads it
