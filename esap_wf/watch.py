@@ -18,8 +18,21 @@ from esap_wf.runs import progress
 from esap_wf.runs.run import Run
 
 TAIL_LINES = 12
-TAIL_BYTES = 16_384
+TAIL_BYTES = 65_536
 _NO_SPACE = ("No space left on device", "Errno 28", "Disk quota exceeded")
+#: A stack trace's lines inside Nextflow, Groovy and Java: they say nothing of the pipeline. Its own scripts' and tools' are kept.
+_FRAME = re.compile(
+    r"\s*(?:at (?:[\w.]+/|[\w.]+@[\w.]+/)?(?:nextflow|groovyx?|javax?|jdk|sun|com\.sun|org\.codehaus\.groovy|org\.apache\.groovy)\.[^()\s]*\(.*\)"
+    r"|\.\.\. \d+ (?:more|common frames omitted))\s*"
+)
+#: What Apptainer, runc and crun say if bash, with which engines start every step, is not in an image.
+_NO_BASH = re.compile(
+    r"FATAL:\s+(?:stat /bin/bash: no such file|\"(?:/bin/)?bash\": executable file not found)"
+    r"|exec: \\?\"(?:/bin/)?bash\\?\": (?:stat /bin/bash: no such file|executable file not found)"
+    r"|executable file `(?:/bin/)?bash` not found"
+)
+#: Exit codes of container runtimes that could not start a command.
+_NOT_STARTED = {126, 127, 255}
 
 
 class EventLog:
@@ -85,7 +98,12 @@ class EventLog:
 
 
 def tail_of(path: Path) -> list[str]:
-    """Last lines of a log, printable; empty if there is none."""
+    """Last lines of a log, printable, without an engine's stack traces; empty if there is none."""
+    lines = _lines(path)
+    return ([line for line in lines if not _FRAME.fullmatch(line)] or lines)[-TAIL_LINES:]
+
+
+def _lines(path: Path) -> list[str]:
     try:
         with path.open("rb") as f:
             f.seek(0, 2)
@@ -93,8 +111,8 @@ def tail_of(path: Path) -> list[str]:
             text = f.read().decode("utf-8", "replace")
     except OSError:
         return []
-    lines = ["".join(c if c.isprintable() or c == "\t" else "?" for c in line) for line in text.splitlines()]
-    return [line[:500] for line in lines if line.strip()][-TAIL_LINES:]
+    lines = ["".join(c if c.isprintable() or c == "\t" else "?" for c in line[:500]) for line in text.splitlines()]
+    return [line for line in lines if line.strip()]
 
 
 def explained(failures: Sequence[Failure], run: Path) -> list[Failure]:
@@ -105,8 +123,23 @@ def explained(failures: Sequence[Failure], run: Path) -> list[Failure]:
         reason = failure.reason
         if any(sign in line for line in tail for sign in _NO_SPACE) or any(sign in failure.detail for sign in _NO_SPACE):
             reason = Reason.NO_SPACE
-        done.append(msgspec.structs.replace(failure, tail=tail or failure.tail, reason=reason))
+        done.append(_without_bash(msgspec.structs.replace(failure, tail=tail or failure.tail, reason=reason), run))
     return done
+
+
+def _without_bash(failure: Failure, run: Path) -> Failure:
+    """A step that could not be started because its image has no bash. Its log may be empty: under Snakemake the engine's says so."""
+    if failure.step == "engine" or failure.exit_code not in _NOT_STARTED:
+        return failure
+    said = next((line for line in failure.tail if _NO_BASH.search(line)), None)
+    if said is None and not failure.tail:
+        said = next((line for line in reversed(_lines(run / "logs" / "engine.log")) if _NO_BASH.search(line)), None)
+    if said is None:
+        return failure
+    detail = f"its image has no bash, with which the engine starts every step; use an image that has it ({said.strip()})"
+    return msgspec.structs.replace(
+        failure, reason=Reason.SOFTWARE, detail=detail, **({} if failure.tail else {"tail": [said], "log": "logs/engine.log"})
+    )
 
 
 def headline(failure: Failure) -> str:
@@ -120,6 +153,7 @@ def headline(failure: Failure) -> str:
         Reason.NO_SPACE: "no space left on the disk",
         Reason.OUT_OF_MEMORY: "out of memory",
         Reason.TIMEOUT: "time limit reached",
+        Reason.SOFTWARE: "software is missing",
     }.get(Reason(failure.reason) if failure.reason in set(Reason) else Reason.UNKNOWN, str(failure.reason))
     # what only repeats the code is left out
     told_already = failure.reason in (Reason.EXIT_CODE, Reason.SIGNAL) and re.search(r"exit (code|status)|signal", failure.detail)
