@@ -22,7 +22,8 @@ TAIL_BYTES = 65_536
 _NO_SPACE = ("No space left on device", "Errno 28", "Disk quota exceeded")
 #: A stack trace's lines inside Nextflow, Groovy and Java: they say nothing of the pipeline. Its own scripts' and tools' are kept.
 _FRAME = re.compile(
-    r"\s*(?:at (?:[\w.]+/|[\w.]+@[\w.]+/)?(?:nextflow|groovyx?|javax?|jdk|sun|com\.sun|org\.codehaus\.groovy|org\.apache\.groovy)\.[^()\s]*\(.*\)"
+    r"\s*(?:at (?:[\w.]+/|[\w.]+@[\w.]+/)?"
+    r"(?:nextflow|groovyx?|javax?|jdk|sun|com\.sun|org\.codehaus\.groovy|org\.apache\.groovy)\.[^()\s]*\(.*\)"
     r"|\.\.\. \d+ (?:more|common frames omitted))\s*"
 )
 #: What Apptainer, runc and crun say if bash, with which engines start every step, is not in an image.

@@ -28,7 +28,7 @@ OWN = [
 
 def test_the_stack_of_nextflow_does_not_push_out_what_it_said(tmp_path: Path) -> None:
     log = tmp_path / "engine.log"
-    log.write_text("\n".join([OWN[0], *FRAMES * 60, *OWN[1:], *FRAMES]))
+    log.write_text("\n".join([OWN[0], *FRAMES * 90, *OWN[1:], *FRAMES]))
     assert log.stat().st_size > 30_000
     assert watch.tail_of(log) == OWN
 
