@@ -10,13 +10,14 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from esap_wf import files
 from esap_wf.config import Config
 from esap_wf.engines import LOST, EventSource, Interface, Job, Rendered, Told, cwl_check, cwl_interface, cwl_job, finding
-from esap_wf.engines.cwl_events import CwlEvents, Steps
+from esap_wf.engines.cwl_events import CwlEvents, Steps, told_of
 from esap_wf.errors import EsapError, Problem
 from esap_wf.models.plan import EngineChoice
 from esap_wf.models.run import Failure, Reason
@@ -28,7 +29,7 @@ HOOK = Path(__file__).parent / "cwl_hook" / "sitecustomize.py"
 #: cwltool's exit code for what it does not support.
 UNSUPPORTED = 33
 #: Errors that follow from another one.
-_ECHO = re.compile(r"Exception on step|Unhandled exception|Workflow cannot make any more progress")
+_ECHO = re.compile(r"Exception on step|Unexpected exception$|Unhandled exception|Workflow cannot make any more progress")
 
 
 class Cwltool:
@@ -141,15 +142,34 @@ def offset_of(told: Told) -> int:
     return sys.maxsize if told == LOST else int(told or 0)
 
 
-def explained(path: Path, exit_code: int | None) -> list[Failure]:
-    """Errors that belong to no job: a document or an input that is refused, an expression that fails."""
-    found = CwlEvents(path, path.parent.parent, 0, Steps())
+def explained(path: Path, exit_code: int | None, said: Sequence[str] = ()) -> list[Failure]:
+    """Errors that belong to no job: a document or an input that is refused or gone, an expression that fails; else `said`."""
+    run = path.parent.parent
+    found = CwlEvents(path, run, 0, Steps())
     while found.read():
         pass
-    said = [re.sub(r"\s+", " ", text).strip() for text in found.said if not _ECHO.match(text)]
+    texts = [told_of(text, run) for text in found.said if not _ECHO.match(text)] or [told_of(text, run) for text in said]
     if exit_code == UNSUPPORTED:
-        said.sort(key=lambda text: "unsupported" not in text.lower())
-    elif not said:
-        return []
-    detail = said[0] if said else f"exit code {UNSUPPORTED}: the document needs something that this engine does not support"
-    return [Failure(step="engine", reason=Reason.ENGINE, exit_code=exit_code, log="logs/engine.log", detail=detail[:1000])]
+        texts.sort(key=lambda text: "unsupported" not in text.lower())
+        texts = texts or [f"exit code {UNSUPPORTED}: the document needs something that this engine does not support"]
+    detail, reason = texts[0] if texts else "", Reason.ENGINE
+    ended = exit_code is not None and 0 < exit_code < 128  # by itself
+    for name, lost in _gone(run) if texts or ended else ():
+        if not texts or Path(lost).name in unquote(detail):
+            detail, reason = f"input {name}: there is no {lost} any more" + (f" ({detail})" if detail else ""), Reason.STAGE_IN
+            break
+    return [Failure(step="engine", reason=reason, exit_code=exit_code, log="logs/engine.log", detail=detail[:1000])] if detail else []
+
+
+def _gone(run: Path) -> Iterator[tuple[str, str]]:
+    """Inputs of the job order that are not there now."""
+    try:
+        order = json.loads((run / cwl_job.ORDER).read_bytes())
+    except (OSError, ValueError):
+        return
+    for name, value in order.items():
+        for given in value if isinstance(value, list) else [value]:
+            if isinstance(given, dict) and given.get("class") in ("File", "Directory") and isinstance(given.get("location"), str):
+                place = unquote(given["location"].removeprefix("file://"))
+                if not (run / place).exists():
+                    yield name, place

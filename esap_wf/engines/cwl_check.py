@@ -5,6 +5,7 @@ Imported by the CWL engines.
 
 from __future__ import annotations
 
+import graphlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,7 @@ class Checked:
         if kind == "Workflow":
             for inner, member in self.reader.entries(process.at("steps")):
                 self._step(inner, member, (*path, process), version, javascript, scattered, name)
+            _circles(self.reader, process)
             return
         if step and kind == "CommandLineTool":  # a name may be used in two workflows
             self.steps.scattered[step] = scattered or step in self.steps.scattered
@@ -210,6 +212,33 @@ def _classes(reader: Reader, node: Node) -> Iterator[tuple[str, Node]]:
             name = member.data.get("class") if isinstance(member.data, dict) else None
             if isinstance(name, str):
                 yield name, member
+
+
+def _circles(reader: Reader, workflow: Node) -> None:
+    """Note each circle of steps that wait for each other's outputs, where the first of them asks for the last one's."""
+    own = workflow.text("id").rpartition("#")[2] + "/"
+    steps = dict(reader.entries(workflow.at("steps")))
+    asked: dict[str, dict[str, Node]] = {name: {} for name in steps}
+    for name, step in steps.items():
+        for _, given in reader.entries(step.at("in"), "source"):
+            sources = given.at("source").data if isinstance(given.data, dict) else None
+            for source in sources if isinstance(sources, list) else [sources]:
+                before = str(source).rpartition("#")[2].removeprefix(own).rpartition("/")[0].rpartition("/")[2]
+                if before in steps:
+                    asked[name].setdefault(before, given)
+    while True:
+        try:
+            graphlib.TopologicalSorter(asked).prepare()
+            return
+        except graphlib.CycleError as error:
+            circle = error.args[1][:0:-1]  # each waits for the next
+            first = min(range(len(circle)), key=lambda i: list(steps).index(circle[i]))
+            circle = circle[first:] + circle[:first]
+            chain = ", which waits for ".join([*circle[1:], circle[0]])
+            given = asked[circle[0]][circle[1 % len(circle)]]
+            reader.wrong(given, f"the step {circle[0]} waits for {chain}: a circle", "a step can't use what is made of its own outputs")
+            for name in circle:
+                asked[name] = {}
 
 
 def _scripts(node: Node) -> Iterator[Node]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -20,6 +21,10 @@ _NUMBERED = re.compile(r"(?P<step>.+)_(?P<number>[1-9][0-9]*)")
 _SAID = re.compile(r"\[(?P<kind>job|step|workflow) (?P<name>[^\]]*)\] (?P<text>.*)", re.DOTALL)
 _SIGNAL = re.compile(r"was terminated by signal: (?P<name>\w+)")
 _NO_SPACE = ("No space left on device", "Errno 28", "Disk quota exceeded")
+#: Where a message stands: schema-salad begins each of its lines with it.
+_PLACE = re.compile(r"\S+:\d+:\d+:(?=\s|$)\s*")
+#: A whole File in JSON, after what says enough.
+_OBJECT = re.compile(r" from file object: \{.*", re.DOTALL)
 _LOST_OUTPUT = ("Did not find output file", "Error collecting output", "missing expected field")
 
 
@@ -153,7 +158,7 @@ class CwlEvents:
         message = str(said["log"])
         match = _SAID.fullmatch(message)
         if said.get("level") in ("ERROR", "CRITICAL"):
-            self.said.append(message)
+            self.said.append(str(said.get("raised") or message))
         if match is None:
             return []
         if match["kind"] == "step":
@@ -244,3 +249,17 @@ def reason_of(code: int | None, signal: str | None, late: bool, said: str) -> tu
     if found := line(*_LOST_OUTPUT):
         return Reason.MISSING_OUTPUT, found
     return Reason.ENGINE, lines[0] if lines else None
+
+
+def told_of(text: str, run: Path) -> str:
+    """A message in one line: paths relative to the run directory, each place once, no objects in full."""
+    seen: set[str] = set()
+
+    def once(match: re.Match[str]) -> str:
+        place = match[0].strip()
+        known = place in seen
+        seen.add(place)
+        return "" if known else f"{place} "
+
+    text = text.replace(f"file://{quote(str(run))}/", "").replace(f"{run}/", "")
+    return re.sub(r"\s+", " ", _PLACE.sub(once, _OBJECT.sub("", text))).strip()[:1000]

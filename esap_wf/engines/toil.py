@@ -17,7 +17,7 @@ from esap_wf.engines import LOST, EventSource, Interface, Job, Rendered, Told, c
 from esap_wf.engines.toil_events import ToilEvents
 from esap_wf.errors import Problem
 from esap_wf.models.plan import EngineChoice
-from esap_wf.models.run import Failure, Reason
+from esap_wf.models.run import Failure
 
 NEEDED = ">=9,<10"
 STORE = "work/toil-jobstore"
@@ -28,7 +28,12 @@ CONFIG = "toil.json"
 MEMORY = 2_200_000_000
 #: Toil calls its other programs by name: their folder goes behind the PATH, where it can't take the place of a tool's python.
 _START = 'mkdir -p "$2" && PATH="$PATH:$1" && shift 2 && exec "$@"'
-_RAISED = re.compile(r"^\s*(?:[\w.]+\.)?(?P<name>\w*(?:Exception|Error|Unsupported\w*)): (?P<text>.+)")
+#: An exception's text may go on in further lines.
+_RAISED = re.compile(
+    r"^[ \t]*(?:[\w.]+\.)?(?P<name>\w*(?:Exception|Error|Unsupported\w*)): "
+    r"(?P<text>.+(?:\n(?!\s*$|\s*\[\d{4}-|\s*<=|\s*Traceback).+)*)",
+    re.MULTILINE,
+)
 _LOGGED = re.compile(r"^\[[^\]]+\] \[[^\]]+\] \[[EC]\] \[(?P<name>[^\]]+)\] (?P<text>.+)")
 
 
@@ -121,17 +126,13 @@ class Toil:
 
     def explain(self, run: Path, epoch: int, exit_code: int | None) -> list[Failure]:
         """What it raised, or logged as an error."""
-        if found := cwl.explained(cwl.told_path(run, epoch), exit_code):
-            return found
         try:
             text = (run / "logs" / "engine.log").read_bytes()[-200_000:].decode("utf-8", "replace")
         except OSError:
-            return []
-        lines = text.splitlines()
-        told = [m["text"] for line in lines if (m := _RAISED.match(line)) and m["name"] != "FailedJobsException"]
-        told = told or [m["text"] for line in lines if (m := _LOGGED.match(line))]
-        detail = told[-1][:1000] if told else ""
-        return [Failure(step="engine", reason=Reason.ENGINE, exit_code=exit_code, log="logs/engine.log", detail=detail)] if told else []
+            text = ""
+        raised = [m["text"] for m in _RAISED.finditer(text) if m["name"] != "FailedJobsException"]
+        told = raised or [m["text"] for line in text.splitlines() if (m := _LOGGED.match(line))]
+        return cwl.explained(cwl.told_path(run, epoch), exit_code, told[-1:])
 
 
 def _bus(run: Path, epoch: int) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from esap_wf.engines import following
-from esap_wf.engines.cwl_events import CwlEvents, Steps
+from esap_wf.engines.cwl_events import CwlEvents, Steps, told_of
 from esap_wf.models.run import Event, Reason
 
 
@@ -109,9 +109,19 @@ class _Workers(CwlEvents):
         self._begun[step] = max(self._issued.get(step, 0), self._started.get(step, 0))  # a chained job is not issued
 
     def _process(self, t: float, name: str, said: dict[str, Any]) -> list[Event]:
+        if "crashed" in said:
+            return self._crashed(t, name, said)
         if said.get("started"):
             self._count(self._started, name)
         return super()._process(t, name, said)
+
+    def _crashed(self, t: float, name: str, said: dict[str, Any]) -> list[Event]:
+        """A worker ended by an exception: for a tool's failure, which was told, or for what it could not even begin."""
+        if name in self._failed:
+            return []
+        job = self._known(name)
+        job.detail.append(told_of(str(said["crashed"]), self.run))
+        return [self._end(t, name, job, "crashed")]
 
     def _end(self, t: float, name: str, job: Any, status: str) -> Event:
         if status != "success":

@@ -59,8 +59,32 @@ class _Told(logging.Filter):
                 _patch()
             message = record.getMessage()
             if _WANTED.match(message) or record.levelno >= logging.WARNING:
-                _tell(log=message[:3000], level=record.levelname)
+                raised = {"raised": str(record.exc_info[1])[:3000]} if record.exc_info and record.exc_info[1] else {}
+                _tell(log=message[:3000], level=record.levelname, **raised)
         except Exception:  # whatever happens here is no reason for a run to fail
+            pass
+        return True
+
+
+class _Crashed(logging.Filter):
+    """Sees what a worker of Toil logs: of one that ends by an exception, the leader only ever learns the exit code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.job: object = None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        try:
+            message, raised = str(record.msg), sys.exc_info()[1]
+            if message.startswith("Working on job") and record.args:
+                self.job = record.args[0]  # type: ignore[index]
+            elif message.startswith("Worker crashed") and raised is not None and self.job is not None:
+                text = (str(raised) or type(raised).__name__)[:3000]
+                if self.job.jobName == "CWLJob":  # type: ignore[attr-defined]
+                    _tell(job=sys.modules["toil.bus"].get_job_kind(self.job.get_names()), crashed=text)  # type: ignore[attr-defined]
+                else:  # one of Toil's own, which arranges others
+                    _tell(log=text, level="ERROR")
+        except Exception:
             pass
         return True
 
@@ -197,6 +221,8 @@ def _cache() -> bool:
 
 def _begin(program: str) -> None:
     logging.getLogger("cwltool").addFilter(_Told())
+    if program == PROGRAMS[3]:
+        logging.getLogger("toil.worker").addFilter(_Crashed())
     if program not in ("cwltool", "cwl-runner") or not os.environ.get("ESAP_WF_CWL_CACHE"):
         return
     # cwltool reads no options behind the job order, where a command is added to
