@@ -65,7 +65,7 @@ def test_no_run_is_half_made_on_a_full_disk(small: Place) -> None:
     small.tidy(run["run"])
 
 
-@pytest.mark.parametrize("leave", [34, 60])
+@pytest.mark.parametrize("leave", [42, 66])
 def test_names_that_give_out_while_a_run_begins_leave_it_resumable(small: Place, leave: int) -> None:
     """Not even its last state may find a name; nothing goes on by itself."""
     made = use_up_names(small.root.parent, leave)

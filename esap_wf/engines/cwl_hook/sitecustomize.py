@@ -157,8 +157,17 @@ def _wait(process, used) -> None:  # type: ignore[no-untyped-def]
     process.returncode = os.waitstatus_to_exitcode(status)
     used["cpu"] = round(usage.ru_utime + usage.ru_stime, 4)
     # a forked process starts with its parent's size: what is not above that is not known
-    if usage.ru_maxrss > 1.05 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+    if usage.ru_maxrss > 1.05 * _largest():
         used["rss"] = usage.ru_maxrss * (1024 if sys.platform != "darwin" else 1)
+
+
+def _largest() -> int:
+    """Largest resident memory of this process, in the unit of `resource`; not of what it was before it became Python (getrusage(2))."""
+    try:
+        line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1])
+    except (OSError, StopIteration, ValueError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _keep(file: int, log: Path) -> None:
