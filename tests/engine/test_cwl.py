@@ -205,6 +205,18 @@ def test_what_it_refuses_is_explained(tmp_path: Path, document: Any, code: tuple
     assert failure.reason == "ENGINE" and said in failure.detail, failure
 
 
+def test_an_input_that_vanished_before_the_start_is_told_as_such(tmp_path: Path) -> None:
+    gone = tmp_path / "gone.fq"
+    gone.touch()
+    document = scatter({**tool("true", inputs={"x": "File"}), "arguments": []}, inputs={"xs": "File[]"})
+    run = CwlRun(tmp_path, document, inputs={"xs": [DataRef(uri=gone.as_uri(), path=str(gone))] * 2})
+    gone.unlink()
+    code = run.run()
+    (failure,) = run.engine.explain(tmp_path, 1, code)
+    assert failure.reason == "STAGE_IN" and f"input xs: there is no {gone} any more" in failure.detail, failure
+    assert "No such file or directory" in failure.detail and "Unexpected" not in failure.detail
+
+
 def test_a_container_program_gets_the_image_of_the_plan(tmp_path: Path) -> None:
     """The script that stands for a runtime: names become what stands for them, options come where the runtime's own are."""
     from esap_wf.engines import cwl_job

@@ -46,6 +46,35 @@ def test_a_circle_of_files_is_seen(tmp_path: Path) -> None:
     assert "other.cwl" in found and "a circle" in found
 
 
+def test_steps_that_wait_for_each_other_are_a_circle(tmp_path: Path) -> None:
+    head = "cwlVersion: v1.2\nclass: Workflow\ninputs: {x: int}\noutputs: {}\nsteps:\n"
+    text = head + (
+        "  first: {run: tool.cwl, in: {x: x}, out: [o]}\n"
+        "  a: {run: tool.cwl, in: {x: first/o, y: c/o}, out: [o]}\n"
+        "  b: {run: tool.cwl, in: [{id: x, source: [first/o, a/o]}], out: [o]}\n"
+        "  c: {run: tool.cwl, in: {x: {source: '#b/o'}}, out: [o]}\n"
+        "  alone: {run: tool.cwl, in: {x: alone/o}, out: [o]}\n"
+        "  last: {run: tool.cwl, in: {x: c/o, y: first/o, z: {default: 3}}, out: [o]}\n"
+    )
+    found = sorted(objections(tmp_path, main=text, tool=TOOL))
+    assert len(found) == 2, found
+    assert "main.cwl:10" in found[0] and "the step alone waits for alone: a circle" in found[0]
+    assert "main.cwl:7" in found[1] and "the step a waits for c, which waits for b, which waits for a: a circle" in found[1]
+    assert objections(tmp_path, main=text.replace(", y: c/o", "").replace("alone/o", "x"), tool=TOOL) == []
+
+
+def test_a_packed_workflow_has_a_circle_only_if_its_steps_do(tmp_path: Path) -> None:
+    tool = "- {id: '#t', class: CommandLineTool, inputs: {x: int}, outputs: {o: int}}\n"
+    step = "- {{id: '#main/{}', run: '#t', in: [{{id: '#main/{}/x', source: '{}'}}], out: ['#main/{}/o']}}"
+    head = "cwlVersion: v1.2\n$graph:\n" + tool + "- id: '#main'\n  class: Workflow\n  inputs: [{id: '#main/main', type: int}]\n"
+    head += "  outputs: []\n  steps:\n  "
+    good = [step.format("main", "main", "#main/main", "main"), step.format("b", "b", "#main/main/o", "b")]
+    assert objections(tmp_path, main=head + "\n  ".join(good) + "\n") == []
+    bad = [step.format("a", "a", "#main/b/o", "a"), step.format("b", "b", "#main/a/o", "b")]
+    (found,) = objections(tmp_path, main=head + "\n  ".join(bad) + "\n")
+    assert "the step a waits for b, which waits for a: a circle" in found
+
+
 def test_a_missing_file_and_a_syntax_error_are_told_together(tmp_path: Path) -> None:
     found = objections(tmp_path, main=step("absent.cwl") + "  two: {run: broken.cwl, in: {}, out: []}\n", broken="class: [\n")
     assert len(found) == 2

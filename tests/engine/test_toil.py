@@ -85,3 +85,16 @@ def test_what_it_refuses_is_explained(tmp_path: Path) -> None:
     assert code == 1
     (failure,) = run.engine.explain(tmp_path, 1, code)
     assert "memory" in failure.detail, failure
+
+
+def test_a_job_that_its_worker_can_not_begin_says_why(tmp_path: Path) -> None:
+    asks = {"type": "File", "secondaryFiles": [{"pattern": ".bai", "required": True}]}
+    made = tool("echo > o.txt", id="making", outputs={"o": {"type": "File", "outputBinding": {"glob": "o.txt"}}})
+    used = {**tool("true", id="using", inputs={"x": asks}), "arguments": []}
+    steps = {"make": {"run": made, "in": {"x": "x"}, "out": ["o"]}, "use": {"run": used, "in": {"x": "make/o"}, "out": []}}
+    document = {"cwlVersion": "v1.2", "class": "Workflow", "inputs": {"x": "int"}, "outputs": {}, "steps": steps}
+    run = CwlRun(tmp_path, document, engine="toil", x=1)
+    assert run.run() == 1
+    failed = next(e for e in run.events(kind="failed") if e.step == "use")
+    assert failed.detail and failed.detail.endswith("Missing required secondary file 'o.txt.bai'"), failed
+    assert [e.step for e in run.events(kind="done")] == ["make"]
