@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from esap_wf.engines import Interface, nextflow_project, nextflow_schema, nextflow_scripts
+from esap_wf.engines.groovy_values import Value
 from esap_wf.engines.nextflow_config import RUNTIMES
 from esap_wf.engines.nextflow_schema import Declared, Schema
 from esap_wf.engines.nextflow_scripts import Scripts
@@ -136,7 +137,14 @@ class _Derivation:
             self.warn(f"params.{name} is a table of the pipeline's own and can't be given")
         # a.b beside a: the later says what it is
         parents = {n.rsplit(".", i)[0] for n in found for i in range(1, n.count(".") + 1)}
-        return {n: s for n, s in found.items() if n.split(".")[0] not in tables and n not in parents}
+        there = {n: s for n, s in found.items() if n.split(".")[0] not in tables and n not in parents}
+        return {**there, **self._used({n.split(".")[0] for n in (*found, *self.schema.parameters)})}
+
+    def _used(self, known: set[str]) -> dict[str, Setting]:
+        """Parameters that scripts only read: the bare engine takes them, too."""
+        used = {n: where for n, where in self.scripts.used.items() if n.split(".")[0] not in known}
+        alone = {n for n in used if not any(n.startswith(f"{other}.") for other in used)}
+        return {n: Setting(f"params.{n}", Value("plain", None, ""), where) for n, where in used.items() if n in alone}
 
     def _results(self, set_: Mapping[str, Setting]) -> set[str]:
         """Parameters that say where results go: what `publishDir` begins with, else one that is named so."""

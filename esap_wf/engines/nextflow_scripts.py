@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from esap_wf import documents
+from esap_wf.engines import nextflow_uses
 from esap_wf.engines.groovy import Source
 from esap_wf.engines.groovy_values import Value, value
 from esap_wf.engines.nextflow_settings import Settings, in_project, read_script
+from esap_wf.engines.nextflow_uses import Uses
 from esap_wf.errors import Problem, UsageError
 
 #: Scripts of one pipeline.
@@ -41,6 +43,8 @@ class Scripts:
         Where processes publish (a value), and ``file:line``.
     images : list of tuple
     processes, workflows : list of str
+    used : dict of str to str
+        Parameter that is read → ``file:line`` of the first time.
     needs_project : bool
         Whether anything in the project's folder may be used.
     """
@@ -52,6 +56,7 @@ class Scripts:
     processes: list[str] = field(default_factory=list)
     workflows: list[str] = field(default_factory=list)
     outputs: str = ""
+    used: dict[str, str] = field(default_factory=dict)
     needs_project: bool = False
 
 
@@ -70,6 +75,7 @@ def read(main: Path, project: Path, settings: Settings) -> Scripts:
     """
     found = Scripts()
     queue: list[tuple[Path, str]] = [(main, "")]
+    uses: list[Uses] = []
     while queue:
         path, asked = queue.pop(0)
         path = Path(os.path.normpath(path))
@@ -86,7 +92,11 @@ def read(main: Path, project: Path, settings: Settings) -> Scripts:
         if path == main or not asked:
             read_script(settings, source, project)
         _look(found, source, is_main=path == Path(os.path.normpath(main)))
+        uses.append(nextflow_uses.read(source))
         queue += _included(source, project, settings, found)
+    # a script that is included with parameters of its own reads those
+    for use in uses[:1] if any(u.gives for u in uses) else uses:
+        found.used = {**use.names, **found.used}
     return found
 
 
