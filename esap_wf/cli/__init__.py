@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import sys
 from typing import Any
 
@@ -130,7 +131,9 @@ def main(argv: list[str] | None = None) -> None:
         show_error(UsageError(error.format_message(), [Problem("command line", error.format_message(), hint)]), as_json)
         code = ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut off the answer
         show_error(_Interrupted("interrupted"), as_json)
+        signal.signal(signal.SIGINT, before)
         code = ExitCode.INTERRUPTED
     except BrokenPipeError:
         # the reader of a pipe has gone (`| head`): nothing to tell, and nobody to tell it to
