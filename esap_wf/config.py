@@ -1,7 +1,4 @@
-"""Where things are: the environment of docs/commands.md and the user's configuration file.
-
-Imported by everything above it; imports errors only and loads quickly.
-"""
+"""Where things are: the environment of docs/commands.md and the user's configuration file."""
 
 from __future__ import annotations
 
@@ -11,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from esap_wf.errors import Problem, UsageError
+from esap_wf.formats import reading
 
 #: Tables and keys of the configuration file.
 KNOWN: dict[str, set[str]] = {
     "": {"store", "cache", "workflows", "engines", "backends", "containers"},
     "containers": {"runtimes", "map", "programs"},
 }
-#: Container runtimes that esap-wf knows (`esap_wf.containers`).
+#: Container runtimes that esap-wf knows (`esap_wf.software.containers`).
 RUNTIMES = ("apptainer", "podman", "docker", "udocker")
 
 
@@ -75,25 +73,34 @@ def load(store: str | None = None) -> Config:
     UsageError
         The file is broken or has unknown keys.
     """
-    source = Path(os.environ.get("ESAP_WF_CONFIG") or _base("XDG_CONFIG_HOME", ".config") / "esap-wf/config.toml")
+    source = Path(
+        os.environ.get("ESAP_WF_CONFIG") or _base("XDG_CONFIG_HOME", ".config") / "esap-wf/config.toml"
+    )
     table: dict[str, Any] = {}
     if source.exists():
         import tomllib
 
         try:
-            table = tomllib.loads(source.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UsageError("the configuration file can't be read", [Problem(str(source), str(error))]) from None
-    problems = [Problem(f"{source}: {key}", "unknown key", f"known: {', '.join(sorted(KNOWN['']))}") for key in set(table) - KNOWN[""]]
+            table = tomllib.loads(reading.read_text(source))
+        except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
+            raise UsageError(
+                "the configuration file can't be read", [Problem(str(source), str(error))]
+            ) from None
+    problems = [
+        Problem(f"{source}: {key}", "unknown key", f"known: {', '.join(sorted(KNOWN['']))}")
+        for key in set(table) - KNOWN[""]
+    ]
     for key in ("engines", "backends"):
-        if not isinstance(table.get(key, {}), dict) or not all(isinstance(v, dict) for v in table.get(key, {}).values()):
-            problems.append(Problem(f"{source}: {key}", f"is a table of tables: [{key}.NAME]"))
+        if not isinstance(table.get(key, {}), dict) or not all(
+            isinstance(v, dict) for v in table.get(key, {}).values()
+        ):
+            problems.append(Problem(f"{source}: {key}", f"must be a table of tables: [{key}.NAME]"))
     for key in ("store", "cache"):
         if not isinstance(table.get(key, ""), str):
-            problems.append(Problem(f"{source}: {key}", "is a path"))
+            problems.append(Problem(f"{source}: {key}", "must be a path"))
     folders = table.get("workflows", [])
     if not isinstance(folders, list) or not all(isinstance(f, str) for f in folders):
-        problems.append(Problem(f"{source}: workflows", "is a list of folders"))
+        problems.append(Problem(f"{source}: workflows", "must be a list of folders"))
     problems += _container_problems(table.get("containers", {}), str(source))
     if problems:
         raise UsageError("the configuration file is not valid", problems)
@@ -118,16 +125,29 @@ def load(store: str | None = None) -> Config:
 
 def _container_problems(table: Any, source: str) -> list[Problem]:
     if not isinstance(table, dict):
-        return [Problem(f"{source}: containers", "is a table: [containers]")]
+        return [Problem(f"{source}: containers", "must be a table: [containers]")]
     known = KNOWN["containers"]
-    problems = [Problem(f"{source}: containers.{k}", "unknown key", f"known: {', '.join(sorted(known))}") for k in set(table) - known]
+    problems = [
+        Problem(f"{source}: containers.{k}", "unknown key", f"known: {', '.join(sorted(known))}")
+        for k in set(table) - known
+    ]
     runtimes = table.get("runtimes", [])
-    if not isinstance(runtimes, list) or not all(isinstance(r, str) for r in runtimes) or set(runtimes) - set(RUNTIMES):
-        problems.append(Problem(f"{source}: containers.runtimes", f"is a list of {', '.join(RUNTIMES)}"))
+    if (
+        not isinstance(runtimes, list)
+        or not all(isinstance(r, str) for r in runtimes)
+        or set(runtimes) - set(RUNTIMES)
+    ):
+        problems.append(Problem(f"{source}: containers.runtimes", f"must be a list of {', '.join(RUNTIMES)}"))
     for key in ("map", "programs"):
         named = table.get(key, {})
         if not isinstance(named, dict) or not all(isinstance(v, str) for v in named.values()):
-            problems.append(Problem(f"{source}: containers.{key}", f"is a table of texts: [containers.{key}]"))
+            problems.append(
+                Problem(f"{source}: containers.{key}", f"must be a table of strings: [containers.{key}]")
+            )
         elif key == "programs" and set(named) - set(RUNTIMES):
-            problems.append(Problem(f"{source}: containers.programs", f"has runtimes as keys: {', '.join(RUNTIMES)}"))
+            problems.append(
+                Problem(
+                    f"{source}: containers.programs", f"must have runtimes as keys: {', '.join(RUNTIMES)}"
+                )
+            )
     return problems

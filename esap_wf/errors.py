@@ -63,7 +63,10 @@ class EsapError(Exception):
         self.problems = list(problems)
 
     def __str__(self) -> str:
-        return "\n".join([self.message, *(f"  {p}" for p in self.problems)])
+        # a problem that only says the message again adds its hint
+        again = self.message.rstrip(".")
+        lines = [p.hint if p.what.rstrip(".") == again else str(p) for p in self.problems]
+        return "\n".join([self.message, *(f"  {line}" for line in lines if line)])
 
     def as_dict(self) -> dict[str, object]:
         """The error as the JSON answer of every verb carries it."""

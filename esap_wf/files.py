@@ -1,8 +1,9 @@
 """
-Files that are whole or absent, and documents with a schema version. Standard library and msgspec: every module may import this one.
+Files that are whole or absent, and documents with a schema version. Standard library and msgspec: every
+module may import this one.
 
-A name that a reader may open always leads to complete content, on local and on network file systems: content goes to a temporary
-name in the same folder and gets its name by one `rename` or one `link`.
+A name that a reader may open always leads to complete content, on local and on network file systems: content
+goes to a temporary name in the same folder and gets its name by one `rename` or one `link`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from esap_wf.errors import EsapError, NotFoundError, Problem, RefusedError, UsageError
+from esap_wf.formats.reading import LIMIT, read_bytes, real
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -26,8 +28,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 migrations: dict[tuple[str, int], Migration] = {}
 
-#: Largest document that is read; a state with 10 000 remembered failures stays below 2 MB.
-LIMIT = 64 * 1024 * 1024
+#: What decoding a broken document ends in: no JSON or another form, no UTF-8, nested too deeply.
+BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES})
@@ -37,7 +39,9 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=+-]{0,199}")
 
 
 class NoSpaceError(RefusedError):
-    """The disk or the quota is full: its own class, because a writer with a reserve can do something about it."""
+    """
+    The disk or the quota is full: its own class, because a writer with a reserve can do something about it.
+    """
 
     code = "no-space"
 
@@ -60,20 +64,40 @@ def explain(error: OSError, path: Path) -> EsapError:
     """
     where = str(path)
     if error.errno == errno.ENOSPC:
-        return NoSpaceError(f"no space left to write {where}", [Problem(where, "the disk is full", "free some space: `esap-wf rm RUN`")])
+        return NoSpaceError(
+            f"no space left to write {where}",
+            [Problem(where, "the disk is full", "free some space: `esap-wf rm RUN`")],
+        )
     if error.errno == errno.EDQUOT:
-        return NoSpaceError(f"the quota is used up, cannot write {where}", [Problem(where, "quota exceeded", "free space or ask for more")])
+        return NoSpaceError(
+            f"the quota is used up; cannot write {where}",
+            [Problem(where, "quota exceeded", "free space or ask for more")],
+        )
     if error.errno == errno.EROFS:
         return RefusedError(
-            f"cannot write {where}", [Problem(where, "the file system is read-only", "choose another store: --store DIR or ESAP_WF_STORE")]
+            f"cannot write {where}",
+            [
+                Problem(
+                    where,
+                    "the file system is read-only",
+                    "choose another store: --store DIR or ESAP_WF_STORE",
+                )
+            ],
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return RefusedError(
-            f"cannot write {where}", [Problem(where, "permission denied", "ask the owner of the store, or choose another: --store DIR")]
+            f"cannot write {where}",
+            [
+                Problem(
+                    where, "permission denied", "ask the owner of the store, or choose another: --store DIR"
+                )
+            ],
         )
     if error.errno == errno.ENOENT:
         return NotFoundError(f"cannot write {where}", [Problem(where, "its folder does not exist")])
-    return RefusedError(f"cannot write {where}", [Problem(where, os.strerror(error.errno) if error.errno else str(error))])
+    return RefusedError(
+        f"cannot write {where}", [Problem(where, os.strerror(error.errno) if error.errno else str(error))]
+    )
 
 
 def sync_folder(folder: Path) -> None:
@@ -145,7 +169,8 @@ def write_atomic(path: Path, data: bytes, *, mode: int | None = None, sync: bool
 
 def create_exclusive(path: Path, data: bytes, *, mode: int | None = None) -> bool:
     """
-    Create a file if it does not exist: of all that try at once, one gets True, and no reader ever sees half of it.
+    Create a file if it does not exist: of all that try at once, one gets True, and no reader ever sees half
+    of it.
 
     Parameters
     ----------
@@ -191,7 +216,10 @@ def _link(temporary: Path, path: Path) -> bool | None:
 
 
 def _create_plain(path: Path, data: bytes, mode: int | None) -> bool:
-    """Without links: still one winner, but a reader may meet a moment of half a file, which `read_json` reads again."""
+    """
+    Without links: still one winner, but a reader may meet a moment of half a file, which `read_json` reads
+    again.
+    """
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except FileExistsError:
@@ -207,7 +235,9 @@ def _create_plain(path: Path, data: bytes, mode: int | None) -> bool:
 
 
 def _lock(fd: int) -> bool:
-    """Lock a file where its file system can; on NFS this also makes the client look at the true end of the file."""
+    """
+    Lock a file where its file system can; on NFS this also makes the client look at the true end of the file.
+    """
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
     except OSError as error:
@@ -219,7 +249,8 @@ def _lock(fd: int) -> bool:
 
 def append_line(path: Path, line: bytes, *, mode: int | None = None, sync: bool = False) -> None:
     """
-    Append one line (or several) in one write, or nothing. After a torn last line it starts a new one: the damage stays at one line.
+    Append one line (or several) in one write, or nothing. After a torn last line it starts a new one: the
+    damage stays at one line.
 
     Parameters
     ----------
@@ -249,7 +280,8 @@ def append_line(path: Path, line: bytes, *, mode: int | None = None, sync: bool 
                     view = view[os.write(fd, view) :]
             except OSError:
                 if locked:
-                    os.ftruncate(fd, about.st_size)  # all or nothing: whoever tries again must not repeat what fitted
+                    # all or nothing: whoever tries again must not repeat what fitted
+                    os.ftruncate(fd, about.st_size)
                 raise
             if sync:
                 os.fsync(fd)
@@ -272,36 +304,12 @@ def _known_version(kind: type[msgspec.Struct]) -> int | None:
     return None
 
 
-def read_bytes(path: Path, *, limit: int = LIMIT) -> bytes:
-    """The content of a document; errors say what is missing, too large or not permitted."""
-    where = str(path)
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            # the usual small document is two system calls; a buffered reader costs more than decoding does
-            data = os.read(fd, min(limit + 1, 65_536))
-            if len(data) == 65_536:
-                with os.fdopen(fd, "rb", closefd=False) as file:
-                    data += file.read(max(0, limit + 1 - len(data)))
-        finally:
-            os.close(fd)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotFoundError(f"{where} does not exist", [Problem(where, "no such file")]) from error
-    except PermissionError as error:
-        raise RefusedError(f"cannot read {where}", [Problem(where, "permission denied", "ask its owner")]) from error
-    except OSError as error:
-        raise UsageError(f"cannot read {where}", [Problem(where, error.strerror or str(error))]) from error
-    if len(data) > limit:
-        raise UsageError(f"{where} is too large", [Problem(where, f"more than {limit} bytes")])
-    return data
-
-
 def read_json(path: Path, kind: type[T], *, limit: int = LIMIT) -> T:
     """
     Read a stored document.
 
-    Fields that this program does not know are ignored: another version of the same schema, in a shared store, may say more. What users
-    write is read by `esap_wf.documents`, which refuses them.
+    Fields that this program does not know are ignored: another version of the same schema, in a shared store,
+    may say more. What users write is read by `esap_wf.formats.documents`, which refuses them.
 
     Parameters
     ----------
@@ -330,20 +338,23 @@ def read_json(path: Path, kind: type[T], *, limit: int = LIMIT) -> T:
         document: T = _decoder(kind).decode(data)
         if known is None or getattr(document, "schema_version", None) == known:
             return document
-    except msgspec.MsgspecError as error:
+    except BROKEN as error:
         if known is None:
             raise _broken(path, error) from error
     return _read_other_version(path, kind, data, known)
 
 
 def _broken(path: Path, error: Exception) -> UsageError:
-    return UsageError(f"{path} is broken", [Problem(str(path), str(error), "restore it from a backup, or start the run again")])
+    return UsageError(
+        f"{path} is broken",
+        [Problem(str(path), str(error), "restore it from a backup, or run the workflow again")],
+    )
 
 
 def _read_other_version(path: Path, kind: type[T], data: bytes, known: int) -> T:
     try:
         plain = msgspec.json.decode(data, type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+    except BROKEN as error:
         raise _broken(path, error) from error
     version = plain.get("schema_version", known)
     if not isinstance(version, int) or isinstance(version, bool):
@@ -351,18 +362,27 @@ def _read_other_version(path: Path, kind: type[T], data: bytes, known: int) -> T
     if version > known:
         raise UsageError(
             f"{path} was written by a newer esap-wf",
-            [Problem(str(path), f"written by a newer esap-wf (version {version}, this one reads up to {known})", "upgrade esap-wf")],
+            [
+                Problem(
+                    str(path),
+                    f"written by a newer esap-wf (version {version}, this one reads up to {known})",
+                    "upgrade esap-wf",
+                )
+            ],
         )
     while version < known:
         step = migrations.get((kind.__name__, version))
         if step is None:
-            raise UsageError(f"{path} is too old", [Problem(str(path), f"no migration of {kind.__name__} from version {version}")])
+            raise UsageError(
+                f"{path} is too old",
+                [Problem(str(path), f"no migration of {kind.__name__} from version {version}")],
+            )
         plain = step(plain)
         version += 1
         plain["schema_version"] = version
     try:
         return msgspec.convert(_without_unknown(plain, _type_of(kind)), kind)
-    except msgspec.MsgspecError as error:
+    except BROKEN as error:
         raise _broken(path, error) from error
 
 
@@ -374,19 +394,32 @@ def _type_of(kind: type[msgspec.Struct]) -> Any:
 
 
 def _without_unknown(value: Any, kind: Any) -> Any:
-    """A value without the fields of objects that its type does not know: a newer version of the program may say more."""
+    """
+    A value without the fields of objects that its type does not know: a newer version of the program may say
+    more.
+    """
     from msgspec.inspect import CollectionType, DictType, StructType, TupleType, UnionType
 
     if isinstance(kind, UnionType):
         objects = [t for t in kind.types if isinstance(t, StructType) and isinstance(value, dict)]
-        lists = [t for t in kind.types if isinstance(t, CollectionType | TupleType) and isinstance(value, list)]
+        lists = [
+            t for t in kind.types if isinstance(t, CollectionType | TupleType) and isinstance(value, list)
+        ]
         others = [t for t in kind.types if isinstance(t, DictType) and isinstance(value, dict)]
-        tagged = [t for t in objects if t.tag_field is not None and isinstance(value, dict) and value.get(t.tag_field) == t.tag]
+        tagged = [
+            t
+            for t in objects
+            if t.tag_field is not None and isinstance(value, dict) and value.get(t.tag_field) == t.tag
+        ]
         found = tagged or objects or lists or others
         return _without_unknown(value, found[0]) if found else value
     if isinstance(kind, StructType) and isinstance(value, dict):
         known = {f.encode_name: f.type for f in kind.fields}
-        return {k: _without_unknown(v, known[k]) if k in known else v for k, v in value.items() if k in known or k == kind.tag_field}
+        return {
+            k: _without_unknown(v, known[k]) if k in known else v
+            for k, v in value.items()
+            if k in known or k == kind.tag_field
+        }
     if isinstance(kind, DictType) and isinstance(value, dict):
         return {k: _without_unknown(v, kind.value_type) for k, v in value.items()}
     if isinstance(kind, CollectionType) and isinstance(value, list):
@@ -399,7 +432,10 @@ def _without_unknown(value: Any, kind: Any) -> Any:
 def safe_name(text: str) -> str:
     """The text, if it may become one part of a path; UsageError otherwise."""
     if not _NAME.fullmatch(text):
-        raise UsageError(f"{text!r} cannot be a file name", [Problem(repr(text), "only letters, digits and _ . = + - are allowed")])
+        raise UsageError(
+            f"{text!r} cannot be a file name",
+            [Problem(repr(text), "only letters, digits and _ . = + - are allowed")],
+        )
     return text
 
 
@@ -415,7 +451,7 @@ def inside(root: Path, path: Path | str) -> Path:
         Relative to the root, or absolute.
     """
     base = root.resolve()
-    target = (base / path).resolve()
+    target = real(base / path)
     if not target.is_relative_to(base):
         raise UsageError(f"{path} leads out of {root}", [Problem(str(path), "only paths inside are allowed")])
     return target

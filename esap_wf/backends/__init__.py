@@ -1,6 +1,6 @@
 """Backends: where a run can go. One module a kind, found by the entry point group ``esap_wf.backends``.
 
-Imported by plan and launch. A profile (``profiles/<name>/backend.yaml``, or ``[backends.NAME]`` in the configuration)
+A profile (``profiles/<name>/backend.yaml``, or ``[backends.NAME]`` in the configuration)
 names a kind and its limits.
 """
 
@@ -9,16 +9,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from esap_wf import documents
 from esap_wf.config import Config
 from esap_wf.errors import Problem, UsageError
+from esap_wf.formats import documents
+from esap_wf.formats.quantities import to_bytes, to_seconds
 from esap_wf.models.manifest import Base
 from esap_wf.models.plan import Allocation
-from esap_wf.quantities import to_bytes, to_seconds
 
 
 class Containers(Base, frozen=True, kw_only=True):
-    """Runtimes that a place allows (none says: all), and what stands there for which image (docs/containers.md)."""
+    """
+    Runtimes that a place allows (none says: all), and what stands there for which image (docs/containers.md).
+    """
 
     runtimes: list[Literal["apptainer", "podman", "docker", "udocker"]] = []
     map: dict[str, str] = {}
@@ -71,13 +73,15 @@ def profiles(config: Config) -> dict[str, Profile]:
     UsageError
         A profile is broken.
     """
-    from esap_wf import schemas
+    from esap_wf.formats import schemas
 
     found = {"local": Profile(name="local", kind="local", title="this machine")}
     package = Path(__file__).parent.parent
     for root in (package.parent / "profiles", package / "bundled" / "profiles"):
         for file in sorted(root.glob("*/backend.yaml")) if root.is_dir() else ():
-            found[file.parent.name] = _named(schemas.convert(documents.load(file), Profile, "backend profile"), file.parent.name)
+            found[file.parent.name] = _named(
+                schemas.convert(documents.load(file), Profile, "backend profile"), file.parent.name
+            )
     for name, table in config.backends.items():
         document = documents.Document(table, f"{config.source}: backends.{name}")
         found[name] = _named(schemas.convert(document, Profile, "backend profile"), name)

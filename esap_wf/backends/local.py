@@ -1,6 +1,6 @@
 """This machine: the engine runs here, as a child of the run's supervisor.
 
-Loaded by its entry point.
+Loaded by `esap_wf.plugins`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,15 @@ import shutil
 from pathlib import Path
 
 from esap_wf.backends import Capacity, Profile
+from esap_wf.formats.quantities import (
+    human_bytes,
+    human_cores,
+    human_count,
+    human_seconds,
+    to_bytes,
+    to_seconds,
+)
 from esap_wf.models.plan import Allocation
-from esap_wf.quantities import human_bytes, human_seconds, to_bytes, to_seconds
 
 
 def usable_cores() -> int:
@@ -54,13 +61,22 @@ class Local:
         """Compares one by one."""
         reasons = []
         if wanted.cores > capacity.cores:
-            reasons.append(f"{wanted.cores} cores are asked for, it has {capacity.cores}")
+            reasons.append(f"{human_cores(wanted.cores)} asked for, but it has {capacity.cores}")
         if wanted.memory_bytes > capacity.memory_bytes:
-            reasons.append(f"{human_bytes(wanted.memory_bytes)} of memory are asked for, it has {human_bytes(capacity.memory_bytes)}")
+            reasons.append(
+                f"{human_bytes(wanted.memory_bytes)} of memory asked for, but it has "
+                f"{human_bytes(capacity.memory_bytes)}"
+            )
         if wanted.disk_bytes > capacity.disk_bytes:
-            reasons.append(f"{human_bytes(wanted.disk_bytes)} of disk are needed, {human_bytes(capacity.disk_bytes)} are free")
+            reasons.append(
+                f"{human_bytes(wanted.disk_bytes)} of disk space needed, but only "
+                f"{human_bytes(capacity.disk_bytes)} free"
+            )
         if capacity.wall_seconds is not None and wanted.wall_seconds > capacity.wall_seconds:
-            reasons.append(f"{human_seconds(wanted.wall_seconds)} are asked for, its limit is {human_seconds(capacity.wall_seconds)}")
+            reasons.append(
+                f"{human_seconds(wanted.wall_seconds)} asked for, but its limit is "
+                f"{human_seconds(capacity.wall_seconds)}"
+            )
         if wanted.gpus > capacity.gpus:
-            reasons.append(f"{wanted.gpus} GPUs are asked for, it has {capacity.gpus}")
+            reasons.append(f"{human_count(wanted.gpus, 'GPU')} asked for, but it has {capacity.gpus}")
         return reasons

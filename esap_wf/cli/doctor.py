@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from esap_wf.cli.output import Answer, Verb, table
+from esap_wf.cli.output import Answer, Verb, columns, table
 from esap_wf.config import Config
 from esap_wf.errors import EsapError, ExitCode
-from esap_wf.quantities import human_bytes
+from esap_wf.formats.quantities import human_bytes, human_cores
 
 
 def _check(name: str, ok: bool, detail: str, hint: str = "", needed: bool = True) -> dict[str, Any]:
@@ -29,25 +29,41 @@ def _writable(path: Path) -> bool:
 
 def checks(config: Config) -> Iterator[dict[str, Any]]:
     """One row a check; nothing is changed."""
-    from esap_wf import backends, catalog, plugins, software
+    from esap_wf import backends, plugins
+    from esap_wf.catalogue import workflows
     from esap_wf.engines import finding
+    from esap_wf.planning import routes
 
     version = ".".join(map(str, sys.version_info[:3]))
-    yield _check("python", sys.version_info >= (3, 11), f"{version} at {sys.executable}", "Python 3.11 or newer is needed")
+    yield _check(
+        "python",
+        sys.version_info >= (3, 11),
+        f"{version} at {sys.executable}",
+        "Python 3.11 or newer is needed",
+    )
     yield _check("configuration", True, str(config.source) + ("" if config.source.exists() else " (none)"))
     yield _check(
         "store",
         _writable(config.store),
-        f"{config.store}" + ("" if config.store.exists() else " (made by the first run)"),
+        f"{config.store}" + ("" if config.store.exists() else " (the first run creates it)"),
         "choose another: --store DIR",
     )
     place = config.store
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
-    yield _check("space", free > 1_000_000_000, f"{human_bytes(free)} free for runs", "free some: esap-wf rm RUN")
-    yield _check("cache", _writable(config.cache), str(config.cache), "set ESAP_WF_CACHE to a folder that can be written")
-    yield _check("bash", shutil.which("bash") is not None, shutil.which("bash") or "missing", "command.sh needs bash")
+    yield _check(
+        "space", free > 1_000_000_000, f"{human_bytes(free)} free for runs", "free some space: esap-wf rm RUN"
+    )
+    yield _check(
+        "cache",
+        _writable(config.cache),
+        str(config.cache),
+        "set ESAP_WF_CACHE to a folder that you can write to",
+    )
+    yield _check(
+        "bash", shutil.which("bash") is not None, shutil.which("bash") or "missing", "command.sh needs bash"
+    )
     for group in ("esap_wf.engines", "esap_wf.backends"):
         usable, broken = plugins.load(group)
         kind = group.rsplit(".", 1)[1].removesuffix("s")
@@ -56,32 +72,47 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
         found = {n: finding.first(p, config, None) for n, p in usable.items()} if kind == "engine" else {}
         for name, plugin in usable.items():
             if kind == "engine":
-                choice, refused = found[name]
+                choice, refused = found[name].choice, found[name].refused
                 runs_on = f", {choice.detail}" if choice and choice.detail else ""
-                detail = f"{choice.version} at {choice.path} ({choice.found}){runs_on}" if choice else "; ".join(["missing", *refused])
+                detail = (
+                    f"{choice.version} at {choice.path} ({choice.found}){runs_on}"
+                    if choice
+                    else "; ".join(["missing", *refused])
+                )
                 # one that runs pipelines is needed, not all
-                needed = not any(c for n, (c, _) in found.items() if n != "command")
-                yield _check(f"engine {name}", choice is not None, detail, plugin.how_to_get(), needed)
+                needed = not any(f.choice for n, f in found.items() if n != "command")
+                yield _check(f"engine {name}", choice is not None, detail, plugin.how_to_install(), needed)
+                for problem in plugin.lacks():
+                    yield _check(f"engine {name}", False, problem.what, problem.hint)
             else:
                 for profile in (p for p in backends.profiles(config).values() if p.kind == name):
                     c = plugin.capacity(profile, config.store)
                     yield _check(
                         f"backend {profile.name}",
                         True,
-                        f"{c.cores} cores, {human_bytes(c.memory_bytes)} memory, {human_bytes(c.disk_bytes)} disk",
+                        (
+                            f"{human_cores(c.cores)}, {human_bytes(c.memory_bytes)} memory, "
+                            f"{human_bytes(c.disk_bytes)} disk"
+                        ),
                     )
-    from esap_wf import containers
+    from esap_wf.software import containers
 
     for name, runtime in containers.survey(containers.settings(config), config.cache).items():
         # none is needed as long as no workflow wants one
         yield _check(
-            f"container {name}", True, f"not here: {runtime}" if isinstance(runtime, str) else f"{runtime.version} at {runtime.program}"
+            f"container {name}",
+            True,
+            f"not usable: {runtime}"
+            if isinstance(runtime, str)
+            else f"{runtime.version} at {runtime.program}",
         )
-    for name, file, source in catalog.entries(config):
+    for name, file, source in workflows.entries(config):
         try:
-            route = software.choose(catalog.read(file, source), config)
-            hint = f"esap-wf software build {name} does it now, the first run would too"
-            yield _check(f"workflow {name}", True, f"software: {route.detail}" + ("" if route.ready else f" ({hint})"))
+            route = routes.choose(workflows.read(file, source), config)
+            hint = f"esap-wf software build {name} does it now; otherwise the first run does"
+            yield _check(
+                f"workflow {name}", True, f"software: {route.detail}" + ("" if route.ready else f" ({hint})")
+            )
         except EsapError as error:
             yield _check(f"workflow {name}", False, str(error).replace("\n", " "), f"esap-wf lint {name}")
 
@@ -89,12 +120,16 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
 @click.command("doctor", cls=Verb, examples=["esap-wf doctor"])
 @click.pass_obj
 def doctor(answer: Answer) -> int:
-    """Say what is installed, what works, what is missing and how to get it."""
+    """Show what is installed, what works, what is missing, and how to get it."""
     rows = list(checks(answer.config()))
     lines = [
-        ("ok" if r["ok"] else "MISSING" if r["needed"] else "absent", r["name"], r["detail"] + (f"  → {r['hint']}" if r["hint"] else ""))
+        (
+            "ok" if r["ok"] else "MISSING" if r["needed"] else "absent",
+            r["name"],
+            r["detail"] + (f"  → {r['hint']}" if r["hint"] else ""),
+        )
         for r in rows
     ]
     ok = all(r["ok"] for r in rows if r["needed"])
-    answer.give({"ok": ok, "checks": rows}, table(lines, ("", "what", "")))
+    answer.give({"ok": ok, "checks": rows}, table(lines, ("", "what", ""), columns()))
     return ExitCode.DONE if ok else ExitCode.UNAVAILABLE

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from esap_wf.errors import EsapError
+from esap_wf.formats.printing import in_json, printable
+from esap_wf.formats.printing import table as table
 
 if TYPE_CHECKING:
     from esap_wf.config import Config
+
+#: Where a verb keeps in its context how its workflow was named.
+NAMED = "esap_wf.named"
 
 
 @dataclass
@@ -46,12 +51,12 @@ class Answer:
         if self.as_json:
             sys.stdout.write(to_json(data) + "\n")
         elif text:
-            click.echo(text, color=colour(sys.stdout))
+            echo(text)
 
     def say(self, text: str) -> None:
         """Talk: on stderr, so that it never mixes with the answer. A full disk behind it ends no command."""
         try:
-            click.echo(text, err=True, color=colour(sys.stderr))
+            echo(text, err=True)
         except BrokenPipeError:
             raise
         except OSError:
@@ -60,7 +65,26 @@ class Answer:
 
 def to_json(data: Any) -> str:
     """One line of JSON; models become objects."""
-    return json.dumps(data, ensure_ascii=False, default=plain)
+    return in_json(json.dumps(data, ensure_ascii=False, default=plain))
+
+
+def echo(text: str, err: bool = False) -> None:
+    """
+    Print for people: the one place where foreign text reaches a terminal. Only what stands here has colours.
+    """
+    click.echo(printable(text), err=err)
+
+
+def columns() -> int:
+    """
+    Width of the terminal, 80 where it is unknown; what goes to a file or another program is cut and folded
+    nowhere.
+    """
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
+        return sys.maxsize
+    from shutil import get_terminal_size
+
+    return get_terminal_size((80, 24)).columns
 
 
 def plain(value: Any) -> Any:
@@ -79,7 +103,7 @@ def show_error(error: EsapError, as_json: bool) -> None:
     """An error for people on stderr, and as JSON on stdout where JSON was asked for."""
     if as_json:
         try:
-            sys.stdout.write(json.dumps({"error": error.as_dict()}, ensure_ascii=False) + "\n")
+            sys.stdout.write(to_json({"error": error.as_dict()}) + "\n")
             sys.stdout.flush()
         except OSError:
             silence(sys.stdout)
@@ -91,7 +115,10 @@ def show_error(error: EsapError, as_json: bool) -> None:
 
 
 def silence(stream: Any) -> None:
-    """A stream that can't be written takes the rest without a word: what it still holds would fail again when the process ends."""
+    """
+    A stream that can't be written takes the rest without a word: what it still holds would fail again when
+    the process ends.
+    """
     with contextlib.suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
@@ -99,7 +126,10 @@ def silence(stream: Any) -> None:
 
 
 def open_missing() -> None:
-    """Give a process that was started with closed standard streams others: files would get their numbers, and talk would fail."""
+    """
+    Give a process that was started with closed standard streams others: files would get their numbers, and
+    talk would fail.
+    """
     for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is not None:
             continue
@@ -114,32 +144,20 @@ def open_missing() -> None:
         setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
-def printable(text: str) -> str:
-    """A message that quotes what was given, without what would move or colour the reader's terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
-
-
-def one_line(text: str) -> str:
-    """A text as part of a line: a file's name may hold what would break or move it."""
-    return text if text.isprintable() else printable(text).replace("\n", "\\n")
-
-
-def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
-    """Columns aligned by spaces; plain text that can be cut and grepped."""
-    texts = [[one_line(str(c)) if c is not None else "" for c in row] for row in rows]
-    widths = [max([len(h), *(len(r[i]) for r in texts)]) for i, h in enumerate(header)]
-    lines = [header, *texts]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
-
-
 class Verb(click.Command):
     """A command that accepts ``--json`` after its name as well, and shows its examples."""
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
-        kwargs.setdefault("context_settings", {"help_option_names": ["-h", "--help"], "max_content_width": 110})
+        kwargs.setdefault(
+            "context_settings", {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+        )
         super().__init__(*args, **kwargs)
         self.examples = examples
         self.params.append(late_json_option())
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The help; that of a workflow's verb quotes its schema."""
+        return printable(super().get_help(ctx))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples at the end of every help."""
@@ -149,16 +167,35 @@ class Verb(click.Command):
                     formatter.write_text(example)
 
 
+def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """
+    Completion of a value by a function of `esap_wf.cli.completion`: loaded when a shell asks, silent if it
+    fails.
+    """
+
+    def complete(ctx: click.Context, param: click.Parameter, begun: str) -> list[Any]:
+        from importlib import import_module
+
+        try:
+            found: list[Any] = getattr(import_module("esap_wf.cli.completion"), what)(ctx, param, begun)
+        except Exception:  # a shell must not be answered with an error
+            return []
+        return found
+
+    return complete
+
+
 def late_json_option() -> click.Option:
     """``--json`` behind the name of a verb or of a group of verbs."""
-    return click.Option(["--json", "late_json"], is_flag=True, expose_value=False, callback=_late_json, help="Answer with one JSON object.")
+    return click.Option(
+        ["--json", "late_json"],
+        is_flag=True,
+        expose_value=False,
+        callback=_late_json,
+        help="Answer with one JSON object.",
+    )
 
 
 def _late_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
         ctx.ensure_object(Answer).as_json = True
-
-
-def moment(text: str | None) -> str:
-    """A time as people read it: UTC, to the second."""
-    return text[:19].replace("T", " ") if text else ""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 import click
 
-from esap_wf.cli.output import Answer, Verb
-from esap_wf.errors import EsapError
+from esap_wf.cli import collisions
+from esap_wf.cli.output import NAMED, Answer, Verb
+from esap_wf.errors import Problem, UsageError
 
 _META = "esap_wf.workflow"
+#: Before a value that begins with a dash; no argument of a process can hold it.
+_VALUE = "\0"
 _ENGINE = "esap_wf.engine_options"
+_WORDS = "esap_wf.words"
 
 
 class WorkflowVerb(Verb):
@@ -23,25 +29,73 @@ class WorkflowVerb(Verb):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the workflow first, then parse with its flags."""
+        ctx.meta[_WORDS] = tuple(args)
         if "--" in args:
             cut = args.index("--")
             ctx.meta[_ENGINE] = args[cut + 1 :]
             args = args[:cut]
         name = self._workflow(args, ctx)
         if name is not None:
-            from esap_wf import discovery
+            from esap_wf.catalogue import discovery
 
             answer = ctx.ensure_object(Answer)
+            ctx.meta[NAMED] = name
             try:
-                ctx.meta[_META] = discovery.find(answer.config(), name)
-            except EsapError:
+                if not (ctx.resilient_parsing and "://" in name):  # who completes fetches nothing
+                    ctx.meta[_META] = discovery.find(answer.config(), name)
+            except Exception:
                 if not ctx.resilient_parsing:  # a shell that completes must not be answered with an error
                     raise
-        return super().parse_args(ctx, args)
+            args = [self._bound(arg, ctx) for arg in args]
+        try:
+            rest = super().parse_args(ctx, [*args])  # which it empties
+        except click.UsageError:
+            self._confirm_single(ctx, args)
+            raise
+        if (workflow := workflow_of(ctx)) is not None and not ctx.resilient_parsing:
+            for note in collisions.notes(workflow, ctx, self.params):
+                ctx.ensure_object(Answer).say(note)
+        return rest
+
+    def _bound(self, arg: str, ctx: click.Context) -> str:
+        """``--n=-5`` of a flag that may stand alone: click would take the value for another option."""
+        name, equals, value = arg.partition("=")
+        if not (name.startswith("--") and equals and value.startswith("-") and len(value) > 1):
+            return arg
+        alone = {
+            o
+            for p in self.get_params(ctx)
+            if isinstance(p, ParameterOption) and p.flag_value is not None
+            for o in p.opts
+        }
+        return f"{name}={_VALUE}{value}" if name in alone else arg
+
+    def _confirm_single(self, ctx: click.Context, args: Sequence[str]) -> None:
+        """A pattern that the shell has made several words of: only the first of them belongs to the flag."""
+        inputs = {
+            o: p for p in self.get_params(ctx) if isinstance(p, ParameterOption) and p.is_path for o in p.opts
+        }
+        for place, word in enumerate(args):
+            values = (
+                list(takewhile(lambda w: not w.startswith("-"), args[place + 1 :])) if word in inputs else []
+            )
+            if len(values) > 1 and inputs[word].multiple:
+                how = " ".join(f"{word} {shlex.quote(v)}" for v in values[:3]) + (
+                    " …" if len(values) > 3 else ""
+                )
+                raise UsageError(
+                    "the command line is not valid",
+                    [Problem(word, f"takes one file, but {len(values)} follow it", how)],
+                )
 
     def _workflow(self, args: Sequence[str], ctx: click.Context) -> str | None:
         """The first word that is no option and no option's value."""
-        flags = {o: getattr(p, "is_flag", False) for p in self.params if isinstance(p, click.Option) for o in (*p.opts, *p.secondary_opts)}
+        flags = {
+            o: getattr(p, "is_flag", False)
+            for p in self.params
+            if isinstance(p, click.Option)
+            for o in (*p.opts, *p.secondary_opts)
+        }
         flags |= dict.fromkeys(("-h", "--help"), True)
         skip = False
         for arg in args:
@@ -59,14 +113,19 @@ class WorkflowVerb(Verb):
         workflow = ctx.meta.get(_META)
         if workflow is None:
             return own
-        taken = {o for p in own for o in p.opts}
-        return [*own, *options(workflow, taken)]
+        return [*own, *options(workflow, set(collisions.taken_by(own)))]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The workflow's parameters by their groups, then the verb's options."""
         workflow = ctx.meta.get(_META)
         params = self.get_params(ctx)
-        own = [r for p in params if isinstance(p, click.Option) and not isinstance(p, ParameterOption) and (r := p.get_help_record(ctx))]
+        own = [
+            r
+            for p in params
+            if isinstance(p, click.Option)
+            and not isinstance(p, ParameterOption)
+            and (r := p.get_help_record(ctx))
+        ]
         if workflow is not None:
             groups: dict[str, list[tuple[str, str]]] = {}
             shown = {p.parameter for p in params if isinstance(p, ParameterOption)}
@@ -75,7 +134,7 @@ class WorkflowVerb(Verb):
                     groups.setdefault(param.group, []).append(record)
             for name, prop in {**inputs_of(workflow), **workflow.properties}.items():
                 if name not in shown and not (workflow.own_names and prop.get("hidden")):
-                    how = f"--param {name}=VALUE" if name in workflow.properties else f"--input {name}=REF"
+                    how = collisions.instead(workflow, name)
                     groups.setdefault(prop.get("group", "Parameters"), []).append((how, describe(prop, name)))
             for group, records in groups.items():
                 with formatter.section(f"{group} of {workflow.manifest.name}"):
@@ -90,36 +149,64 @@ class ParameterOption(click.Option):
     def __init__(self, name: str, prop: dict[str, Any], flags: Sequence[str], own: bool = False) -> None:
         kinds = prop.get("type", "string")
         kinds = kinds if isinstance(kinds, list) else [kinds]
-        self.parameter, self.group = name, str(prop.get("group", "Parameters"))
+        self.parameter, self.group, self.prop = name, str(prop.get("group", "Parameters")), prop
+        self.is_path = bool(prop.get("path"))
         choices = prop.get("enum")
         if {"integer", "number"} <= set(kinds):
             kinds = [k for k in kinds if k != "integer"]
         several = len([k for k in kinds if k != "null"]) > 1
         word = prop.get("unit") or (
-            "value" if several else "path" if prop.get("path") else next((k for k in kinds if k != "null"), "value")
+            "value"
+            if several
+            else "path"
+            if prop.get("path")
+            else next((k for k in kinds if k != "null"), "value")
         )
         metavar = "|".join(str(c) for c in choices if c is not None) if choices else str(word).upper()
         extra: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if "boolean" in kinds else {}
         super().__init__(
-            [*flags, f"parameter_{name.encode().hex()}"], type=str, metavar=metavar, multiple="array" in kinds,
-            help=describe(prop, name), hidden=own and bool(prop.get("hidden")), **extra,
-        )  # fmt: skip
+            [*flags, f"parameter_{name.encode().hex()}"],
+            type=str,
+            metavar=metavar,
+            multiple="array" in kinds or bool(prop.get("told_twice")),
+            help=describe(prop, name),
+            hidden=own and bool(prop.get("hidden")),
+            shell_complete=self._choices,
+            **extra,
+        )
+
+    def _choices(self, ctx: click.Context, param: click.Parameter, begun: str) -> list[Any]:
+        from esap_wf.cli.completion import choices
+
+        return choices(self.prop, begun)
 
 
 def describe(prop: dict[str, Any], name: str = "") -> str:
     """Title (if it is more than the name), range, unit and default of a parameter in one line."""
     title = " ".join(str(prop.get("title", "")).split())
     parts = [title if title != name else ""]
-    low, high = prop.get("minimum", prop.get("exclusiveMinimum")), prop.get("maximum", prop.get("exclusiveMaximum"))
+    low, high = (
+        prop.get("minimum", prop.get("exclusiveMinimum")),
+        prop.get("maximum", prop.get("exclusiveMaximum")),
+    )
     if low is not None or high is not None:
-        parts.append(f"{'' if low is None else low}…{'' if high is None else high}{' ' + prop['unit'] if 'unit' in prop else ''}")
+        parts.append(
+            f"{'' if low is None else low}…{'' if high is None else high}"
+            f"{' ' + prop['unit'] if 'unit' in prop else ''}"
+        )
     text = ", ".join(p for p in parts if p)
     if prop.get("results"):
         return f"{text}  [made in {prop.get('default')}; a place is where they are copied]".strip()
     if prop.get("default") is not None:
         return f"{text}  [default: {prop['default']}]"
+    if prop.get("needed"):
+        return f"{text}  [needed]".strip()
     theirs = prop.get("engine_default")
-    return f"{text}  [the pipeline's default: {_clipped(theirs)}]".strip() if theirs not in (None, "") else text
+    return (
+        (f"{text}  [the pipeline's default: {_clipped(theirs)}]").strip()
+        if theirs not in (None, "")
+        else text
+    )
 
 
 def _clipped(value: Any) -> str:
@@ -128,29 +215,38 @@ def _clipped(value: Any) -> str:
 
 
 def inputs_of(workflow: Any) -> dict[str, dict[str, Any]]:
-    """Inputs that have flags of their own: those of a pipeline that was not written for esap-wf."""
-    if not workflow.own_names:
-        return {}
+    """
+    Inputs, as flags have them. A second file of one that takes a single one is told, but to users of a
+    pipeline of others.
+    """
     return {
         name: {
-            "title": spec.title, "type": "array" if spec.many else "string", "path": True, "engine_default": spec.engine_default,
-            "hidden": spec.hidden, "group": "Inputs",
+            "title": spec.title,
+            "type": "array" if spec.many else "string",
+            "path": True,
+            "engine_default": spec.engine_default,
+            "hidden": spec.hidden,
+            "group": "Inputs",
+            "default": spec.default,
+            "told_twice": not workflow.own_names,
+            "needed": spec.required and not (spec.default or spec.engine_default),
         }
         for name, spec in workflow.manifest.inputs.items()
-    }  # fmt: skip
+    }
 
 
 def options(workflow: Any, taken: set[str]) -> list[ParameterOption]:
     """
-    One option a parameter, and an input of a pipeline's own; none whose flags are `taken`.
+    One option a parameter and an input; none whose flags are `taken`.
 
-    A pipeline's own names are flags as they are; a name with underscores may be written with dashes, if that is no other name.
+    A pipeline's own names are flags as they are; a name with underscores may be written with dashes, if that
+    is no other name.
     """
-    from esap_wf.parameters import flag
+    from esap_wf.request.parameters import flag
 
     properties = {**inputs_of(workflow), **workflow.properties}
     own = workflow.own_names
-    taken = {*taken, "--help", "-h"}
+    taken = set(taken)
     literal = {flag(name, own) for name in properties}
     found = []
     for name, prop in properties.items():
@@ -163,28 +259,26 @@ def options(workflow: Any, taken: set[str]) -> list[ParameterOption]:
     return found
 
 
-def complete_workflow(ctx: click.Context, _: click.Parameter, begun: str) -> list[str]:
-    """Names of workflows that begin so, for the completion of a shell."""
-    from esap_wf import catalog
-
-    try:
-        return sorted({name for name, _, _ in catalog.entries(ctx.ensure_object(Answer).config()) if name.startswith(begun)})
-    except EsapError:
-        return []
-
-
 def given(ctx: click.Context, values: dict[str, Any]) -> dict[str, Any]:
     """The workflow's parameters among a command's values, as text."""
     return {
-        bytes.fromhex(k.removeprefix("parameter_")).decode(): v
+        bytes.fromhex(k.removeprefix("parameter_")).decode(): v.removeprefix(_VALUE)
+        if isinstance(v, str)
+        else v
         for k, v in values.items()
-        if k.startswith("parameter_") and ctx.get_parameter_source(k) is click.core.ParameterSource.COMMANDLINE
+        if k.startswith("parameter_")
+        and ctx.get_parameter_source(k) is click.core.ParameterSource.COMMANDLINE
     }
 
 
 def workflow_of(ctx: click.Context) -> Any:
     """The workflow that was named, read already; None if there was none."""
     return ctx.meta.get(_META)
+
+
+def words_of(ctx: click.Context) -> tuple[str, ...]:
+    """The words that stand behind the verb, as they were given."""
+    return tuple(ctx.meta.get(_WORDS, ()))
 
 
 def engine_options(ctx: click.Context) -> list[str]:

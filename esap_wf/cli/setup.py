@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from esap_wf.cli.output import Answer, Verb, late_json_option, table
-from esap_wf.errors import ExitCode, NotFoundError, Problem, UsageError
+from esap_wf.cli.output import Answer, Verb, columns, late_json_option, table
+from esap_wf.errors import ExitCode, Problem, UsageError
+from esap_wf.formats.quantities import human_count
 
 
 class _Group(click.Group):
@@ -16,7 +17,9 @@ class _Group(click.Group):
 
 def group(name: str, text: str) -> click.Group:
     """A verb with verbs of its own."""
-    return _Group(name, help=text, context_settings={"help_option_names": ["-h", "--help"]}, params=[late_json_option()])
+    return _Group(
+        name, help=text, context_settings={"help_option_names": ["-h", "--help"]}, params=[late_json_option()]
+    )
 
 
 engines = group("engines", "Show and install engines.")
@@ -27,7 +30,7 @@ store = group("store", "The run store itself.")
 @engines.command("list", examples=["esap-wf engines list"])
 @click.pass_obj
 def engines_list(answer: Answer) -> None:
-    """Which engines there are, and where they were found."""
+    """Show which engines there are, and where they were found."""
     from esap_wf import plugins
     from esap_wf.engines import finding
 
@@ -35,14 +38,22 @@ def engines_list(answer: Answer) -> None:
     usable, broken = plugins.load("esap_wf.engines")
     rows: list[dict[str, Any]] = []
     for name, engine in usable.items():
-        choice, refused = finding.first(engine, config, None)
-        rows.append({"name": name, "version": choice.version if choice else None, "path": choice.path if choice else None,
-                     "found": choice.found if choice else None,
-                     "hint": "" if choice else "; ".join([*refused, engine.how_to_get()])})  # fmt: skip
+        found = finding.first(engine, config, None)
+        choice, refused = found.choice, found.refused
+        rows.append(
+            {
+                "name": name,
+                "version": choice.version if choice else None,
+                "path": choice.path if choice else None,
+                "found": choice.found if choice else None,
+                "hint": "" if choice else "; ".join([*refused, engine.how_to_install()]),
+            }
+        )
     rows += [{"name": b.name, "version": None, "path": None, "found": None, "hint": b.why} for b in broken]
     text = table(
-        [(r["name"], r["version"] or "missing", r["path"] or r["hint"], r["found"] or "") for r in rows],
-        ("engine", "version", "path", "found"),
+        [(r["name"], r["version"] or "missing", r["found"] or "", r["path"] or r["hint"]) for r in rows],
+        ("engine", "version", "found", "path"),
+        columns(),
     )
     answer.give({"engines": rows}, text)
 
@@ -64,8 +75,8 @@ def engines_install(answer: Answer, name: str) -> None:
 @index.command("rebuild", examples=["esap-wf index rebuild"])
 @click.pass_obj
 def index_rebuild(answer: Answer) -> None:
-    """Make the index anew from the run directories. It can be deleted at any time."""
-    from esap_wf.lookup import index_of
+    """Rebuild the index from the run directories. (The index can be deleted at any time.)"""
+    from esap_wf.runs.lookup import index_of
     from esap_wf.runs.store import Store
 
     config = answer.config()
@@ -75,42 +86,57 @@ def index_rebuild(answer: Answer) -> None:
         count = opened.count()
     finally:
         opened.close()
-    answer.give({"runs": count}, f"{count} runs")
+    answer.give({"runs": count}, f"{human_count(count, 'run')}")
 
 
 @store.command("init", examples=["esap-wf --store /data/irf-runs store init --shared"])
-@click.option("--shared", is_flag=True, help="For a group: everything in it belongs to the folder's group, which may write.")
+@click.option(
+    "--shared",
+    is_flag=True,
+    help="For a group: everything in it belongs to the folder's group, whose members may write to it.",
+)
 @click.pass_obj
 def store_init(answer: Answer, shared: bool) -> None:
-    """Make a run store; a private one is made by the first run too."""
+    """Create a run store. (The first run creates a private one by itself.)"""
     from esap_wf.runs.store import Store
 
     made = Store.create(answer.config().store, shared=shared)
     if made.shared != shared:
-        raise UsageError("the store is there already", [Problem(str(made.root), f"it is {'shared' if made.shared else 'private'}")])
-    answer.give({"store": str(made.root), "id": made.id, "shared": made.shared}, f"{made.root} ({'shared' if made.shared else 'private'})")
+        raise UsageError(
+            "the store already exists",
+            [Problem(str(made.root), f"it is {'shared' if made.shared else 'private'}")],
+        )
+    answer.give(
+        {"store": str(made.root), "id": made.id, "shared": made.shared},
+        f"{made.root} ({'shared' if made.shared else 'private'})",
+    )
 
 
 @store.command("clean", examples=["esap-wf store clean"])
 @click.pass_obj
 def store_clean(answer: Answer) -> None:
-    """Delete what crashes have left: half-deleted runs, and half-made ones older than a day."""
+    """
+    Delete what crashes have left behind: half-deleted runs, and half-made runs that are more than a day old.
+    """
     from esap_wf.runs.store import Store
 
-    deleted = Store.open(answer.config().store).collect_garbage()
-    answer.give({"deleted": deleted}, "\n".join(deleted) or "nothing to clean")
+    deleted, left = Store.open(answer.config().store).collect_garbage()
+    for problem in left:
+        answer.say(f"warning: {problem}")
+    answer.give(
+        {"deleted": deleted, "left": left}, "\n".join(deleted) or ("" if left else "nothing to clean")
+    )
 
 
-@click.command("completion", cls=Verb, examples=['eval "$(esap-wf completion bash)"'])
+@click.command(
+    "completion", cls=Verb, examples=['eval "$(esap-wf completion bash)"', "esap-wf completion fish | source"]
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> int:
-    """Print the completion script of a shell."""
-    from click.shell_completion import get_completion_class
+    """Print the script that makes a shell complete commands, options and values."""
+    from esap_wf.cli import shells
 
-    kind = get_completion_class(shell)
-    if kind is None:
-        raise NotFoundError(f"no completion for {shell}")
-    script = kind(ctx.find_root().command, {}, "esap-wf", "_ESAP_WF_COMPLETE").source()
+    script = shells.shell(shell, ctx.find_root().command).source()
     ctx.ensure_object(Answer).give({"shell": shell, "script": script}, script)
     return ExitCode.DONE

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esap_wf.cli.output import Answer
-from esap_wf.cli.parameters import complete_workflow
+from esap_wf.cli.output import Answer, completes
 from esap_wf.cli.setup import group
 from esap_wf.errors import ExitCode
 
@@ -23,18 +22,20 @@ _LOOKED_FOR = (NEEDED, "python3")
 
 
 @software.command("build", examples=["esap-wf software build irf", "esap-wf software build containers/noop"])
-@click.argument("workflow", shell_complete=complete_workflow)
+@click.argument("workflow", shell_complete=completes("workflow"))
 @click.pass_obj
 def software_build(answer: Answer, workflow: str) -> None:
     """
-    Build what a workflow's software needs: environments from pinned requirements, and its containers; a second call finds all ready.
+    Make a workflow's software ready: build environments from pinned requirements, and get its containers. A
+    second call has nothing to do.
 
-    WORKFLOW may be a folder with image.yaml and build.sh, too: its image is built as an archive.
+    WORKFLOW may also be a folder with image.yaml and build.sh, from which an image archive is built.
     """
     if (Path(workflow) / "image.yaml").is_file():
         return _build_image(answer, Path(workflow))
-    from esap_wf import containers, discovery, environments
-    from esap_wf import software as routes
+    from esap_wf.catalogue import discovery
+    from esap_wf.planning import routes
+    from esap_wf.software import containers, environments
 
     config = answer.config()
     found = discovery.find(config, workflow)
@@ -48,51 +49,74 @@ def software_build(answer: Answer, workflow: str) -> None:
             if not choice.ready:
                 answer.say(f"making {choice.container.image} ready for {choice.container.runtime} …")
             containers.prepare(choice.container, config.cache)
-            images.append({"image": choice.container.image, "runtime": choice.container.runtime, "reference": choice.container.reference})
+            images.append(
+                {
+                    "image": choice.container.image,
+                    "runtime": choice.container.runtime,
+                    "reference": choice.container.reference,
+                }
+            )
         elif route.startswith("container "):
             for reason in why:
                 answer.say(f"not {reason}")
     lines = [*built, *(f"{i['image']}: {i['reference']} for {i['runtime']}" for i in images)]
-    answer.give({"workflow": workflow, "environments": built, "images": images}, "\n".join(lines) or f"{workflow} needs no environment")
+    answer.give(
+        {"workflow": workflow, "environments": built, "images": images},
+        "\n".join(lines) or f"{workflow} needs no environment",
+    )
 
 
 def _build_image(answer: Answer, path: Path) -> None:
-    from esap_wf.containers import archive, folder
+    from esap_wf.software.containers import archive, folder
 
     image = folder.read(path.absolute())
     answer.say(f"building {image.image.full_name} …")
     built = folder.build(image, answer.config().cache)
     digest = archive.read(built).digest
-    answer.give({"image": image.image.full_name, "archive": str(built), "digest": digest}, f"{image.image.full_name} ({digest}): {built}")
+    answer.give(
+        {"image": image.image.full_name, "archive": str(built), "digest": digest},
+        f"{image.image.full_name} ({digest}): {built}",
+    )
 
 
 @software.command("check", examples=["esap-wf software check irf"])
-@click.argument("workflow", shell_complete=complete_workflow)
+@click.argument("workflow", shell_complete=completes("workflow"))
 @click.pass_obj
 def software_check(answer: Answer, workflow: str) -> int:
-    """Say of each route to the software whether it works here, which one is taken, and what containers lack."""
-    from esap_wf import discovery
-    from esap_wf import software as routes
+    """Show which ways of getting the software work here, which one is used, and what containers lack."""
+    from esap_wf.catalogue import discovery
+    from esap_wf.planning import routes
 
     config = answer.config()
     found = discovery.find(config, workflow)
     rows: list[dict[str, Any]] = []
     lines = []
     for route, choice, why in routes.alternatives(found, config):
-        row: dict[str, Any] = {"route": route, "works": choice is not None, "detail": choice.detail if choice else "", "reasons": why}
+        row: dict[str, Any] = {
+            "route": route,
+            "works": choice is not None,
+            "detail": choice.detail if choice else "",
+            "reasons": why,
+        }
         notes = list(why)
         if choice and choice.container:
             missing = _look_inside(choice.container, config) if choice.ready else None
             row["has"] = None if missing is None else {c: c not in missing for c in _LOOKED_FOR}
             if missing is None:
-                notes.append(f"what is in it can be seen when it is ready: esap-wf software build {workflow}")
+                notes.append(
+                    f"its contents can be checked once it is ready: esap-wf software build {workflow}"
+                )
             else:
                 notes += [
-                    f"the image has no {c}{'' if c == NEEDED else ', which scripts in Python need'} ({m})" for c, m in missing.items()
+                    f"the image has no {c}{'' if c == NEEDED else ', which Python scripts need'} ({m})"
+                    for c, m in missing.items()
                 ]
                 if NEEDED in missing:
                     row["works"] = False
-                    notes.append(f"engines start each step with {NEEDED}: take another image, or add {NEEDED} to this one")
+                    notes.append(
+                        f"engines start each step with {NEEDED}: take another image, or add {NEEDED} to "
+                        "this one"
+                    )
         rows.append(row)
         lines += [
             f"{'ok ' if row['works'] else 'no '} {route}" + (f": {row['detail']}" if row["detail"] else ""),
@@ -106,6 +130,6 @@ def software_check(answer: Answer, workflow: str) -> int:
 
 
 def _look_inside(choice: ContainerChoice, config: Config) -> dict[str, str]:
-    from esap_wf import containers
+    from esap_wf.software import containers
 
     return containers.lacks(choice, _LOOKED_FOR, config.cache)

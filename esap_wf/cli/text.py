@@ -1,121 +1,213 @@
-"""What people read: plans, states, results. Imported by the verbs; light."""
+"""What people read: states, failures, results. Imported by the verbs; light."""
 
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esap_wf.cli.output import moment, one_line, table
-from esap_wf.models.run import Failure, Phase, Progress, State
-from esap_wf.quantities import human_bytes, human_seconds
+import msgspec
+
+from esap_wf import files
+from esap_wf.cli.output import columns, table
+from esap_wf.cli.times import age, lasting, local, seconds_of
+from esap_wf.errors import EsapError
+from esap_wf.formats.printing import folded, one_line
+from esap_wf.formats.quantities import human_bytes, human_cores, human_count, human_seconds
+from esap_wf.formats.summaries import progress_text as progress_text
+from esap_wf.models.run import Failure, Outputs, Phase, State, counted, json_line
+from esap_wf.runs import requests, states
 
 if TYPE_CHECKING:
-    from esap_wf.models.plan import Duplicate, Plan
+    from esap_wf.models.plan import Duplicate
     from esap_wf.runs.store import Run
 
-#: Inputs, parameters and files shown before the rest is only counted.
+#: Results shown before the rest is only counted.
 SHOWN = 12
-
-
-def plan_text(plan: Plan) -> str:
-    """A plan, as `esap-wf plan` shows it."""
-    e, a = plan.estimate, plan.allocation
-    needs = f"{human_bytes(e.memory_bytes)} memory, {human_bytes(e.disk_bytes)} disk"
-    rows: list[tuple[str, str]] = [
-        ("workflow", f"{plan.workflow} {plan.version}: {plan.title}"),
-        *([("source", plan.reference)] if plan.reference else []),
-        ("parameters", ", ".join(f"{k} = {v}" for k, v in plan.parameters.items()) or "none"),
-    ]
-    rows += [
-        (f"input {n}", ", ".join(r.path or r.uri for r in refs[:3]) + (f" and {len(refs) - 3} more" if len(refs) > 3 else ""))
-        for n, refs in plan.inputs.items()
-        if refs
-    ]
-    if plan.selected:
-        rows.append(("selected", ", ".join(f"{k} = {v}" for k, v in plan.selected.items())))
-    learned = f" (corrected by {e.measured_runs} earlier runs)" if e.measured_runs else ""
-    rows += [
-        ("units", str(plan.units)),
-        ("estimate", f"{e.core_hours:.3g} core-hours, {human_seconds(e.wall_seconds)}, {needs}{learned}"),
-        ("asks for", f"{a.cores} cores, {human_bytes(a.memory_bytes)} memory, {human_seconds(a.wall_seconds)}"),
-        ("engine", f"{plan.engine.name} {plan.engine.version} ({plan.engine.found}: {plan.engine.path})"),
-        ("software", f"{plan.software.route}: {plan.software.detail}"),
-    ]
-    rows += [("", f"not {refused}") for refused in plan.software.refused]
-    for offer in plan.offers:
-        mark = " (chosen)" if offer.backend == plan.backend else ""
-        rows.append((f"backend {offer.backend}", ("fits" + mark) if offer.fits else "does not fit: " + "; ".join(offer.reasons)))
-    rows += [("digest", plan.digest.identity), ("code", plan.code)]
-    if plan.digest.science:
-        rows.append(("science", f"{plan.digest.science}: " + ", ".join(f"{k} = {v}" for k, v in plan.digest.science_values.items())))
-    rows += [("earlier run", duplicate_text(d)) for d in plan.duplicates]
-    rows += [
-        ("command", shlex.join(plan.command)),
-        ("files", ", ".join(plan.files[:SHOWN]) + (f" and {len(plan.files) - SHOWN} more" if len(plan.files) > SHOWN else "")),
-    ]
-    rows += [("warning", w) for w in plan.warnings]
-    rows.append(("valid until", plan.expires))
-    width = max(len(k) for k, _ in rows)
-    return "\n".join(f"{k:<{width}}  {v}" for k, v in rows)
 
 
 def duplicate_text(d: Duplicate) -> str:
     """An earlier run, and in what it differs."""
     what = "the same request" if d.level == "request" else "the same scientific identity"
-    return f"{d.run} {d.phase} by {d.owner}, {moment(d.created)}: {what}" + ("; differs in " + "; ".join(d.differs) if d.differs else "")
+    return f"{d.run} {d.phase} by {d.owner}, {local(d.created)}: {what}" + (
+        "; differs in " + "; ".join(d.differs) if d.differs else ""
+    )
 
 
-def progress_text(p: Progress) -> str:
-    """``3/8 units, 2 running, 1 failed``."""
-    parts = [f"{p.units_done}/{p.units_total} units"]
-    if p.jobs_total and p.jobs_total != p.units_total:
-        parts.append(f"{p.jobs_done}/{p.jobs_total} jobs")
-    if p.jobs_running:
-        parts.append(f"{p.jobs_running} running")
-    if p.jobs_failed:
-        parts.append(f"{p.jobs_failed} failed")
-    return ", ".join(parts)
+def from_here(path: Path) -> str:
+    """A path as it opens from the current folder."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)
 
 
-def failure_text(failure: Failure) -> str:
+def report_of(run: Run) -> Path | None:
+    """The page of a run; None before it has ended."""
+    page = run.dir / "report.html"
+    return page if page.is_file() else None
+
+
+def headline_of(failure: Failure, run: Run) -> str:
+    """A failure in one line, with a path that opens from here."""
+    from esap_wf.running.watch import headline
+
+    return headline(failure, from_here(run.dir / failure.log) if failure.log else "")
+
+
+def what_next(run: Run, state: State) -> str:
+    """Commands for a run that has not ended well."""
+    if state.phase is Phase.ERROR:
+        first = state.failures[0] if state.failures else None
+        which = "" if first is None else f" --step {shlex.quote(first.step)}"
+        if first and first.unit is not None:
+            which += f" --unit {shlex.quote(first.unit)}"
+        if first and not first.log:
+            which = ""
+        return f"see the log:  esap-wf logs {run.id}{one_line(which)}\ncontinue it:  esap-wf resume {run.id}"
+    if state.phase in {Phase.UNKNOWN, Phase.ABORTED}:
+        return f"continue it:  esap-wf resume {run.id}"
+    return ""
+
+
+def failure_text(failure: Failure, run: Run) -> str:
     """The first lines of a failed run: who, why, where, and the end of the log."""
-    from esap_wf.watch import headline
+    from esap_wf.running.watch import way_out
 
-    return "\n".join([headline(failure), *(f"    {line}" for line in failure.tail)])
+    way = way_out(failure)
+    told = folded(f"what can be done: {way}", columns()) if way else []
+    return "\n".join([headline_of(failure, run), *(f"    {line}" for line in failure.tail), *told])
+
+
+class _Engine(msgspec.Struct, frozen=True):
+    name: str = ""
+    version: str = ""
+
+
+class _Allowed(msgspec.Struct, frozen=True):
+    cores: int = 0
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+    wall_seconds: int = 0
+    gpus: int = 0
+
+
+class InForce(msgspec.Struct, frozen=True):
+    """
+    What people are shown of the plan by which a run goes now: a resumed run may have a newer one than it was
+    created with.
+    """
+
+    backend: str = ""
+    engine: _Engine = _Engine()
+    allocation: _Allowed = _Allowed()
+
+
+def in_force(run: Run) -> InForce:
+    """Of the run's plan; empty if it can't be read."""
+    try:
+        return files.read_json(run.dir / "plan.json", InForce)
+    except EsapError:
+        return InForce()
+
+
+def earlier_plans(run: Run) -> list[str]:
+    """Names of the files that keep the plans by which a run went before, oldest first."""
+    return sorted((p.name for p in run.dir.glob("plan.*.json")), key=lambda name: (len(name), name))
 
 
 def status_text(run: Run, state: State) -> str:
     """A state, as `esap-wf status` shows it: a failed run begins with its failure."""
-    record = run.record()
+    record, plan = run.record(), in_force(run)
+    names = requests.names(record, requests.read(run.dir))
     lines = []
     if state.failures and state.phase in {Phase.ERROR, Phase.EXECUTING}:
-        lines += [failure_text(state.failures[0]), ""]
+        lines += [failure_text(state.failures[0], run), ""]
+    reason = f" {state.reason}" if state.reason and state.phase is Phase.COMPLETED else ""
     lines.append(
-        f"{run.id}  {state.phase}  {record.workflow} {record.version} on {record.backend} with {record.engine}"
-        + (f"  ({record.name})" if record.name else "")
+        f"{run.id}  {state.phase}{reason}  {record.workflow} {record.version} on "
+        f"{plan.backend or record.backend}"
+        f" with {plan.engine.name or record.engine}" + (f"  ({', '.join(names)})" if names else "")
     )
-    if state.reason and state.phase is not Phase.ERROR:
+    if kept := earlier_plans(run):
+        a = plan.allocation
+        may = f"{human_cores(a.cores)}, {human_bytes(a.memory_bytes)} memory, {human_seconds(a.wall_seconds)}"
+        lines.append(f"it now follows a newer plan ({may}); the previous one is {kept[-1]}")
+    if state.reason and state.phase not in {Phase.ERROR, Phase.COMPLETED}:
         lines.append(state.reason)
     lines.append(progress_text(state.progress))
     if state.steps:
         lines.append(
-            table([(s.name, s.total, s.done, s.running, s.failed) for s in state.steps], ("step", "total", "done", "running", "failed"))
+            table(
+                [(s.name, s.total, s.done, s.running, s.failed) for s in state.steps],
+                ("step", "total", "done", "running", "failed"),
+            )
         )
     for failure in state.failures[1:]:
-        lines.append(failure_text(failure).splitlines()[0])
+        lines.append(headline_of(failure, run))
     if state.failures_more:
-        lines.append(f"and {state.failures_more} more failures")
+        lines.append(f"and {human_count(state.failures_more, 'more failure')}")
     lines += [f"warning: {w}" for w in state.warnings]
-    lines.append(f"created {moment(record.created)}, started {moment(state.started) or '-'}, ended {moment(state.ended) or '-'} UTC")
-    lines.append(str(run.dir))
+    lines.append(when_text(record.created, state))
+    lines.append(f"folder  {run.dir}")
+    lines += [f"report  {page}"] if (page := report_of(run)) and state.phase in states.FINAL else []
+    lines += [after] if (after := what_next(run, state)) else []
     return "\n".join(lines)
+
+
+def when_text(created: str, state: State) -> str:
+    """Since when a run is at work, or how long it took."""
+    ended = state.ended if state.phase in states.FINAL else None
+    if state.started is None:
+        return f"created {local(created)}, {age(created)}" + (
+            f"; ended {local(ended)}" if ended else "; not started yet"
+        )
+    took = lasting(seconds_of(state.started, ended))
+    if ended:
+        return f"created {local(created)}, ended {local(ended)}, took {took}"
+    return f"created {local(created)}, running since {local(state.started)} ({took})"
+
+
+def results_text(run: Run, outputs: Outputs) -> str:
+    """
+    Accepted results, as `esap-wf results` shows them: paths below the run's folder, of folders the number of
+    files; then values.
+    """
+    rows = [(o.name, o.bytes, o.sha256[:12], counted(o, inner)) for o, inner in outputs.tops()]
+    values = [(name, json_line(value)) for name, value in outputs.values.items()]
+    parts = [table(rows, ("name", "bytes", "sha256", "path"))] if rows else []
+    parts += [table(values, ("name", "value"))] if values else []
+    where = [f"folder  {run.dir}"] + ([f"report  {page}"] if (page := report_of(run)) else [])
+    return "\n\n".join([*(parts or ["no results"]), "\n".join(where)])
 
 
 def run_line(run: Run, state: State) -> str:
     """The answer of `run`."""
     if state.phase is Phase.COMPLETED:
         outputs = run.outputs()
-        files = [f"  {one_line(str(run.dir / o.path))}" for o in outputs.outputs[:SHOWN]] if outputs else []
-        more = [f"  and {len(outputs.outputs) - SHOWN} more: esap-wf results {run.id}"] if outputs and len(outputs.outputs) > SHOWN else []
-        return "\n".join([f"{run.id} COMPLETED", *(f"warning: {w}" for w in state.warnings), *files, *more])
-    return f"{run.id} {state.phase}" + (f": {state.reason}" if state.reason else "")
+        found = (
+            [f"  {one_line(f'{run.dir}/{counted(o, inner)}')}" for o, inner in outputs.tops()]
+            if outputs
+            else []
+        )
+        found += (
+            [f"  {name} = {one_line(json_line(value))}" for name, value in outputs.values.items()]
+            if outputs
+            else []
+        )
+        more = [f"  and {len(found) - SHOWN} more: esap-wf results {run.id}"] if len(found) > SHOWN else []
+        took = lasting(seconds_of(state.started, state.ended)) if state.ended else ""
+        first = " ".join(filter(None, [run.id, "COMPLETED", state.reason, f"in {took}" if took else ""]))
+        page = report_of(run)
+        last = [f"report  {page}"] if page else []
+        return "\n".join([first, *(f"warning: {w}" for w in state.warnings), *found[:SHOWN], *more, *last])
+    from esap_wf.running.watch import headline
+
+    reason = (
+        headline(state.failures[0], "") if state.phase is Phase.ERROR and state.failures else state.reason
+    )
+    lines = [f"{run.id} {state.phase}" + (f": {reason}" if reason else "")]
+    lines += [f"report  {page}"] if (page := report_of(run)) and state.phase in states.FINAL else []
+    # of an error, what next was told with the failure
+    lines += [after] if state.phase is not Phase.ERROR and (after := what_next(run, state)) else []
+    return "\n".join(lines)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from esap_wf.cli.output import Answer, Verb, table
-from esap_wf.cli.parameters import complete_workflow
+from esap_wf.cli.output import Answer, Verb, columns, completes, table
 from esap_wf.errors import ExitCode, UsageError
+from esap_wf.formats.printing import folded
 
 if TYPE_CHECKING:
     from esap_wf.models.manifest import Input
@@ -19,51 +20,65 @@ if TYPE_CHECKING:
 @click.command("workflows", cls=Verb, examples=["esap-wf workflows", "esap-wf workflows --json"])
 @click.pass_obj
 def workflows(answer: Answer) -> None:
-    """List the workflows: those that come with esap-wf, and those of the configuration's folders."""
-    from esap_wf import catalog
+    """List the workflows: those that come with esap-wf, and those in folders that the configuration names."""
+    from esap_wf.catalogue import workflows as catalog
 
     rows = catalog.summaries(answer.config())
-    text = table([(r["name"], r["version"], ",".join(r["engines"]), r["source"], r.get("error") or r["title"]) for r in rows],
-                 ("name", "version", "engines", "source", "title"))  # fmt: skip
+    text = table(
+        [
+            (r["name"], r["version"], ",".join(r["engines"]), r["source"], r.get("error") or r["title"])
+            for r in rows
+        ],
+        ("name", "version", "engines", "source", "title"),
+        columns(),
+    )
     answer.give({"workflows": rows}, text)
 
 
 @click.command("show", cls=Verb, examples=["esap-wf show irf", "esap-wf show ./my-workflow --json"])
-@click.argument("workflow", shell_complete=complete_workflow)
+@click.argument("workflow", shell_complete=completes("workflow"))
 @click.pass_obj
 def show(answer: Answer, workflow: str) -> None:
-    """Show what a workflow does, takes, makes and needs."""
-    from esap_wf import discovery, software, tasks
+    """Show what a workflow does, what it takes, what it produces, and what it needs."""
+    from esap_wf.catalogue import discovery
+    from esap_wf.cli import collisions
     from esap_wf.cli.parameters import describe
-    from esap_wf.parameters import flag
+    from esap_wf.formats.quantities import human_cores
+    from esap_wf.planning import descriptions
+    from esap_wf.request.parameters import flag
 
     found = discovery.find(answer.config(), workflow)
     m = found.manifest
-    data: dict[str, Any] = {
-        "name": m.name, "title": m.title, "description": m.description, "version": m.version,
-        "engines": [i.engine for i in m.implementations],
-        "parameters": found.schema, "inputs": m.inputs, "outputs": m.outputs, "resources": m.resources,
-        "software": [{"route": software.route_of(s), **{k: v for k, v in _plain(s).items() if v is not None}} for s in m.software],
-        "derived_from": found.derived_from or str(found.document.source), "units": m.units, "rules": m.rules, "identity": m.identity,
-        "tasks": {i.engine: tasks.of(i.engine, i.file) for i in m.implementations},
-        "authors": m.authors, "license": m.license, "citation": m.citation, "source": found.source,
-        "notes": list(found.notes),
-    }  # fmt: skip
-    lines = [f"{m.name} {m.version}: {m.title}", "", m.description.strip(), ""]
+    data = descriptions.of(found)
+    lines = [f"{m.name} {m.version}: {m.title}", "", *_paragraphs(m.description), ""]
     said = _origins(found)
-    rows = [("  " + flag(n, found.own_names), _kind(p), describe(p, n), said("parameters", n)) for n, p in found.properties.items()]
+    hidden = dict(collisions.shadowed(found, collisions.taken()))
+
+    def how(name: str) -> str:
+        return "  " + (collisions.instead(found, name) if name in hidden else flag(name, found.own_names))
+
+    rows = [(how(n), _kind(p), describe(p, n), said("parameters", n)) for n, p in found.properties.items()]
     lines += ["Parameters:", _columns(rows), ""]
     if m.inputs:
-        rows = [(f"  {n}", _kind_of(i), _input(i, n), said("inputs", n)) for n, i in m.inputs.items()]
+        rows = [(how(n), _kind_of(i), _input(i, n), said("inputs", n)) for n, i in m.inputs.items()]
         lines += ["Inputs:", _columns(rows), ""]
-    lines += ["Outputs:", _columns([(f"  {o.path}", "", o.title or o.name, said("outputs", o.name)) for o in m.outputs]), ""]
+    lines += [
+        "Outputs:",
+        _columns([(f"  {o.path}", "", o.title or o.name, said("outputs", o.name)) for o in m.outputs]),
+        "",
+    ]
     if m.resources.sizes:
-        sizes = (f"{n}: {s.cores} cores, {s.memory}, {s.wall}" for n, s in m.resources.sizes.items())
+        sizes = (f"{n}: {human_cores(s.cores)}, {s.memory}, {s.wall}" for n, s in m.resources.sizes.items())
         lines += [f"Sizes (default {m.resources.default}):", *(f"  {s}" for s in sizes), ""]
     lines += [f"Engines: {', '.join(i.engine for i in m.implementations)}"]
     if found.is_derived:
-        pipeline = found.derived_from.get("pipeline", "")
-        lines += [f"Derived from {pipeline}, there is no manifest: `esap-wf init {found.folder}` writes one to be edited"]
+        # of a repository elsewhere only the commits' cache is here, which is nobody's to write
+        elsewhere = found.source == "url"
+        pipeline = m.implementations[0].file if elsewhere else found.derived_from.get("pipeline", "")
+        start = f"esap-wf init {shlex.quote(found.reference)}" + (" --into DIR" if elsewhere else "")
+        lines += [
+            f"Derived from {pipeline}, because there is no manifest; `{start}` writes one for you to edit"
+        ]
         lines += [f"note: {note}" for note in found.notes]
     if m.citation:
         lines += [f"Please cite: {'; '.join(m.citation)}"]
@@ -79,12 +94,16 @@ def _origins(found: Any) -> Callable[[str, str], str]:
     return said
 
 
+def _paragraphs(text: str) -> list[str]:
+    return [line for part in text.strip().splitlines() for line in folded(part, columns())]
+
+
 def _columns(rows: Sequence[tuple[str, ...]]) -> str:
     """Columns without a head; those that hold nothing are left out."""
     if not rows:
         return "  none"
     used = [i for i in range(len(rows[0])) if any(row[i] for row in rows)]
-    return table([tuple(row[i] for i in used) for row in rows], ("",) * len(used)).strip("\n")
+    return table([tuple(row[i] for i in used) for row in rows], ("",) * len(used), columns()).strip("\n")
 
 
 def _kind(prop: dict[str, Any]) -> str:
@@ -99,53 +118,91 @@ def _kind(prop: dict[str, Any]) -> str:
 
 
 def _kind_of(spec: Input) -> str:
-    return "" if spec.kind == "any" and not spec.pattern else (spec.kind if spec.kind != "any" else "path") + ("[]" if spec.many else "")
+    return (
+        ""
+        if spec.kind == "any" and not spec.pattern
+        else (spec.kind if spec.kind != "any" else "path") + ("[]" if spec.many else "")
+    )
 
 
 def _input(spec: Input, name: str) -> str:
     title = "" if spec.title == name else " ".join(spec.title.split())
     beside = f", with {' '.join(spec.secondary)} beside it" if spec.secondary else ""
     default = f"  [the pipeline's default: {spec.engine_default}]" if spec.engine_default else ""
-    return (title + beside + ("" if spec.required and not spec.default else " (optional)") + default).lstrip(" ,")
+    return (title + beside + ("" if spec.required and not spec.default else " (optional)") + default).lstrip(
+        " ,"
+    )
 
 
-def _plain(value: Any) -> dict[str, Any]:
-    import msgspec
-
-    plain: dict[str, Any] = msgspec.to_builtins(value)
-    return plain
-
-
-@click.command("lint", cls=Verb, examples=["esap-wf lint ./my-workflow", "esap-wf lint irf"])
-@click.argument("path")
+@click.command(
+    "lint",
+    cls=Verb,
+    examples=["esap-wf lint ./my-workflow", "esap-wf lint irf --dry-run main", "esap-wf lint workflows/*/"],
+)
+@click.argument("path", nargs=-1, required=True, shell_complete=completes("workflow"))
+@click.option(
+    "--dry-run",
+    type=click.Choice(["every", "main", "none"]),
+    default="every",
+    show_default=True,
+    help="Which engines make a dry run with example values: every one that is installed, only the one that "
+    "a run would use (main), or none."
+    " No step is started, but code at the top of a Snakefile or a main.nf is executed.",
+)
 @click.pass_obj
-def lint(answer: Answer, path: str) -> int:
-    """Say all that is wrong with a workflow's manifest, schema and files."""
-    from esap_wf import catalog
+def lint(answer: Answer, path: tuple[str, ...], dry_run: str) -> int:
+    """
+    Check workflows and list everything that is wrong: manifest, schema, files, scripts, test values, and what
+    engines report in a dry run.
 
-    config = answer.config()
-    file, _ = catalog.locate(config, path)
-    files = catalog.manifests(file.parent) if Path(path).is_dir() else [file]
-    problems = [p for f in files for p in catalog.lint(f)]
+    Errors keep a workflow from working; warnings are about things that may trouble its users, or that could
+    not be checked here.
+    """
+    from esap_wf.authoring import linting
+    from esap_wf.cli import collisions
+
+    found = linting.lint(answer.config(), path, collisions.problems, dry_run)
+    problems = [p for one in found for p in one.errors]
+    warnings = [p for one in found for p in one.warnings]
+    if not answer.as_json:
+        for warning in warnings:
+            answer.say(f"warning: {warning}")
     if answer.as_json:
-        answer.give({"valid": not problems, "problems": problems}, "")
+        answer.give({"valid": not problems, "problems": problems, "warnings": warnings}, "")
     elif problems:
-        raise UsageError(f"{path} is not valid", problems)
+        raise UsageError(f"{', '.join(path)} is not valid", problems)
     else:
-        answer.give({}, f"{', '.join(str(f) for f in files)}: nothing wrong")
+        told = f", {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else ""
+        answer.give({}, f"{', '.join(one.place for one in found)}: nothing wrong{told}")
     return ExitCode.USAGE if problems else ExitCode.DONE
 
 
-@click.command("new", cls=Verb, examples=["esap-wf new workflow my-analysis", "cd my-analysis && esap-wf run . && python -m pytest test"])
+@click.command(
+    "new",
+    cls=Verb,
+    examples=["esap-wf new workflow my-analysis", "cd my-analysis && esap-wf lint . && python3 test/run.py"],
+)
 @click.argument("kind", type=click.Choice(["workflow"]))
 @click.argument("name")
-@click.option("--into", metavar="DIR", default=".", show_default=True, help="Folder in which the workflow's folder is made.")
+@click.option(
+    "--into",
+    metavar="DIR",
+    shell_complete=completes("folder"),
+    default=".",
+    show_default=True,
+    help="The folder in which the workflow's folder is created.",
+)
 @click.pass_obj
 def new(answer: Answer, kind: str, name: str, into: str) -> None:
-    """Make a workflow folder that runs and passes its own test: a start to edit."""
-    from esap_wf import scaffold
+    """Create a workflow folder that runs and passes its own test, for you to edit."""
+    from esap_wf.authoring import scaffold
 
     folder = scaffold.make(name, Path(into))
     made = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    hint = f"try it: esap-wf run {folder} --detach; test it: python -m pytest {folder / 'test'}"
+    example = shlex.quote(str(folder / "test/numbers.csv"))
+    where = shlex.quote(str(folder))
+    hint = (
+        f"try it: esap-wf run {where} --numbers {example}; test it: python3 "
+        f"{shlex.quote(str(folder / 'test/run.py'))}"
+    )
     answer.give({"workflow": name, "dir": str(folder), "files": made}, f"{folder}: {', '.join(made)}\n{hint}")

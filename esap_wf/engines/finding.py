@@ -1,29 +1,31 @@
-"""Finding an engine's program and its version, without starting it where that can be avoided.
-
-Imported by the engine modules.
-"""
+"""Finding an engine's program and its version, without starting it where that can be avoided."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from esap_wf import environments
 from esap_wf.config import Config
-from esap_wf.engines import Engine
+from esap_wf.engines import EngineBase, Installable
 from esap_wf.errors import Problem, UsageError
 from esap_wf.models.plan import EngineChoice
+from esap_wf.software import environments
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
 
 
-def candidates(program: str, engine: str, config: Config) -> Iterator[tuple[Path, str]]:
+def candidates(
+    program: str, engine: str, config: Config, pins: Path | None = None
+) -> Iterator[tuple[Path, str]]:
     """
-    Places of a program in order: configured, own environment, PATH, installed by `engines install`.
+    Places of a program in order: configured, own environment, PATH, installed from its pins by `engines
+    install`.
 
     Raises
     ------
@@ -35,19 +37,22 @@ def candidates(program: str, engine: str, config: Config) -> Iterator[tuple[Path
         path = Path(str(configured)).expanduser()
         if not path.is_file():
             raise UsageError(
-                "a configured engine is missing", [Problem(f"{config.source}: engines.{engine}.path", f"there is no file {path}")]
+                "a configured engine is missing",
+                [Problem(f"{config.source}: engines.{engine}.path", f"there is no file {path}")],
             )
         yield path, "configured"
         return
     own = Path(sys.prefix) / "bin" / program
     if own.is_file():
         yield own, "own environment"
-    on_path = shutil.which(program)
-    if on_path and Path(on_path).absolute() != own:
-        yield Path(on_path).absolute(), "PATH"
-    requirements = REQUIREMENTS / f"{engine}.txt"
-    if requirements.is_file():
-        environment = environments.location(requirements, config.cache)
+    seen = {own}
+    for folder in os.get_exec_path():  # the first may not fit
+        on_path = shutil.which(program, path=folder) if folder else None
+        if on_path and (path := Path(on_path).absolute()) not in seen:
+            seen.add(path)
+            yield path, "PATH"
+    if pins is not None:
+        environment = environments.location(pins, config.cache)
         if environments.is_ready(environment):
             yield environment / "bin" / program, "engines install"
 
@@ -57,26 +62,25 @@ def version(program: Path, distribution: str) -> str | None:
     found = environments.distributions(program).get(distribution)
     if found:
         return found
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run([str(program), "--version"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=True)
+    with contextlib.suppress(OSError, subprocess.SubprocessError, IndexError):
+        done = subprocess.run(
+            [str(program), "--version"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+            check=True,
+        )
         return done.stdout.strip().split()[-1]
     return None
 
 
-def choices(program: str, engine: str, distribution: str, config: Config) -> Iterator[EngineChoice]:
-    """
-    Every candidate that says its version.
-
-    Parameters
-    ----------
-    program, engine, distribution : str
-        Name of the executable, of the engine, of its package.
-    config : Config
-    """
-    for path, how in candidates(program, engine, config):
-        there = version(path, distribution)
+def choices(engine: EngineBase, config: Config) -> Iterator[EngineChoice]:
+    """Every candidate that says its version, see `EngineBase.installations`."""
+    for path, how in candidates(engine.program, engine.name, config, engine.pins):
+        there = version(path, engine.package)
         if there is not None:
-            yield EngineChoice(name=engine, path=str(path), version=there, found=how)
+            yield EngineChoice(name=engine.name, path=str(path), version=there, found=how)
 
 
 def misfit(version: str, *requires: str | None) -> str:
@@ -92,25 +96,73 @@ def misfit(version: str, *requires: str | None) -> str:
     return ""
 
 
-def install(engine: str, config: Config) -> Path:
-    """Build the environment of an engine that is a Python package, from the pins that come with esap-wf."""
-    return environments.build(REQUIREMENTS / f"{engine}.txt", config.cache)
+@dataclass(frozen=True)
+class Found:
+    """
+    What looking for an engine has found.
+
+    Parameters
+    ----------
+    choice : EngineChoice or None
+        The first candidate that fits.
+    refused : list of str
+        Which others are there, and why they don't.
+    objections : list of Problem
+        Of the first that was refused for what the pipeline needs.
+    objector : EngineChoice or None
+        That one.
+    """
+
+    choice: EngineChoice | None
+    refused: list[str]
+    objections: list[Problem] = field(default_factory=list)
+    objector: EngineChoice | None = None
 
 
-def first(engine: Engine, config: Config, requires: str | None) -> tuple[EngineChoice | None, list[str]]:
+def first(
+    engine: EngineBase,
+    config: Config,
+    requires: str | None,
+    against: Callable[[EngineChoice], Sequence[Problem]] = lambda _: (),
+) -> Found:
     """
     The first candidate of an engine that fits.
 
-    Returns
-    -------
-    choice : EngineChoice or None
-    refused : list of str
-        Which others are there, and why they don't fit.
+    Parameters
+    ----------
+    engine : EngineBase
+    config : Config
+    requires : str or None
+        Its version, in its own words.
+    against : callable, optional
+        What a pipeline needs and one candidate can't do: another one may.
     """
-    refused: list[str] = []
-    for choice in engine.candidates(config):
-        against = engine.misfit(choice, requires)
-        if not against:
-            return choice, refused
-        refused.append(f"{engine.title} {choice.version} at {choice.path} ({choice.found}): {against}")
-    return None, refused
+    found = Found(None, [])
+    for choice in engine.installations(config):
+        who = f"{engine.title} {choice.version} at {choice.path} ({choice.found})"
+        if why := engine.why_unsuitable(choice, requires):
+            found.refused.append(f"{who}: {why}")
+            continue
+        problems = list(against(choice))
+        if not problems:
+            return replace(found, choice=choice)
+        found.refused.append(f"{who}: {problems[0].what}")
+        found = found if found.objector else replace(found, objections=problems, objector=choice)
+    return found
+
+
+def advice(engine: EngineBase, requires: str | None) -> str:
+    """How to get an engine that fits: `engines install` is only named if what it gives does."""
+    given = engine.installable(requires)
+    if given is None or given.fits:
+        return engine.how_to_install()
+    return (
+        f"put one that fits on PATH, or name it in the configuration: [engines.{engine.name}] path "
+        f"(esap-wf engines install {engine.name} gives {given.version}, which does not fit)"
+    )
+
+
+def pinned(engine: EngineBase, requires: str | None) -> Installable | None:
+    """What the pins of an engine that is a Python package give, see `EngineBase.installable`."""
+    version = environments.pins(engine.pins).get(engine.package) if engine.pins else None
+    return Installable(version, not misfit(version, requires, engine.needs)) if version else None

@@ -1,6 +1,6 @@
-"""The values that an engine's configuration file holds: what house workflows get, and what a pipeline with its own names gets.
-
-Imported by the engine modules.
+"""
+The values that an engine's configuration file holds: what house workflows get, and what a pipeline with its
+own names gets.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from esap_wf.models.request import DataRef
 
 
 def house(job: Job) -> dict[str, Any]:
-    """The flat configuration of a house workflow (docs/workflows.md), or the pipeline's own if the job is `plain`."""
+    """
+    The flat configuration of a house workflow (docs/workflows.md), or the pipeline's own if the job is
+    `plain`.
+    """
     if job.plain:
         return plain(job)
     inputs = {name: [path_of(given, i) for i in range(len(given.refs))] for name, given in job.inputs.items()}
@@ -26,8 +29,12 @@ def house(job: Job) -> dict[str, Any]:
 
 
 def plain(job: Job) -> dict[str, Any]:
-    """Parameters and paths of inputs under the names that the pipeline has; a name with dots is a nested value."""
-    values: dict[str, Any] = {name: value for name, value in job.parameters.items() if value is not None}
+    """
+    Parameters and paths of inputs under the names that the pipeline has; a name with dots is a nested value.
+
+    Only what was given is among them: a null is meant, too, in the place of the pipeline's own value.
+    """
+    values: dict[str, Any] = dict(job.parameters)
     for name, given in job.inputs.items():
         paths = [path_of(given, i) for i in range(len(given.refs))]
         if paths:
@@ -37,7 +44,8 @@ def plain(job: Job) -> dict[str, Any]:
 
 def relocated(job: Job, start: str = "") -> Job:
     """
-    A job that runs in a working copy of the pipeline's folder: what comes with it has the path that it has there.
+    A job that runs in a working copy of the pipeline's folder: what comes with it has the path that it has
+    there.
 
     Parameters
     ----------
@@ -50,13 +58,15 @@ def relocated(job: Job, start: str = "") -> Job:
     def there(ref: DataRef) -> DataRef:
         if ref.path is None or not ref.path.startswith(inside):
             return ref
-        return msgspec.structs.replace(ref, path=posixpath.relpath(ref.path.removeprefix(inside), start or "."))
+        return msgspec.structs.replace(
+            ref, path=posixpath.relpath(ref.path.removeprefix(inside), start or ".")
+        )
 
     return replace(job, inputs={n: replace(g, refs=tuple(map(there, g.refs))) for n, g in job.inputs.items()})
 
 
 def path_of(given: JobInput, number: int) -> str:
-    """Path of one reference; `esap_wf.render` has seen to it that there is one."""
+    """Path of one reference; `esap_wf.running.render` has seen to it that there is one."""
     path = given.refs[number].path
     assert path is not None
     return path

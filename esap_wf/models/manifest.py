@@ -8,14 +8,23 @@ import msgspec
 
 MANIFEST_VERSION = 1
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$", description="lower case, digits and dashes")]
+Name = Annotated[
+    str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$", description="lower case, digits and dashes")
+]
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$", description="snake_case")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=20_000)]
 Expression = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
-#: A path inside the workflow folder or the run directory: relative, no `..`, nothing that a shell or a glob could twist.
-RelativePath = Annotated[str, msgspec.Meta(pattern=r"^(?!\.\.?(/|$))(?!.*/\.\.?(/|$))[A-Za-z0-9_.][A-Za-z0-9_./-]{0,250}$")]
-Pattern = Annotated[str, msgspec.Meta(pattern=r"^(?!\.\.?(/|$))(?!.*/\.\.?(/|$))[A-Za-z0-9_.][A-Za-z0-9_./*?-]{0,250}$")]
-#: Inputs of a pipeline that was not written for esap-wf keep the names that they have there.
+#: A path inside the workflow folder or the run directory: relative, no `..`, no option, nothing that can't be
+#: printed.
+RelativePath = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(?!\.\.?(/|$))(?!.*/\.\.?(/|$))[^/~\x00-\x1f\x7f-\x9f-][^\x00-\x1f\x7f-\x9f]{0,250}$"
+    ),
+]
+#: The same with ``*``, ``?`` and ``[…]``.
+Pattern = RelativePath
+#: Inputs and outputs of a pipeline that was not written for esap-wf keep the names that they have there.
 InputName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,62}$")]
 Extension = Annotated[str, msgspec.Meta(pattern=r"^\.[A-Za-z0-9.]{1,20}$")]
 
@@ -43,8 +52,10 @@ class Implementation(Base, frozen=True, kw_only=True):
     """
     One engine that can run the workflow.
 
-    `config` says what the engine gets: ``house`` (docs/workflows.md: parameters, `inputs`, `selected`), or ``plain``, the names that the
-    pipeline itself has and only what was given. `item` is a part of the file (CWL ``#item``, Nextflow's entry).
+    `config` says what the engine gets: ``house`` (docs/workflows.md: parameters, `inputs`, `selected`), or
+    ``plain``, the names that the pipeline itself has and only what was given. `item` is a part of the file
+    (CWL ``#item``, Nextflow's entry), `workdir` the folder of the code in which the pipeline is at work
+    (default: its top).
     """
 
     engine: Name
@@ -53,6 +64,7 @@ class Implementation(Base, frozen=True, kw_only=True):
     config: Literal["house", "plain"] = "house"
     item: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")] | None = None
     upstream: Upstream | None = None
+    workdir: RelativePath | None = None
 
 
 class Rule(Base, frozen=True, kw_only=True):
@@ -63,13 +75,52 @@ class Rule(Base, frozen=True, kw_only=True):
     parameters: list[Identifier] = []
 
 
+class Reading(Base, frozen=True, kw_only=True):
+    """
+    How a pipeline reads a table, in the words of ``pandas.read_csv``.
+
+    Parameters
+    ----------
+    sep : str
+        Empty: any white space.
+    comment : str
+        What stands behind this sign is no part of a line.
+    skip : int
+        Lines at the top.
+    header : bool
+        The first line names the columns.
+    names : list of str
+        Columns, in place of those of a header.
+    without, only : list
+        Columns (by name or number) that are the index, or that alone are read.
+    texts : bool
+        Every cell stays a text; else those of `text_columns`.
+    blank : bool
+        ``NA``, ``nan``, ``null`` and the like are nothing.
+    """
+
+    sep: str = ","
+    comment: str = ""
+    skip: int = 0
+    header: bool = True
+    names: list[str] = []
+    without: list[str | int] = []
+    only: list[str | int] = []
+    texts: bool = False
+    text_columns: list[str] = []
+    blank: bool = True
+
+
 class Input(Base, frozen=True, kw_only=True):
     """
-    A named input; `rows` makes it a table with one row a unit; content that is only looked up (`select`) need not count (`identity`).
+    A named input; `rows` makes it a table with one row a unit; content that is only looked up (`select`) need
+    not count (`identity`).
 
-    `secondary` are CWL's patterns of files that lie beside it (``.bai``, ``^.dict``, at their end ``?`` if they may lack); `pattern`
-    allows ``*``, ``?``, ``[…]`` and ``{a,b}`` in a path; `format` is the URI of the file's format; `engine_default` what the pipeline
-    itself takes if nothing is given, as it is written there; `hidden` leaves it out of a form's first page.
+    `secondary` are CWL's patterns of files that lie beside it (``.bai``, ``^.dict``, at their end ``?`` if
+    they may lack); `pattern` allows ``*``, ``?``, ``[…]`` and ``{a,b}`` in a path; `format` is the URI of the
+    file's format; `engine_default` what the pipeline itself takes if nothing is given, as it is written
+    there; `hidden` leaves it out of a form's first page; `reading` says how the pipeline reads a table, by
+    default as RFC 4180 has it.
     """
 
     title: Text
@@ -86,6 +137,7 @@ class Input(Base, frozen=True, kw_only=True):
     format: str = ""
     hidden: bool = False
     engine_default: str = ""
+    reading: Reading | None = None
 
 
 class Select(Base, frozen=True, kw_only=True):
@@ -157,10 +209,28 @@ class Random(Base, frozen=True, kw_only=True):
     seed: Identifier
 
 
-class Output(Base, frozen=True, kw_only=True):
-    """A declared output and what makes it valid."""
+class Comparison(Base, frozen=True, kw_only=True):
+    """
+    How `diff` compares the numbers of a FITS or JSON output: not by bytes, which differ between kinds of CPU.
 
-    name: Identifier
+    `rtol` is the relative tolerance, `columns` another one of a column (FITS) or key (JSON), `ignore` columns
+    and keys that don't count.
+    """
+
+    rtol: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    columns: dict[str, Annotated[float, msgspec.Meta(ge=0, lt=1)]] = {}
+    ignore: list[str] = []
+
+
+class Output(Base, frozen=True, kw_only=True):
+    """
+    A declared output and what makes it valid; `compare` says how two of them are compared.
+
+    `guess`: read off a pipeline that was not written for esap-wf. It may be missing, and what the engine
+    itself names counts instead of it.
+    """
+
+    name: InputName
     path: Pattern
     title: str = ""
     media_type: str = "application/octet-stream"
@@ -169,6 +239,8 @@ class Output(Base, frozen=True, kw_only=True):
     min_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     schema: RelativePath | None = None
     verdict: RelativePath | None = None
+    guess: bool = False
+    compare: Comparison | None = None
 
 
 class Manifest(Base, frozen=True, kw_only=True):

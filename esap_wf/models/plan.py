@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from esap_wf.models.manifest import Base
+from esap_wf.models.manifest import Base, Output
 from esap_wf.models.request import DataRef, Request
 
 PLAN_VERSION = 1
@@ -64,8 +64,8 @@ class SoftwareChoice(Base, frozen=True, kw_only=True):
     """
     The route by which the steps find their software.
 
-    `container` is the one image of a workflow that has one; `images` says for names of images that the pipeline itself uses what they stand
-    for here (name → choice).
+    `container` is the one image of a workflow that has one; `images` says for names of images that the
+    pipeline itself uses what they stand for here (name → choice).
     """
 
     route: str
@@ -76,9 +76,17 @@ class SoftwareChoice(Base, frozen=True, kw_only=True):
     container: ContainerChoice | None = None
     images: dict[str, ContainerChoice] = {}
 
+    @property
+    def containers(self) -> list[ContainerChoice]:
+        """Every image that a run may start, the workflow's own first."""
+        return [*([self.container] if self.container else []), *self.images.values()]
+
 
 class Estimate(Base, frozen=True, kw_only=True):
-    """What the run is expected to cost; `measured_runs` earlier runs have corrected what the workflow's own model says."""
+    """
+    What the run is expected to cost; `measured_runs` earlier runs have corrected what the workflow's own
+    model says.
+    """
 
     core_hours: float
     memory_bytes: int
@@ -89,13 +97,20 @@ class Estimate(Base, frozen=True, kw_only=True):
 
 
 class Allocation(Base, frozen=True, kw_only=True):
-    """What the run may use."""
+    """
+    What the run may use.
+
+    `origin` says where a number comes from (cores, memory, wall); `exceeded` that steps ask for more, or for
+    what only the engine can tell: one that does without a limit gets none.
+    """
 
     cores: int
     memory_bytes: int
     disk_bytes: int
     wall_seconds: int
     gpus: int = 0
+    origin: dict[str, str] = {}
+    exceeded: bool = False
 
 
 class Offer(Base, frozen=True, kw_only=True, omit_defaults=False):
@@ -107,7 +122,10 @@ class Offer(Base, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Duplicate(Base, frozen=True, kw_only=True, omit_defaults=False):
-    """An earlier run. `level`: ``request`` (same digest) or ``science`` (same scientific identity, `differs` says in what)."""
+    """
+    An earlier run. `level`: ``request`` (same digest) or ``science`` (same scientific identity, `differs`
+    says in what).
+    """
 
     run: str
     level: str
@@ -118,20 +136,29 @@ class Duplicate(Base, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Digest(Base, frozen=True, kw_only=True):
-    """`identity` decides whether two runs are the same; `recorded` is kept, but does not count."""
+    """
+    `identity` decides whether two runs are the same (`esap_wf.planning.identity` says what counts);
+    `recorded` is kept, but does not count.
+
+    `scheme` is the one by which the identity was made: those of different schemes can't be compared.
+    """
 
     identity: str
     recorded: dict[str, Any]
     science: str | None = None
     science_values: dict[str, Any] = {}
     deterministic: bool = True
+    scheme: int = 1
 
 
 class Plan(Base, frozen=True, kw_only=True):
     """
     One run, decided. `checksum` covers the rest of the document, so that an edited plan is seen.
 
-    `reference` finds the workflow again (a pinned URL; empty: `source` does); `place` is its folder inside the snapshot.
+    `reference` finds the workflow again (a pinned URL; empty: `source` does); `place` is its folder inside
+    the snapshot. `inside` is the identity of files that parameters name, `outputs` what is given out as
+    results, `nonce` makes a run that draws its seed like no other. Whether a field counts for the identity of
+    a run says `esap_wf.planning.identity`: a new one must be entered there.
     """
 
     schema_version: int = PLAN_VERSION
@@ -149,8 +176,11 @@ class Plan(Base, frozen=True, kw_only=True):
     item: str | None = None
     request: Request
     parameters: dict[str, Any]
+    inside: dict[str, list[str]] = {}
     inputs: dict[str, list[DataRef]]
     selected: dict[str, Any] = {}
+    outputs: list[Output] = []
+    nonce: str = ""
     engine: EngineChoice
     software: SoftwareChoice
     backend: str
@@ -164,6 +194,16 @@ class Plan(Base, frozen=True, kw_only=True):
     files: list[str]
     warnings: list[str] = []
     checksum: str = ""
+
+    def __repr__(self) -> str:
+        from esap_wf.formats.summaries import plan_line
+
+        return plan_line(self)
+
+    def _repr_html_(self) -> str:
+        from esap_wf.formats.summaries import plan_page
+
+        return plan_page(self)
 
 
 def checksum(plan: Plan) -> str:

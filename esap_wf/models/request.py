@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 import msgspec
 
-from esap_wf.models.manifest import Base
+from esap_wf.models.manifest import Base, Input
 
 REQUEST_VERSION = 1
 
-Label = Annotated[str, msgspec.Meta(pattern=r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]{1,200}$")]
-Tag = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:=-]{0,99}$")]
+_LABEL = "at most 200 characters in one line, not only spaces"
+_TAG = "letters, digits and _ . : = -, at most 100 of them, beginning with a letter or digit"
+Label = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]{1,200}$",
+        description=_LABEL,
+    ),
+]
+Tag = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:=-]{0,99}$", description=_TAG)]
 
 
 class ResourceRequest(Base, frozen=True, kw_only=True):
@@ -30,7 +40,9 @@ class Request(Base, frozen=True, kw_only=True):
     """
     What a user wants to run.
 
-    `inputs` maps a name to references: a path, a `file://` URL or (with a data lake) a `rucio://host/scope/name` URL.
+    `inputs` maps a name to references: a path, a `file://` URL or (with a data lake) a
+    `rucio://host/scope/name` URL. `literals` holds numbers of a job order as they are written there, by their
+    place in `parameters` (`esap_wf.formats.literals`).
     """
 
     schema_version: int = REQUEST_VERSION
@@ -46,6 +58,7 @@ class Request(Base, frozen=True, kw_only=True):
     results: str | None = None
     name: Label | None = None
     tags: list[Tag] = []
+    literals: dict[str, str] = {}
 
 
 def absolute(text: str, folder: Path) -> str:
@@ -58,12 +71,32 @@ def absolute(text: str, folder: Path) -> str:
     return str((folder / path).absolute())
 
 
+def location(text: str, folder: Path) -> str:
+    """
+    A location of CWL, which is a URL and may be a relative one: percent-encoded, unless a file has the name
+    as it is written.
+    """
+    if not text or re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|file:", text):
+        return text
+    path = folder / unquote(text)
+    with contextlib.suppress(OSError, ValueError):
+        path = path if path.exists() or not (folder / text).exists() else folder / text
+    return path.absolute().as_uri()
+
+
 def located(request: Request, folder: Path) -> Request:
-    """The request with its relative paths taken from a folder: what is stored means the same wherever it is read again."""
+    """
+    The request with its relative paths taken from a folder: what is stored means the same wherever it is read
+    again.
+    """
     refs = {name: [absolute(ref, folder) for ref in given] for name, given in request.inputs.items()}
     results = absolute(request.results, folder) if request.results else request.results
-    values = {name: _located(value, folder) for name, value in request.parameters.items()}
+    values = {name: placed(value, folder) for name, value in request.parameters.items()}
     return msgspec.structs.replace(request, inputs=refs, results=results, parameters=values)
+
+
+#: Members of CWL's File and Directory that say which one is meant, and nothing else.
+NAMING = {"class", "path", "location"}
 
 
 def is_file_object(value: Any) -> bool:
@@ -71,14 +104,41 @@ def is_file_object(value: Any) -> bool:
     return isinstance(value, dict) and value.get("class") in ("File", "Directory")
 
 
-def _located(value: Any, folder: Path) -> Any:
+def says_more(value: Any, spec: Input) -> bool:
+    """
+    Whether files or folders as a job order has them are more than references, which an engine is given with
+    the declared format.
+    """
+    members = value if isinstance(value, list) else [value]
+    if value is None or not all(is_file_object(m) or m is None or isinstance(m, list) for m in members):
+        return False
+    # none is not the same as nothing said, and `File | File[]` takes one, too
+    if not members or isinstance(value, list) != spec.many:
+        return True
+    return any(not is_file_object(m) or _more_than_a_place(m, spec) for m in members)
+
+
+def _more_than_a_place(value: Mapping[str, Any], spec: Input) -> bool:
+    place = value.get("path", value.get("location"))
+    if not isinstance(place, str):
+        return True
+    name = Path(place if "path" in value else unquote(place)).name
+    told = set(value) - {*NAMING, *(["basename"] if value.get("basename") == name else [])}
+    return value.get("format", "") != spec.format or bool(told - {"format"})
+
+
+def placed(value: Any, folder: Path) -> Any:
     """Files inside of a value, in the way of CWL, with absolute paths."""
     if isinstance(value, list):
-        return [_located(v, folder) for v in value]
+        return [placed(v, folder) for v in value]
     if isinstance(value, dict):
-        moved = {k: _located(v, folder) for k, v in value.items()}
+        moved = {k: placed(v, folder) for k, v in value.items()}
         if is_file_object(value):
-            moved |= {k: absolute(v, folder) for k in ("path", "location") if isinstance(v := value.get(k), str)}
+            moved |= {
+                k: made(v, folder)
+                for k, made in (("path", absolute), ("location", location))
+                if isinstance(v := value.get(k), str)
+            }
         return moved
     return value
 
@@ -87,9 +147,9 @@ class DataRef(Base, frozen=True, kw_only=True):
     """
     A reference to data, and what is known of its identity.
 
-    `counts` is False for what is only looked up. `beside` holds the identity of files that belong to it (secondary files, what the rows
-    of a table name, what a pattern matches). `strength` says how sure the identity is: ``checksum`` (catalogue or content hash) or
-    ``stat`` (weak: device, inode, size, times).
+    `counts` is False for what is only looked up. `beside` holds the identity of files that belong to it
+    (secondary files, what the rows of a table name, what a pattern matches). `strength` says how sure the
+    identity is: ``checksum`` (catalogue or content hash) or ``stat`` (weak: device, inode, size, times).
     """
 
     uri: str

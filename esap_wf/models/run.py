@@ -1,9 +1,12 @@
-"""The files of a run directory that the supervisor writes: ``run.json``, ``state.json``, ``events.jsonl``, ``outputs.json``."""
+"""
+The files of a run directory that the supervisor writes: ``run.json``, ``state.json``, ``events.jsonl``,
+``outputs.json``.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -13,7 +16,10 @@ RUN_VERSION = 1
 
 
 class Phase(StrEnum):
-    """Phases of UWS 1.1 (section 2.1.3). Each member says why it exists; `esap_wf.runs.states` has the transitions."""
+    """
+    Phases of UWS 1.1 (section 2.1.3). Each member says why it exists; `esap_wf.runs.states` has the
+    transitions.
+    """
 
     #: Created and claimed, no supervisor yet: what a killed command leaves behind, `resume` starts it.
     PENDING = "PENDING"
@@ -31,7 +37,8 @@ class Phase(StrEnum):
     HELD = "HELD"
     #: Stopped by the system for a while (drained before a time limit); goes on by itself.
     SUSPENDED = "SUSPENDED"
-    #: Nobody who knows can be asked: the supervisor is gone. Seen by an observer, never written by a supervisor.
+    #: Nobody who knows can be asked: the supervisor is gone. Seen by an observer, never written by a
+    #: supervisor.
     UNKNOWN = "UNKNOWN"
     #: Deleted or moved away; only the tombstone is left.
     ARCHIVED = "ARCHIVED"
@@ -73,10 +80,14 @@ class RunRecord(Base, frozen=True, kw_only=True, omit_defaults=False):
     backend: str = ""
     deterministic: bool = True
     rerun_of: str | None = None
+    cpu: str = ""
 
 
 class Step(Base, frozen=True, kw_only=True, omit_defaults=False):
-    """Counts of one step (rule, process), and what its ended jobs used: CPU time of all, largest memory of one; null where nobody tells."""
+    """
+    Counts of one step (rule, process), and what its ended jobs used: CPU time of all, largest memory of one;
+    null where nobody tells.
+    """
 
     name: str
     total: int = 0
@@ -119,29 +130,39 @@ class Fold(Base, frozen=True, kw_only=True):
     """
     What `esap_wf.runs.progress` must remember between two looks at ``events.jsonl``, besides the counts.
 
-    `open` and `failed` are keys of jobs; `forgotten` counts failed jobs beyond the remembered ones; `expected` is the number of units that
-    the run was created with.
+    `announced` is the largest total that a plan told of a step, of any epoch; `open` and `failed` are keys of
+    jobs; `attempts` has the present attempt of open ones that were tried again; `forgotten` counts failed
+    jobs beyond the remembered ones; `expected` is the number of units that the run was created with; `begun`
+    the epoch whose engine has told of jobs: what failed before it is to be done again; `recent` the last jobs
+    that are done, with their epoch: an engine may repeat what the one before did last.
     """
 
     epoch: int = 0
     plan_epoch: int = -1
     planned: list[str] = []
     earlier: dict[str, int] = {}
+    announced: dict[str, int] = {}
     open: list[str] = []
     failed: list[str] = []
+    attempts: dict[str, int] = {}
+    begun: int = -1
     forgotten: int = 0
     starts: list[str] = []
     unit_steps: list[str] | None = None
     garbage: int = 0
     expected: int | None = None
+    recent: dict[str, int] = {}
 
 
 class State(Base, frozen=True, kw_only=True, omit_defaults=False):
-    """``state.json``: the phase, and a checkpoint of ``events.jsonl`` (`offset` bytes are folded into the counts)."""
+    """
+    ``state.json``: the phase, and a checkpoint of ``events.jsonl`` (`offset` bytes are folded into the
+    counts).
+    """
 
     schema_version: int = RUN_VERSION
     phase: Phase
-    rev: int = 0
+    rev: Annotated[int, msgspec.Meta(ge=0, le=2**62)] = 0
     epoch: int = 0
     since: str = ""
     reason: str = ""
@@ -156,13 +177,21 @@ class State(Base, frozen=True, kw_only=True, omit_defaults=False):
     fold: Fold = Fold()
     warnings: list[str] = []
 
+    def __repr__(self) -> str:
+        from esap_wf.formats.summaries import state_line
+
+        return state_line(self)
+
 
 class Event(Base, frozen=True, kw_only=True):
     """
-    One line of ``events.jsonl``. Every field but `t` and `kind` is nullable: engines know different things (docs/compatibility.md).
+    One line of ``events.jsonl``. Every field but `t` and `kind` is nullable: engines know different things
+    (docs/compatibility.md).
 
-    `kind`: phase, plan (totals by step), start, done, failed, engine, note. `source` says, in the engine plug-in's own words, up to where
-    the engine's record has been told, so that a successor of a killed supervisor goes on exactly there: the last one of an epoch counts.
+    `kind`: phase, plan (totals by step), start, done, failed, engine, note, anew (an engine that knows
+    nothing of an earlier epoch does everything again). `mark` (``source`` in the file) says, in the engine
+    plug-in's own words, up to where the engine's record has been passed on, so that a successor of a killed
+    supervisor goes on exactly there: the last one of an epoch counts.
     """
 
     t: float
@@ -181,15 +210,25 @@ class Event(Base, frozen=True, kw_only=True):
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
     totals: dict[str, int] | None = None
-    source: int | str | None = None
+    mark: int | str | None = msgspec.field(default=None, name="source")
 
 
 #: A path that does not lead out of the folder that it starts in.
 Inside = Annotated[str, msgspec.Meta(pattern=r"^(?!/)(?!([\s\S]*/)?\.\.(/|$))[^\x00]+$")]
 
 
+#: Media type of a folder.
+FOLDER_TYPE = "inode/directory"
+
+
 class OutputFile(Base, frozen=True, kw_only=True, omit_defaults=False):
-    """One accepted file."""
+    """
+    One accepted file or folder.
+
+    The `path` of a folder ends in ``/``, its `bytes` are the sum and its `sha256` is one over names, kinds
+    and contents of what it holds. The files in it, and folders in it that hold nothing, follow it under the
+    same name.
+    """
 
     name: str
     path: Inside
@@ -198,16 +237,59 @@ class OutputFile(Base, frozen=True, kw_only=True, omit_defaults=False):
     media_type: str
     checks: list[dict[str, object]] = []
 
+    def __repr__(self) -> str:
+        from esap_wf.formats.summaries import output_line
+
+        return output_line(self)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return self.path.endswith("/")
+
 
 class Outputs(Base, frozen=True, kw_only=True, omit_defaults=False):
-    """``outputs.json``: written once, by the epoch that accepted the results."""
+    """
+    ``outputs.json``: written once, by the epoch that accepted the results. `values` are what an engine gave
+    back that is no file.
+    """
 
     schema_version: int = RUN_VERSION
     run: str
     epoch: int
     accepted: str
     outputs: list[OutputFile]
+    values: dict[str, Any] = {}
     warnings: list[str] = []
+
+    def tops(self) -> list[tuple[OutputFile, int]]:
+        """
+        Files and folders that don't lie in another of the same name, each with the number of entries below
+        it.
+        """
+        found: list[tuple[OutputFile, int]] = []
+        for output in self.outputs:
+            if (
+                found
+                and found[-1][0].is_folder
+                and output.name == found[-1][0].name
+                and output.path.startswith(found[-1][0].path)
+            ):
+                found[-1] = (found[-1][0], found[-1][1] + 1)
+            else:
+                found.append((output, 0))
+        return found
+
+
+def counted(output: OutputFile, inner: int) -> str:
+    """A result's path for people; of a folder with the number of what it holds."""
+    return output.path if not output.is_folder else f"{output.path} ({inner or 'nothing'} in it)"
+
+
+def json_line(value: Any) -> str:
+    """A value as people see it: one line of JSON, cut if it is long."""
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= 200 else text[:199] + "…"
 
 
 def now() -> str:

@@ -1,8 +1,10 @@
 """
-Of identical runs, which one is *the* run. `launch` claims before it renders; imports files, errors, models and `processes`.
+Of identical runs, which one is *the* run. `launch` claims before it renders; imports files, errors, models
+and `processes`.
 
-A claim is a file made by `files.create_exclusive`: of any number of identical starts at one moment, on any hosts, one creates it and the
-others attach to its run. The next generation follows when a run was removed, its creator died, or the user wants it again.
+A claim is a file made by `files.create_exclusive`: of any number of identical starts at one moment, on any
+hosts, one creates it and the others attach to its run. The next generation follows when a run was removed,
+its creator died, or the user wants it again.
 """
 
 from __future__ import annotations
@@ -12,18 +14,15 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from esap_wf import files
 from esap_wf.errors import NotFoundError, UsageError
 from esap_wf.models.manifest import Base
 from esap_wf.models.run import encode, now
 from esap_wf.runs import crashpoints, processes
+from esap_wf.runs.layout import Layout
 from esap_wf.runs.lease import TTL
 from esap_wf.runs.processes import Holder
-
-if TYPE_CHECKING:
-    from esap_wf.runs.store import Store
 
 _IDENTITY = re.compile(r"[0-9a-f]{8,128}")
 _RUN_ID = re.compile(r"[0-9a-f]{16}")
@@ -69,16 +68,16 @@ class Claim:
     published: bool
 
 
-def _path(store: Store, identity: str, generation: int) -> Path:
+def _path(store: Layout, identity: str, generation: int) -> Path:
     return store.root / "claims" / identity[:2] / f"{identity}.{generation}.json"
 
 
 def _check(identity: str) -> None:
     if not _IDENTITY.fullmatch(identity):
-        raise UsageError(f"{identity!r} is no identity digest")
+        raise UsageError(f"{identity!r} is not an identity digest")
 
 
-def latest(store: Store, identity: str) -> ClaimFile | None:
+def latest(store: Layout, identity: str) -> ClaimFile | None:
     """The claim of the highest generation, None if nobody ever claimed."""
     _check(identity)
     generation = 0
@@ -98,28 +97,35 @@ def _read(path: Path) -> ClaimFile:
     return files.read_json(path, ClaimFile)
 
 
-def holds(store: Store, claim: Claim) -> bool:
+def holds(store: Layout, claim: Claim) -> bool:
     """Whether a claim is still the latest: asked once more just before a run is published."""
     found = latest(store, claim.identity)
     return found is not None and found.run == claim.run_id and found.generation == claim.generation
 
 
 def claim(
-    store: Store, identity: str, run_id: str, *, renew_from: int | None = None, holder: Holder | None = None, wait: float = 5.0
+    store: Layout,
+    identity: str,
+    run_id: str,
+    *,
+    renew_from: int | None = None,
+    holder: Holder | None = None,
+    wait: float = 5.0,
 ) -> Claim:
     """
     Claim an identity for a new run, or learn which run has it.
 
     Parameters
     ----------
-    store : Store
+    store : Layout
         Where.
     identity : str
         Digest of what makes two runs the same. Runs that are not deterministic don't claim.
     run_id : str
         Id of the run that the caller would create.
     renew_from : int, optional
-        For an explicit rerun: the generation that the user saw. If it has a successor by now, the caller attaches to that.
+        For an explicit rerun: the generation that the user saw. If it has a successor by now, the caller
+        attaches to that.
     holder : Holder, optional
         Who claims; this process by default.
     wait : float
@@ -132,7 +138,7 @@ def claim(
     """
     _check(identity)
     if not _RUN_ID.fullmatch(run_id):
-        raise UsageError(f"{run_id!r} is no run id")
+        raise UsageError(f"{run_id!r} is not a run id")
     holder = holder or processes.me()
     until = time.monotonic() + wait
     store.make_folder(store.root / "claims" / identity[:2])
@@ -152,7 +158,7 @@ def claim(
             return Claim(identity, generation, run_id, True, holder, False)
 
 
-def _abandoned(store: Store, found: ClaimFile) -> bool:
+def _abandoned(store: Layout, found: ClaimFile) -> bool:
     """Whether the run of a claim will never appear (it isn't there at the moment of the call)."""
     if store.tombstone_path(found.run).exists():
         return True
@@ -164,7 +170,7 @@ def _abandoned(store: Store, found: ClaimFile) -> bool:
     return _age(store, _path(store, found.identity, found.generation)) > TTL
 
 
-def _age(store: Store, path: Path) -> float:
+def _age(store: Layout, path: Path) -> float:
     """Seconds since a file was made, by the clock of the file server alone: both times come from it."""
     probe = store.root / "tmp" / f".clock.{os.urandom(6).hex()}"
     try:

@@ -1,7 +1,9 @@
 """
-Named moments at which a run must survive the death of its process. Imports nothing of the project; everybody may call `reached`.
+Named moments at which a run must survive the death of its process. Imports nothing of the project; everybody
+may call `reached`.
 
-Nothing arms a point in normal operation: no option, no variable. `tests/faults/crash_at.py` does, inside the process that it starts.
+Nothing arms a point in normal operation: no option, no variable. `tests/faults/crash_at.py` does, inside the
+process that it starts.
 """
 
 from __future__ import annotations
@@ -26,6 +28,14 @@ class Point(StrEnum):
     SUPERVISOR_STARTED = "supervisor-started"
     #: `Lease.acquire`: the epoch is taken, lease.json isn't written yet.
     EPOCH_TAKEN = "epoch-taken"
+    #: `revisions.begin`: a new plan and what is rendered by it wait in the run, the old plan is in force.
+    REVISION_BEGUN = "revision-begun"
+    #: `revisions.finish`: the old plan is kept under another name, too.
+    PLAN_KEPT = "plan-kept"
+    #: `revisions.finish`: what the engine gets is the new plan's, plan.json the old one.
+    REVISION_RENDERED = "revision-rendered"
+    #: `revisions.finish`: the new plan is in force, the folder in which it waited is there.
+    PLAN_REPLACED = "plan-replaced"
     #: supervisor: the engine runs.
     ENGINE_STARTED = "engine-started"
     #: supervisor: events are folded in memory, the checkpoint isn't written.
@@ -66,7 +76,10 @@ def arm(name: str, nth: int = 1) -> None:
 
 
 def reached(name: str) -> None:
-    """Tell that the process got to a point. Does nothing unless a test armed it; then no handler, no cleanup, no flush runs."""
+    """
+    Tell that the process got to a point. Does nothing unless a test armed it; then no handler, no cleanup, no
+    flush runs.
+    """
     if not _armed:
         return
     left = _armed.get(name, 0)

@@ -1,7 +1,9 @@
 """
-The change journal of a store: one line for each change of a run, one file a day (UTC). Imports files and errors only.
+The change journal of a store: one line for each change of a run, one file a day (UTC). Imports files and
+errors only.
 
-Indices follow it; it is never the truth. A change is announced *before* it is made, so nothing that happened is missing from it.
+Indices follow it; it is never the truth. A change is announced *before* it is made, so nothing that happened
+is missing from it.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Annotated
 import msgspec
 
 from esap_wf import files
+from esap_wf.formats import reading
 
 SUFFIX = ".jsonl"
 
@@ -23,7 +26,7 @@ class Change(msgspec.Struct, frozen=True):
     """A run is about to have revision `rev`. Unknown fields are ignored: a newer writer may say more."""
 
     run: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
-    rev: int
+    rev: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
     at: float
 
 
@@ -61,14 +64,19 @@ def announce(folder: Path, run: str, rev: int, *, mode: int | None = None) -> No
         Permissions of a new segment.
     """
     now = time.time()
-    files.append_line(folder / (segment_of(now) + SUFFIX), _encoder.encode(Change(run=run, rev=rev, at=round(now, 3))), mode=mode)
+    files.append_line(
+        folder / (segment_of(now) + SUFFIX),
+        _encoder.encode(Change(run=run, rev=rev, at=round(now, 3))),
+        mode=mode,
+    )
 
 
 def sizes(folder: Path) -> dict[str, int]:
     """
     Bytes in each segment, the one last written to at the end.
 
-    All of them, not the last days': a host whose clock is wrong appends to any day. That is one stat a day of the store's life.
+    All of them, not the last days': a host whose clock is wrong appends to any day. That is one stat a day of
+    the store's life.
     """
     found = []
     try:
@@ -101,10 +109,11 @@ def read(folder: Path, segment: str, offset: int = 0) -> Reading:
     Returns
     -------
     Reading
-        Changes, the next offset and the number of lines that nobody can read. A last line without its newline is left for the next time.
+        Changes, the next offset and the number of lines that nobody can read. A last line without its newline
+        is left for the next time.
     """
     try:
-        with (folder / (segment + SUFFIX)).open("rb") as file:
+        with reading.opened(folder / (segment + SUFFIX)) as file:
             file.seek(offset)
             data = file.read()
     except OSError:
@@ -117,6 +126,6 @@ def read(folder: Path, segment: str, offset: int = 0) -> Reading:
             continue
         try:
             changes.append(_decoder.decode(line))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except files.BROKEN:
             garbage += 1
     return Reading(changes=changes, offset=offset + end, garbage=garbage)

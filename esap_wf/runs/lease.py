@@ -1,12 +1,14 @@
 """
-Who owns a run. The supervisor, `resume` and `rm` acquire; everybody may look. Imports files, errors, models and `processes`.
+Who owns a run. The supervisor, `resume` and `rm` acquire; everybody may look. Imports files, errors, models
+and `processes`.
 
-An owner takes an *epoch*: the file ``epochs/<n>``, made by `files.create_exclusive`, so of two that resume at once one gets it. A higher
-epoch makes a lower one void, also when its owner was only asleep. ``lease.json`` is the heartbeat: an observer on another host sees
-`seq` change, by its own monotonic clock; clocks of two machines are never compared. ``epochs/0`` is the process that created the run.
+An owner takes an *epoch*: the file ``epochs/<n>``, made by `files.create_exclusive`, so of two that resume at
+once one gets it. A higher epoch makes a lower one void, also when its owner was only asleep. ``lease.json``
+is the heartbeat: an observer on another host sees `seq` change, by its own monotonic clock; clocks of two
+machines are never compared. ``epochs/0`` is the process that created the run.
 
-Each epoch has one slot ``epochs/<n>.end``: its owner fills it with the accepted outputs, or its successor fills it with "void". Whoever
-comes first decides, once: that is how results are accepted exactly once.
+Each epoch has one slot ``epochs/<n>.end``: its owner fills it with the accepted outputs, or its successor
+fills it with "void". Whoever comes first decides, once: that is how results are accepted exactly once.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 
@@ -23,12 +25,23 @@ from esap_wf.errors import EsapError, NotFoundError, Problem, RefusedError
 from esap_wf.models.manifest import Base
 from esap_wf.models.run import encode, now
 from esap_wf.runs import crashpoints, processes
+from esap_wf.runs.layout import Layout
 from esap_wf.runs.processes import Holder, me
 
-if TYPE_CHECKING:
-    from esap_wf.runs.store import Run
-
-__all__ = ["RENEW", "TTL", "Epoch", "FencedError", "HeldByOther", "Holder", "Lease", "Tenure", "alive", "current", "me", "watch"]
+__all__ = [
+    "RENEW",
+    "TTL",
+    "Epoch",
+    "FencedError",
+    "HeldByOther",
+    "Holder",
+    "Lease",
+    "Tenure",
+    "alive",
+    "current",
+    "me",
+    "watch",
+]
 
 #: Seconds between two heartbeats.
 RENEW = 5.0
@@ -36,6 +49,25 @@ RENEW = 5.0
 TTL = 30.0
 
 VOID = b'{"void": true}\n'
+
+
+class Leased(Protocol):
+    """What can be owned: `esap_wf.runs.run.Run`."""
+
+    @property
+    def id(self) -> str:
+        """Of the run."""
+
+    @property
+    def dir(self) -> Path:
+        """Its directory."""
+
+    @property
+    def store(self) -> Layout:
+        """Where it is kept."""
+
+    def silent(self, tenure: Tenure) -> bool:
+        """Whether its owner was watched for `TTL` seconds without a newer heartbeat than this."""
 
 
 class HeldByOther(RefusedError):
@@ -69,18 +101,20 @@ class Tenure(Base, frozen=True, kw_only=True, omit_defaults=False):
     released: bool = False
 
 
-def latest_epoch(run: Run) -> int:
+def latest_epoch(run: Leased) -> int:
     """The highest epoch that was taken; 0 if nobody but the creator had the run."""
     # a listing, not a probe for the next number: NFS clients remember for a while that a name was missing
     try:
         return max((int(name) for name in os.listdir(run.dir / "epochs") if name.isdigit()), default=0)  # noqa: PTH208
     except FileNotFoundError:
         if not run.dir.is_dir():
-            raise NotFoundError(f"run {run.id} does not exist", [Problem(run.id, "its directory is gone")]) from None
+            raise NotFoundError(
+                f"run {run.id} does not exist", [Problem(run.id, "its directory is gone")]
+            ) from None
         return 0
 
 
-def current(run: Run) -> Tenure | None:
+def current(run: Leased) -> Tenure | None:
     """
     The present or last owner.
 
@@ -103,7 +137,7 @@ def current(run: Run) -> Tenure | None:
     return Tenure(epoch=epoch, holder=taken.holder, seq=-1)
 
 
-def alive(run: Run) -> bool | None:
+def alive(run: Leased) -> bool | None:
     """
     Whether somebody owns the run now, without waiting.
 
@@ -118,13 +152,13 @@ def alive(run: Run) -> bool | None:
     return processes.alive(tenure.holder)
 
 
-def watch(run: Run, seconds: float = TTL, *, pause: float = 0.5) -> bool:
+def watch(run: Leased, seconds: float = TTL, *, pause: float = 0.5) -> bool:
     """
     Whether a heartbeat is seen within a time, by this process's monotonic clock.
 
     Parameters
     ----------
-    run : Run
+    run : Leased
         What to look at.
     seconds : float
         How long to look; less than `TTL` proves life only, not death.
@@ -152,26 +186,26 @@ class Lease:
 
     __slots__ = ("_run", "_seq", "epoch", "holder")
 
-    def __init__(self, run: Run, epoch: int, holder: Holder) -> None:
+    def __init__(self, run: Leased, epoch: int, holder: Holder) -> None:
         self._run = run
         self.epoch = epoch
         self.holder = holder
         self._seq = 0
 
     @classmethod
-    def acquire(cls, run: Run, holder: Holder | None = None, *, wait: float = TTL) -> Lease:
+    def acquire(cls, run: Leased, holder: Holder | None = None, *, wait: float = TTL) -> Lease:
         """
         Become the owner.
 
         Parameters
         ----------
-        run : Run
+        run : Leased
             What to own.
         holder : Holder, optional
             Who owns it; this process by default.
         wait : float
-            Seconds to watch an owner that cannot be asked (another host) before it counts as gone. One that `run` has judged already
-            (`Run.judge`) is not watched again.
+            Seconds to watch an owner that cannot be asked (another host) before it counts as gone. One that
+            `run` has judged already (`Run.judge`) is not watched again.
 
         Raises
         ------
@@ -201,9 +235,12 @@ class Lease:
         return lease
 
     @staticmethod
-    def _held(run: Run, holder: Holder | None) -> HeldByOther:
+    def _held(run: Leased, holder: Holder | None) -> HeldByOther:
         who = str(holder) if holder else "another process"
-        return HeldByOther(f"run {run.id} is owned by {who}", [Problem(run.id, f"{who} is at work", f"esap-wf status {run.id}")])
+        return HeldByOther(
+            f"run {run.id} is owned by {who}",
+            [Problem(run.id, f"{who} is still working on it", f"esap-wf status {run.id}")],
+        )
 
     def valid(self) -> bool:
         """Whether no newer epoch exists."""
@@ -216,7 +253,10 @@ class Lease:
         """Raise FencedError unless `valid`."""
         if not self.valid():
             raise FencedError(
-                f"run {self._run.id} has a new owner; this process (epoch {self.epoch}) stops without a trace",
+                (
+                    f"run {self._run.id} has a new owner; this process (epoch {self.epoch}) stops and leaves "
+                    "nothing behind"
+                ),
                 [Problem(self._run.id, f"epoch {self.epoch} is void")],
             )
 
@@ -236,9 +276,12 @@ class Lease:
         tenure = Tenure(epoch=self.epoch, holder=self.holder, seq=self._seq, released=released)
         path: Path = self._run.dir / "lease.json"
         try:
-            files.write_atomic(path, msgspec.json.encode(tenure), mode=self._run.store.file_mode, sync=released)
+            files.write_atomic(
+                path, msgspec.json.encode(tenure), mode=self._run.store.file_mode, sync=released
+            )
         except files.NoSpaceError:
             if not released:
-                return  # a missed heartbeat on a full disk is no reason to stop an engine: on this host the pid tells
+                # a missed heartbeat on a full disk is no reason to stop an engine: on this host the pid tells
+                return
             self._run.store.free_reserve(self._run.dir)
             files.write_atomic(path, msgspec.json.encode(tenure), mode=self._run.store.file_mode, sync=False)

@@ -1,5 +1,6 @@
 """
-The record of what runs used: the next plan's estimate learns from it. `Store` calls this; it imports files only.
+The record of what runs used: written by the owner of a run at its end, read by planning for the next
+estimate. It imports files only.
 
 One file of lines a workflow, appended to only, read from its end.
 """
@@ -11,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from esap_wf import files
+from esap_wf.formats import reading
 
 #: Bytes at the end of a record that are read: the last runs tell most.
 TAIL = 16 * 1024
@@ -65,7 +67,7 @@ def append(folder: Path, workflow: str, measured: Measurement, *, mode: int | No
 def lately(folder: Path, workflow: str) -> list[Measurement]:
     """The last runs of a workflow, oldest first; empty if there are none, or if nobody may read them."""
     try:
-        with _path(folder, workflow).open("rb") as file:
+        with reading.opened(_path(folder, workflow)) as file:
             file.seek(0, 2)
             file.seek(max(0, file.tell() - TAIL))
             lines = file.read().split(b"\n")
@@ -75,7 +77,7 @@ def lately(folder: Path, workflow: str) -> list[Measurement]:
     for line in lines:
         try:
             one = _decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except files.BROKEN:
             continue
         found[one.run] = one
     return list(found.values())[-KEPT:]

@@ -1,7 +1,9 @@
 """
-Which process is which: pids come back, so a process is its host, boot, pid and start time. Imports models and errors only.
+Which process is which: pids come back, so a process is its host, boot, pid and start time. Imports models and
+errors only.
 
-psutil is loaded where processes are searched or killed, never to look at one owner: `list` and `status` do that often.
+psutil is loaded where processes are searched or killed, never to look at one owner: `list` and `status` do
+that often.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from pathlib import Path
 
 from esap_wf.models.manifest import Base
 
-RUN_VARIABLE = "ESAP_WF_RUN"
+#: The run that a process belongs to, and the one engine of it: `engine_key`.
+RUN_VARIABLE, ENGINE_VARIABLE = "ESAP_WF_RUN", "ESAP_WF_ENGINE"
 _PROC = Path("/proc")
 _LINUX = sys.platform.startswith("linux")
 #: Names that say nothing about which machine it is.
@@ -27,8 +30,9 @@ class Holder(Base, frozen=True, kw_only=True, omit_defaults=False):
     """
     One process, for ever.
 
-    `start` is in clock ticks since boot on Linux (steps of the wall clock don't move it), else in milliseconds since 1970. `space` is
-    the pid namespace: inside a container pid 7 is another process than outside. `machine` tells hosts of one name apart.
+    `start` is in clock ticks since boot on Linux (steps of the wall clock don't move it), else in
+    milliseconds since 1970. `space` is the pid namespace: inside a container pid 7 is another process than
+    outside. `machine` tells hosts of one name apart.
     """
 
     host: str
@@ -40,6 +44,11 @@ class Holder(Base, frozen=True, kw_only=True, omit_defaults=False):
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
+
+
+def engine_key(run_id: str, epoch: int) -> str:
+    """What names one engine of a run: the engine of a later owner carries the run's key, too."""
+    return f"{run_id}.{epoch}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,14 @@ def me() -> Holder:
     """This process. Not cached: a child after `fork` is another one."""
     boot, space = _boot()
     pid = os.getpid()
-    return Holder(host=os.uname().nodename, boot_id=boot, pid=pid, start=start_time(pid) or 0, space=space, machine=_machine())
+    return Holder(
+        host=os.uname().nodename,
+        boot_id=boot,
+        pid=pid,
+        start=start_time(pid) or 0,
+        space=space,
+        machine=_machine(),
+    )
 
 
 def alive(holder: Holder) -> bool | None:
@@ -120,7 +136,8 @@ def alive(holder: Holder) -> bool | None:
     Returns
     -------
     bool or None
-        Definite on the same machine; None if only watching its lease can tell (another host, another container, hidden processes).
+        Definite on the same machine; None if only watching its lease can tell (another host, another
+        container, hidden processes).
     """
     boot, space = _boot()
     if holder.boot_id and holder.boot_id == boot:
@@ -138,13 +155,14 @@ def alive(holder: Holder) -> bool | None:
         except PermissionError:
             return None  # /proc is mounted with hidepid: somebody is there, but who?
         return False  # a zombie
-    same = holder.host == os.uname().nodename and holder.machine and holder.machine == _machine()  # two clones may have one name
+    # two clones may have one name
+    same = holder.host == os.uname().nodename and holder.machine and holder.machine == _machine()
     if same and holder.host not in _ANONYMOUS and holder.boot_id and boot:
         return False  # this machine was restarted since
     return None
 
 
-def survivors(run_id: str, sessions: Sequence[Holder] = (), others: Sequence[int] = ()) -> list[Survivor]:
+def survivors(run_id: str, sessions: Sequence[Holder] = ()) -> list[Survivor]:
     """
     Processes that belong to a run: all of this user's, of other users' those in recorded sessions.
 
@@ -154,8 +172,6 @@ def survivors(run_id: str, sessions: Sequence[Holder] = (), others: Sequence[int
         Searched for in the environment of each process.
     sessions : sequence of Holder
         Recorded session leaders (the engine's): their sessions find children that dropped the environment.
-    others : sequence of int
-        Process ids of which the engine says that they belong to the run, too.
 
     Returns
     -------
@@ -184,7 +200,7 @@ def survivors(run_id: str, sessions: Sequence[Holder] = (), others: Sequence[int
             if start is None:
                 continue
             sid = os.getsid(pid)
-            belongs = pid in others or (sid in leaders and start >= leaders[sid])
+            belongs = sid in leaders and start >= leaders[sid]
             if not belongs and process.uids().real == uid:  # nobody sees the environment of others
                 belongs = process.environ().get(RUN_VARIABLE) == run_id
             if belongs:
@@ -226,7 +242,8 @@ def _wait(processes: list[Survivor], seconds: float) -> list[Survivor]:
 
 def terminate(processes: Iterable[Survivor], grace: float = 10.0) -> list[Survivor]:
     """
-    End processes: SIGTERM, after `grace` seconds SIGKILL, and wait until they are gone. None of them, if some are another user's.
+    End processes: SIGTERM, after `grace` seconds SIGKILL, and wait until they are gone. None of them, if some
+    are another user's.
 
     Returns
     -------
@@ -245,3 +262,45 @@ def terminate(processes: Iterable[Survivor], grace: float = 10.0) -> list[Surviv
         _send(left, signal.SIGKILL)
         left = _wait(left, 5.0)
     return left
+
+
+def kill_tree(pid: int, spare: bool = False) -> None:
+    """
+    Kill a process and all below it, by kinship and session, until nothing is left; not by a run's key, which
+    the processes of a new owner carry, too.
+
+    Parameters
+    ----------
+    pid : int
+    spare : bool
+        The process itself lives on.
+    """
+    import signal
+
+    import psutil
+
+    until = time.monotonic() + 5.0
+    while time.monotonic() < until:
+        try:
+            below = {p.pid for p in psutil.Process(pid).children(recursive=True)}
+        except psutil.Error:
+            below = set()
+        below |= {p for p in psutil.pids() if p != pid and _session(p) == pid}
+        below = {p for p in below if start_time(p) is not None} | (
+            set() if spare or start_time(pid) is None else {pid}
+        )
+        if not below:
+            return
+        for victim in below:
+            try:
+                os.kill(victim, signal.SIGKILL)
+            except OSError:
+                pass
+        time.sleep(0.02)
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0

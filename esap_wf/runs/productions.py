@@ -1,7 +1,9 @@
 """
-The record of productions: which science was computed, when, by whom, in which run. `Store` calls this; it imports files and errors.
+The record of productions: which science was computed, when, by whom, in which run. `Store` calls this; it
+imports files and errors.
 
-One file of lines a workflow, appended to only: it outlives the runs, so "has this been produced before?" has an answer after cleaning up.
+One file of lines a workflow, appended to only: it outlives the runs, so "has this been produced before?" has
+an answer after cleaning up.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import msgspec
 
 from esap_wf import files
 from esap_wf.errors import Problem, RefusedError
+from esap_wf.formats import reading
 
 #: Bytes at the end of a record in which an entry of a moment ago is looked for.
 TAIL = 64 * 1024
@@ -65,12 +68,13 @@ def follow(folder: Path, workflow: str, offset: int) -> Iterator[tuple[Productio
     Yields
     ------
     entry : Production or None
-        None for a line that nobody can read, or that names no science. A last line without its newline is left for the next time.
+        None for a line that nobody can read, or that names no science. A last line without its newline is
+        left for the next time.
     offset : int
         Bytes that were read up to its end.
     """
     try:
-        with (folder / f"{files.safe_name(workflow)}.jsonl").open("rb") as file:
+        with reading.opened(folder / f"{files.safe_name(workflow)}.jsonl") as file:
             file.seek(offset)
             for line in file:
                 if not line.endswith(b"\n"):
@@ -78,7 +82,7 @@ def follow(folder: Path, workflow: str, offset: int) -> Iterator[tuple[Productio
                 offset += len(line)
                 try:
                     yield _decoder.decode(line), offset
-                except (msgspec.MsgspecError, UnicodeDecodeError):
+                except files.BROKEN:
                     yield None, offset
     except OSError:
         return
@@ -95,15 +99,18 @@ def read(folder: Path, workflow: str) -> list[dict[str, Any]]:
     path = folder / f"{files.safe_name(workflow)}.jsonl"
     found = []
     try:
-        lines = path.read_bytes().split(b"\n")
+        with reading.opened(path) as file:
+            lines = file.read().split(b"\n")
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise RefusedError(f"cannot read {path}", [Problem(str(path), error.strerror or str(error))]) from error
+        raise RefusedError(
+            f"cannot read {path}", [Problem(str(path), error.strerror or str(error))]
+        ) from error
     for line in lines:
         try:
             entry = msgspec.json.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except files.BROKEN:
             continue
         if isinstance(entry, dict):
             found.append(entry)

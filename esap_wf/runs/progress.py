@@ -1,9 +1,11 @@
 """
-Counts from ``events.jsonl``. The supervisor folds and writes the checkpoint, observers fold the tail; imports files and models only.
+Counts from ``events.jsonl``. The supervisor folds and writes the checkpoint, observers fold the tail; imports
+files and models only.
 
-The fold is a function of the checkpoint and the lines: however the log is cut, the result is the same. It keeps no set of all units (a
-campaign has 10^6), only the keys of jobs that run now and of jobs that failed, so a job is counted once as long as an engine does not
-start again, within one epoch, what it has reported as done.
+The fold is a function of the checkpoint and the lines: however the log is cut, the result is the same. It
+keeps no set of all units (a campaign has 10^6), only the keys of jobs that run now, of jobs that failed and
+of the last ones done, so a job is counted once as long as an engine does not start again what was done long
+before: one that begins from nothing says so (`anew`).
 """
 
 from __future__ import annotations
@@ -13,18 +15,27 @@ from pathlib import Path
 
 import msgspec
 
-from esap_wf.models.run import Failure, Fold, Progress, Reason, State, Step
+from esap_wf import files
+from esap_wf.formats import reading
+from esap_wf.models.run import Failure, Fold, Reason, State, Step
+from esap_wf.runs.counts import axis_of, progress_of
 
 #: Failures that `status` shows; the others are counted in `failures_more`.
 SHOWN = 20
 #: Failed jobs that are remembered by key, so that a successful retry takes the right one back.
 REMEMBERED = 10_000
+#: Jobs done that are remembered: those that an engine may repeat because it was killed before it wrote them
+#: down.
+RECENT = 32
 _CHUNK = 4 * 1024 * 1024
 _KEY = 64
 
 
 class _Line(msgspec.Struct, gc=False):
-    """What the fold needs of an `Event`; everything else, also fields of a newer version, is skipped by the decoder."""
+    """
+    What the fold needs of an `Event`; everything else, also fields of a newer version, is skipped by the
+    decoder.
+    """
 
     kind: str
     epoch: int | None = None
@@ -49,7 +60,9 @@ class _Counts:
 
     __slots__ = ("cpu", "done", "failed", "memory", "running", "starts", "total")
 
-    def __init__(self, total: int = 0, done: int = 0, failed: int = 0, running: int = 0, starts: bool = False) -> None:
+    def __init__(
+        self, total: int = 0, done: int = 0, failed: int = 0, running: int = 0, starts: bool = False
+    ) -> None:
         self.total = total
         self.done = done
         self.failed = failed
@@ -72,15 +85,21 @@ class _Folding:
     def __init__(self, state: State) -> None:
         memory = state.fold
         starts = set(memory.starts)
-        self.steps = {s.name: _Counts(s.total, s.done, s.failed, s.running, s.name in starts) for s in state.steps}
+        self.steps = {
+            s.name: _Counts(s.total, s.done, s.failed, s.running, s.name in starts) for s in state.steps
+        }
         for s in state.steps:
             self.steps[s.name].cpu, self.steps[s.name].memory = s.cpu_seconds, s.memory_bytes
         self.epoch = memory.epoch
         self.plan_epoch = memory.plan_epoch
         self.planned = set(memory.planned)
         self.earlier = dict(memory.earlier)
+        self.announced = dict(memory.announced)
         self.open = dict.fromkeys(memory.open)
         self.failed = dict.fromkeys(memory.failed)
+        self.attempts = dict(memory.attempts)
+        self.recent = dict(memory.recent)
+        self.begun = memory.begun if memory.begun >= 0 else memory.epoch
         self.forgotten = memory.forgotten
         self.garbage = memory.garbage
         # what the creator of the run expected; until the first fold it is all that the state says
@@ -99,24 +118,52 @@ class _Folding:
         """A new supervisor: nothing of the last one runs any more, what it did stays done."""
         self.epoch = epoch
         self.open.clear()
+        self.attempts.clear()
         self.planned.clear()
         self.earlier = {name: c.done for name, c in self.steps.items() if c.done}
         for counts in self.steps.values():
             counts.running = 0
             counts.starts = False
 
+    def begin(self) -> None:
+        """A new engine tells of jobs: it does again what failed under an earlier one."""
+        if self.epoch > self.begun:
+            for counts in self.steps.values():
+                counts.failed = 0
+            self.failed.clear()
+            self.failures.clear()
+            self.forgotten = self.more = 0
+            self.begun = self.epoch
+
+    def anew(self) -> None:
+        """A new engine does everything again."""
+        self.begin()
+        self.earlier.clear()
+        self.recent.clear()
+        for counts in self.steps.values():
+            counts.done = counts.total = 0
+
+    def again(self, name: str, counts: _Counts, key: str) -> None:
+        """A job that is done already is begun again."""
+        epoch = self.recent.pop(key, None)
+        if epoch is None or not counts.done:
+            return
+        counts.done -= 1
+        if epoch < self.epoch and self.earlier.get(name, 0):
+            self.earlier[name] -= 1
+            if name in self.planned:
+                counts.total -= 1
+
     def plan(self, totals: dict[str, int]) -> None:
+        self.begin()
         if self.epoch > self.plan_epoch:
             if self.plan_epoch >= 0:  # the new plan contains the failed ones again
                 for name, counts in self.steps.items():
-                    counts.failed = 0
                     counts.total = self.earlier.get(name, 0)
-                self.failed.clear()
-                self.failures.clear()
-                self.forgotten = self.more = 0
             self.plan_epoch = self.epoch
         for name, total in totals.items():
             self.step(name).total = self.earlier.get(name, 0) + total
+            self.announced[name] = max(self.announced.get(name, 0), self.step(name).total)
             self.planned.add(name)
 
     def start(self, line: _Line, name: str) -> None:
@@ -124,19 +171,26 @@ class _Folding:
         counts.starts = True
         key = _key(name, line.unit, line.job)
         if key:
-            if key in self.open:
+            if line.attempt is not None and line.attempt > 1:
+                self.attempts[key] = line.attempt
+            if key in self.open:  # told twice, or tried again before the end of the last attempt was told
                 return
             self.open[key] = None
+            self.again(name, counts, key)
             self.recover(counts, key, line.attempt)
         counts.running += 1
         self.grow(name, counts)
 
     def end(self, counts: _Counts, key: str) -> bool:
-        """Take a job from the running ones. False if it isn't one and its step reports starts: then this was told before."""
+        """
+        Take a job from the running ones. False if it isn't one and its step reports starts: then this was
+        told before.
+        """
         if key:
             if key in self.open:
                 del self.open[key]
-                counts.running -= 1
+                self.attempts.pop(key, None)
+                counts.running = max(0, counts.running - 1)  # of a run that has ended none runs
                 return True
             return not counts.starts
         if counts.running:
@@ -149,9 +203,14 @@ class _Folding:
         if not self.end(counts, key):
             return
         if key:
+            self.again(name, counts, key)  # of an engine that doesn't tell what it begins
             self.recover(counts, key, None)
         if name in self.planned and counts.done >= counts.total:
             return
+        if key:
+            self.recent[key] = self.epoch
+            if len(self.recent) > RECENT:
+                del self.recent[next(iter(self.recent))]
         counts.used(line)
         counts.done += 1
         self.grow(name, counts)
@@ -159,6 +218,9 @@ class _Folding:
     def fail(self, line: _Line, name: str) -> None:
         counts = self.step(name)
         key = _key(name, line.unit, line.job)
+        if line.attempt is not None and line.attempt < self.attempts.get(key, 1):
+            counts.used(line)  # an attempt that another one has followed: the job has not failed
+            return
         if not self.end(counts, key):
             return
         counts.used(line)
@@ -203,7 +265,7 @@ class _Folding:
     def line(self, raw: bytes) -> None:
         try:
             line = _decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except files.BROKEN:
             if raw.strip():
                 self.garbage += 1
             return
@@ -213,8 +275,12 @@ class _Folding:
             self.enter(line.epoch)
         kind = line.kind
         name = line.step
+        if name is not None and kind in ("start", "done", "failed"):
+            self.begin()
         if kind == "plan":
             self.plan(line.totals or {})
+        elif kind == "anew":
+            self.anew()
         elif kind == "start" and name is not None:
             self.start(line, name)
         elif kind == "done" and name is not None:
@@ -228,38 +294,41 @@ class _Folding:
     def result(self, state: State, unit_steps: list[str] | None) -> State:
         steps = [
             Step(
-                name=name, total=c.total, done=c.done, failed=c.failed, running=c.running,
-                cpu_seconds=None if c.cpu is None else round(c.cpu, 3), memory_bytes=c.memory,
+                name=name,
+                total=c.total,
+                done=c.done,
+                failed=c.failed,
+                running=c.running,
+                cpu_seconds=None if c.cpu is None else round(c.cpu, 3),
+                memory_bytes=c.memory,
             )
             for name, c in self.steps.items()
-        ]  # fmt: skip
-        axis = steps if unit_steps is None else [s for s in steps if s.name in unit_steps]
+        ]
+        axis = axis_of(steps, unit_steps)
         total = sum(s.total for s in axis)
-        # what was expected stands until a plan tells of units: those that are scattered as the engine goes are in none of its first ones
-        if self.plan_epoch < 0 or (unit_steps is not None and total == 0 and self.planned.isdisjoint(unit_steps)):
+        # what was expected stands until a plan tells of units: those that are scattered as the engine goes
+        # are in none of its first ones
+        if self.plan_epoch < 0 or (
+            unit_steps is not None and total == 0 and self.planned.isdisjoint(unit_steps)
+        ):
             total = max(total, self.expected)
-        progress = Progress(
-            units_total=total,
-            units_done=sum(s.done for s in axis),
-            units_failed=sum(s.failed for s in axis),
-            units_running=sum(s.running for s in axis),
-            jobs_total=sum(s.total for s in steps),
-            jobs_done=sum(s.done for s in steps),
-            jobs_failed=sum(s.failed for s in steps),
-            jobs_running=sum(s.running for s in steps),
-        )
+        progress = progress_of(steps, axis, total)
         memory = Fold(
             epoch=self.epoch,
             plan_epoch=self.plan_epoch,
             planned=sorted(self.planned),
             earlier=self.earlier,
+            announced=self.announced,
             open=list(self.open),
             failed=list(self.failed),
+            attempts=self.attempts,
+            begun=self.begun,
             forgotten=self.forgotten,
             starts=[name for name, c in self.steps.items() if c.starts],
             unit_steps=unit_steps,
             garbage=self.garbage,
             expected=self.expected,
+            recent=self.recent,
         )
         return msgspec.structs.replace(
             state,
@@ -308,9 +377,11 @@ def fold(state: State, lines: Iterable[bytes], unit_steps: list[str] | None = No
     state : State
         Checkpoint; not changed.
     lines : iterable of bytes
-        Lines with their newline, from byte `state.offset` on. One without a newline is not complete: folding stops before it.
+        Lines with their newline, from byte `state.offset` on. One without a newline is not complete: folding
+        stops before it.
     unit_steps : list of str, optional
-        Steps along the workflow's axis, whose jobs are the units. Remembered in the checkpoint; without it every job is a unit.
+        Steps along the workflow's axis, whose jobs are the units. Remembered in the checkpoint; without it
+        every job is a unit.
 
     Returns
     -------
@@ -329,7 +400,7 @@ def fold(state: State, lines: Iterable[bytes], unit_steps: list[str] | None = No
 def tail(path: Path, offset: int) -> Iterator[bytes]:
     """Complete lines of a log from a byte offset on; nothing if there is no log."""
     try:
-        file = path.open("rb")
+        file = reading.opened(path)
     except FileNotFoundError:
         return
     with file:

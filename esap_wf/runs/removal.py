@@ -1,30 +1,32 @@
 """
-Removing runs, and what crashes have left. `Store` calls this; it imports files, errors, models and the modules of `runs` below the store.
+Removing runs, and what crashes have left. `Store` calls this; it imports files, errors, models and the
+modules of `runs` below the store.
 
-A tombstone comes first: from then on the run is gone for everybody, and whoever comes next may finish the deletion.
+A tombstone comes first: from then on the run is gone for everybody, and whoever comes next may finish the
+deletion.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from esap_wf import files
 from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
+from esap_wf.formats.quantities import human_count
 from esap_wf.models.manifest import Base
-from esap_wf.models.run import Phase, RunRecord, encode, now
-from esap_wf.runs import crashpoints, journal, lease, processes, states
+from esap_wf.models.run import RunRecord, encode, now
+from esap_wf.runs import attempts, crashpoints, journal, lease, processes, snapshots, states
+from esap_wf.runs.folders import delete_tree, names, told
+from esap_wf.runs.layout import Layout, Staged
 from esap_wf.runs.lease import Lease
-
-if TYPE_CHECKING:
-    from esap_wf.runs.store import Run, Store
+from esap_wf.runs.run import Run
 
 DAY = 86_400.0
+#: Seconds that a supervisor which has written its last word may take to go.
+GOING = 2.0
 
 
 class Tombstone(Base, frozen=True, kw_only=True, omit_defaults=False):
@@ -38,13 +40,6 @@ class Tombstone(Base, frozen=True, kw_only=True, omit_defaults=False):
     record: RunRecord | None = None
 
 
-class Staged(Base, frozen=True, kw_only=True, omit_defaults=False):
-    """``.staged.json`` of a staging folder: who works in it."""
-
-    schema_version: int = 1
-    holder: processes.Holder
-
-
 def remove(run: Run, waiting: Callable[[str], None] | None = None) -> None:
     """
     Delete a run that is not at work; done again after a crash, it completes.
@@ -53,7 +48,8 @@ def remove(run: Run, waiting: Callable[[str], None] | None = None) -> None:
     ----------
     run : Run
     waiting : callable, optional
-        Told that an owner which cannot be asked from here is watched, see `Run.judge`. Without it such a run is refused at once.
+        Told that an owner which cannot be asked from here is watched, see `Run.judge`. Without it such a run
+        is refused at once.
 
     Raises
     ------
@@ -68,15 +64,15 @@ def remove(run: Run, waiting: Callable[[str], None] | None = None) -> None:
             raise NotFoundError(f"there is no run {run.id!r} in {store.root}")
         state = run.judge(waiting) if waiting else run.observe()
         if state.phase not in states.REMOVABLE or lease.alive(run):
-            raise RefusedError(f"run {run.id} is {state.phase}", [Problem(run.id, "it is not at an end", f"esap-wf cancel {run.id}")])
-        if state.phase is Phase.UNKNOWN and (left := processes.survivors(run.id)):
             raise RefusedError(
-                f"run {run.id} has lost its supervisor, but {len(left)} of its processes live",
-                [Problem(run.id, f"{left[0].name} {left[0].pid} may still write into it", f"esap-wf cancel {run.id}")],
+                f"run {run.id} is {state.phase}",
+                [Problem(run.id, "it has not ended", f"esap-wf cancel {run.id}")],
             )
+        _confirm_idle(run, waiting is not None)
         owner = Lease.acquire(run)  # who resumes it at this moment and who removes it: one of them
         try:
-            store.free_reserve(run.dir)  # `rm` is what one does on a full disk, and the tombstone needs a little space
+            # `rm` is what one does on a full disk, and the tombstone needs a little space
+            store.free_reserve(run.dir)
             record, state = run.record(), run.state()
             journal.announce(store.root / "journal", run.id, state.rev + 1, mode=store.file_mode)
             owner.require()
@@ -85,10 +81,46 @@ def remove(run: Run, waiting: Callable[[str], None] | None = None) -> None:
             owner.release()
             raise
     crashpoints.reached("tombstone-written")
-    delete(store, run.id)
+    shared = snapshots.of_run(store, run.dir)
+    left = delete(store, run.id)
+    for digest in shared:
+        snapshots.collect(store, digest)
+    if left:
+        problem = told(left, store.root)
+        raise RefusedError(f"run {run.id} was removed, but not all of it could be deleted", [problem])
 
 
-def bury(store: Store, run_id: str, *, rev: int = 0, record: RunRecord | None = None) -> None:
+def _confirm_idle(run: Run, wait: bool) -> None:
+    """
+    Refuse while anything of the run lives, whatever its phase says: here, or where its engine gives signs of
+    life.
+    """
+    epoch = attempts.last(run.dir, lease.latest_epoch(run) + 1)
+    process = attempts.of(run.dir, epoch) if epoch else None
+    hint = f"esap-wf cancel {run.id} ends it; esap-wf resume {run.id} takes it up again"
+    until = time.monotonic() + GOING
+    while left := processes.survivors(run.id, [process.keeper] if process else []):
+        if time.monotonic() > until:
+            raise RefusedError(
+                (
+                    f"run {run.id} has ended, but {human_count(len(left), 'process is', 'processes are')} "
+                    "still alive"
+                ),
+                [Problem(run.id, f"{left[0].name} {left[0].pid} may still write into it", hint)],
+            )
+        time.sleep(0.05)
+    away = process and not attempts.end_of(run.dir, epoch) and processes.alive(process.engine) is None
+    if (
+        process
+        and away
+        and not attempts.is_void(run.dir, epoch)
+        and attempts.beats(run.dir, epoch, lease.TTL if wait else 2 * lease.RENEW)
+    ):
+        what = f"its engine is running on {process.engine.host}, out of reach from here"
+        raise RefusedError(f"run {run.id} has an engine that is still alive", [Problem(run.id, what, hint)])
+
+
+def bury(store: Layout, run_id: str, *, rev: int = 0, record: RunRecord | None = None) -> None:
     """Write the tombstone of a run, or of one that will never be published."""
     grave = Tombstone(run=run_id, removed=now(), by=processes.user(), rev=rev, record=record)
     path = store.tombstone_path(grave.run)
@@ -96,8 +128,8 @@ def bury(store: Store, run_id: str, *, rev: int = 0, record: RunRecord | None = 
     files.create_exclusive(path, encode(grave), mode=store.file_mode)
 
 
-def delete(store: Store, run_id: str) -> None:
-    """Delete the directory of a run that has a tombstone."""
+def delete(store: Layout, run_id: str) -> list[Path]:
+    """Delete the directory of a run that has a tombstone; what could not be deleted is in ``tmp/`` then."""
     gone = store.root / "tmp" / f"{run_id}.removed.{os.urandom(4).hex()}"
     try:
         store.path_of(run_id).rename(gone)
@@ -106,14 +138,14 @@ def delete(store: Store, run_id: str) -> None:
     except OSError as error:
         raise files.explain(error, store.path_of(run_id)) from error
     crashpoints.reached("run-unlinked")
-    for name in list(names(store.root / "tmp")):
-        if name.startswith(f"{run_id}."):
-            delete_tree(store.root / "tmp" / name)
+    mine = [name for name in names(store.root / "tmp") if name.startswith(f"{run_id}.")]
+    return [left for name in mine for left in delete_tree(store.root / "tmp" / name)]
 
 
-def collect_garbage(store: Store, *, older_than: float = DAY) -> list[str]:
+def collect_garbage(store: Layout, *, older_than: float = DAY) -> tuple[list[str], list[Problem]]:
     """
-    Delete what crashes have left: half-deleted runs, and staging folders whose creator is gone.
+    Delete what crashes have left: half-deleted runs, staging folders whose creator is gone, and snapshots of
+    code that no run uses.
 
     Parameters
     ----------
@@ -122,14 +154,23 @@ def collect_garbage(store: Store, *, older_than: float = DAY) -> list[str]:
 
     Returns
     -------
-    list of str
-        Names of what was deleted.
+    deleted : list of str
+        Names of what is gone now.
+    left : list of Problem
+        What could not be deleted, and who can.
     """
-    deleted = []
+    deleted: list[str] = []
+    left: list[Problem] = []
+
+    def note(name: str, remains: list[Path]) -> None:
+        if remains:
+            left.append(told(remains, store.root))
+        else:
+            deleted.append(name)
+
     for run_id in list(store.ids()):
         if store.tombstone_path(run_id).exists():
-            delete(store, run_id)
-            deleted.append(run_id)
+            note(run_id, delete(store, run_id))
     for name in list(names(store.root / "tmp")):
         path = store.root / "tmp" / name
         try:
@@ -145,33 +186,5 @@ def collect_garbage(store: Store, *, older_than: float = DAY) -> list[str]:
             pass
         except (OSError, UsageError):
             continue
-        delete_tree(path)
-        deleted.append(name)
-    return deleted
-
-
-def delete_tree(path: Path) -> None:
-    """Delete a folder, also read-only parts of it (a code snapshot is read-only), without following links out of it."""
-    import shutil  # its compression modules would cost `list` and `status` some milliseconds
-
-    if path.is_dir() and not path.is_symlink():
-        for folder, _, _ in os.walk(path):
-            try:
-                mode = os.lstat(folder).st_mode
-                if not mode & stat.S_IWUSR:
-                    os.chmod(folder, stat.S_IMODE(mode) | stat.S_IRWXU)  # noqa: PTH101
-            except OSError:
-                pass
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def names(folder: Path) -> list[str]:
-    """Names in a folder, none if it is missing."""
-    try:
-        return os.listdir(folder)  # noqa: PTH208
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            return []
-        raise RefusedError(f"cannot read {folder}", [Problem(str(folder), error.strerror or str(error))]) from error
+        note(name, delete_tree(path))
+    return [*deleted, *snapshots.collect(store)], left

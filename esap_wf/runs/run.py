@@ -1,5 +1,6 @@
 """
-One run directory: `Store` makes it, the supervisor writes through it, everybody may look. Imports files, errors, models, `runs.*` below.
+One run directory: `Store` makes it, the supervisor writes through it, everybody may look. Imports files,
+errors, models, `runs.*` below.
 """
 
 from __future__ import annotations
@@ -7,17 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from esap_wf import files
-from esap_wf.errors import NotFoundError
+from esap_wf.errors import NotFoundError, Problem, UsageError
+from esap_wf.formats import reading
 from esap_wf.models.run import Outputs, Phase, RunRecord, State, encode
-from esap_wf.runs import crashpoints, journal, lease, progress, states
-
-if TYPE_CHECKING:
-    from esap_wf.runs.store import Store
+from esap_wf.runs import crashpoints, journal, lease, progress, requests, states
+from esap_wf.runs.layout import Layout
 
 #: Seconds that a new run may be without an owner, between the command that created it and its supervisor.
 START_GRACE = 10.0
@@ -45,13 +44,13 @@ class Run:
         Sixteen hex digits.
     dir : Path
         The run directory.
-    store : Store
+    store : Layout
         Where it is kept.
     """
 
     __slots__ = ("_announced", "_heard", "_judged", "_record", "dir", "id", "store")
 
-    def __init__(self, store: Store, run_id: str) -> None:
+    def __init__(self, store: Layout, run_id: str) -> None:
         self.store = store
         self.id = run_id
         self.dir = store.path_of(run_id)
@@ -75,7 +74,12 @@ class Run:
     def record(self) -> RunRecord:
         """What never changes; read once."""
         if self._record is None:
-            self._record = files.read_json(self.dir / "run.json", RunRecord)
+            record, place = files.read_json(self.dir / "run.json", RunRecord), self.dir / "run.json"
+            if record.id != self.id:  # whoever finds a run by its record would work on another one
+                raise UsageError(
+                    f"{place} is broken", [Problem(str(place), (f"it is the record of run {record.id[:80]}"))]
+                )
+            self._record = record
         return self._record
 
     def state(self) -> State:
@@ -90,15 +94,17 @@ class Run:
         """
         The state as an observer should see it.
 
-        The tail of ``events.jsonl`` is folded in. A run that should be at work but whose owner is gone is UNKNOWN; a removed one ARCHIVED.
-        An owner that cannot be asked from here (another host, another container) is gone when this object, looking again and again, has
-        seen no heartbeat for `lease.TTL` seconds.
+        The tail of ``events.jsonl`` is folded in. A run that should be at work but whose owner is gone is
+        UNKNOWN; a removed one ARCHIVED. An owner that cannot be asked from here (another host, another
+        container) is gone when this object, looking again and again, has seen no heartbeat for `lease.TTL`
+        seconds.
         """
         if self.store.tombstone_path(self.id).exists():
             return self._removed()
         state = self.state()
         while state.phase in states.ACTIVE and self._abandoned() and not self._just_created(state):
-            again = self.state()  # an owner writes the last state, then goes: look in the other order before calling it lost
+            # an owner writes the last state, then goes: look in the other order before calling it lost
+            again = self.state()
             if again.rev == state.rev:
                 state = msgspec.structs.replace(state, phase=Phase.UNKNOWN, reason=self._lost(state))
                 break
@@ -113,7 +119,9 @@ class Run:
         return tenure is None or self.silent(tenure)
 
     def silent(self, tenure: lease.Tenure) -> bool:
-        """Whether no newer heartbeat than this was seen for `lease.TTL` seconds, by the clock of this process."""
+        """
+        Whether no newer heartbeat than this was seen for `lease.TTL` seconds, by the clock of this process.
+        """
         moment, beat = time.monotonic(), (tenure.epoch, tenure.seq)
         if self._judged == f"{tenure.epoch}.{tenure.seq}":
             return True
@@ -134,7 +142,8 @@ class Run:
 
     def judge(self, waiting: Callable[[str], None]) -> State:
         """
-        The state, for those who are about to act on it: an owner that cannot be asked from here is watched for `lease.TTL` seconds.
+        The state, for those who are about to act on it: an owner that cannot be asked from here is watched
+        for `lease.TTL` seconds.
 
         Parameters
         ----------
@@ -147,7 +156,11 @@ class Run:
         tenure = self.owner_lease()
         if tenure is None:
             return self.observe()
-        waiting(f"run {self.id}: {tenure.holder} can't be asked from here; waiting up to {lease.TTL:.0f} s for a sign of life")
+        waiting(
+            f"run {self.id}: {tenure.holder} can't be asked from here; waiting up to "
+            f"{lease.TTL:.0f} s for "
+            "a sign of life"
+        )
         if not lease.watch(self, lease.TTL):
             self._heard = (tenure.epoch, tenure.seq), time.monotonic() - lease.TTL
         return self.observe()
@@ -170,10 +183,10 @@ class Run:
 
     def _lost(self, state: State) -> str:
         if state.phase is Phase.PENDING:
-            return f"the command that created it is gone and no supervisor started: esap-wf resume {self.id}"
+            return "the command that created it is gone, and no supervisor has started"
         tenure = self.owner_lease()
         who = f" ({tenure.holder})" if tenure else ""
-        return f"its supervisor{who} is gone without a word: esap-wf resume {self.id}"
+        return f"its supervisor{who} is gone"
 
     def write_state(self, state: State, owner: lease.Lease) -> State:
         """
@@ -266,18 +279,22 @@ class Run:
             crashpoints.reached("outputs-accepted")
             earlier = self.accepted()
             if earlier is None:
-                raise lease.FencedError(f"the results of run {self.id} came too late: epoch {owner.epoch} is void")
+                raise lease.FencedError(
+                    f"the results of run {self.id} came too late: epoch {owner.epoch} is void"
+                )
         path = self.dir / "outputs.json"
         if not path.exists():
             files.write_atomic(path, encode(earlier), mode=self.store.file_mode)
         return earlier
 
     def accepted(self) -> Outputs | None:
-        """The accepted outputs, if any owner accepted some; a successor calls `accept` or copies them to go on."""
+        """
+        The accepted outputs, if any owner accepted some; a successor calls `accept` or copies them to go on.
+        """
         for epoch in range(lease.latest_epoch(self), 0, -1):
             slot = self.dir / "epochs" / f"{epoch}.end"
             try:
-                if files.read_bytes(slot) != lease.VOID:
+                if reading.read_bytes(slot) != lease.VOID:
                     return files.read_json(slot, Outputs)
             except NotFoundError:
                 continue
@@ -290,10 +307,24 @@ class Run:
         except NotFoundError:
             return self.accepted()
 
+    def also_asked(self, further: requests.Further) -> None:
+        """
+        Record what a later request wants of this run; indices read the run again. What a request that is
+        refused wants is nobody's.
+        """
+        requests.append(self.dir, further, mode=self.store.file_mode)
+        journal.announce(self.store.root / "journal", self.id, self.state().rev, mode=self.store.file_mode)
+
     def request_stop(self, request: StopRequest) -> None:
-        """Ask the supervisor to stop. The first request stays, but one to stop at once replaces one to drain."""
+        """
+        Ask the supervisor to stop. The first request stays, but one to stop at once replaces one to drain.
+        """
         earlier = self.stop_requested()
-        write = files.write_atomic if earlier is not None and earlier.drain and not request.drain else files.create_exclusive
+        write = (
+            files.write_atomic
+            if earlier is not None and earlier.drain and not request.drain
+            else files.create_exclusive
+        )
         try:
             write(self.dir / "stop.json", encode(request), mode=self.store.file_mode)
         except files.NoSpaceError:

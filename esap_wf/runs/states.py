@@ -1,5 +1,6 @@
 """
-Which phase may follow which, and why. The supervisor, the store and the documentation import this; it imports models only.
+Which phase may follow which, and why. The supervisor, the store and the documentation import this; it imports
+models only.
 
 `TRANSITIONS` is the table of docs/runs.md and what `Run.write_state` enforces.
 """
@@ -16,30 +17,36 @@ TRANSITIONS: dict[tuple[Phase, Phase], str] = {
     (_P.PENDING, _P.QUEUED): "a supervisor has taken the run",
     (_P.PENDING, _P.ABORTED): "cancelled before a supervisor took it",
     (_P.PENDING, _P.ERROR): "the supervisor could not be started",
-    (_P.PENDING, _P.UNKNOWN): "seen by an observer: the command that created it is gone and no supervisor came",
+    (
+        _P.PENDING,
+        _P.UNKNOWN,
+    ): "seen by an observer: the command that created it is gone and no supervisor has started",
     (_P.QUEUED, _P.EXECUTING): "the engine was started",
-    (_P.QUEUED, _P.COMPLETED): "the outputs were accepted before the last supervisor died; only the phase was missing",
-    (_P.QUEUED, _P.ERROR): "preparation failed: software, rendering, no slot",
+    (
+        _P.QUEUED,
+        _P.COMPLETED,
+    ): "the outputs had been accepted before the last supervisor died; only the phase was missing",
+    (_P.QUEUED, _P.ERROR): "preparation failed: software, rendering, no free slot",
     (_P.QUEUED, _P.ABORTED): "cancelled while it waited",
-    (_P.QUEUED, _P.HELD): "cannot start without a person: credential, space, permission",
+    (_P.QUEUED, _P.HELD): "cannot start until somebody acts: credential, space, permission",
     (_P.QUEUED, _P.SUSPENDED): "the supervisor's own time ran out while it waited",
     (_P.QUEUED, _P.UNKNOWN): "seen by an observer: the supervisor is gone",
-    (_P.EXECUTING, _P.COMPLETED): "all outputs are there, valid and accepted",
+    (_P.EXECUTING, _P.COMPLETED): "all outputs are present, valid and accepted",
     (_P.EXECUTING, _P.ERROR): "a step failed, or an output is missing or invalid",
     (_P.EXECUTING, _P.ABORTED): "cancelled",
-    (_P.EXECUTING, _P.HELD): "cannot go on without a person: credential, space, permission",
+    (_P.EXECUTING, _P.HELD): "cannot go on until somebody acts: credential, space, permission",
     (_P.EXECUTING, _P.SUSPENDED): "drained before a time limit",
-    (_P.EXECUTING, _P.QUEUED): "resumed by a new supervisor after the last one died without a word",
+    (_P.EXECUTING, _P.QUEUED): "resumed by a new supervisor after the last one died",
     (_P.EXECUTING, _P.UNKNOWN): "seen by an observer: the supervisor is gone",
     (_P.ERROR, _P.QUEUED): "resumed",
     (_P.ERROR, _P.ARCHIVED): "removed",
     (_P.ABORTED, _P.QUEUED): "resumed",
     (_P.ABORTED, _P.ARCHIVED): "removed",
     (_P.COMPLETED, _P.ARCHIVED): "removed",
-    (_P.HELD, _P.QUEUED): "resumed: the person has acted",
+    (_P.HELD, _P.QUEUED): "resumed: somebody has acted",
     (_P.HELD, _P.ABORTED): "cancelled instead",
     (_P.HELD, _P.ERROR): "what it waited for can no longer come",
-    (_P.SUSPENDED, _P.QUEUED): "goes on",
+    (_P.SUSPENDED, _P.QUEUED): "resumed",
     (_P.SUSPENDED, _P.ABORTED): "cancelled while it was suspended",
     (_P.UNKNOWN, _P.QUEUED): "resumed: nothing of the lost attempt is left running",
     (_P.UNKNOWN, _P.ABORTED): "cancelled: nothing of the lost attempt is left running",
@@ -47,7 +54,9 @@ TRANSITIONS: dict[tuple[Phase, Phase], str] = {
 }
 
 #: May follow each phase.
-FOLLOWERS: dict[Phase, frozenset[Phase]] = {old: frozenset(n for o, n in TRANSITIONS if o is old) for old in Phase}
+FOLLOWERS: dict[Phase, frozenset[Phase]] = {
+    old: frozenset(n for o, n in TRANSITIONS if o is old) for old in Phase
+}
 #: Nothing happens any more unless a person asks.
 FINAL = frozenset({_P.COMPLETED, _P.ERROR, _P.ABORTED, _P.ARCHIVED})
 #: Somebody must be working on it, or it is UNKNOWN.
@@ -66,7 +75,8 @@ class IllegalTransitionError(EsapError):
 
 def check(old: Phase, new: Phase) -> None:
     """
-    Raise if `new` cannot follow `old`. The same phase again is a progress report and fine while the run isn't final.
+    Raise if `new` cannot follow `old`. The same phase again is a progress report and fine while the run isn't
+    final.
 
     Parameters
     ----------

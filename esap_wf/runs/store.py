@@ -1,69 +1,62 @@
 """
-The store of runs: a directory tree that is the truth. `launch`, the supervisor, the command line and the service import it; it imports
-files, errors, models and the other modules of `runs` except `index`.
+The store of runs: a directory tree that is the truth. `launch`, the supervisor, the command line and the
+service import it; it imports files, errors, models and the other modules of `runs` except `index`.
 
-A run appears by one rename of a complete directory and disappears by one rename after its tombstone, so at every moment, also after a
-crash, a run is there as a whole or not at all.
+A run appears by one rename of a complete directory and disappears by one rename after its tombstone, so at
+every moment, also after a crash, a run is there as a whole or not at all.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from esap_wf import files
-from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
+from esap_wf.errors import EsapError, NotFoundError, Problem, RefusedError, UsageError
 from esap_wf.models.manifest import Base
 from esap_wf.models.run import RunRecord, State, encode, now
-from esap_wf.runs import claims, crashpoints, journal, lease, processes, productions, removal
-from esap_wf.runs.removal import delete_tree
+from esap_wf.runs import claims, crashpoints, journal, lease, processes, productions, removal, requests
+from esap_wf.runs.folders import delete_tree
+from esap_wf.runs.layout import ID, Layout
 from esap_wf.runs.run import Run
 
 __all__ = ["Run", "Store", "StoreFile", "delete_tree"]
 
-RESERVE = 64 * 1024
-FOLDERS = ("runs", "tmp", "claims", "journal", "tombstones", "records")
-_ID = re.compile(r"[0-9a-f]{16}")
+FOLDERS = ("runs", "tmp", "claims", "journal", "tombstones", "records", "code")
 _PREFIX = re.compile(r"[0-9a-f]{4,16}")
+#: Runs that an error lists before the rest is only counted.
+CANDIDATES = 10
 
 
 class StoreFile(Base, frozen=True, kw_only=True, omit_defaults=False):
     """``store.json``."""
 
     schema_version: int = 1
-    id: str
+    id: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_-]{1,64}$")]  # part of the name of the index's file
     shared: bool = False
 
 
-class Store:
+class Store(Layout):
     """
-    An open store.
+    An open store: its runs are made, found and removed here.
 
     Attributes
     ----------
-    root : Path
-        Its folder, absolute.
     id : str
         Of the store, so that an index never serves another one.
-    shared : bool
-        Whether a group works in it.
-    file_mode, dir_mode : int or None
-        What new files and folders get, whatever the umask; None leaves files to the umask.
     """
 
-    __slots__ = ("dir_mode", "file_mode", "id", "root", "shared")
+    __slots__ = ("id",)
 
     def __init__(self, root: Path, about: StoreFile) -> None:
-        self.root = root
+        super().__init__(root, about.shared)
         self.id = about.id
-        self.shared = about.shared
-        self.file_mode: int | None = 0o660 if about.shared else None
-        self.dir_mode = 0o2770 if about.shared else 0o700
 
     @classmethod
     def open(cls, root: Path, *, create: bool = False) -> Store:
@@ -89,7 +82,14 @@ class Store:
             if create:
                 return cls.create(root)
             raise NotFoundError(
-                f"there is no run store at {root}", [Problem(str(root), "no store.json", "run something, or choose another: --store DIR")]
+                f"there is no run store at {root}",
+                [
+                    Problem(
+                        str(root),
+                        "no store.json",
+                        "run something first, or choose another store: --store DIR",
+                    )
+                ],
             ) from None
 
     @classmethod
@@ -109,8 +109,12 @@ class Store:
         store = cls(root, about)
         try:
             root.mkdir(parents=True, exist_ok=True)
-            if any(p.name not in (*FOLDERS, "store.json") and not p.name.startswith(".") for p in root.iterdir()):
-                raise RefusedError(f"{root} is not empty", [Problem(str(root), "a new store needs an empty folder of its own")])
+            if any(
+                p.name not in (*FOLDERS, "store.json") and not p.name.startswith(".") for p in root.iterdir()
+            ):
+                raise RefusedError(
+                    f"{root} is not empty", [Problem(str(root), "a new store needs an empty folder")]
+                )
             if root.stat().st_uid == os.geteuid():
                 root.chmod(store.dir_mode)
         except OSError as error:
@@ -122,28 +126,6 @@ class Store:
         )  # last: whoever sees it sees a whole store
         return cls(root, files.read_json(root / "store.json", StoreFile))
 
-    def make_folder(self, path: Path) -> Path:
-        """Make a folder with the store's permissions if it is missing."""
-        if path.is_dir():
-            return path
-        try:
-            path.mkdir(exist_ok=True)
-            if path.stat().st_uid == os.geteuid():
-                path.chmod(self.dir_mode)
-        except OSError as error:
-            raise files.explain(error, path) from error
-        return path
-
-    def path_of(self, run_id: str) -> Path:
-        """Where the directory of a run is."""
-        if not _ID.fullmatch(run_id):
-            raise UsageError(f"{run_id!r} is no run id", [Problem(repr(run_id), "a run id has 16 hex digits", "esap-wf list")])
-        return self.root / "runs" / run_id[:2] / run_id
-
-    def tombstone_path(self, run_id: str) -> Path:
-        """Where the tombstone of a run is, if it was removed."""
-        return self.root / "tombstones" / run_id[:2] / f"{run_id}.json"
-
     def new_id(self) -> str:
         """An id that no run of this store has or had."""
         while True:
@@ -153,18 +135,9 @@ class Store:
 
     # --- making runs
 
-    def staging(self, run_id: str) -> Path:
-        """A new folder on the file system of the store, in which a run is put together."""
-        self.path_of(run_id)
-        folder = self.make_folder(self.root / "tmp" / f"{run_id}.{os.urandom(4).hex()}")
-        try:
-            files.write_atomic(folder / ".staged.json", encode(removal.Staged(holder=processes.me())), mode=self.file_mode, sync=False)
-        except BaseException:
-            delete_tree(folder)
-            raise
-        return folder
-
-    def publish(self, staged: Path, record: RunRecord, state: State, *, claim: claims.Claim | None = None) -> Run:
+    def publish(
+        self, staged: Path, record: RunRecord, state: State, *, claim: claims.Claim | None = None
+    ) -> Run:
         """
         Make a staged run appear.
 
@@ -177,9 +150,9 @@ class Store:
         state : State
             Becomes state.json; its rev is 1 if not given.
         claim : Claim, optional
-            Looked at just before the run appears and just after: a creator that slept too long must not make a second run. What remains
-            is a successor that sleeps between its look at an abandoned claim and its own claim: then two identical runs are there,
-            each with its own results.
+            Looked at just before the run appears and just after: a creator that slept too long must not make
+            a second run. What remains is a successor that sleeps between its look at an abandoned claim and
+            its own claim: then two identical runs are there, each with its own results.
 
         Raises
         ------
@@ -216,50 +189,16 @@ class Store:
 
     @staticmethod
     def _not_needed(run_id: str) -> RefusedError:
-        return RefusedError(f"run {run_id} is not needed any more", [Problem(run_id, "an identical run was started meanwhile")])
+        return RefusedError(
+            f"run {run_id} is no longer needed",
+            [Problem(run_id, "an identical run was started in the meantime")],
+        )
 
     def abandon(self, claim: claims.Claim) -> None:
         """Give back a claim of the caller whose run will not be published, so that nobody waits for it."""
         removal.bury(self, claim.run_id)
 
-    def make_reserve(self, folder: Path) -> None:
-        """Allocate the space with which a final state can be written on a full disk. Without space there is none: not an error."""
-        path = folder / ".reserve"
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self.file_mode or 0o600)
-        except OSError:
-            return
-        try:
-            if self.file_mode is not None:
-                os.fchmod(fd, self.file_mode)
-            os.write(fd, b"\0" * RESERVE)  # written, not only allocated: copy-on-write and network file systems promise nothing else
-        except OSError:
-            path.unlink(missing_ok=True)
-        finally:
-            os.close(fd)
-
-    def claim_file(self, folder: Path, path: Path, data: bytes) -> bool:
-        """`files.create_exclusive` inside a run's folder; on a full disk its reserve is given back and it is tried once more."""
-        try:
-            return files.create_exclusive(path, data, mode=self.file_mode)
-        except files.NoSpaceError:
-            if not self.free_reserve(folder):
-                raise
-            return files.create_exclusive(path, data, mode=self.file_mode)
-
-    def free_reserve(self, folder: Path) -> bool:
-        """Give the reserved space back; False if it is used up."""
-        try:
-            (folder / ".reserve").unlink()
-        except OSError:
-            return False
-        return True
-
     # --- finding runs
-
-    def run_exists(self, run_id: str) -> bool:
-        """Whether a run is there and not removed."""
-        return (self.path_of(run_id) / "run.json").is_file() and not self.tombstone_path(run_id).exists()
 
     def run(self, run_id: str) -> Run:
         """The run of a full id."""
@@ -269,20 +208,17 @@ class Store:
         return run
 
     def runs(self) -> Iterator[Run]:
-        """All runs, in no order. Reads directories only, so it is for rebuilding and for stores without an index."""
+        """
+        All runs, in no order. Reads directories only, so it is for rebuilding and for stores without an
+        index.
+        """
         for run_id in self.ids():
             if not self.tombstone_path(run_id).exists():
                 yield Run(self, run_id)
 
-    def ids(self, prefix: str = "") -> Iterator[str]:
-        """Ids of all run directories."""
-        shards = [prefix[:2]] if len(prefix) >= 2 else sorted(removal.names(self.root / "runs"))
-        for shard in shards:
-            for name in removal.names(self.root / "runs" / shard):
-                if _ID.fullmatch(name) and name.startswith(prefix):
-                    yield name
-
-    def find(self, text: str, *, named: list[str] | None = None) -> Run:
+    def find(
+        self, text: str, *, named: list[str] | None = None, newest: Callable[[str], None] | None = None
+    ) -> Run:
         """
         The run that a user means.
 
@@ -291,7 +227,10 @@ class Store:
         text : str
             Its id, the beginning of it (four digits or more) or its name.
         named : list of str, optional
-            Ids of the runs with that name, from an index; otherwise all runs are read.
+            Ids of the runs with that name, the newest first, from an index; otherwise all runs are read.
+        newest : callable, optional
+            Told which one is meant if several have the name: the one that was given it last. Without it they
+            are refused.
 
         Raises
         ------
@@ -300,44 +239,75 @@ class Store:
         UsageError
             There are several: all are listed.
         """
-        if _ID.fullmatch(text) and (self.run_exists(text) or self.tombstone_path(text).exists()):
+        if ID.fullmatch(text) and (self.run_exists(text) or self.tombstone_path(text).exists()):
             return self.run(text)
         matches: dict[str, str] = {}
         if _PREFIX.fullmatch(text):
             matches.update((i, "") for i in self.ids(text) if self.run_exists(i))
         if named is None:
-            named = [run.id for run in self.runs() if _name_of(run) == text]
-        matches.update((i, text) for i in named if self.run_exists(i))
+            named = self._named(text)
+        named = [i for i in named if self.run_exists(i)]
+        matches.update((i, text) for i in (named[:1] if newest else named))
         if len(matches) == 1:
-            return Run(self, next(iter(matches)))
+            run = Run(self, next(iter(matches)))
+            if newest and len(named) > 1:
+                newest(
+                    f"{len(named)} runs are named {text!r}: the newest is taken, {run.id} of "
+                    f"{run.record().created}"
+                )
+            return run
         if not matches:
             raise self._missing(text)
-        candidates = [
-            Problem(i, f"workflow {r.workflow}, created {r.created}" + (f", name {r.name}" if r.name else ""))
-            for i in sorted(matches)
-            if (r := Run(self, i).record())
-        ]
-        raise UsageError(f"{text!r} is ambiguous: {len(matches)} runs match", candidates)
+        raise UsageError(
+            f"{text!r} is ambiguous: {len(matches)} runs match", self.candidates(sorted(matches))
+        )
+
+    def candidates(self, ids: Sequence[str]) -> list[Problem]:
+        """What may be meant, for an error: the first few, each with what tells it from the others."""
+        rest = len(ids) - CANDIDATES
+        more = [Problem("", f"and {rest} more", "esap-wf list")] if rest > 0 else []
+        return [Problem(i, _described(Run(self, i))) for i in ids[:CANDIDATES]] + more
+
+    def _named(self, name: str) -> list[str]:
+        """Ids of the runs with a name, the one that was given it last first."""
+        found = []
+        for run in self.runs():
+            try:
+                at = requests.names(run.record(), requests.read(run.dir)).get(name)
+            except (NotFoundError, UsageError):
+                continue
+            if at is not None:
+                found.append((at, run.id))
+        return [run_id for _, run_id in sorted(found, reverse=True)]
 
     def _missing(self, text: str) -> NotFoundError:
-        if _ID.fullmatch(text):
+        if ID.fullmatch(text):
             try:
                 grave = files.read_json(self.tombstone_path(text), removal.Tombstone)
-                return NotFoundError(f"run {text} was removed", [Problem(text, f"removed {grave.removed} by {grave.by}")])
+                return NotFoundError(
+                    f"run {text} was removed", [Problem(text, f"removed {grave.removed} by {grave.by}")]
+                )
             except NotFoundError:
                 pass
         return NotFoundError(
-            f"there is no run {text!r} in {self.root}", [Problem(text, "neither an id, the beginning of one, nor a name", "esap-wf list")]
+            f"there is no run {text!r} in {self.root}",
+            [Problem(text, "it is not an id, the beginning of an id, or a name", "esap-wf list")],
         )
 
     # --- removing runs, and what outlives them
 
     def remove(self, run: Run, waiting: Callable[[str], None] | None = None) -> None:
-        """Delete a run that is not at work; done again after a crash, it completes. See `esap_wf.runs.removal.remove`."""
+        """
+        Delete a run that is not at work; done again after a crash, it completes. See
+        `esap_wf.runs.removal.remove`.
+        """
         removal.remove(run, waiting)
 
-    def collect_garbage(self, *, older_than: float = removal.DAY) -> list[str]:
-        """Delete what crashes have left; the names. See `esap_wf.runs.removal.collect_garbage`."""
+    def collect_garbage(self, *, older_than: float = removal.DAY) -> tuple[list[str], list[Problem]]:
+        """
+        Delete what crashes have left: what is gone, and what could not be deleted. See
+        `esap_wf.runs.removal.collect_garbage`.
+        """
         return removal.collect_garbage(self, older_than=older_than)
 
     def record(self, workflow: str, entry: dict[str, Any]) -> None:
@@ -348,13 +318,15 @@ class Store:
         """The record of productions of a workflow, oldest first, one entry a run."""
         return productions.read(self.root / "records", workflow)
 
-    def recorded_lately(self, workflow: str, run_id: str) -> bool:
-        """Whether a run is among the last entries of the record of productions."""
-        return productions.lately(self.root / "records", workflow, run_id)
 
-
-def _name_of(run: Run) -> str | None:
+def _described(run: Run) -> str:
     try:
-        return run.record().name
-    except (NotFoundError, UsageError):
-        return None
+        record = run.record()
+    except (EsapError, OSError):
+        return "its record can't be read"
+    phase = ""
+    with contextlib.suppress(EsapError, OSError):
+        phase = f", {run.observe().phase}"
+    return f"workflow {record.workflow}{phase}, created {record.created}" + (
+        f", name {record.name}" if record.name else ""
+    )

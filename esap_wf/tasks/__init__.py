@@ -1,6 +1,7 @@
-"""Task types: what can be run beside a pipeline of an engine. Each is a plug-in of the group ``esap_wf.tasks``, named by a URI.
+"""Task types: what can be run beside a pipeline of an engine. Each is a plug-in of the group
+``esap_wf.tasks``, named by a URI.
 
-Imported by the engines `command` and `notebook`, and by the catalogue's surfaces. Where the IVOA ExecutionBroker has a URI for a type of
+Where the IVOA ExecutionBroker has a URI for a type of
 executable, that one is used; it has none for a workflow.
 """
 
@@ -54,7 +55,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Steps:
-    """The commands of a task, one after the other, the files that they read, and the working copy that they want (`Rendered`)."""
+    """
+    The commands of a task, one after the other, the files that they read, and the working copy that they want
+    (`Rendered`).
+    """
 
     steps: list[Step]
     files: dict[str, bytes]
@@ -82,7 +86,10 @@ class Task(Protocol):
         """Whether a file is one of this type, by its name."""
 
     def interface(self, path: Path, item: str | None) -> Interface | None:
-        """The interface of what is at a path; None if this is none of this type. Raises UsageError if it is broken."""
+        """
+        The interface of what is at a path; None if this is none of this type. Raises UsageError if it is
+        broken.
+        """
 
     def steps(self, choice: EngineChoice, job: Job) -> Steps:
         """The commands."""

@@ -1,4 +1,6 @@
-"""A bare container with a command: ``task.yaml`` names the image and the words of the command (docs/tasks.md)."""
+"""
+A bare container with a command: ``task.yaml`` names the image and the words of the command (docs/tasks.md).
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from esap_wf import documents, schemas
-from esap_wf.documents import Document
 from esap_wf.engines import Interface, Job, settings
 from esap_wf.errors import Problem, UsageError
+from esap_wf.formats import documents, schemas
+from esap_wf.formats.documents import Document
 from esap_wf.models.manifest import Base, Input, InputName, Output, Software, Text
 from esap_wf.models.plan import EngineChoice
 from esap_wf.tasks import CONTAINER, Step, Steps
@@ -22,8 +24,9 @@ class TaskFile(Base, frozen=True, kw_only=True):
     """
     ``task.yaml``.
 
-    `command` is a list of words, in which ``{name}`` stands for a parameter or an input. A list in the list is left out if what it names
-    has no value. What stands beside `command` and `image` describes the task where no manifest does.
+    `command` is a list of words, in which ``{name}`` stands for a parameter or an input. A list in the list
+    is left out if what it names has no value. What stands beside `command` and `image` describes the task
+    where no manifest does.
     """
 
     command: list[Text | list[Text]]
@@ -57,49 +60,91 @@ class Container:
         document = documents.load(file)
         task = read(document)
         problems = [
-            Problem(document.where(["command"]), f"{{{name}}} is neither a parameter nor an input", schemas.closest(name, _names(task)))
+            Problem(
+                document.where(["command"]),
+                f"{{{name}}} is neither a parameter nor an input",
+                schemas.closest(name, _names(task)),
+            )
             for name in sorted(named_in(task) - _names(task))
         ]
         if task.image is None:
-            problems.append(Problem(document.where(), "image is missing: without a manifest nothing else says where the software is"))
+            problems.append(
+                Problem(
+                    document.where(),
+                    "image is missing: without a manifest nothing else says where the software is",
+                )
+            )
         if problems:
             raise UsageError("the task is not valid", problems)
         schema = {
-            "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "additionalProperties": False,
-            "properties": {n: {"title": n, **p} for n, p in task.parameters.items()}, "required": task.required,
-        }  # fmt: skip
-        origins = {f"{kind}.{name}": document.line([kind, name]) for kind in ("parameters", "inputs") for name in getattr(task, kind)}
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {n: {"title": n, **p} for n, p in task.parameters.items()},
+            "required": task.required,
+        }
+        origins = {
+            f"{kind}.{name}": document.line([kind, name])
+            for kind in ("parameters", "inputs")
+            for name in getattr(task, kind)
+        }
         return Interface(
-            root=file.parent, file=file.name, schema=schema, inputs=task.inputs, outputs=tuple(task.outputs), title=task.title,
-            version=task.version, description=task.description, images=(task.image or "",),
-            software=(Software(container=task.image),), origins=origins,
-        )  # fmt: skip
+            root=file.parent,
+            file=file.name,
+            schema=schema,
+            inputs=task.inputs,
+            outputs=tuple(task.outputs),
+            title=task.title,
+            version=task.version,
+            description=task.description,
+            images=(task.image or "",),
+            software=(Software(container=task.image),),
+            origins=origins,
+        )
 
     def steps(self, choice: EngineChoice, job: Job) -> Steps:
         """One command, in the image if the software's route is one."""
         if job.source is None:
-            raise UsageError("the task can't be rendered", [Problem(job.entry, "its file is not there")])
+            raise UsageError("the task can't be rendered", [Problem(job.entry, "its file does not exist")])
         task = read(documents.load(job.source))
         values: dict[str, Any] = dict(job.parameters)
         values |= dict(job.selected)
         for name, given in job.inputs.items():
             values[name] = [settings.path_of(given, i) for i in range(len(given.refs))] or None
         words = list(_words(task, values, job.source))
-        outside = {str(Path(p)) for given in job.inputs.values() for ref in given.refs if (p := ref.path) and p.startswith("/")}
+        outside = {
+            str(Path(p))
+            for given in job.inputs.values()
+            for ref in given.refs
+            if (p := ref.path) and p.startswith("/")
+        }
         name = re.sub(r"[^a-z0-9-]+", "-", job.workflow.lower()).strip("-") or "command"
-        return Steps([Step(name, words, container=job.software.container, read_only=tuple(sorted(outside)))], {})
+        return Steps(
+            [Step(name, words, container=job.software.container, read_only=tuple(sorted(outside)))], {}
+        )
 
 
 def read(document: Document) -> TaskFile:
     """A task's file; UsageError with every problem."""
     task = schemas.convert(document, TaskFile, "task")
     if not task.command or not isinstance(task.command[0], str):
-        raise UsageError("the task is not valid", [Problem(document.where(["command"]), "begins with the program")])
-    broken = [w for w in _flat(task) for m in _PLACE.finditer(w) if m[0] in "{}" or (m[1] is not None and not m[1].strip())]
-    if broken:
-        hint = "a brace that is meant is written twice: {{ }}"
         raise UsageError(
-            "the task is not valid", [Problem(document.where(["command"]), f"{w!r} holds a lonely brace", hint) for w in broken]
+            "the task is not valid", [Problem(document.where(["command"]), "must begin with the program")]
+        )
+    broken = [
+        w
+        for w in _flat(task)
+        for m in _PLACE.finditer(w)
+        if m[0] in "{}" or (m[1] is not None and not m[1].strip())
+    ]
+    if broken:
+        hint = "to write a brace, double it: {{ }}"
+        raise UsageError(
+            "the task is not valid",
+            [
+                Problem(document.where(["command"]), f"{w!r} contains an unmatched brace", hint)
+                for w in broken
+            ],
         )
     return task
 
@@ -126,8 +171,10 @@ def _words(task: TaskFile, values: dict[str, Any], file: Path) -> Iterator[str]:
         if absent and not isinstance(entry, str):
             continue
         if absent:
-            hint = "write its words as a list in the list: it is left out then"
-            raise UsageError("the command is not complete", [Problem(f"{file}: {n}", "has no value", hint) for n in absent])
+            hint = "write its words as a list within the list, which is then left out"
+            raise UsageError(
+                "the command is not complete", [Problem(f"{file}: {n}", "has no value", hint) for n in absent]
+            )
         for word in words:
             match = re.fullmatch(r"\{([^{}]*)\}", word)
             if match and isinstance(values[match[1]], list):

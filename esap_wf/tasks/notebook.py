@@ -1,22 +1,27 @@
-"""A single notebook: executed by papermill, turned into HTML by nbconvert; the cell tagged ``parameters`` is its interface.
+"""A single notebook: executed by papermill, turned into HTML by nbconvert; the cell tagged ``parameters`` is
+its interface.
 
-The notebook's own packages: ``requirements.txt`` (or ``binder/requirements.txt``) beside it, ipykernel included; else those of the engine's
-environment.
+The notebook's own packages: ``requirements.txt`` (or ``binder/requirements.txt``) beside it, ipykernel
+included; else those of the engine's environment.
 """
 
 from __future__ import annotations
 
 import ast
+import glob
 import json
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
 
+from esap_wf.code import selection
 from esap_wf.engines import Interface, Job, settings
 from esap_wf.errors import Problem, UsageError
+from esap_wf.formats import reading
 from esap_wf.models.manifest import Input, Output, Software
 from esap_wf.models.plan import EngineChoice
-from esap_wf.tasks import HERE, NOTEBOOK, Step, Steps
+from esap_wf.tasks import HERE, NOTEBOOK, Step, Steps, writing
 
 #: The working directory of a notebook: that of its copy, as in Jupyter.
 PROJECT = "project"
@@ -43,24 +48,73 @@ class Notebook:
         """Names and types of the cell that is tagged ``parameters``."""
         if not (path.is_file() and self.knows(path.name)):
             return None
-        document = read(path)
+        document, path = read(path), path.absolute()
+        root, notes = selection.root_of(path, path.parent)
+        folder = path.parent.relative_to(root).as_posix()
         properties, inputs, origins, warnings = _interface(document, path)
-        pins = next((p for p in ("requirements.txt", "binder/requirements.txt") if (path.parent / p).is_file()), None)
-        if pins and not re.search(r"(?im)^\s*ipykernel\b", (path.parent / pins).read_text("utf-8", "replace")):
-            warnings.append(f"{pins} names no ipykernel, which the notebook's kernel needs: add it, pinned")
-        title = next((h for c in document["cells"] if c["cell_type"] == "markdown" and (h := _heading(_source(c)))), path.stem)
-        schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "additionalProperties": False,
-                  "properties": properties, "required": []}  # fmt: skip
-        outputs = (
-            Output(name="notebook", path=EXECUTED, title="the executed notebook", media_type="application/x-ipynb+json"),
-            Output(name="page", path=PAGE, title="the executed notebook as a page", media_type="text/html"),
-            Output(name="files", path=f"{PROJECT}/outputs/**/*", title="what it wrote below outputs/", required=False),
-            Output(name="results", path=f"{PROJECT}/results/**/*", title="what it wrote below results/", required=False),
+        warnings += notes
+        pins = next(
+            (p for p in ("requirements.txt", "binder/requirements.txt") if (path.parent / p).is_file()), None
         )
+        if pins and not re.search(
+            r"(?im)^\s*ipykernel\b", reading.read_text(path.parent / pins, strict=False)
+        ):
+            warnings.append(f"{pins} names no ipykernel, which the notebook's kernel needs: add it, pinned")
+        title = next(
+            (h for c in document["cells"] if c["cell_type"] == "markdown" and (h := _heading(_source(c)))),
+            path.stem,
+        )
+        schema = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "additionalProperties": False,
+            "properties": properties,
+            "required": [],
+        }
+        place = "/".join([PROJECT, *map(glob.escape, path.parent.relative_to(root).parts)])
+        outputs = (
+            Output(
+                name="notebook",
+                path=EXECUTED,
+                title="the executed notebook",
+                media_type="application/x-ipynb+json",
+            ),
+            Output(name="page", path=PAGE, title="the executed notebook as a page", media_type="text/html"),
+            Output(
+                name="files",
+                path=f"{place}/outputs/**/*",
+                title="what it wrote below outputs/",
+                required=False,
+                guess=True,
+            ),
+            Output(
+                name="results",
+                path=f"{place}/results/**/*",
+                title="what it wrote below results/",
+                required=False,
+                guess=True,
+            ),
+        )
+        beside = [i.engine_default for i in inputs.values() if (path.parent / i.engine_default).exists()]
+        named = [
+            n
+            for b in beside
+            if not (n := posixpath.normpath(posixpath.join(folder, b))).startswith(("..", "/"))
+        ]
         return Interface(
-            root=path.parent, file=path.name, name=path.stem, schema=schema, inputs=inputs, outputs=outputs, title=title[:200],
-            software=(Software(python=pins),) if pins else (), origins=origins, warnings=tuple(warnings),
-        )  # fmt: skip
+            root=root,
+            file=path.relative_to(root).as_posix(),
+            workdir="" if folder == "." else folder,
+            named=tuple(named),
+            name=path.stem,
+            schema=schema,
+            inputs=inputs,
+            outputs=outputs,
+            title=title[:200],
+            software=(Software(python=posixpath.normpath(f"{folder}/{pins}")),) if pins else (),
+            origins=origins,
+            warnings=tuple(warnings),
+        )
 
     def steps(self, choice: EngineChoice, job: Job) -> Steps:
         """Execute, and make the page."""
@@ -70,13 +124,36 @@ class Notebook:
         folder = (Path(PROJECT) / file).parent
         # the kernel: the software's python, first on PATH, or the engine's own
         python = "python" if job.software.bin_dirs else str(papermill.with_name("python"))
-        kernel = {"argv": [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": KERNEL, "language": "python"}
+        kernel = {
+            "argv": [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": KERNEL,
+            "language": "python",
+        }
         # nothing of the user's own settings of Jupyter and IPython
         places = {"JUPYTER_PATH": "jupyter", "JUPYTER_CONFIG_DIR": "jupyter", "IPYTHONDIR": "ipython"}
         clean = ["env", *(f"{name}={HERE}/engine/{place}" for name, place in places.items())]
-        execute = [*clean, str(papermill), f"{PROJECT}/{file}", EXECUTED, "--cwd", str(folder), "-k", KERNEL,
-                   "--no-progress-bar", "--log-output", *(["-f", PARAMETERS] if values else [])]  # fmt: skip
-        page = [*clean, str(papermill.with_name("jupyter-nbconvert")), "--to", "html", "--output-dir", "outputs", EXECUTED]
+        execute = [
+            *clean,
+            str(papermill),
+            f"{PROJECT}/{file}",
+            EXECUTED,
+            "--cwd",
+            str(folder),
+            "-k",
+            KERNEL,
+            "--no-progress-bar",
+            "--log-output",
+            *(["-f", PARAMETERS] if values else []),
+        ]
+        page = [
+            *clean,
+            str(papermill.with_name("jupyter-nbconvert")),
+            "--to",
+            "html",
+            "--output-dir",
+            "outputs",
+            EXECUTED,
+        ]
         files = {f"engine/jupyter/kernels/{KERNEL}/kernel.json": settings.as_json(kernel)}
         if values:
             files[PARAMETERS] = settings.as_json(values)
@@ -86,14 +163,21 @@ class Notebook:
 def read(path: Path) -> dict[str, Any]:
     """A notebook (format 4); UsageError if it is none."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError(f"more than {_MAX_BYTES} bytes")
-        data = json.loads(path.read_text("utf-8"))
+        data = reading.json_value(reading.read_text(path, limit=_MAX_BYTES))
         if not isinstance(data, dict) or data.get("nbformat") != 4 or not isinstance(data.get("cells"), list):
-            raise ValueError("no notebook of format 4")
-        if not all(isinstance(c, dict) and isinstance(c.get("cell_type"), str) for c in data["cells"]):
-            raise ValueError("its cells are none")
-    except (OSError, ValueError, RecursionError) as error:
+            raise ValueError("not a notebook of format 4")
+        if not isinstance(data.get("metadata") or {}, dict) or not isinstance(
+            (data.get("metadata") or {}).get("kernelspec") or {}, dict
+        ):
+            raise ValueError("its metadata are not valid")
+        for number, cell in enumerate(data["cells"], 1):
+            if not isinstance(cell, dict) or not isinstance(cell.get("cell_type"), str):
+                raise ValueError(f"cells: number {number} is not a cell")
+            if not isinstance(cell.get("metadata") or {}, dict) or not isinstance(
+                (cell.get("metadata") or {}).get("tags") or [], list
+            ):
+                raise ValueError(f"the metadata of cell {number} are not valid")
+    except ValueError as error:
         raise UsageError("the notebook is broken", [Problem(str(path), str(error))]) from None
     return data
 
@@ -108,40 +192,70 @@ def _heading(text: str) -> str:
     return match[1].strip() if match else ""
 
 
-def _interface(document: dict[str, Any], path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Input], dict[str, str], list[str]]:
+def _interface(
+    document: dict[str, Any], path: Path
+) -> tuple[dict[str, dict[str, Any]], dict[str, Input], dict[str, str], list[str]]:
     properties: dict[str, dict[str, Any]] = {}
     inputs: dict[str, Input] = {}
     origins: dict[str, str] = {}
     spec = (document.get("metadata") or {}).get("kernelspec") or {}
-    language = str(((document.get("metadata") or {}).get("language_info") or {}).get("name") or spec.get("language") or "python").lower()
+    language = str(
+        ((document.get("metadata") or {}).get("language_info") or {}).get("name")
+        or spec.get("language")
+        or "python"
+    ).lower()
     if language != "python":
         raise UsageError(
-            "the notebook can't be run", [Problem(str(path), f"its language is {language}", "only Python notebooks are executed")]
+            "the notebook can't be run",
+            [Problem(str(path), f"its language is {language}", "only Python notebooks can be run")],
         )
     code = ((i, c) for i, c in enumerate(document["cells"], 1) if c["cell_type"] == "code")
-    number, cell = next(((i, c) for i, c in code if "parameters" in ((c.get("metadata") or {}).get("tags") or [])), (0, None))
+    number, cell = next(
+        ((i, c) for i, c in code if "parameters" in ((c.get("metadata") or {}).get("tags") or [])), (0, None)
+    )
     if cell is None:
-        return {}, {}, {}, ["no cell is tagged `parameters`: the notebook takes none"]
+        return {}, {}, {}, ["no cell is tagged `parameters`: the notebook has no parameters"]
     text = _source(cell)
     where = f"{path.name}: cell {number}"
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError) as error:
-        raise UsageError("the notebook is broken", [Problem(f"{path}: cell {number}", f"its parameters are no Python: {error}")]) from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise UsageError(
+            "the notebook is broken",
+            [Problem(f"{path}: cell {number}", f"its parameters are not Python: {error}")],
+        ) from None
+    goes = writing.written(_source(c) for c in document["cells"] if c["cell_type"] == "code")
     lines, warnings = text.splitlines(), []
     for node in tree.body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else node.target if isinstance(node, ast.AnnAssign) else None
-        if not isinstance(target, ast.Name) or not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+        target = (
+            node.targets[0]
+            if isinstance(node, ast.Assign)
+            else node.target
+            if isinstance(node, ast.AnnAssign)
+            else None
+        )
+        if (
+            not isinstance(target, ast.Name)
+            or not isinstance(node, (ast.Assign, ast.AnnAssign))
+            or node.value is None
+        ):
             continue
         comment = lines[(node.end_lineno or node.lineno) - 1].partition("#")[2].strip()
         try:
             value = ast.literal_eval(node.value)
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-            warnings.append(f"{where}, line {node.lineno}: the default of {target.id} is computed; it is not shown")
+            warnings.append(
+                f"{where}, line {node.lineno}: the default of {target.id} is computed, so it is not shown"
+            )
             properties[target.id] = {"title": comment or target.id}
             origins[f"parameters.{target.id}"] = f"{where}, line {node.lineno}"
             continue
-        if isinstance(value, str) and _FILE.fullmatch(value) and not _GOES.search(target.id):
+        if (
+            isinstance(value, str)
+            and _FILE.fullmatch(value)
+            and not _GOES.search(target.id)
+            and target.id not in goes
+        ):
             inputs[target.id] = Input(title=comment or target.id, required=False, engine_default=value)
             origins[f"inputs.{target.id}"] = f"{where}, line {node.lineno}"
         else:

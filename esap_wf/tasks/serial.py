@@ -7,13 +7,12 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from esap_wf import reana
 from esap_wf.engines import Interface, Job, settings
 from esap_wf.errors import Problem, UsageError
 from esap_wf.models.manifest import Input
 from esap_wf.models.plan import EngineChoice
-from esap_wf.reana import PROJECT, Declared
-from esap_wf.tasks import SERIAL, Step, Steps
+from esap_wf.tasks import SERIAL, Step, Steps, reana
+from esap_wf.tasks.reana import PROJECT, Declared
 
 #: REANA pastes values into shell lines: of a user's value nothing may mean anything to a shell.
 _HARMLESS = re.compile(r"[A-Za-z0-9_./:,@%+= -]*")
@@ -46,38 +45,76 @@ class Serial:
                 inputs[name] = Input(title=name, required=False, engine_default=value)
                 origins[f"inputs.{name}"] = where
             else:
-                kind = {bool: "boolean", int: ["integer", "number"], float: "number"}.get(type(value), "string")
-                properties[name] = {"type": kind, "title": name, "default": value if isinstance(value, (bool, int, float)) else str(value)}
+                kind = {bool: "boolean", int: ["integer", "number"], float: "number"}.get(
+                    type(value), "string"
+                )
+                properties[name] = {
+                    "type": kind,
+                    "title": name,
+                    "default": value if isinstance(value, (bool, int, float)) else str(value),
+                }
                 origins[f"parameters.{name}"] = where
         images = list(dict.fromkeys(_image(step) for step in _steps(found)))
-        schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "additionalProperties": False,
-                  "properties": properties, "required": []}  # fmt: skip
+        schema = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "additionalProperties": False,
+            "properties": properties,
+            "required": [],
+        }
         return Interface(
-            root=found.root, file=found.file.name, schema=schema, inputs=inputs, outputs=tuple(told), images=tuple(images), files=files,
-            contained=True, origins={**origins, "reana": str(found.file)},
-        )  # fmt: skip
+            root=found.root,
+            file=found.file.name,
+            schema=schema,
+            inputs=inputs,
+            outputs=tuple(told),
+            images=tuple(images),
+            files=files,
+            contained=True,
+            origins={**origins, "reana": str(found.file)},
+        )
 
     def steps(self, choice: EngineChoice, job: Job) -> Steps:
         """One step a command, in the workspace."""
         found = reana.declared(job.source) if job.source else None
         if found is None:
-            raise UsageError("the workflow can't be rendered", [Problem(job.entry, "its reana.yaml is not there")])
+            raise UsageError(
+                "the workflow can't be rendered", [Problem(job.entry, "its reana.yaml does not exist")]
+            )
         job = settings.relocated(job)
         authors = reana.values(found)[0]
         values = {name: str(value) for name, value in authors.items()}
         problems = []
         for name, value in settings.plain(job).items():
             text = str(value)
-            if text != values.get(name) and (not _HARMLESS.fullmatch(text) or (name in job.inputs and " " in text)):
-                hint = "letters, digits and _ . / : , @ % + = - only: REANA pastes it into a shell line"
-                problems.append(Problem(f"{name} = {text[:80]!r}", "holds what a shell would act on", hint))
+            if text != values.get(name) and (
+                not _HARMLESS.fullmatch(text) or (name in job.inputs and " " in text)
+            ):
+                hint = (
+                    "letters, digits and _ . / : , @ % + = - only, because REANA pastes it into a shell line"
+                )
+                problems.append(
+                    Problem(
+                        f"{name} = {text[:80]!r}", "contains characters that are special to a shell", hint
+                    )
+                )
             values[name] = text
         if problems:
             raise UsageError("a value can't be used in a serial workflow", problems)
         steps = []
-        outside = sorted({p for given in job.inputs.values() for ref in given.refs if (p := ref.path) and p.startswith("/")})
+        outside = sorted(
+            {
+                p
+                for given in job.inputs.values()
+                for ref in given.refs
+                if (p := ref.path) and p.startswith("/")
+            }
+        )
         for number, step in enumerate(_steps(found), start=1):
-            name = re.sub(r"[^A-Za-z0-9_-]+", "-", str(step.get("name") or f"step-{number}")).strip("-") or f"step-{number}"
+            name = (
+                re.sub(r"[^A-Za-z0-9_-]+", "-", str(step.get("name") or f"step-{number}")).strip("-")
+                or f"step-{number}"
+            )
             container = job.software.images.get(_image(step))
             for i, command in enumerate(step["commands"], start=1):
                 line = Template(command).safe_substitute(values)

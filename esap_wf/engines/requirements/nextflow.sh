@@ -16,5 +16,9 @@ for package in sun.nio.ch sun.nio.fs sun.net.www.protocol.{http,https,ftp,file} 
     opens+=("--add-opens=java.base/$package=ALL-UNNAMED")
 done
 read -ra options <<< "${NXF_OPTS:-} ${NXF_JVM_ARGS:-}"
+# made when it was installed; one of another Java is left alone without a word
+if [[ ${options[*]} != *ArchiveClassesAtExit* && -f $here/classes.jsa ]]; then
+    options+=("-XX:SharedArchiveFile=$here/classes.jsa" "-Xlog:cds*=off" "-Xlog:class*=off")
+fi
 exec "${java:-java}" -Dfile.encoding=UTF-8 -Djava.awt.headless=true -XX:+TieredCompilation -XX:TieredStopAtLevel=1 \
     "${options[@]}" "${opens[@]}" -cp "$here/lib/*" nextflow.cli.Launcher "$@"

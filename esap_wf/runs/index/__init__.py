@@ -1,12 +1,15 @@
 """
-A fast answer to "which runs": a SQLite cache of the store on a local disk. The command line and the service import it, the supervisor
-doesn't; it imports files, errors, models and the other modules of `runs`. SQL is in this package only.
+A fast answer to "which runs": a SQLite cache of the store on a local disk. The command line and the service
+import it, the supervisor doesn't; it imports files, errors, models and the other modules of `runs`. SQL is in
+this package only.
 
-It can be deleted at any time, and makes itself anew when it is missing, broken, of another version or of another store.
+It can be deleted at any time, and makes itself anew when it is missing, broken, of another version or of
+another store.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -52,8 +55,8 @@ class Index:
         store : Store
             What it is of.
         path : Path
-            Its file, on a local disk. Several processes of one host may use it at once. If it cannot be written, the index is
-            kept in memory.
+            Its file, on a local disk. Several processes of one host may use it at once. If it cannot be
+            written, the index is kept in memory.
         """
         index = cls(store, Cache.open(store, path))
         index.catch_up()
@@ -94,6 +97,7 @@ class Index:
         tag: str | None = None,
         since: str | None = None,
         owner: str | None = None,
+        name: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> tuple[list[Row], str | None]:
@@ -104,6 +108,8 @@ class Index:
         ----------
         phase, workflow, tag, owner : str, optional
             Only those. UNKNOWN asks each active run whether its owner lives.
+        name : str, optional
+            One of their names holds this text, in any case of letters.
         since : str, optional
             Created at this RFC 3339 time in UTC or later.
         limit : int
@@ -122,18 +128,25 @@ class Index:
             try:
                 phase = Phase(phase.upper()).value
             except ValueError:
-                raise UsageError(f"there is no phase {phase!r}; there are {', '.join(Phase)}") from None
+                raise UsageError(f"there is no phase {phase!r}; the phases are {', '.join(Phase)}") from None
         if phase == Phase.UNKNOWN:
-            return self._unknown(workflow, tag, since, owner, limit, cursor)
-        return self._page([phase] if phase else [], workflow, tag, since, owner, limit, cursor)
+            return self._unknown(workflow, tag, since, owner, name, limit, cursor)
+        return self._page([phase] if phase else [], workflow, tag, since, owner, name, limit, cursor)
 
     def _unknown(
-        self, workflow: str | None, tag: str | None, since: str | None, owner: str | None, limit: int, cursor: str | None
+        self,
+        workflow: str | None,
+        tag: str | None,
+        since: str | None,
+        owner: str | None,
+        name: str | None,
+        limit: int,
+        cursor: str | None,
     ) -> tuple[list[Row], str | None]:
         found: list[Row] = []
         active = sorted(p.value for p in states.ACTIVE)
         while True:
-            rows, following = self._page(active, workflow, tag, since, owner, max(limit, 50), cursor)
+            rows, following = self._page(active, workflow, tag, since, owner, name, max(limit, 50), cursor)
             for row in self.live(rows):
                 if row.phase == Phase.UNKNOWN:
                     found.append(row)
@@ -145,23 +158,44 @@ class Index:
             cursor = following
 
     def _page(
-        self, phases: list[str], workflow: str | None, tag: str | None, since: str | None, owner: str | None, limit: int, cursor: str | None
+        self,
+        phases: list[str],
+        workflow: str | None,
+        tag: str | None,
+        since: str | None,
+        owner: str | None,
+        name: str | None,
+        limit: int,
+        cursor: str | None,
     ) -> tuple[list[Row], str | None]:
         if not 1 <= limit <= 100_000:
             raise UsageError(f"a page has 1 to 100000 runs, not {limit}")
         where: list[str] = []
         values: list[object] = []
-        # with a tag its own table leads: it is in the same order
-        order = "t.created DESC, t.run DESC" if tag else "r.created DESC, r.id DESC"
-        source = f"SELECT {_COLUMNS} FROM tags t CROSS JOIN runs r ON r.id = t.run" if tag else _SELECT
-        created, key = ("t.created", "t.run") if tag else ("r.created", "r.id")
-        if tag:
+        order, source, created, key = "r.created DESC, r.id DESC", _SELECT, "r.created", "r.id"
+        few = self._cache.named_like(name, limit) if name is not None else None
+        if few is not None:
+            source = f"SELECT {_COLUMNS} FROM json_each(?) w CROSS JOIN runs r ON r.id = w.value"
+            values.append(json.dumps(few))
+            if tag:
+                where.append(
+                    "EXISTS (SELECT 1 FROM tags t WHERE t.tag = ? AND t.created = r.created AND t.run = r.id)"
+                )
+                values.append(tag)
+        elif tag:  # its own table leads: it is in the same order
+            order, created, key = "t.created DESC, t.run DESC", "t.created", "t.run"
+            source = f"SELECT {_COLUMNS} FROM tags t CROSS JOIN runs r ON r.id = t.run"
             where.append("t.tag = ?")
             values.append(tag)
         for column, value in (("workflow", workflow), ("owner", owner)):
             if value is not None:
                 where.append(f"r.{column} = ?")
                 values.append(value)
+        if name is not None:
+            where.append(
+                "EXISTS (SELECT 1 FROM names n WHERE n.run = r.id AND instr(lower(n.name), lower(?)))"
+            )
+            values.append(name)
         if since is not None:
             where.append(f"{created} >= ?")
             values.append(since)
@@ -182,7 +216,9 @@ class Index:
         return rows, _cursor(rows[-1]) if len(parts) > limit else None
 
     def live(self, rows: Iterable[Row]) -> list[Row]:
-        """The rows with the present phase and counts of active runs; runs that were removed meanwhile drop out."""
+        """
+        The rows with the present phase and counts of active runs; runs that were removed meanwhile drop out.
+        """
         return [fresh for row in rows if (fresh := self._observed(row)) is not None]
 
     def _observed(self, row: Row) -> Row | None:
@@ -195,7 +231,10 @@ class Index:
         if state.phase is Phase.ARCHIVED:
             return None
         return row._replace(
-            phase=state.phase.value, started=state.started, ended=state.ended, progress=msgspec.json.encode(state.progress).decode()
+            phase=state.phase.value,
+            started=state.started,
+            ended=state.ended,
+            progress=msgspec.json.encode(state.progress).decode(),
         )
 
     def by_identity(self, identity: str, *, limit: int = 100) -> list[Row]:
@@ -207,21 +246,29 @@ class Index:
         return self._equal("science", digest, limit)
 
     def by_production(self, workflow: str, science: str, *, limit: int = 100) -> list[Production]:
-        """Entries of the record of productions of the same science, newest first: also of runs that were removed."""
+        """
+        Entries of the record of productions of the same science, newest first: also of runs that were
+        removed.
+        """
         return self._cache.productions(workflow, science, limit) if science else []
 
     def by_name(self, name: str, *, limit: int = 100) -> list[Row]:
-        """Runs with a name, newest first."""
-        return self._equal("name", name, limit)
+        """Runs with a name, the one that was given it last first."""
+        sql = f"SELECT {_COLUMNS} FROM names n CROSS JOIN runs r ON r.id = n.run WHERE n.name = ?"
+        return self._cache.rows(f"{sql} ORDER BY n.at DESC, n.run DESC LIMIT ?", [name, limit])
 
     def _equal(self, column: str, value: str, limit: int) -> list[Row]:
-        return self._cache.rows(f"{_SELECT} WHERE r.{column} = ? ORDER BY r.created DESC, r.id DESC LIMIT ?", [value, limit])
+        return self._cache.rows(
+            f"{_SELECT} WHERE r.{column} = ? ORDER BY r.created DESC, r.id DESC LIMIT ?", [value, limit]
+        )
 
     def by_prefix(self, prefix: str, *, limit: int = 100) -> list[Row]:
         """Runs whose id begins so (hex digits)."""
         if not prefix or prefix.strip("0123456789abcdef"):
             return []
-        return self._cache.rows(f"{_SELECT} WHERE r.id >= ? AND r.id < ? ORDER BY r.id LIMIT ?", [prefix, prefix + "g", limit])
+        return self._cache.rows(
+            f"{_SELECT} WHERE r.id >= ? AND r.id < ? ORDER BY r.id LIMIT ?", [prefix, prefix + "g", limit]
+        )
 
 
 def _cursor(row: Row) -> str:
@@ -231,5 +278,5 @@ def _cursor(row: Row) -> str:
 def _parse(cursor: str) -> tuple[str, str]:
     found = _CURSOR.fullmatch(cursor)
     if not found:
-        raise UsageError(f"{cursor!r} is no cursor: give `next` of the page before")
+        raise UsageError(f"{cursor!r} is not a cursor: give `next` from the previous page")
     return found[1], found[2]

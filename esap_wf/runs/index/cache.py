@@ -1,8 +1,10 @@
 """
-The cache behind the index: one SQLite file that follows the store's change journal. Only `esap_wf.runs.index` imports this.
+The cache behind the index: one SQLite file that follows the store's change journal. Only `esap_wf.runs.index`
+imports this.
 
-The store is the truth. Changes are announced before they are made, so a run whose state is older than announced stays on the list of
-unsettled ones and is read again each time: a crash between the two cannot leave a row stale for ever.
+The store is the truth. Changes are announced before they are made, so a run whose state is older than
+announced stays on the list of unsettled ones and is read again each time: a crash between the two cannot
+leave a row stale for ever.
 """
 
 from __future__ import annotations
@@ -11,16 +13,17 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from math import isqrt
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from esap_wf.errors import EsapError
-from esap_wf.runs import journal, productions
-from esap_wf.runs.index.schema import COLUMNS, INDICES, TABLES, VERSION, Row
+from esap_wf.runs import journal, productions, requests
+from esap_wf.runs.index.schema import COLUMNS, INDICES, LETTERS, TABLES, VERSION, Row
 from esap_wf.runs.productions import Production
 from esap_wf.runs.store import Run, Store
 
@@ -64,7 +67,11 @@ class Cache:
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             cache = cls(store, path, _connect(path))
-            cache._prepare()
+            try:
+                cache._prepare()
+            except BaseException:
+                cache.close()  # or the file of a full disk stays open
+                raise
         except (sqlite3.Error, OSError):
             # a cache that cannot be written (read-only, full, no locks) costs time, never an answer
             cache = cls(store, None, _connect(None))
@@ -116,13 +123,26 @@ class Cache:
         folder = self.store.root / "journal"
         # positions first: what changes during the scan is read twice, never missed
         positions = list(journal.sizes(folder).items())
-        self._db.execute("PRAGMA cache_size = -131072")  # KiB; with the usual two megabytes large indices are built on disk
+        # KiB; with the usual two megabytes large indices are built on disk
+        self._db.execute("PRAGMA cache_size = -131072")
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            for table in ("runs", "tags", "positions", "unsettled", "productions", "records", "meta"):
+            for table in (
+                "letters",
+                "runs",
+                "tags",
+                "names",
+                "positions",
+                "unsettled",
+                "productions",
+                "records",
+                "meta",
+            ):
                 self._db.execute(f"DROP TABLE IF EXISTS {table}")
             for statement in TABLES:
                 self._db.execute(statement)
+            with suppress(sqlite3.OperationalError):
+                self._db.execute(LETTERS)
             for run in self.store.runs():
                 self._load(run.id, run)
             for statement in INDICES:
@@ -161,13 +181,17 @@ class Cache:
         try:
             for segment in news:
                 # again, inside the transaction: another process may have been here
-                row = self._db.execute("SELECT offset FROM positions WHERE segment = ?", (segment,)).fetchone()
+                row = self._db.execute(
+                    "SELECT offset FROM positions WHERE segment = ?", (segment,)
+                ).fetchone()
                 reading = journal.read(folder, segment, row[0] if row else 0)
                 self._note(reading.changes)
                 self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", (segment, reading.offset))
             for run_id, rev, at in self._db.execute("SELECT run, rev, at FROM unsettled").fetchall():
                 count += 1
-                if self._load(run_id, None) >= rev or (time.time() - at > GIVE_UP and not self.store.run_exists(run_id)):
+                if self._load(run_id, None) >= rev or (
+                    time.time() - at > GIVE_UP and not self.store.run_exists(run_id)
+                ):
                     self._db.execute("DELETE FROM unsettled WHERE run = ?", (run_id,))
             self._db.execute("COMMIT")
         except BaseException:
@@ -181,27 +205,34 @@ class Cache:
             latest[change.run] = max(change.rev, latest.get(change.run, 0))
         seen = time.time()  # not when it was announced: a writer's clock may be years behind
         self._db.executemany(
-            "INSERT INTO unsettled VALUES (?, ?, ?) ON CONFLICT (run) DO UPDATE SET rev = max(rev, excluded.rev), at = excluded.at",
+            (
+                "INSERT INTO unsettled VALUES (?, ?, ?) ON CONFLICT (run) DO UPDATE SET rev = max(rev, "
+                "excluded.rev), at = excluded.at"
+            ),
             [(run, rev, seen) for run, rev in latest.items()],
         )
 
     def _load(self, run_id: str, run: Run | None) -> int:
-        """Read one run into the index. Its revision; very high when it is removed, -1 when it isn't there (yet) or cannot be read."""
+        """
+        Read one run into the index. Its revision; very high when it is removed, -1 when it isn't there (yet)
+        or cannot be read.
+        """
         try:
             if run is None:
                 if self.store.tombstone_path(run_id).exists():
                     self._forget(run_id)
                     return 1 << 62
                 run = Run(self.store, run_id)
-            record, state = run.record(), run.state()
+            record, state, further = run.record(), run.state(), requests.read(run.dir)
         except (EsapError, OSError):
             return -1
+        names, tags = requests.names(record, further), requests.tags(record, further)
         self._db.execute(
             _UPSERT,
             Row(
                 id=record.id,
                 rev=state.rev,
-                name=record.name,
+                name=next(iter(names), None),
                 workflow=record.workflow,
                 version=record.version,
                 phase=state.phase.value,
@@ -216,13 +247,76 @@ class Cache:
                 progress=msgspec.json.encode(state.progress).decode(),
             ),
         )
-        if record.tags:
-            self._db.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", [(t, record.created, record.id) for t in record.tags])
+        if tags:
+            self._db.executemany(
+                "INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", [(t, record.created, record.id) for t in tags]
+            )
+        self._name(record.id, names)
         return state.rev
 
     def _forget(self, run_id: str) -> None:
         self._db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
         self._db.execute("DELETE FROM tags WHERE run = ?", (run_id,))
+        self._name(run_id, {})
+
+    def _name(self, run_id: str, names: Mapping[str, str]) -> None:
+        """Names of a run, and since when it has each. They seldom change, its state often does."""
+        known = {
+            n: (at, number)
+            for n, at, number in self._db.execute(
+                "SELECT name, at, number FROM names WHERE run = ?", (run_id,)
+            )
+        }
+        if {n: at for n, (at, _) in known.items()} == names:
+            return
+        found = self._has_letters()
+        for name, (_, number) in known.items():
+            self._db.execute("DELETE FROM names WHERE number = ?", (number,))
+            if found:
+                self._db.execute(
+                    "INSERT INTO letters (letters, rowid, name) VALUES ('delete', ?, ?)", (number, name)
+                )
+        for name, at in names.items():
+            number = self._db.execute(
+                "INSERT INTO names (name, at, run) VALUES (?, ?, ?)", (name, at, run_id)
+            ).lastrowid
+            if found:
+                self._db.execute("INSERT INTO letters (rowid, name) VALUES (?, ?)", (number, name))
+
+    def _has_letters(self) -> bool:
+        return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'letters'").fetchone() is not None
+
+    def named_like(self, text: str, wanted: int) -> list[str] | None:
+        """
+        Runs of which a name holds a text, in any case of letters.
+
+        Parameters
+        ----------
+        text : str
+        wanted : int
+            Of so many of them the newest are looked for.
+
+        Returns
+        -------
+        list of str or None
+            None if they are so many that the newest are sooner found among the newest runs: sorting k of n
+            runs costs k, walking along all until there are enough n / k times as many as are wanted.
+        """
+        return self._safely(lambda: self._named_like(text, wanted))
+
+    def _named_like(self, text: str, wanted: int) -> list[str] | None:
+        most = max(
+            wanted, isqrt(wanted * (self._db.execute("SELECT max(number) FROM names").fetchone()[0] or 0))
+        )
+        if len(text) >= 3 and "\0" not in text and self._has_letters():
+            source, asked = (
+                "letters l CROSS JOIN names n ON n.number = l.rowid WHERE letters MATCH ?",
+                '"' + text.replace('"', '""') + '"',
+            )
+        else:
+            source, asked = "names n WHERE instr(lower(n.name), lower(?))", text
+        found = [row[0] for row in self._db.execute(f"SELECT n.run FROM {source} LIMIT ?", (asked, most + 1))]
+        return list(dict.fromkeys(found)) if len(found) <= most else None
 
     def _safely(self, action: Callable[[], R]) -> R:
         """Do something; when the file turns out to be broken, make it anew and do it once more."""
@@ -248,7 +342,10 @@ class Cache:
         return self._safely(lambda: [Row._make(row) for row in self._db.execute(sql, values)])
 
     def productions(self, workflow: str, science: str, limit: int) -> list[Production]:
-        """What the record of productions has of a science, newest first. The record is followed when it is asked for, no earlier."""
+        """
+        What the record of productions has of a science, newest first. The record is followed when it is asked
+        for, no earlier.
+        """
         return self._safely(lambda: self._productions(workflow, science, limit))
 
     def _productions(self, workflow: str, science: str, limit: int) -> list[Production]:
@@ -266,7 +363,8 @@ class Cache:
         folder = self.store.root / "records"
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            offset = self._recorded(workflow)  # again, inside the transaction: another process may have been here
+            # again, inside the transaction: another process may have been here
+            offset = self._recorded(workflow)
             if productions.size(folder, workflow) < offset:  # restored from a backup, or repaired
                 self._db.execute("DELETE FROM productions WHERE workflow = ?", (workflow,))
                 offset = 0

@@ -1,4 +1,7 @@
-"""Tables and rows of the index. Its own package imports this. A change of any table needs a new `VERSION`: indices are made anew."""
+"""
+Tables and rows of the index. Its own package imports this. A change of any table needs a new `VERSION`:
+indices are made anew.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import msgspec
 
 from esap_wf.models.run import Progress
 
-VERSION = 2
+VERSION = 4
 
 
 class Row(NamedTuple):
@@ -43,9 +46,14 @@ TABLES = (
         created TEXT NOT NULL, started TEXT, ended TEXT, owner TEXT NOT NULL, identity TEXT NOT NULL, science TEXT,
         backend TEXT NOT NULL, engine TEXT NOT NULL, progress TEXT NOT NULL
     ) WITHOUT ROWID""",
-    "CREATE TABLE tags (tag TEXT, created TEXT, run TEXT, PRIMARY KEY (tag, created, run)) WITHOUT ROWID",
+    ("CREATE TABLE tags (tag TEXT, created TEXT, run TEXT, PRIMARY KEY (tag, created, run)) WITHOUT ROWID"),
+    (
+        "CREATE TABLE names (number INTEGER PRIMARY KEY, name TEXT NOT NULL, at TEXT NOT NULL, run "
+        "TEXT NOT "
+        "NULL)"
+    ),
     "CREATE TABLE positions (segment TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE unsettled (run TEXT PRIMARY KEY, rev INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID",
+    ("CREATE TABLE unsettled (run TEXT PRIMARY KEY, rev INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID"),
     """CREATE TABLE productions (
         workflow TEXT, run TEXT, science TEXT NOT NULL, owner TEXT NOT NULL, created TEXT NOT NULL, PRIMARY KEY (workflow, run)
     ) WITHOUT ROWID""",
@@ -53,7 +61,15 @@ TABLES = (
     "CREATE TABLE meta (store TEXT NOT NULL, complete INTEGER NOT NULL)",
 )
 
-#: Each list has an index in its own order, so a page costs the same however many runs there are. Made after the rows: that is quicker.
+#: Which names hold a text, by their triples of letters. SQLite before 3.34 has no trigrams, and some are
+#: built without FTS5: names are read one by one there.
+LETTERS = (
+    "CREATE VIRTUAL TABLE letters USING fts5(name, content='names', content_rowid='number', "
+    "tokenize='trigram')"
+)
+
+#: Each list has an index in its own order, so a page costs the same however many runs there are. Made after
+#: the rows: that is quicker.
 INDICES = (
     "CREATE INDEX by_created ON runs (created, id)",
     "CREATE INDEX by_phase ON runs (phase, created, id)",
@@ -64,7 +80,8 @@ INDICES = (
     "CREATE INDEX by_owner_workflow ON runs (owner, workflow, created, id)",
     "CREATE INDEX by_identity ON runs (identity, created, id)",
     "CREATE INDEX by_science ON runs (science, created, id) WHERE science IS NOT NULL",
-    "CREATE INDEX by_name ON runs (name, created, id) WHERE name IS NOT NULL",
     "CREATE INDEX tags_of_run ON tags (run)",
+    "CREATE INDEX by_name ON names (name, at, run)",
+    "CREATE INDEX names_of_run ON names (run)",
     "CREATE INDEX productions_by_science ON productions (workflow, science, created, run)",
 )

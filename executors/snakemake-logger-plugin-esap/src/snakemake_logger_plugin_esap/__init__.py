@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from logging.handlers import QueueHandler
+from pathlib import Path
 from typing import Any, Optional
 
+from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
+from snakemake_logger_plugin_esap import asked
 from snakemake_logger_plugin_esap.lines import Lines
 from snakemake_logger_plugin_esap.plain import Job, named, resources, strings
 from snakemake_logger_plugin_esap.texts import Failure, command_failure, cut, missing_output, notice, without_commands
@@ -28,14 +31,23 @@ class LogHandlerSettings(LogHandlerSettingsBase):
         default=None,
         metadata={"help": "File to which events are appended as JSON lines.", "env_var": False, "required": True},
     )
+    keep: Optional[str] = field(  # noqa: UP045
+        default=None,
+        metadata={
+            "help": "JSON file: files and folders of inputs that no job may write over.",
+            "env_var": False,
+            "required": False,
+        },
+    )
 
 
 class LogHandler(LogHandlerBase):
     """Write one line an event, in the thread in which it happens.
 
-    Snakemake hands records to plug-ins through a queue and a thread. Copying each record and waking that thread costs
-    three times as much as writing the line, and what is in the queue at SIGKILL is lost. So the handler also listens
-    to Snakemake's logger itself, takes each record there and ignores its copy. Where that fails the queue serves.
+    Snakemake hands records to plug-ins through a queue and a thread. Copying each record and waking that
+    thread costs three times as much as writing the line, and what is in the queue at SIGKILL is lost. So the
+    handler also listens to Snakemake's logger itself, takes each record there and ignores its copy. Where
+    that fails the queue serves.
     """
 
     def __post_init__(self) -> None:
@@ -47,6 +59,8 @@ class LogHandler(LogHandlerBase):
         self._progress_at = 0.0
         self._stopping: dict[str, Any] | None = None
         self._jobs: dict[Any, Job] = {}
+        self._workflow: Any = None
+        self._guard = asked.Guard(getattr(self.settings, "keep", None))
         # A failed command is told twice by the same thread: first a text (exit code), at once the job error.
         self._held: dict[int, tuple[float, str]] = {}
         self._direct = False
@@ -107,7 +121,10 @@ class LogHandler(LogHandlerBase):
                     handler.addFilter(lambda record: False)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record's event, if it has one. Never raises: a run does not fail for its log."""
+        """
+        Write the record's event, if it has one. No run fails for its log; it ends before it writes over an
+        input.
+        """
         try:
             event = getattr(record, "event", None)
             held = self._held.pop(record.thread or 0, None) if self._held else None
@@ -122,6 +139,7 @@ class LogHandler(LogHandlerBase):
                 line = maker(record, said) if said else maker(record)
                 # "Started" is followed at once by the first job's details.
                 self._write(record.created, line, wait=event == "job_started")
+                self._watch_over(event, record)
             elif record.levelno >= logging.WARNING:
                 self._problem(record)
             elif event is None:
@@ -129,8 +147,20 @@ class LogHandler(LogHandlerBase):
                 if told and not (told["event"] == "stopping" and told == self._stopping):
                     self._stopping = told  # said again in each round of the scheduler
                     self._write(record.created, told)
+        except WorkflowError:
+            raise
         except Exception as error:
             self._file.complain(error)
+
+    def _watch_over(self, event: Any, record: Any) -> None:
+        """
+        Look at all jobs before the first begins, and at each before it does: a checkpoint brings new ones.
+        """
+        if event == "run_info" and self._workflow is not None:
+            for job in self._workflow.dag.needrun_jobs():
+                self._guard.confirm(str(job.rule), job.output)
+        elif event == "job_info":
+            self._guard.confirm(record.rule_name, record.output or ())
 
     def close(self) -> None:
         """Say that the engine came to an orderly end, so that a reader knows nothing is missing."""
@@ -138,13 +168,23 @@ class LogHandler(LogHandlerBase):
             for created, text in self._held.values():
                 self._error(created, text)
             self._held.clear()
+            self._tell_targets()
             self._write(time.time(), {"event": "closed"})
             self._file.close()
         super().close()
 
+    def _tell_targets(self) -> None:
+        try:
+            for line in asked.targets(self._workflow) if self._workflow is not None else ():
+                self._write(time.time(), line)
+        except Exception as error:  # of another version of Snakemake
+            self._file.complain(error)
+
     def _workflow_started(self, record: Any) -> dict[str, Any]:
+        self._workflow = asked.workflow()
         return {
             "event": "workflow_started",
+            "directory": str(Path.cwd()),
             "snakemake": getattr(record, "snakemake_version", None),
             "plugin": __version__,
             "workflow_id": str(getattr(record, "workflow_id", "")) or None,
@@ -269,7 +309,8 @@ class LogHandler(LogHandlerBase):
         self._write(created, {"event": "error", "exception": exception, "message": cut(self._clean(text))})
 
     def _clean(self, text: str) -> str:
-        # Errors are rare and running jobs few, so that looking for each running command costs nothing that counts.
+        # Errors are rare and running jobs few, so that looking for each running command costs nothing that
+        # counts.
         return without_commands(text, [job.command for job in self._jobs.values() if job.command and job.open])
 
     def _write(self, created: float, line: dict[str, Any], *, wait: bool = False) -> None:

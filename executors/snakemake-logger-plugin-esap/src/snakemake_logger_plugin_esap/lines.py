@@ -8,7 +8,8 @@ from typing import Any
 
 
 class Lines:
-    """One write() a line with O_APPEND: what was written stays when the process is killed, and lines never mix.
+    """One write() a line with O_APPEND: what was written stays when the process is killed, and lines never
+    mix.
 
     Parameters
     ----------
@@ -31,7 +32,10 @@ class Lines:
         return self._fd >= 0
 
     def write(self, line: dict[str, Any], *, wait: bool = False) -> None:
-        """Append a line; with `wait` together with the next one. A failure is told once and does not stop the run."""
+        """
+        Append a line; with `wait` together with the next one. A failure is told once and does not stop the
+        run.
+        """
         if self._fd < 0:
             return
         data = self._waiting + self._encode(line).encode("ascii") + b"\n"
@@ -60,7 +64,9 @@ class Lines:
             self._fd = -1
 
     def _ends_inside_a_line(self) -> bool:
-        """Tell whether an earlier writer was cut off, so that our first line must not continue its last one."""
+        """
+        Tell whether an earlier writer was cut off, so that our first line must not continue its last one.
+        """
         size = os.fstat(self._fd).st_size
         if not size:
             return False

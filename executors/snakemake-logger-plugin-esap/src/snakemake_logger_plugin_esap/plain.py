@@ -35,7 +35,9 @@ def strings(values: Iterable[Any] | None) -> list[str]:
 
 
 def resources(values: Any) -> dict[str, Any]:
-    """Return the resources by name; `tmpdir` is an environment value, `_cores` and `_nodes` are bookkeeping."""
+    """
+    Return the resources by name; `tmpdir` is an environment value, `_cores` and `_nodes` are bookkeeping.
+    """
     items: Mapping[str, Any] = dict(values.items()) if hasattr(values, "items") else {}
     return {
         name: value if isinstance(value, int | float | bool) else cut(str(value))

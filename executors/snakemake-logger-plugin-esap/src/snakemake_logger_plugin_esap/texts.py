@@ -70,7 +70,9 @@ def command_failure(text: str) -> Failure | None:
 
 
 def missing_output(text: str) -> tuple[int, str] | None:
-    """Return (jobid, rule) of a job that ended well without its outputs: Snakemake sends no job error for it."""
+    """
+    Return (jobid, rule) of a job that ended well without its outputs: Snakemake sends no job error for it.
+    """
     if not text.startswith("MissingOutputException"):
         return None
     found = _MISSING.match(text)

@@ -1,0 +1,271 @@
+"""The verbs that plan and start: plan, run, resume, rerun."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from esap_wf import config as configuration
+from esap_wf import flow, steering
+from esap_wf.api import values
+from esap_wf.api.result import Result, RunLike, config_of, found, warn
+from esap_wf.api.waiting import interrupted, wait
+from esap_wf.catalogue import discovery
+from esap_wf.errors import Problem, RunFailedError, UsageError
+from esap_wf.formats import documents, schemas
+from esap_wf.models.plan import Plan
+from esap_wf.models.request import Request, located
+from esap_wf.models.run import Phase
+from esap_wf.planning import duplicates, making, saved
+from esap_wf.request import given
+from esap_wf.running import delivery
+
+Place = str | os.PathLike[str]
+Parameters = Mapping[str, Any] | None
+Inputs = Mapping[str, Place | Sequence[Place]] | None
+
+
+def _request(workflow: Place, inputs: Inputs, options: Mapping[str, Any]) -> Request:
+    refs = {}
+    for name, named in (inputs or {}).items():
+        refs[name] = [str(named)] if isinstance(named, (str, os.PathLike)) else [str(n) for n in named]
+    data = values.plain({"inputs": refs, **options})
+    try:
+        data["workflow"] = os.fspath(workflow)
+        return schemas.convert(documents.Document(data, "request"), Request, "request")
+    except (TypeError, ValueError, RecursionError) as error:  # no plain data, no text
+        raise UsageError("the request is not valid", [Problem("request", str(error))]) from None
+
+
+def plan(
+    workflow: Place,
+    parameters: Parameters = None,
+    inputs: Inputs = None,
+    *,
+    store: Place | None = None,
+    **options: Any,
+) -> Plan:
+    """
+    Plan a run, as ``esap-wf plan`` does.
+
+    Parameters
+    ----------
+    workflow : str or path
+        Name, path of a workflow or pipeline, or URL.
+    parameters : mapping, optional
+        Values: numbers in the unit of the schema, texts such as ``"20 deg"``, quantities of astropy, numbers
+        and arrays of NumPy.
+    inputs : mapping, optional
+        Name → path, URL, or a list of them.
+    store : path, optional
+        Run store.
+    **options
+        Other fields of the request: backend, engine, size, software, results, name, tags, resources
+        (a mapping with cores, memory, wall), …
+
+    Returns
+    -------
+    Plan
+        Shown as one line; `run` takes it.
+
+    Raises
+    ------
+    UsageError
+        Every problem of the request.
+    """
+    config = config_of(store)
+    made = _made(workflow, parameters, inputs, options, config)
+    return msgspec.structs.replace(made, duplicates=duplicates.find(made, config))
+
+
+def _made(
+    workflow: Place,
+    parameters: Parameters,
+    inputs: Inputs,
+    options: Mapping[str, Any],
+    config: configuration.Config,
+) -> Plan:
+    request = _request(workflow, inputs, options)
+    found = discovery.find(config, request.workflow)
+    named = values.of_parameters(parameters, found.properties)
+    request = located(
+        msgspec.structs.replace(request, workflow=discovery.reference_of(found), parameters=named), Path()
+    )
+    request = located(given.sorted_out(found, request), Path())
+    for warning in given.mistaken_paths(found, request.parameters, Path()):
+        warn(warning)
+    valid, problems = making.validate(request, config, workflow=found)
+    if problems:
+        raise UsageError("the request is not valid", problems)
+    return making.make(request, config, valid)
+
+
+def run(
+    workflow: Place | Plan,
+    parameters: Parameters = None,
+    inputs: Inputs = None,
+    *,
+    store: Place | None = None,
+    if_exists: str = flow.REUSE,
+    detach: bool = False,
+    progress: bool | None = None,
+    **options: Any,
+) -> Result:
+    """
+    Run a workflow and wait for its end, as ``esap-wf run`` does.
+
+    An interrupt (Ctrl-C, the stop button of a notebook) ends the waiting, not the run: the error says how to
+    follow or cancel it.
+
+    Parameters
+    ----------
+    workflow : str, path or Plan
+        Name, path, URL, or a plan, which is run exactly or refused as stale.
+    parameters, inputs, store, **options
+        As in `plan`.
+    if_exists : str
+        ``reuse`` or ``rerun``, if an identical run is COMPLETED.
+    detach : bool
+        Return at once.
+    progress : bool, optional
+        Show how far it is; without it on a terminal and in a notebook only.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    RunFailedError
+        The run ended otherwise than COMPLETED; its message begins with the reason.
+    UsageError, RefusedError
+        It can't be planned, or not be started.
+    """
+    if if_exists not in (flow.REUSE, flow.RERUN):
+        raise UsageError(
+            "the request is not valid",
+            [Problem("if_exists", f"{if_exists!r} is neither 'reuse' nor 'rerun'")],
+        )
+    config = config_of(store)
+    if isinstance(workflow, Plan):
+        saved.confirm_fresh(workflow, config)
+        made = workflow
+    else:
+        made = _made(workflow, parameters, inputs, options, config)
+    if made.request.results:
+        delivery.confirm_writable(Path(made.request.results))
+    with interrupted(config.store):
+        started = flow.start(
+            made, config, flow.always_rerun if if_exists == flow.RERUN else flow.always_reuse
+        )
+    return _concluded(started, detach, progress)
+
+
+def _concluded(started: flow.Started, detach: bool, progress: bool | None) -> Result:
+    """Follow what was started, and say what became of it."""
+    state = started.run.observe() if detach or started.reused else wait(started.run, progress)
+    if started.results and state.phase is Phase.COMPLETED:
+        # what the supervisor has copied is there; a run that was there may know another place, or none
+        delivery.copy_outputs(started.run, Path(started.results))
+    if not detach and state.phase is not Phase.COMPLETED:
+        raise RunFailedError(f"run {started.run.id} is {state.phase}: {state.reason}")
+    return Result(
+        started.run.id, started.run.dir, state.phase, started.reused or started.attached, started.notes
+    )
+
+
+def resume(
+    run: RunLike,
+    *,
+    cores: int | None = None,
+    memory: int | str | None = None,
+    wall: int | str | None = None,
+    software: str | None = None,
+    detach: bool = False,
+    progress: bool | None = None,
+    store: Place | None = None,
+) -> Result:
+    """
+    Go on with a run that failed, was stopped, or lost its supervisor, as ``esap-wf resume`` does. Finished
+    units are not repeated.
+
+    Parameters
+    ----------
+    run : str, Result or RunSummary
+        Id, beginning of an id, name, or what another function gave.
+    cores : int, optional
+        Go on with so many cores.
+    memory : int or str, optional
+        Go on with so much memory, such as ``"8 GB"``.
+    wall : int or str, optional
+        Go on with another time limit, such as ``"2 h"``.
+    software : str, optional
+        Go on by another route to the software.
+    detach, progress, store
+        As in `run`.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    RefusedError
+        It is at work, or COMPLETED.
+    RunFailedError
+        It ended otherwise than COMPLETED again.
+    """
+    config = config_of(store, run)
+    meant = found(run, config)
+    wanted = values.plain({"cores": cores, "memory": memory, "wall": wall, "software": software})
+    notes: list[str] = []
+    steering.resume(
+        meant, config, {name: value for name, value in wanted.items() if value is not None}, notes.append
+    )
+    return _concluded(flow.Started(meant, notes=tuple(notes)), detach, progress)
+
+
+def rerun(
+    run: RunLike,
+    parameters: Parameters = None,
+    *,
+    detach: bool = False,
+    progress: bool | None = None,
+    store: Place | None = None,
+) -> Result:
+    """
+    Run again as a new run, with the workflow's present code and some parameters changed, as ``esap-wf rerun``
+    does.
+
+    Parameters
+    ----------
+    run : str, Result or RunSummary
+        Id, beginning of an id, name, or what another function gave.
+    parameters : mapping, optional
+        Those to change, as in `plan`.
+    detach, progress, store
+        As in `run`.
+
+    Returns
+    -------
+    Result
+        Of the new run.
+
+    Raises
+    ------
+    UsageError
+        Every problem of the changed request.
+    RunFailedError
+        The new run ended otherwise than COMPLETED.
+    """
+    config = config_of(store, run)
+    meant = found(run, config)
+    with interrupted(config.store):
+        started = flow.rerun(
+            meant, config, {}, lambda workflow: values.of_parameters(parameters, workflow.properties)
+        )
+    return _concluded(started, detach, progress)

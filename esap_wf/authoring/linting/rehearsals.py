@@ -1,0 +1,159 @@
+"""Dry runs: a rendered run directory in a temporary folder, and an engine that reads everything and starts
+nothing.
+
+Several are at work at once; none survives the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+from esap_wf.authoring.linting.examples import SNAPSHOT, Example
+from esap_wf.catalogue.workflows import Workflow
+from esap_wf.code import contents
+from esap_wf.engines import DryRun, EngineBase
+from esap_wf.errors import Problem
+from esap_wf.models.manifest import Implementation
+from esap_wf.models.plan import EngineChoice
+from esap_wf.running import render
+
+SECONDS = 300
+
+
+@dataclass
+class Rehearsal:
+    """One of them."""
+
+    workflow: Workflow
+    implementation: Implementation
+    engine: EngineBase
+    run: Path
+    process: subprocess.Popen[bytes]
+    said: IO[bytes]
+    copy: str
+    ended: int | None = None
+
+
+class Rehearsals:
+    """All of one call; as many at a time as there are cores."""
+
+    def __init__(self) -> None:
+        self._root = Path(tempfile.mkdtemp(prefix="esap-wf-lint-"))
+        self._all: list[Rehearsal] = []
+
+    def __enter__(self) -> Rehearsals:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._all:
+            _kill(one.process)
+            one.said.close()
+        for path in [self._root, *self._root.rglob("*")]:  # a snapshot is closed against writing
+            if path.is_dir() and not path.is_symlink():
+                with contextlib.suppress(OSError):
+                    path.chmod(0o700)
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def start(
+        self,
+        workflow: Workflow,
+        implementation: Implementation,
+        engine: EngineBase,
+        choice: EngineChoice,
+        example: Example,
+    ) -> Rehearsal | None:
+        """Render, and set the engine to work; None if it has no dry run."""
+        working = [one for one in self._all if one.process.poll() is None]
+        if len(working) >= (os.cpu_count() or 1):
+            _wait(working[0])
+        run = self._root / str(len(self._all))
+        run.mkdir()
+        job = example.job(workflow, implementation)
+        rendered = engine.render(choice, job)
+        command = engine.dry_run(choice, job, rendered)
+        if command is None:
+            run.rmdir()
+            return None
+        contents.write(workflow.code_files(), run / SNAPSHOT)
+        render.write(rendered, run, job.folder)
+        folders = [str(run / d) for d in rendered.bin_dirs]  # an absolute one stays what it is
+        environment = {
+            **os.environ,
+            **rendered.environment,
+            "PATH": os.pathsep.join([*folders, os.environ.get("PATH", os.defpath)]),
+        }
+        said = (self._root / f"{run.name}.log").open("w+b")
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=run / rendered.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError:
+            said.close()
+            raise
+        one = Rehearsal(workflow, implementation, engine, run, process, said, rendered.working_copy)
+        self._all.append(one)
+        return one
+
+    def end(self, one: Rehearsal) -> DryRun:
+        """What it said, in terms of the workflow's own files."""
+        entry = str(one.workflow.home(one.implementation)[1] / one.implementation.file)
+        if not _wait(one):
+            return DryRun(
+                (
+                    Problem(
+                        entry,
+                        f"{one.engine.title} was still reading it after {SECONDS} s",
+                        "move whatever takes long into a step",
+                    ),
+                )
+            )
+        one.said.seek(0)
+        text = _told(one, one.said.read(2_000_000).decode("utf-8", "replace"))
+        heard = one.engine.read_dry_run(one.process.returncode, text, entry)
+        prefix = f"{one.copy}/" if one.copy else ""
+        return replace(
+            heard, made=None if heard.made is None else tuple(f"{prefix}{name}" for name in heard.made)
+        )
+
+
+def _told(one: Rehearsal, text: str) -> str:
+    """Places in the temporary folder as places of the sources."""
+    home = str(one.workflow.home(one.implementation)[1])
+    for run in (f"{one.run}/", f"{one.run.resolve()}/", ""):
+        for place, folder in one.workflow.code_folders().items():
+            text = text.replace(f"{run}{SNAPSHOT}/{place}", str(folder))
+        if one.copy and run:
+            text = text.replace(f"{run}{one.copy}/", f"{home}/")
+        text = text.replace(run, "") if run else text
+    return text
+
+
+def _wait(one: Rehearsal) -> bool:
+    """Whether it ended by itself."""
+    try:
+        one.process.wait(SECONDS)
+    except subprocess.TimeoutExpired:
+        _kill(one.process)
+        one.ended = -1
+    return one.ended is None
+
+
+def _kill(process: subprocess.Popen[Any]) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -1,0 +1,125 @@
+"""Scripts that can't be read: syntax, and names that nothing in a Python file gives a value.
+
+Nothing is imported or run.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import shutil
+import subprocess
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from esap_wf.catalogue.workflows import Workflow
+from esap_wf.errors import EsapError, Problem
+from esap_wf.formats import digests, reading
+
+#: What a module has without saying so; Snakemake gives `snakemake` to the scripts that it runs itself.
+_GIVEN = {
+    *dir(builtins),
+    "__file__",
+    "__name__",
+    "__doc__",
+    "__package__",
+    "__spec__",
+    "__path__",
+    "__loader__",
+    "snakemake",
+    "WindowsError",
+}
+#: With one of these anything may get a name.
+_ANYTHING = {"globals", "locals", "vars", "exec", "eval"}
+
+
+def of_workflow(workflow: Workflow) -> list[Problem]:
+    """In all code that is snapshotted."""
+    return _all(f.source for f in workflow.code_files() if not f.link)
+
+
+def problems(folder: Path) -> list[Problem]:
+    """In the code of a folder whose manifest can't be read."""
+    return _all(digests.code_files(folder))
+
+
+def _all(files: Iterable[Path]) -> list[Problem]:
+    return [p for file in files if file.is_file() for p in _of(file)]
+
+
+def _of(file: Path) -> Iterator[Problem]:
+    if file.suffix == ".py":
+        yield from _python(file)
+    elif file.suffix in {".sh", ".bash"}:
+        yield from _shell(file)
+
+
+def _python(file: Path) -> Iterator[Problem]:
+    try:
+        text = reading.read_text(file)
+    except (EsapError, UnicodeDecodeError, OSError) as error:
+        yield Problem(str(file), f"can't be read: {error}")
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text, str(file))
+            compile(tree, str(file), "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        yield Problem(
+            f"{file}:{getattr(error, 'lineno', None) or 1}",
+            f"is not valid Python: {getattr(error, 'msg', None) or error}",
+        )
+        return
+    for line, name in _unknown(tree):
+        yield Problem(
+            f"{file}:{line}",
+            f"{name} is never given a value in this file",
+            "correct the name, or add an import",
+        )
+
+
+def _unknown(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Names that are read and bound nowhere in a file; of what is bound somewhere nothing is said."""
+    bound = set(_GIVEN)
+    read: dict[str, int] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            if isinstance(node.ctx, ast.Load):
+                read.setdefault(node.id, node.lineno)
+            else:
+                bound.add(node.id)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            bound.add(node.name)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+        elif isinstance(node, ast.alias):
+            if node.name == "*":
+                return
+            bound.add(node.asname or node.name.partition(".")[0])
+        elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name:
+            bound.add(node.name)
+        elif isinstance(node, ast.MatchMapping) and node.rest:
+            bound.add(node.rest)
+        elif type(node).__name__ in {"TypeVar", "ParamSpec", "TypeVarTuple"}:
+            bound.add(node.name)  # type: ignore[attr-defined]
+    if not _ANYTHING & set(read):
+        yield from ((line, name) for name, line in read.items() if name not in bound)
+
+
+def _shell(file: Path) -> Iterator[Problem]:
+    shell = shutil.which("bash")
+    if shell is None:
+        return
+    done = subprocess.run(
+        [shell, "-n", str(file.absolute())],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    for said in done.stderr.splitlines()[:1] if done.returncode else []:
+        place, _, what = said.removeprefix(f"{file.absolute()}: ").partition(": ")
+        yield Problem(f"{file}:{place.removeprefix('line ')}", f"is not a valid shell script: {what}")

@@ -1,0 +1,142 @@
+"""What a manifest names, and what isn't there: parameters, inputs, files; and what it says twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from esap_wf.errors import Problem
+from esap_wf.formats import expressions, reading, schemas
+
+if TYPE_CHECKING:
+    from esap_wf.catalogue.workflows import Workflow
+
+Pointer = Sequence[str | int]
+
+
+def problems(workflow: Workflow) -> Iterator[Problem]:
+    """Names and files that a manifest refers to and that aren't there."""
+    names = _Names(workflow)
+    yield from names.in_expressions()
+    yield from names.in_choices()
+    yield from names.in_identity()
+    yield from _outputs(workflow)
+    yield from _software(workflow)
+    yield from _files(workflow)
+
+
+class _Names:
+    """Names of parameters and inputs, wherever a manifest uses them."""
+
+    def __init__(self, workflow: Workflow) -> None:
+        self.manifest, self.where = workflow.manifest, workflow.document.where
+        self.parameters, self.inputs = set(workflow.properties), set(workflow.manifest.inputs)
+
+    def in_expressions(self) -> Iterator[Problem]:
+        """Rules, the count of units, estimates."""
+        m = self.manifest
+        for i, rule in enumerate(m.rules):
+            yield from self._expression(rule.that, ["rules", i, "that"], set())
+            for name in rule.parameters:
+                yield from self._parameter(name, ["rules", i, "parameters"])
+        if m.units:
+            yield from self._expression(m.units.count, ["units", "count"], {"rows"})
+            if m.units.table:
+                yield from self._input(m.units.table, ["units", "table"])
+        for key in ("core_seconds", "serial_seconds", "memory_bytes", "disk_bytes"):
+            yield from self._expression(
+                getattr(m.resources.estimate, key),
+                ["resources", "estimate", key],
+                {"units", "cores", "input_bytes"},
+            )
+
+    def in_choices(self) -> Iterator[Problem]:
+        """The size that is the default, rows that are selected by parameters."""
+        m = self.manifest
+        if m.resources.sizes:
+            yield from self._unknown(
+                m.resources.default, ["resources", "default"], set(m.resources.sizes), "size"
+            )
+        for i, select in enumerate(m.select):
+            yield from self._input(select.source, ["select", i, "from"])
+            for column, name in select.match.items():
+                yield from self._parameter(name, ["select", i, "match", column])
+
+    def in_identity(self) -> Iterator[Problem]:
+        """What makes two runs the same science, and the seed."""
+        m = self.manifest
+        for name in m.identity.parameters if m.identity else ():
+            yield from self._parameter(name, ["identity", "parameters"])
+        for name in m.identity.inputs if m.identity else ():
+            yield from self._input(name, ["identity", "inputs"])
+        if m.random:
+            yield from self._parameter(m.random.seed, ["random", "seed"])
+
+    def _parameter(self, name: str, pointer: Pointer) -> Iterator[Problem]:
+        return self._unknown(name, pointer, self.parameters, "parameter")
+
+    def _input(self, name: str, pointer: Pointer) -> Iterator[Problem]:
+        return self._unknown(name, pointer, self.inputs, "input")
+
+    def _unknown(self, name: str, pointer: Pointer, names: set[str], what: str) -> Iterator[Problem]:
+        if name not in names:
+            yield Problem(self.where(pointer), f"there is no {what} {name}", schemas.closest(name, names))
+
+    def _expression(self, text: str | float, pointer: Pointer, extra: set[str]) -> Iterator[Problem]:
+        try:
+            for name in sorted(expressions.names_in(text)):
+                yield from self._unknown(name, pointer, self.parameters | extra, "parameter")
+        except ValueError as error:
+            yield Problem(self.where(pointer), str(error))
+
+
+def _outputs(workflow: Workflow) -> Iterator[Problem]:
+    where, names = workflow.document.where, [o.name for o in workflow.manifest.outputs]
+    for i, name in enumerate(names):
+        if not (workflow.own_names or re.fullmatch("[a-z][a-z0-9_]*", name)):
+            yield Problem(where(["outputs", i, "name"]), f"{name} is not in snake_case")
+        if names.count(name) > 1:
+            yield Problem(where(["outputs", i, "name"]), f"the output {name} is listed twice")
+
+
+def _software(workflow: Workflow) -> Iterator[Problem]:
+    for i, software in enumerate(workflow.manifest.software):
+        if (
+            sum(
+                v is not None
+                for v in (software.installed, software.python, software.container, software.mounted)
+            )
+            != 1
+        ):
+            yield Problem(
+                workflow.document.where(["software", i]),
+                "give exactly one of installed, python, container and mounted",
+            )
+
+
+def _files(workflow: Workflow) -> Iterator[Problem]:
+    for pointer, name in _named_files(workflow):
+        target, where = reading.real(workflow.folder / name), workflow.document.where(pointer)
+        if not target.is_relative_to(workflow.folder.resolve()):
+            yield Problem(where, f"{name} leads out of the workflow folder")
+        elif not target.is_file():
+            yield Problem(where, f"there is no file {name} in {workflow.folder}")
+
+
+def _named_files(workflow: Workflow) -> Iterator[tuple[Pointer, str]]:
+    m = workflow.manifest
+    for i, implementation in enumerate(m.implementations):
+        if not implementation.upstream:
+            yield ["implementations", i, "file"], implementation.file
+    for name, given in m.inputs.items():
+        for key, value in (("default", given.default), ("rows", given.rows)):
+            if value:
+                yield ["inputs", name, key], value
+    for i, output in enumerate(m.outputs):
+        if output.schema:
+            yield ["outputs", i, "schema"], output.schema
+    for i, software in enumerate(m.software):
+        for key, file in (("installed", software.installed), ("python", software.python)):
+            if isinstance(file, str):
+                yield ["software", i, key], file

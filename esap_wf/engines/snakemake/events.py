@@ -1,0 +1,149 @@
+"""Snakemake's events (as its logger plug-in writes them) in the words of `esap_wf.models.run.Event`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from esap_wf import files
+from esap_wf.engines import following
+from esap_wf.engines.snakemake.reasons import cause
+from esap_wf.models.run import Event, Reason
+
+#: Snakemake's target rule: a name by convention, it does no work.
+TARGETS = {"all"}
+
+
+def unit_of(wildcards: dict[str, str] | None) -> str | None:
+    """``7`` for one wildcard, ``particle=gamma,block=7`` for several, None for none."""
+    if not wildcards:
+        return None
+    if len(wildcards) == 1:
+        return next(iter(wildcards.values()))
+    return ",".join(f"{k}={v}" for k, v in wildcards.items())
+
+
+class SnakemakeEvents(following.Record):
+    """
+    Follow the plug-in's file.
+
+    Parameters
+    ----------
+    path : Path
+        File of one epoch; need not exist yet.
+    run : Path
+        Run directory: log paths are told relative to it.
+    epoch : int
+    told : int
+        See `following.Record`.
+    base : str
+        Working directory of the engine, relative to the run directory.
+    """
+
+    def __init__(self, path: Path, run: Path, epoch: int, told: int = 0, base: str = "") -> None:
+        super().__init__(path, told)
+        self.run, self.epoch, self.base = run, epoch, base
+        self._decode = msgspec.json.Decoder().decode
+        self._jobs: dict[int, dict[str, Any]] = {}
+        self._failed: set[int] = set()
+
+    def events_of(self, line: bytes) -> Iterable[Event]:
+        """What a line tells; none of one that isn't JSON."""
+        try:
+            said = self._decode(line)
+            told = getattr(self, "_" + said["event"], None)
+            event = told(said["t"], said) if told else None
+        except (*files.BROKEN, KeyError, TypeError, AttributeError):
+            return []
+        return [event] if event is not None else []
+
+    def _run_info(self, t: float, said: dict[str, Any]) -> Event:
+        totals = {rule: n for rule, n in said["stats"].items() if rule not in TARGETS}
+        return Event(t=t, kind="plan", epoch=self.epoch, totals=totals)
+
+    def _workflow_started(self, t: float, said: dict[str, Any]) -> Event:
+        if said.get("directory"):  # a Snakefile may say where it works
+            worked, real = str(said["directory"]), os.path.realpath(self.run)
+            self.base = "" if worked == real else worked.removeprefix(f"{real}/")
+        return Event(
+            t=t,
+            kind="engine",
+            epoch=self.epoch,
+            host=said.get("host"),
+            detail=f"Snakemake {said.get('snakemake')} started",
+        )
+
+    def _job_info(self, t: float, said: dict[str, Any]) -> Event | None:
+        if said["rule"] in TARGETS:
+            return None
+        logs = [self._relative(p) for p in said.get("log") or []]
+        job = {
+            "step": said["rule"],
+            "unit": unit_of(said.get("wildcards")),
+            "job": str(said["jobid"]),
+            "attempt": said.get("attempt"),
+            "log": logs[0] if logs else None,
+        }
+        self._jobs[said["jobid"]] = job
+        self._failed.discard(said["jobid"])
+        return Event(t=t, kind="start", epoch=self.epoch, **job)
+
+    def _job_finished(self, t: float, said: dict[str, Any]) -> Event | None:
+        job = self._jobs.pop(said["jobid"], None)
+        return Event(t=t, kind="done", epoch=self.epoch, **job) if job else None
+
+    def _job_error(self, t: float, said: dict[str, Any]) -> Event | None:
+        if said["rule"] in TARGETS:
+            return None
+        job = self._jobs.get(said["jobid"]) or {
+            "step": said["rule"],
+            "unit": unit_of(said.get("wildcards")),
+            "job": str(said["jobid"]),
+        }
+        if said.get("log"):
+            job = job | {"log": self._relative(said["log"][0])}
+        kind, text = said.get("kind"), said.get("reason")
+        reasons = {"exit": Reason.EXIT_CODE, "signal": Reason.SIGNAL, "missing_output": Reason.MISSING_OUTPUT}
+        reason = reasons.get(str(kind), Reason.UNKNOWN)
+        for word, meaning in (
+            ("TIMEOUT", Reason.TIMEOUT),
+            ("OUT_OF_MEMORY", Reason.OUT_OF_MEMORY),
+            ("NODE_FAIL", Reason.NODE_FAIL),
+        ):
+            if text and word in text:
+                reason = meaning
+        if reason in (Reason.EXIT_CODE, Reason.UNKNOWN) and not self._holds(job.get("log")):
+            alone = not any(
+                j
+                for number, j in self._jobs.items()
+                if number != said["jobid"] and number not in self._failed
+            )
+            text = cause(self.run, said["rule"], said.get("exit_code"), alone) or text
+        self._failed.add(said["jobid"])
+        return Event(
+            t=t,
+            kind="failed",
+            epoch=self.epoch,
+            reason=reason,
+            exit_code=said.get("exit_code"),
+            detail=text,
+            **job,
+        )
+
+    def _holds(self, log: str | None) -> bool:
+        """Whether a job's own log says anything."""
+        try:
+            return bool(log and (self.run / log).stat().st_size)
+        except OSError:
+            return False
+
+    def _error(self, t: float, said: dict[str, Any]) -> Event:
+        return Event(t=t, kind="engine", epoch=self.epoch, reason=Reason.ENGINE, detail=said.get("message"))
+
+    def _relative(self, log: str) -> str:
+        log = log.removeprefix(f"{self.run}/")
+        return f"{self.base}/{log}" if self.base and not log.startswith(("/", f"{self.base}/")) else log

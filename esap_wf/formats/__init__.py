@@ -1,0 +1,4 @@
+"""Documents, tables, schemas, numbers, units and texts, as others write them and as people read them.
+
+Imported by everything; imports errors only.
+"""

@@ -1,0 +1,5 @@
+"""What a user gives, checked and made plain: parameters with units, inputs and references to data, sample
+sheets, job orders.
+
+Imported by planning, authoring and the surfaces.
+"""

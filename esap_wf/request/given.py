@@ -1,0 +1,204 @@
+"""
+What a user gives under the names that a pipeline itself has, sorted into parameters and inputs, as its own
+users write it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from esap_wf.catalogue.workflows import Workflow
+from esap_wf.errors import Problem, UsageError
+from esap_wf.formats import literals
+from esap_wf.formats.documents import Document
+from esap_wf.models.request import NAMING, Request, is_file_object, says_more
+
+
+def sorted_out(
+    workflow: Workflow, request: Request, document: Document | None = None, pointer: tuple[str, ...] = ()
+) -> Request:
+    """
+    The request with everything in its place.
+
+    A file of values as a pipeline's own users write it names files beside numbers (``input: samples.csv``,
+    ``{class: File, path: …}``), and nested values where the pipeline has names with dots; and the place of
+    results is a parameter to many pipelines, a place to copy them to here. A file or folder of a CWL job
+    order of which more is said than its place (another name, a format, what belongs to it, its content) stays
+    among the parameters, as it stands.
+
+    Parameters
+    ----------
+    workflow : Workflow
+    request : Request
+    document : Document, optional
+        Where the parameters stand, at `pointer`, for positions.
+
+    Raises
+    ------
+    UsageError
+        What is given for an input names no file.
+    """
+    if not workflow.own_names:
+        return request
+    known = {*workflow.properties, *workflow.manifest.inputs}
+    values: dict[str, Any] = {}
+    inputs, results = dict(request.inputs), request.results
+    problems = []
+    for name, value in _flat(request.parameters, known).items():
+        where = document.where([*pointer, *name.split(".")]) if document else f"parameter {name[:80]}"
+        if name in workflow.manifest.inputs and name not in workflow.properties:
+            refs = _references(value)
+            if (
+                workflow.takes_job_orders
+                and name not in request.inputs
+                and says_more(value, workflow.manifest.inputs[name])
+            ):
+                values[name] = value
+            elif refs is None:
+                problems.append(
+                    Problem(where, "names no file or folder", "a path, or {class: File, path: …}")
+                )
+            elif refs and name not in request.inputs:
+                inputs[name] = refs
+            elif (
+                value is None
+                and workflow.takes_null
+                and workflow.manifest.inputs[name].engine_default
+                and name not in request.inputs
+            ):
+                values[name] = None
+        elif workflow.properties.get(name, {}).get("results") and value is None:
+            continue
+        elif workflow.properties.get(name, {}).get("results"):
+            if not isinstance(value, str):
+                problems.append(Problem(where, "is not a place"))
+            elif value != workflow.properties[name].get("default"):
+                if results and results != value:
+                    problems.append(
+                        Problem(where, f"results are copied to only one place, but {results} is another one")
+                    )
+                results = value
+        else:
+            values[name] = value
+    if problems:
+        raise UsageError("the request is not valid", problems)
+    return msgspec.structs.replace(request, parameters=values, inputs=inputs, results=results)
+
+
+def without(request: Request, names: Collection[str]) -> Request:
+    """The request without what a file says of some parameters and inputs: a flag says it anew."""
+    kept = {name: value for name, value in request.parameters.items() if name not in names}
+    return msgspec.structs.replace(request, parameters=kept, literals=literals.of(kept, request.literals))
+
+
+def _flat(values: Mapping[str, Any], known: set[str], prefix: str = "") -> dict[str, Any]:
+    """``{"a": {"b": 1}}`` → ``{"a.b": 1}``, where ``a.b`` is a name of the pipeline and ``a`` is none."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and name not in known and any(k.startswith(f"{name}.") for k in known):
+            found |= _flat(value, known, f"{name}.")
+        else:
+            found[name] = value
+    return found
+
+
+def _references(value: Any) -> list[str] | None:
+    """References of an input: paths, URLs, or CWL's objects; None if it is something else."""
+    if value is None:
+        return []
+    found: list[str] = []
+    for part in value if isinstance(value, list) else [value]:
+        if is_file_object(part) and not set(part) - {*NAMING, "basename", "format"}:
+            part = part.get("path") or part.get("location")
+        if not isinstance(part, str) or not part:
+            return None
+        found.append(part)
+    return found
+
+
+def flags(
+    workflow: Workflow, given: Mapping[str, tuple[str, ...]]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, list[str]], str | None]:
+    """
+    Flags of a workflow: those that are parameters, those that are inputs, and the place of results.
+
+    Parameters
+    ----------
+    workflow : Workflow
+    given : mapping
+        Texts of the command line by name.
+    """
+    values: dict[str, tuple[str, ...]] = {}
+    inputs: dict[str, list[str]] = {}
+    results: str | None = None
+    for name, texts in given.items():
+        prop = workflow.properties.get(name, {})
+        if name in workflow.manifest.inputs and name not in workflow.properties:
+            inputs[name] = list(texts)
+        elif workflow.own_names and prop.get("results") and texts and texts[-1] != prop.get("default"):
+            results = texts[-1]
+        else:
+            values[name] = texts
+    return values, inputs, results
+
+
+def mistaken_paths(workflow: Workflow, values: Mapping[str, Any], folder: Path) -> list[str]:
+    """
+    Warnings of texts that look like files of the user's, and will be taken from the run's folder.
+
+    Parameters
+    ----------
+    workflow : Workflow
+    values : mapping
+        Parameters as they were given.
+    folder : Path
+        From which the user means them.
+    """
+    found = []
+    for name, value in values.items() if workflow.own_names else ():
+        for part in value if isinstance(value, (list, tuple)) else [value]:
+            if (
+                not isinstance(part, str)
+                or not part
+                or len(part) > 1000
+                or "\0" in part
+                or Path(part).is_absolute()
+            ):
+                continue
+            with contextlib.suppress(OSError):
+                if ("/" in part or Path(part).suffix) and (folder / part).exists():
+                    place = (folder / part).absolute()
+                    found.append(
+                        f"{name}: {part!r} is text to this pipeline, not an input; if a file is meant, "
+                        f"write {place}"
+                    )
+    return found
+
+
+def input_pairs(workflow: Workflow, texts: tuple[str, ...]) -> dict[str, list[str]]:
+    """
+    ``--input NAME=REF``, and ``--input REF`` of a pipeline that has an input named so.
+
+    Raises
+    ------
+    UsageError
+        A text is neither.
+    """
+    found: dict[str, list[str]] = {}
+    own = workflow.own_names and "input" in workflow.manifest.inputs
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if own and name not in workflow.manifest.inputs:
+            name, value = "input", text
+        elif not equals or not name:
+            raise UsageError(
+                "the command line is not valid", [Problem("--input", f"{text!r} is not of the form NAME=REF")]
+            )
+        found.setdefault(name, []).append(value)
+    return found

@@ -1,0 +1,332 @@
+"""Inputs of one run: references to typed data with an identity, tables of units, rows selected from a
+database.
+
+Character sets, existence and readability are checked here, at the border.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Container, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from esap_wf.catalogue.workflows import Workflow
+from esap_wf.code import selection
+from esap_wf.errors import Problem, UsageError
+from esap_wf.formats import digests, documents, reading, schemas, tables
+from esap_wf.formats.quantities import human_count
+from esap_wf.models.manifest import Input, Reading
+from esap_wf.models.request import DataRef
+from esap_wf.request import dataframes, references, sheets
+from esap_wf.request.parameters import flag, from_text
+
+_BAD_IN_PATH = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def resolve(
+    workflow: Workflow, given: Mapping[str, list[str]], cache: Path, described: Container[str] = ()
+) -> tuple[dict[str, list[DataRef]], list[Problem]]:
+    """
+    Typed data references of all inputs.
+
+    Parameters
+    ----------
+    workflow : Workflow
+    given : mapping
+        Name → references, from the request.
+    cache : Path
+        Where hashes of files are remembered.
+    described : container of str
+        Inputs of which a job order says more than a reference can: they are among the parameters.
+
+    Returns
+    -------
+    inputs : dict of str to list of DataRef
+    problems : list of Problem
+    """
+    declared, problems, resolved = workflow.manifest.inputs, [], {}
+    for name in given:
+        if name not in declared:
+            hint = schemas.closest(name, declared) or (
+                f"it has {', '.join(declared)}" if declared else "it has no inputs"
+            )
+            problems.append(Problem(f"--input {name}", f"{workflow.manifest.name} has no input {name}", hint))
+    for name, spec in declared.items():
+        if name in described and name not in given:
+            continue
+        refs = list(given.get(name, []))
+        if not refs and spec.default:
+            refs = [str(workflow.folder / spec.default)]
+        if not refs and spec.required:
+            how = f"{flag(name, workflow.own_names)} PATH" + (
+                "" if workflow.own_names else f", or --input {name}=PATH"
+            )
+            problems.append(Problem(f"input {name}", f"{spec.title} is needed", how))
+        if len(refs) > 1 and not spec.many:
+            problems.append(
+                Problem(f"--input {name}", f"takes one file or folder, but {len(refs)} were given")
+            )
+        found = []
+        for text in refs:
+            try:
+                found.append(_reference(text, name, spec, workflow, cache))
+            except UsageError as error:
+                problems += error.problems
+        resolved[name] = found
+    return resolved, problems
+
+
+def _reference(text: str, name: str, spec: Input, workflow: Workflow, cache: Path) -> DataRef:
+    def wrong(what: str, hint: str = "") -> UsageError:
+        return UsageError("an input is not usable", [Problem(f"--input {name}={text[:200]}", what, hint)])
+
+    try:
+        path = _path(text, wrong)
+        if not path.exists():
+            if spec.pattern and references.is_pattern(text):
+                return references.matching(path, spec, cache, wrong)
+            hint = (
+                schemas.closest(path.name, [p.name for p in path.parent.iterdir()])
+                if path.parent.is_dir()
+                else ""
+            )
+            raise wrong("there is no such file", hint)
+    except (OSError, RuntimeError) as error:  # too long, a folder that may not be entered, ~nobody
+        raise wrong(getattr(error, "strerror", None) or str(error)) from None
+    if against := _unfit(path, spec):
+        raise wrong(*against)
+    try:
+        return _described(path, name, spec, workflow, cache, wrong)
+    except OSError as error:
+        raise wrong(f"can't be read: {error.strerror or error}") from None
+
+
+def _path(text: str, wrong: references.Wrong) -> Path:
+    """Where a reference leads, absolute: a path, or a ``file://`` URL of this machine."""
+    if _BAD_IN_PATH.search(unquote(text)):
+        raise wrong("the reference contains control characters")
+    try:
+        parts = urlsplit(text) if re.match(r"[a-z][a-z0-9+.-]*://", text) else None
+    except ValueError as error:
+        raise wrong(f"is not a URL: {error}") from None
+    if parts and parts.scheme != "file":
+        raise wrong(
+            f"{parts.scheme}:// can't be fetched by this version of esap-wf",
+            "download the file and give its path",
+        )
+    if parts and parts.netloc not in {"", "localhost"}:
+        raise wrong("a file:// URL names a file of this machine")
+    return (Path(unquote(parts.path)) if parts else Path(text).expanduser()).absolute()
+
+
+def _unfit(path: Path, spec: Input) -> tuple[str, ...]:
+    """Why something that is there can't be this input, and what to do; empty if it can."""
+    if not os.access(path, os.R_OK):
+        return ("the file can't be read: permission denied",)
+    if spec.extensions and not any(path.name.endswith(e) for e in spec.extensions):
+        return (f"{spec.title} must be a file whose name ends with {' or '.join(spec.extensions)}",)
+    if not path.is_file() and not path.is_dir():
+        return ("neither a file nor a folder",)
+    if selection.is_pointer(path):
+        return (
+            "is a Git LFS pointer: its content was not fetched",
+            "git lfs pull, in the clone that it is in",
+        )
+    if spec.rows and path.is_dir():
+        return (f"{spec.title} must be a table, but this is a folder",)
+    if spec.kind == "file" and path.is_dir():
+        return ("a file is expected, but this is a folder",)
+    if spec.kind == "folder" and not path.is_dir():
+        return ("a folder is expected, but this is a file",)
+    return ()
+
+
+def _described(
+    path: Path, name: str, spec: Input, workflow: Workflow, cache: Path, wrong: references.Wrong
+) -> DataRef:
+    rows, others = None, references.secondary(path, spec, wrong)
+    if spec.rows and (spec.reading is None or dataframes.is_readable(path)):
+        file = workflow.folder / spec.rows
+        schema = documents.load(file, schema=True).data
+        if sheets.is_sheet(schema):
+            rows, others = sheets.check(path, schema, file, workflow.folder)
+        else:
+            rows = check_table(
+                path,
+                schema,
+                keyed=not workflow.is_plain,
+                reading=spec.reading,
+                file=file,
+                root=workflow.folder,
+            )
+    identity, strength = digests.of_input(path, cache)
+    size = (
+        path.stat().st_size
+        if path.is_file()
+        else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+    )
+    return DataRef(
+        uri=path.as_uri(),
+        path=str(path),
+        bytes=size + sum(p.stat().st_size for p in others),
+        checksum=identity,
+        strength=strength,
+        rows=rows,
+        counts=spec.identity,
+        folder=path.is_dir(),
+        beside={str(p): digests.of_input(p, cache)[0] for p in others},
+    )
+
+
+def rows_of(path: Path, schema: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
+    """
+    Rows of a CSV, TSV or JSON-lines file with their line numbers; numbers of CSV as the schema types them.
+
+    Raises
+    ------
+    UsageError
+        The file is no such table.
+    """
+    properties = schema.get("properties", {})
+    # the job reads the table itself: a cell with a unit would be converted here, but not there
+    plain = {n: {k: v for k, v in p.items() if k != "unit"} for n, p in properties.items()}
+    texts = {n for n, p in properties.items() if p.get("type") == "string"}
+    if path.name.endswith((".jsonl", ".ndjson")):
+        yield from _json_lines(path)
+        return
+    for line, cells in tables.csv_rows(path):
+        row: dict[str, Any] = {}
+        for column, cell in cells.items():
+            if column in texts:
+                row[column] = cell
+            elif cell:
+                try:
+                    row[column] = from_text(cell, plain.get(column, {}))
+                except ValueError:
+                    row[column] = cell  # the schema's message says what was expected
+        yield line, row
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    import msgspec
+
+    decode = msgspec.json.Decoder().decode
+    try:
+        for number, line in enumerate(reading.lines(path), start=1):
+            if line.strip():
+                try:
+                    yield number, decode(line)
+                except (msgspec.DecodeError, RecursionError) as error:
+                    raise UsageError("a table is broken", [Problem(f"{path}:{number}", str(error))]) from None
+    except UnicodeDecodeError as error:
+        raise tables.not_utf8(path, error) from None
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            "a table is broken", [Problem(str(path), getattr(error, "strerror", None) or str(error))]
+        ) from None
+
+
+def check_table(
+    path: Path,
+    schema: dict[str, Any],
+    keyed: bool = True,
+    reading: Reading | None = None,
+    file: Path | None = None,
+    root: Path | None = None,
+) -> int:
+    """
+    Validate a table row by row, in one pass and constant memory but for the keys.
+
+    Parameters
+    ----------
+    path : Path
+    schema : dict
+        JSON Schema of one row; its first required property is the unit's key, which must not repeat.
+    keyed : bool
+        False: it may. A pipeline that was not written for esap-wf has keys of its own.
+    reading : Reading, optional
+        How the pipeline reads it. To pandas a table without rows is one, too.
+    file, root : Path, optional
+        Where the schema stands; see `schemas.validator`.
+
+    Returns
+    -------
+    int
+        Number of rows.
+
+    Raises
+    ------
+    UsageError
+        Up to `tables.MAX_PROBLEMS` problems with line and column.
+    """
+    check = schemas.validator(schema, file, root)
+    key = next(iter(schema.get("required", [])), None)
+    seen: set[str] = set()
+    problems: list[Problem] = []
+    count, is_valid = 0, check.is_valid
+    for line, row in dataframes.rows(path, reading, schema) if reading else rows_of(path, schema):
+        count += 1
+        if not is_valid(row):
+            for error in check.iter_errors(row):
+                pointer, what, hint = schemas.wording(error, schema)
+                at = documents.pointer_text(pointer)
+                problems.append(Problem(f"{path}:{line}" + (f": {at}" if at else ""), what, hint))
+        elif key is not None and keyed:
+            mark = repr(row[key])  # not hash(): that of -1 and -2 is the same
+            if mark in seen:
+                problems.append(Problem(f"{path}:{line}: {key}", f"{row[key]!r} appears twice in the table"))
+            seen.add(mark)
+        if tables.too_many(path, problems):
+            break
+    if count or problems or reading is None:
+        tables.conclude(path, count, problems)
+    return count
+
+
+def select(
+    workflow: Workflow, values: Mapping[str, Any], inputs: Mapping[str, list[DataRef]]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """
+    Columns looked up in JSON inputs, as the manifest's `select` says.
+
+    Returns
+    -------
+    selected : dict
+        Column → value.
+    problems : list of Problem
+        No row, or more than one, fits; says which values there are.
+    """
+    selected: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for rule in workflow.manifest.select:
+        refs = inputs.get(rule.source) or []
+        if not refs or not refs[0].path:
+            continue
+        data = documents.load(Path(refs[0].path)).data
+        table = data.get(rule.table) if isinstance(data, dict) else None
+        if not isinstance(table, list) or not all(isinstance(r, dict) for r in table):
+            problems.append(Problem(f"{refs[0].path}: {rule.table}", "a list of objects is expected"))
+            continue
+        wanted = {column: values[name] for column, name in rule.match.items()}
+        fitting = [r for r in table if all(r.get(c) == v for c, v in wanted.items())]
+        if len(fitting) != 1:
+            shown = ", ".join(f"{c} = {v}" for c, v in wanted.items())
+            there = sorted({", ".join(f"{c} = {r.get(c)}" for c in wanted) for r in table})
+            hint = "the table has: " + "; ".join(there[:8]) + ("; …" if len(there) > 8 else "")
+            problems.append(
+                Problem(
+                    f"{refs[0].path}: {rule.table}",
+                    f"{human_count(len(fitting), 'row matches', 'rows match')} {shown}",
+                    hint,
+                )
+            )
+            continue
+        absent = [c for c in rule.columns if c not in fitting[0]]
+        if absent:
+            problems.append(Problem(f"{refs[0].path}: {rule.table}", f"the row lacks {', '.join(absent)}"))
+            continue
+        selected |= {c: fitting[0][c] for c in rule.columns}
+    return selected, problems

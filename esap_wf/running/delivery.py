@@ -1,0 +1,185 @@
+"""Accepted results go to the place where they are wanted. Light: the supervisor, the command line and Python
+call it.
+
+Imports files, digests, models, runs, trees.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+from esap_wf import files
+from esap_wf.errors import EsapError, Problem, RefusedError, UsageError
+from esap_wf.formats import digests, reading
+from esap_wf.formats.quantities import human_count
+from esap_wf.models.plan import Plan
+from esap_wf.models.run import OutputFile
+from esap_wf.runs.run import Run
+from esap_wf.runs.trees import Tree, given_to
+
+
+def confirm_writable(target: Path) -> None:
+    """
+    Make sure that results can be copied to a place, before hours of work are spent on them.
+
+    Raises
+    ------
+    RefusedError
+        It is no folder, or can't be made or written.
+    """
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        if not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        what = f"{str(target)[:300]}: {error.strerror or error}"
+        raise RefusedError(
+            "results can't be copied there", [Problem("--results", what, "choose another place")]
+        ) from None
+
+
+def altered(run: Run) -> list[Problem]:
+    """Which accepted results are gone or no longer of their size: seen without reading them."""
+    outputs, found = run.outputs(), []
+    accepted = outputs.outputs if outputs else []
+    tree, names = _tree_of(run), {o.path for o in accepted}
+    for output in accepted:
+        place = run.dir / output.path
+        size = None
+        with contextlib.suppress(OSError, ValueError):
+            if not tree.wrong_with(place) and place.is_dir() == output.is_folder and place.exists():
+                inner = list(tree.below(place)) if output.is_folder else []
+                size = (
+                    sum(p.stat().st_size for p in inner if not p.is_dir())
+                    if output.is_folder
+                    else place.stat().st_size
+                )
+                added = [n for p in inner if (n := tree.name(p)) not in names and f"{n}/" not in names]
+                found += [
+                    Problem(n, ("was added to the results after they were accepted")) for n in added[:1]
+                ]
+        if size is None:
+            found.append(Problem(output.path, "the result is gone"))
+        elif size != output.bytes:
+            found.append(
+                Problem(
+                    output.path,
+                    (
+                        f"the result was changed: it has {human_count(size, 'byte')}, but "
+                        f"{output.bytes} were "
+                        "accepted"
+                    ),
+                )
+            )
+    return found
+
+
+def copy_outputs(run: Run, target: Path) -> int:
+    """
+    Copy accepted outputs, keeping their places below ``outputs/``; each appears whole or not at all, and with
+    the accepted content.
+
+    Of a link what it leads to is copied. Folders are copied whole; what a target's folder holds besides
+    stays.
+
+    Parameters
+    ----------
+    run : Run
+    target : Path
+        A folder; made if it is not there.
+
+    Returns
+    -------
+    int
+        Number of files.
+
+    Raises
+    ------
+    RefusedError
+        The place can't be written, a file there has other content, or a result is gone or no longer the
+        accepted one.
+    UsageError
+        A name leads out of the run or of the target.
+    """
+    outputs = run.outputs()
+    tree, copied = _tree_of(run), 0
+    for output in outputs.outputs if outputs else []:
+        place = Path(output.path)
+        try:
+            source = _inside(run, place, tree)
+            copy = files.inside(
+                target.absolute(), place.relative_to("outputs") if place.is_relative_to("outputs") else place
+            )
+            there = copy.exists()
+            if there and (what := _against(copy, output)):
+                raise RefusedError(
+                    "a result is never copied over another file",
+                    [Problem(str(copy), what, "choose another folder")],
+                )
+            if not (source.is_dir() if output.is_folder else source.is_file() or there):
+                what = "was accepted, but no longer exists"
+                raise RefusedError(
+                    f"the result {output.name} is gone",
+                    [Problem(str(source), what, f"esap-wf rerun {run.id}")],
+                )
+            if output.is_folder:
+                copy.mkdir(parents=True, exist_ok=True)
+            elif not there:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                _copy(source, copy, output, run.id)
+            copied += not output.is_folder
+        except OSError as error:
+            raise files.explain(error, Path(error.filename or target)) from error
+    return copied
+
+
+def _tree_of(run: Run) -> Tree:
+    """The run directory; its links may lead to what the user gave it."""
+    given: list[Path] = []
+    with contextlib.suppress(EsapError):
+        given = given_to(files.read_json(run.dir / "plan.json", Plan))
+    return Tree(run.dir, given)
+
+
+def _inside(run: Run, place: Path, tree: Tree) -> Path:
+    """Where a result is: in the run directory, or what a link among the results leads to."""
+    try:
+        return files.inside(run.dir, place)
+    except UsageError:
+        if place.is_absolute() or ".." in place.parts or tree.wrong_with(run.dir / place):
+            raise
+    return run.dir / place
+
+
+def _against(copy: Path, output: OutputFile) -> str:
+    """Why what stands where a result is to be copied must not be touched; empty if it is the same."""
+    if output.is_folder:
+        return "" if copy.is_dir() else "there is a file"
+    if not copy.is_file():
+        return "there is a folder" if copy.is_dir() else "something there is not a file"
+    return "there is a file with different content" if digests.of_file(copy) != output.sha256 else ""
+
+
+def _copy(source: Path, copy: Path, output: OutputFile, run_id: str) -> None:
+    temporary = copy.with_name(f".{os.urandom(6).hex()}.part")
+    content = hashlib.sha256()
+    try:
+        with reading.opened(source) as given, temporary.open("xb") as taken:
+            while block := given.read(1 << 20):
+                content.update(block)
+                taken.write(block)
+        if content.hexdigest() != output.sha256:
+            what = "its content is not what was accepted"
+            raise RefusedError(
+                f"the result {output.name} was changed",
+                [Problem(str(source), what, f"esap-wf rerun {run_id}")],
+            )
+        temporary.replace(copy)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise

@@ -1,0 +1,194 @@
+"""Start a run's engine, and find it again. Used by the supervisor only.
+
+Between supervisor and engine stands a *keeper*, a fork of the supervisor: it writes down the engine's pid
+and, whatever happens to the supervisor, its exit code. A successor of a killed supervisor can so adopt the
+engine, or declare it void: then the keeper ends it, also where nobody else can reach it (a cut-off host, a
+container that was stopped for a while).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from esap_wf import files
+from esap_wf.running.render import COMMAND
+from esap_wf.runs import attempts, processes
+from esap_wf.runs.lease import RENEW
+
+#: Settings of engines in a user's shell that would silently change a run.
+ENGINE_VARIABLES = ("NXF_", "SNAKEMAKE_", "TOIL_", "CWL_", "CWLTOOL_")
+#: Variables by which packages of the user could take the place of pinned ones.
+PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE")
+_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, prctl(2)
+
+
+def environment(run_id: str, epoch: int, added: Mapping[str, str], isolated: bool = False) -> dict[str, str]:
+    """
+    The user's environment without engine settings, with the keys by which processes of the run, and
+    containers of this engine, are found.
+
+    Parameters
+    ----------
+    run_id : str
+    epoch : int
+    added : mapping
+        What the engine's plug-in adds; its PYTHONPATH goes before the user's.
+    isolated : bool
+        Leave out what could put other packages in the place of pinned ones.
+    """
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(ENGINE_VARIABLES)}
+    if isolated:
+        kept = {k: v for k, v in kept.items() if k not in PYTHON_VARIABLES}
+    keys = {processes.RUN_VARIABLE: run_id, processes.ENGINE_VARIABLE: processes.engine_key(run_id, epoch)}
+    path = os.pathsep.join(p for p in (added.get("PYTHONPATH"), kept.get("PYTHONPATH")) if p)
+    return {**kept, **added, **({"PYTHONPATH": path} if path else {}), **keys}
+
+
+def start(
+    run: Path, epoch: int, arguments: Sequence[str], env: Mapping[str, str], given_up: Callable[[], None]
+) -> int:
+    """
+    Start ``command.sh``.
+
+    Parameters
+    ----------
+    run : Path
+        Run directory.
+    epoch : int
+    arguments : sequence of str
+        What the engine's plug-in adds.
+    env : mapping
+        From `environment`.
+    given_up : callable
+        Ends what no process of this machine is a parent of, called by the keeper if the engine is given up.
+
+    Returns
+    -------
+    int
+        Pid of the keeper, a child of this process.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        code = (
+            1
+            if attempts.is_void(run, epoch)
+            else _keep(run, epoch, ["bash", COMMAND, *arguments], dict(env), given_up)
+        )
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            (run / "logs" / "engine.log").open("a").write(
+                f"esap-wf: the engine could not be started: {error}\n"
+            )
+    finally:
+        os._exit(code)
+
+
+def _keep(run: Path, epoch: int, argv: list[str], env: dict[str, str], given_up: Callable[[], None]) -> int:
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    signal.set_wakeup_fd(-1)
+    adopting = False
+    with contextlib.suppress(OSError, AttributeError):
+        # what the engine leaves behind becomes our child
+        adopting = ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0) == 0
+    with (run / "logs" / "engine.log").open("ab") as log:
+        engine = subprocess.Popen(
+            argv,
+            cwd=run,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_default_signals,
+        )
+    me = processes.me()
+    holder = msgspec.structs.replace(me, pid=engine.pid, start=processes.start_time(engine.pid) or 0)
+    files.write_atomic(
+        run / "engine" / f"{epoch}.json",
+        msgspec.json.encode(attempts.EngineProcess(epoch=epoch, engine=holder, keeper=me)),
+        sync=False,
+    )
+    status, cpu, rss = 0, 0.0, 0
+    while True:
+        try:
+            pid, ended, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            break
+        if pid == engine.pid:
+            status, cpu, rss = ended, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+            break
+        if not pid and signal.sigtimedwait({signal.SIGCHLD}, RENEW) is None:
+            if attempts.is_void(run, epoch):
+                processes.kill_tree(me.pid, spare=True)
+                given_up()
+                return 1  # how it ended is nobody's business any more
+            with contextlib.suppress(OSError):
+                attempts.beat_path(run, epoch).touch()  # observers on other hosts can't ask for a pid
+    told = attempts.EngineExit(
+        exit_code=os.waitstatus_to_exitcode(status),
+        cpu_seconds=round(cpu, 3),
+        max_rss_bytes=rss,
+        orphans=not adopting or _has_children(),
+    )
+    files.write_atomic(run / "engine" / f"{epoch}.exit.json", msgspec.json.encode(told), sync=False)
+    return 0
+
+
+def _has_children() -> bool:
+    """Whether anything of the engine outlives it (what has ended is reaped)."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _default_signals() -> None:
+    # a process that a shell starts in the background ignores SIGINT, and so would all its children
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+
+
+def end_void(run: Path, epoch: int) -> bool:
+    """
+    End what this machine has of an engine that a later owner has given up, its keeper's and its own process
+    trees; False if none has.
+    """
+    if not attempts.is_void(run, epoch) or not (process := attempts.of(run, epoch)):
+        return False
+    for holder in (process.keeper, process.engine):
+        if processes.alive(holder):
+            processes.kill_tree(holder.pid)
+    return True
+
+
+def send(process: attempts.EngineProcess, number: int, group: bool = False) -> None:
+    """
+    Send a signal to the engine, if it is still the same process; to its `group`, jobs included, the keeper is
+    deaf to it.
+    """
+    if processes.alive(process.engine):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if group and processes.alive(process.keeper):
+                os.killpg(process.keeper.pid, number)
+            else:
+                os.kill(process.engine.pid, number)

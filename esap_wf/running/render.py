@@ -1,0 +1,218 @@
+"""From a plan to a run directory that the bare engine runs by hand. Writes below one folder only."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from esap_wf import plugins
+from esap_wf.catalogue.workflows import Workflow
+from esap_wf.code import contents as codes
+from esap_wf.engines import EngineBase, Job, JobInput, Rendered
+from esap_wf.errors import EsapError
+from esap_wf.models.manifest import Input, Manifest
+from esap_wf.models.plan import Plan
+from esap_wf.models.request import DataRef
+from esap_wf.models.run import encode
+
+COMMAND = "command.sh"
+#: The manifest as it was when the run was planned; that of a pipeline without one is derived.
+MANIFEST = "workflow.json"
+
+_COMMAND = """\
+#!/usr/bin/env bash
+# {title}, with the bare engine: `bash {command}`. esap-wf is not needed. Arguments are added to the engine's.
+set -euo pipefail
+cd -- "$(dirname -- "${{BASH_SOURCE[0]}}")"
+{exports}{cd}exec {argv} "$@"
+"""
+
+
+def snapshot_place(code: str) -> str:
+    """Where the snapshot of some code stands in a run directory."""
+    return f"code/{code[:16]}"
+
+
+def folder_of(plan: Plan) -> Path:
+    """The workflow's folder in the snapshot, relative to the run directory."""
+    return Path(snapshot_place(plan.code), plan.place or f"workflows/{Path(plan.source).parent.name}")
+
+
+def files_of(workflow: Workflow, code: str) -> list[str]:
+    """What `render` writes beside the engine's own files, relative to the run directory."""
+    return [
+        "request.json",
+        "plan.json",
+        MANIFEST,
+        COMMAND,
+        *(f"{snapshot_place(code)}/{f.name}" for f in workflow.code_files()),
+    ]
+
+
+def home_of(plan: Plan) -> Path:
+    """
+    The folder of the engine's file in the snapshot, relative to the run directory: the workflow's, or that of
+    code that it wraps.
+    """
+    return Path(*Path(plan.entry).parts[:4])
+
+
+def job_of(plan: Plan, manifest: Manifest, workflow: Workflow | None = None) -> Job:
+    """What the engine is asked for, as the plan says."""
+    # a default that comes with the workflow is read from the snapshot: the workflow's own folder is not the
+    # run's to touch
+    folder, inside = Path(plan.source).parent, folder_of(plan)
+    snapshot = {
+        str(folder / Path(name).relative_to(inside)): name
+        for name in plan.files
+        if Path(name).is_relative_to(inside)
+    }
+
+    def local(ref: DataRef) -> DataRef:
+        if ref.path is None:
+            raise EsapError(f"{ref.uri} has no path: an input must be staged before a run is rendered")
+        return msgspec.structs.replace(ref, path=snapshot.get(ref.path, ref.path))
+
+    inputs = {
+        name: JobInput(tuple(local(ref) for ref in refs), spec.many, spec.format)
+        for name, refs in plan.inputs.items()
+        for spec in [manifest.inputs.get(name, Input(title=name))]
+    }
+    return Job(
+        workflow=plan.workflow,
+        entry=plan.entry,
+        parameters=plan.parameters,
+        inputs=inputs,
+        selected=plan.selected,
+        allocation=plan.allocation,
+        software=plan.software,
+        plain=plan.config == "plain",
+        item=plan.item,
+        options=tuple(plan.request.engine_options),
+        source=_source(plan, workflow),
+        folder=home_of(plan).as_posix(),
+        literals=plan.request.literals,
+        workdir=workdir_of(plan, manifest),
+        beside=workflow.beside if workflow else {},
+    )
+
+
+def workdir_of(plan: Plan, manifest: Manifest) -> str:
+    """The pipeline's working directory in its folder, as the implementation that was chosen says."""
+    file = Path(plan.entry).relative_to(home_of(plan)).as_posix()
+    return next(
+        (i.workdir or "" for i in manifest.implementations if (i.engine, i.file) == (plan.engine.name, file)),
+        "",
+    )
+
+
+def _source(plan: Plan, workflow: Workflow | None) -> Path | None:
+    """The engine's file where it is now."""
+    if workflow is None:
+        return None
+    home = home_of(plan)
+    folder = workflow.upstream.get(home.relative_to(snapshot_place(plan.code)).as_posix(), workflow.folder)
+    return folder / Path(plan.entry).relative_to(home)
+
+
+def rendered(plan: Plan, workflow: Workflow) -> Rendered:
+    """The engine's side of a plan."""
+    engine: EngineBase = plugins.one("esap_wf.engines", plan.engine.name)
+    return engine.render(plan.engine, job_of(plan, workflow.manifest, workflow))
+
+
+def command_script(plan: Plan, told: Rendered | None = None) -> str:
+    """``command.sh``: every word quoted, so that a path or an option can't become a command."""
+    told = told or Rendered(plan.command)
+    exports = "".join(
+        f"export {name}={shlex.quote(value)}\n" for name, value in sorted(told.environment.items())
+    )
+    if folders := [*plan.software.bin_dirs, *told.bin_dirs]:
+        # a relative one is the run directory's: the script stands in it, its jobs do not
+        places = (shlex.quote(d) if Path(d).is_absolute() else f'"$PWD"/{shlex.quote(d)}' for d in folders)
+        exports += f'export PATH={":".join(places)}:"$PATH"\n'
+    title = "".join(c if c.isprintable() else " " for c in plan.title)
+    cd = f"cd -- {shlex.quote(told.folder)}\n" if told.folder else ""
+    return _COMMAND.format(
+        title=title, command=COMMAND, exports=exports, cd=cd, argv=shlex.join(plan.command)
+    )
+
+
+def engine_side(plan: Plan, workflow: Workflow, target: Path) -> Rendered:
+    """Write what a plan decides of a run directory, into an empty folder: all but the snapshot."""
+    (target / "request.json").write_bytes(encode(plan.request))
+    (target / "plan.json").write_bytes(encode(plan))
+    (target / MANIFEST).write_bytes(encode(workflow.manifest))
+    told = rendered(plan, workflow)
+    _put(told, target)
+    script = target / COMMAND
+    script.write_text(command_script(plan, told), "utf-8")
+    script.chmod(0o755)
+    return told
+
+
+def _put(told: Rendered, target: Path) -> None:
+    """An engine's files and links."""
+    for name, content in told.files.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_bytes(content)
+        if content.startswith(b"#!"):
+            (target / name).chmod(0o755)
+    for name, place in told.links.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).symlink_to(place)
+
+
+def _complete(told: Rendered, target: Path, home: str) -> None:
+    """What is copied from the snapshot, and folders that are always there."""
+    if told.working_copy:
+        codes.copy_tree(target / home, target / told.working_copy)
+    for name, place in told.copies.items():
+        codes.copy_content(target / place, target / name)
+    for name in ("outputs", "logs", "engine"):
+        (target / name).mkdir(exist_ok=True)
+
+
+def write(told: Rendered, target: Path, home: str) -> None:
+    """
+    The engine's side of something that is no run, in a folder that has a snapshot.
+
+    Parameters
+    ----------
+    told : Rendered
+    target : Path
+    home : str
+        The folder of the engine's file in the snapshot, relative to `target`.
+    """
+    _put(told, target)
+    _complete(told, target, home)
+
+
+def render(
+    plan: Plan, workflow: Workflow, target: Path, snapshot: Callable[[Path], None] | None = None
+) -> None:
+    """
+    Write a run directory: the engine's side, and the snapshot.
+
+    Parameters
+    ----------
+    plan : Plan
+    workflow : Workflow
+        Whose code is snapshotted; it has the plan's digest.
+    target : Path
+        An empty staging folder.
+    snapshot : callable, optional
+        Puts the code into a folder that is not there yet; else it is written there.
+    """
+    told = engine_side(plan, workflow, target)
+    root = target / snapshot_place(plan.code)
+    if snapshot:
+        root.parent.mkdir(exist_ok=True)
+        snapshot(root)
+    else:
+        codes.write(workflow.code_files(), root)
+        codes.close(root)
+    _complete(told, target, home_of(plan).as_posix())
