@@ -17,11 +17,17 @@ inputs:
     label: Event files
     doc: >-
       ROOT files with the TTree `events` (README.md). If none is given, toy events are generated.
+  simulation:
+    type: File[]
+    default: []
+    label: Simulation files
+    doc: >-
+      Event files with truth, of other events, from which the efficiency comes. If none is given, the toy is simulated.
   checksums:
     type: File?
     label: Checksums of the event files
     doc: >-
-      CSV of a catalogue with the columns name and any of bytes, adler32, md5, sha256. Every event file must be in it.
+      CSV of a catalogue with the columns name and any of bytes, adler32, md5, sha256. Every file that is given must be in it.
   files:
     type: long
     default: 4
@@ -52,6 +58,12 @@ inputs:
     label: Random seed
     doc: >-
       Of the generated events: equal seeds give equal files.
+  simulation_events:
+    type: long
+    default: 10000
+    label: Events of the simulation
+    doc: >-
+      With one decay Λ → p π⁻ each on average, from which the efficiency comes when no simulation is given.
   reader:
     type: {type: enum, symbols: [uproot, root, auto]}
     default: "uproot"
@@ -130,12 +142,13 @@ steps:
     run: tools/plan.cwl
     in:
       given: {source: events, valueFrom: $(self.length)}
+      simulated: {source: simulation, valueFrom: $(self.length)}
       files: files
       mass_min: mass_min
       mass_max: mass_max
       bins: bins
       reader: reader
-    out: [blocks]
+    out: [blocks, simulation_blocks]
 
   generate:
     run: tools/generate.cwl
@@ -175,11 +188,51 @@ steps:
       bins: bins
     out: [part, counts]
 
+  # other random numbers than those of the events, and many decays: the efficiency is to be known better than the yield
+  simulate:
+    run: tools/generate.cwl
+    scatter: block
+    in:
+      block: plan/simulation_blocks
+      seed: seed
+      events_per_file: simulation_events
+      beam_energy: beam_energy
+      lambda_rate: {default: 1.0}
+      momentum_resolution: momentum_resolution
+    out: [events, record]
+
+  stage_in_simulation:
+    run: tools/stage_in.cwl
+    scatter: source
+    in:
+      source: simulation
+      checksums: checksums
+    out: [events, record]
+
+  analyse_simulation:
+    run: tools/analyse.cwl
+    scatter: [events, record]
+    scatterMethod: dotproduct
+    in:
+      events: {source: [stage_in_simulation/events, simulate/events], linkMerge: merge_flattened}
+      record: {source: [stage_in_simulation/record, simulate/record], linkMerge: merge_flattened}
+      reader: reader
+      momentum_resolution: momentum_resolution
+      identification: identification
+      track_distance: track_distance
+      decay_length: decay_length
+      pointing: pointing
+      mass_min: mass_min
+      mass_max: mass_max
+      bins: bins
+    out: [counts]
+
   merge:
     run: tools/merge.cwl
     in:
       parts: analyse/part
       counts: analyse/counts
+      simulated: analyse_simulation/counts
     out: [merged, summary]
 
   fit:
@@ -206,14 +259,41 @@ steps:
       tolerance: tolerance
     out: [verdict]
 
+  report:
+    run: tools/report.cwl
+    in:
+      summary: merge/summary
+      result: fit/result
+      verdict: validate/verdict
+      plots: {source: [plot/spectrum_plot, plot/candidates_plot], linkMerge: merge_flattened}
+      files: files
+      events_per_file: events_per_file
+      beam_energy: beam_energy
+      lambda_rate: lambda_rate
+      seed: seed
+      simulation_events: simulation_events
+      reader: reader
+      momentum_resolution: momentum_resolution
+      identification: identification
+      track_distance: track_distance
+      decay_length: decay_length
+      pointing: pointing
+      mass_min: mass_min
+      mass_max: mass_max
+      bins: bins
+      background: background
+      background_order: background_order
+      tolerance: tolerance
+    out: [report]
+
   stage_out:
     run: tools/stage_out.cwl
     in:
       summary: merge/summary
       result: fit/result
       verdict: validate/verdict
-      files: {source: [fit/spectrum, plot/spectrum_plot, plot/candidates_plot], linkMerge: merge_flattened}
-    out: [result_document, spectrum_file, verdict_file, spectrum_plot, candidates_plot, checksum_list]
+      files: {source: [fit/spectrum, plot/spectrum_plot, plot/candidates_plot, report/report], linkMerge: merge_flattened}
+    out: [result_document, spectrum_file, verdict_file, spectrum_plot, candidates_plot, report_page, checksum_list]
 
 outputs:
   result_document:
@@ -236,6 +316,10 @@ outputs:
     type: File
     label: Phase space and decay length of the candidates
     outputSource: stage_out/candidates_plot
+  report_page:
+    type: File
+    label: Report (HTML)
+    outputSource: stage_out/report_page
   checksum_list:
     type: File
     label: Sizes and checksums of the results

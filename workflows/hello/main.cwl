@@ -7,7 +7,7 @@ inputs:
   language:
     type: string
     default: english
-  name:
+  who:
     type: string
     default: world
 outputs:
@@ -15,7 +15,7 @@ outputs:
   document: {type: File, outputSource: greet/document}
 steps:
   greet:
-    in: {language: language, name: name}
+    in: {language: language, who: who}
     out: [text, document]
     run:
       class: CommandLineTool
@@ -26,7 +26,7 @@ steps:
           default: {class: File, location: scripts/greet.py}
           inputBinding: {position: 1}
         language: string
-        name: string
+        who: string
       arguments:
         # All inputs as one JSON text, of which the script reads its two: whatever the name is, no shell and no quoting sees it.
         - {position: 2, valueFrom: --values=$(inputs)}

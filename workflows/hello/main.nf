@@ -25,6 +25,6 @@ process greet {
 
 
 workflow {
-    def values = [language: params.language, name: params.name]
+    def values = [language: params.language, who: params.who]
     greet(file("${moduleDir}/scripts/greet.py", glob: false), JsonOutput.toJson(values))
 }

@@ -12,7 +12,8 @@ DEFAULTS = {n: r["default"] for n, r in json.loads((HERE / "irf-validate.params.
 IRF = (config.get("inputs") or {}).get("irf")
 if not IRF:
     raise WorkflowError("irf-validate: no input; give the configuration `inputs: {irf: [PATH]}`")
-IRF = IRF if isinstance(IRF, str) else IRF[0]
+# one file, or all files that hold the tables of the response
+IRF = [IRF] if isinstance(IRF, str) else list(IRF)
 
 
 localrules:

@@ -11,7 +11,7 @@ nextflow.enable.dsl = 2
 // The parameters of the campaign, completed and checked. All steps read them from this file.
 process check {
     input:
-    path scripts, name: 'scripts'
+    path scripts, name: 'scripts/*'
     path schema, name: 'schema.json'
     stdin
 
@@ -27,7 +27,7 @@ process check {
 
 process detector {
     input:
-    path scripts, name: 'scripts'
+    path scripts, name: 'scripts/*'
     path parameters, name: 'parameters.json'
 
     output:
@@ -43,7 +43,7 @@ process simulate {
     tag "${key}"
 
     input:
-    path scripts, name: 'scripts'
+    path scripts, name: 'scripts/*'
     path parameters, name: 'parameters.json'
     path detector, name: 'detector/*'
     tuple val(number), val(key)
@@ -63,7 +63,7 @@ process filter_events {
     errorStrategy 'ignore'
 
     input:
-    path scripts, name: 'scripts'
+    path scripts, name: 'scripts/*'
     path parameters, name: 'parameters.json'
     tuple val(number), val(key), path(events, name: 'events/*')
 
@@ -81,7 +81,7 @@ process calibrate {
     errorStrategy 'ignore'
 
     input:
-    path scripts, name: 'scripts'
+    path scripts, name: 'scripts/*'
     path detector, name: 'detector/*'
     tuple val(number), val(key), path(events, name: 'filtered.h5')
 
@@ -99,7 +99,7 @@ process reconstruct {
     errorStrategy 'ignore'
 
     input:
-    path scripts, name: 'scripts'
+    path scripts, name: 'scripts/*'
     path parameters, name: 'parameters.json'
     path detector, name: 'detector/*'
     tuple val(number), val(key), path(events, name: 'calibrated.h5')
@@ -117,7 +117,7 @@ process summary {
     publishDir '.', mode: 'copy', overwrite: true
 
     input:
-    path scripts, name: 'scripts'
+    path scripts, name: 'scripts/*'
     path parameters, name: 'parameters.json'
     path tracks, name: 'tracks/*'
 
@@ -137,7 +137,7 @@ process validate {
     publishDir '.', mode: 'copy', overwrite: true
 
     input:
-    path scripts, name: 'scripts'
+    path scripts, name: 'scripts/*'
     path table, name: 'events.fits'
     path document, name: 'summary.json'
 
@@ -155,7 +155,7 @@ process plots {
     publishDir '.', mode: 'copy', overwrite: true
 
     input:
-    path scripts, name: 'scripts'
+    path scripts, name: 'scripts/*'
     path table, name: 'events.fits'
     path document, name: 'summary.json'
 
@@ -168,12 +168,32 @@ process plots {
     '''
 }
 
-// Last, so that invalid results still come with their plots.
-process verdict {
+process report {
+    publishDir '.', mode: 'copy', overwrite: true
+
     input:
-    path scripts, name: 'scripts'
+    path scripts, name: 'scripts/*'
+    path schema, name: 'schema.json'
+    path document, name: 'summary.json'
     path validation, name: 'validation.json'
     path figures, name: 'plots/*'
+
+    output:
+    path 'outputs/report.html'
+
+    script:
+    '''
+    mkdir -p outputs
+    python -B scripts/report.py --summary summary.json --validation validation.json --schema schema.json --plots plots --out outputs/report.html
+    '''
+}
+
+// Last, so that invalid results still come with their plots and their report.
+process verdict {
+    input:
+    path scripts, name: 'scripts/*'
+    path validation, name: 'validation.json'
+    path page, name: 'report.html'
 
     output:
     path 'verdict.txt'
@@ -186,14 +206,13 @@ process verdict {
 
 
 workflow {
-    def scripts = file("${projectDir}/scripts", glob: false)
     def schema = file("${projectDir}/params.schema.json", glob: false)
     def inputs = (params.containsKey('inputs') ? params.inputs : null) ?: [:]
     // Which files are read does not belong to the parameters: another file must not repeat the work on the others.
     def config = params.findAll { name, _value -> !(name in ['inputs', 'selected', 'workflow']) }
     config.inputs = inputs.collectEntries { name, files -> [name, files instanceof List ? files.collect { 'a file' } : files] }
 
-    def parameters = check(scripts, schema, groovy.json.JsonOutput.toJson(config))
+    def parameters = check(scripts('check'), schema, groovy.json.JsonOutput.toJson(config))
 
     def given = listed(inputs, 'events')
     def geometry = listed(inputs, 'detector')
@@ -204,22 +223,41 @@ workflow {
     }
     else {
         expected = wanted(schema, 'simulated_files')
-        geometry = detector(scripts, parameters)
-        events = simulate(scripts, parameters, geometry, channel.fromList(numbered(expected)))
+        geometry = detector(scripts('detector'), parameters)
+        events = simulate(scripts('simulate'), parameters, geometry, channel.fromList(numbered(expected)))
     }
 
-    filter_events(scripts, parameters, events)
-    calibrate(scripts, geometry, filter_events.out)
-    reconstruct(scripts, parameters, geometry, calibrate.out)
+    filter_events(scripts('filter_events'), parameters, events)
+    calibrate(scripts('calibrate'), geometry, filter_events.out)
+    reconstruct(scripts('reconstruct'), parameters, geometry, calibrate.out)
 
     // A file that can't be processed does not keep the others from it, but there is no table of a part of them.
     def tracks = reconstruct.out.toSortedList { a, b -> a.name <=> b.name }.filter { all -> all.size() == expected }
-    summary(scripts, parameters, tracks)
-    validate(scripts, summary.out.table, summary.out.document)
-    plots(scripts, summary.out.table, summary.out.document)
-    verdict(scripts, validate.out, plots.out)
+    summary(scripts('summary'), parameters, tracks)
+    validate(scripts('validate'), summary.out.table, summary.out.document)
+    plots(scripts('plots'), summary.out.table, summary.out.document)
+    report(scripts('report'), schema, summary.out.document, validate.out, plots.out)
+    verdict(scripts('verdict'), validate.out, report.out)
 }
 
+
+// The scripts that a process starts and imports, and no other: an edit of a plot must not repeat the fits.
+def scripts(process) {
+    def needed = [
+        check: ['check', 'documents'],
+        detector: ['simulate', 'detector', 'documents', 'eventfile', 'light', 'pulse'],
+        simulate: ['simulate', 'detector', 'documents', 'eventfile', 'light', 'pulse'],
+        filter_events: ['filter', 'documents', 'eventfile', 'rootfiles'],
+        calibrate: ['calibrate', 'detector', 'documents', 'eventfile', 'pulse'],
+        reconstruct: ['reconstruct', 'detector', 'documents', 'eventfile', 'fit', 'light', 'table'],
+        summary: ['summary', 'documents', 'table'],
+        validate: ['validate', 'documents', 'table'],
+        plots: ['figures', 'documents'],
+        report: ['report', 'documents', 'page'],
+        verdict: ['verdict', 'documents'],
+    ]
+    return needed[process].collect { name -> file("${projectDir}/scripts/${name}.py", glob: false) }
+}
 
 // Files of an input.
 def listed(inputs, name) {

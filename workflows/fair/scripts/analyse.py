@@ -1,4 +1,7 @@
-"""Candidates Λ → p π⁻ of one event file: the histogram of their mass and a TTree of them in a ROOT file, counts in a JSON file."""
+"""
+Candidates Λ → p π⁻ of one event file: the histogram of their mass and a TTree of them in a ROOT file, counts
+in a JSON file.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-#: momenta (GeV) that a charged track of a nuclear collision at these energies may have; outside it: other units
+#: momenta (GeV) that a charged track of a nuclear collision at these energies may have; outside it: other
+#: units
 MOMENTA = (0.02, 50.0)
 UNITS = {"true": "1 if both tracks are from one decay, 0 if not or unknown"} | selection.FIELDS
 
@@ -42,7 +46,14 @@ def analyse(path: Path, reader: str, cuts: selection.Cuts) -> tuple[dict[str, Ar
         What was read: events, tracks, those with momenta in GeV, decays.
     """
     found: list[dict[str, Array]] = []
-    counts: dict[str, Any] = {"events": 0, "tracks": 0, "tracks_in_range": 0, "decays": 0, "mass_shell": 0.0, "lost": 0}
+    counts: dict[str, Any] = {
+        "events": 0,
+        "tracks": 0,
+        "tracks_in_range": 0,
+        "decays": 0,
+        "mass_shell": 0.0,
+        "lost": 0,
+    }
     for chunk in events.read(path, reader):
         tracks = chunk.tracks
         flat = ak.flatten(tracks)
@@ -60,7 +71,9 @@ def analyse(path: Path, reader: str, cuts: selection.Cuts) -> tuple[dict[str, Ar
         counts["mass_shell"] = max(counts["mass_shell"], shell)
         counts["lost"] += int((~finite).sum())
     empty = {**{field: np.empty(0) for field in selection.FIELDS}, "true": np.empty(0, np.int32)}
-    return {k: np.concatenate([empty[k], *(part[k] for part in found)]).astype(empty[k].dtype) for k in empty}, counts
+    return {
+        k: np.concatenate([empty[k], *(part[k] for part in found)]).astype(empty[k].dtype) for k in empty
+    }, counts
 
 
 def write(path: Path, spectrum: hist.Hist, columns: dict[str, Array]) -> None:
@@ -68,7 +81,9 @@ def write(path: Path, spectrum: hist.Hist, columns: dict[str, Array]) -> None:
     with rootfile.recreate(path) as file:
         file["mass"] = spectrum
         tree = file.mktree(
-            "candidates", {k: v.dtype for k, v in columns.items()}, title="; ".join(f"{k}: {u}" for k, u in UNITS.items() if u)
+            "candidates",
+            {k: v.dtype for k, v in columns.items()},
+            title="; ".join(f"{k}: {u}" for k, u in UNITS.items() if u),
         )
         tree.extend(columns)
 
@@ -77,7 +92,9 @@ def main() -> None:
     """One file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=Path, required=True)
-    parser.add_argument("--record", type=Path, required=True, help="what staging or generation says of this file")
+    parser.add_argument(
+        "--record", type=Path, required=True, help="what staging or generation says of this file"
+    )
     parser.add_argument("--reader", choices=["uproot", "root", "auto"], required=True)
     parser.add_argument("--momentum-resolution", type=float, required=True, help="percent")
     parser.add_argument("--identification", type=float, required=True, help="resolutions of m²")
@@ -90,11 +107,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--counts", type=Path, required=True)
     args = parser.parse_args()
-    said = {"identification": args.identification, "momentum_resolution_percent": args.momentum_resolution,
-            "track_distance_cm": args.track_distance, "decay_length_cm": args.decay_length, "pointing_mrad": args.pointing}  # fmt: skip
+    said = {
+        "identification": args.identification,
+        "momentum_resolution_percent": args.momentum_resolution,
+        "track_distance_cm": args.track_distance,
+        "decay_length_cm": args.decay_length,
+        "pointing_mrad": args.pointing,
+    }
     record = documents.read_json(args.record)
-    cuts = selection.Cuts(identification=args.identification, resolution=args.momentum_resolution / 100, distance=args.track_distance,
-                          decay_length=args.decay_length, pointing=args.pointing / 1000)  # fmt: skip
+    cuts = selection.Cuts(
+        identification=args.identification,
+        resolution=args.momentum_resolution / 100,
+        distance=args.track_distance,
+        decay_length=args.decay_length,
+        pointing=args.pointing / 1000,
+    )
     reader = events.reader_of(args.reader)
     columns, counts = analyse(args.events, reader, cuts)
     spectrum = histogram(columns["mass"], args.bins, args.mass_min, args.mass_max, "candidates")
@@ -102,13 +129,24 @@ def main() -> None:
     write(args.out, spectrum, columns)
     if not counts["tracks"]:
         print(f"{record['name']}: no tracks")
-    counts |= {"candidates": int(columns["mass"].size), "in_window": int(inside.sum()),
-               "true": int(columns["true"].sum()), "true_in_window": int(columns["true"][inside].sum())}  # fmt: skip
+    counts |= {
+        "candidates": int(columns["mass"].size),
+        "in_window": int(inside.sum()),
+        "true": int(columns["true"].sum()),
+        "true_in_window": int(columns["true"][inside].sum()),
+    }
     documents.write_json(
         args.counts,
-        {"file": record, "reader": reader, "truth": events.has_truth(args.events), "counts": counts, "selection": said,
-         "least_mass": float(columns["mass"].min(initial=np.inf)) if columns["mass"].size else None, "threshold": particles.THRESHOLD},
-    )  # fmt: skip
+        {
+            "file": record,
+            "reader": reader,
+            "truth": events.has_truth(args.events),
+            "counts": counts,
+            "selection": said,
+            "least_mass": float(columns["mass"].min(initial=np.inf)) if columns["mass"].size else None,
+            "threshold": particles.THRESHOLD,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """
-Checksums of files, and lists of them as a data lake's catalogue gives: CSV with `name` and any of `bytes`, `adler32`, `md5`, `sha256`.
+Checksums of files, and lists of them as a data lake's catalogue gives: CSV with `name` and any of `bytes`,
+`adler32`, `md5`, `sha256`.
 
 Standard library only.
 """
@@ -33,7 +34,11 @@ class Sums:
 
     def values(self) -> dict[str, str | int]:
         """`bytes` and each checksum in hexadecimal."""
-        return {"bytes": self.bytes, "adler32": f"{self._adler:08x}", **{k: v.hexdigest() for k, v in self._hashes.items()}}
+        return {
+            "bytes": self.bytes,
+            "adler32": f"{self._adler:08x}",
+            **{k: v.hexdigest() for k, v in self._hashes.items()},
+        }
 
 
 def of(path: Path) -> dict[str, str | int]:
@@ -72,7 +77,9 @@ def read(path: Path) -> dict[str, dict[str, str | int]]:
         if "bytes" in given and not given["bytes"].isdecimal():
             wrong.append(f"line {number}: bytes {given['bytes']!r} is not a number")
         for kind, digits in DIGITS.items():
-            if kind in given and not (len(given[kind]) == digits and set(given[kind]) <= set("0123456789abcdef")):
+            if kind in given and not (
+                len(given[kind]) == digits and set(given[kind]) <= set("0123456789abcdef")
+            ):
                 wrong.append(f"line {number}: {kind} {given[kind]!r} is not {digits} hexadecimal digits")
         listed[name] = {k: int(v) if k == "bytes" and v.isdecimal() else v for k, v in given.items()}
     if not rows:

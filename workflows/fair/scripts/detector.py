@@ -1,7 +1,8 @@
 """
 The toy detector, in the manner of a forward spectrometer at a fixed target: acceptance and resolution.
 
-A track is measured at a plane behind the target; there is no field before it, so tracks are straight lines. Lengths in cm, momenta in GeV.
+A track is measured at a plane behind the target; there is no field before it, so tracks are straight lines.
+Lengths in cm, momenta in GeV.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from typing import Any
 
 import documents
+import efficiency
 import hist
 import numpy as np
 import rootfile
@@ -21,28 +21,12 @@ Array = NDArray[np.float64]
 
 def filled(edges: Array, values: Array, label: str) -> hist.Hist:
     """A histogram with given contents."""
-    made = hist.Hist(hist.axis.Regular(len(edges) - 1, edges[0], edges[-1], name="mass", label="m(p π⁻) [GeV]"), label=label)
+    made = hist.Hist(
+        hist.axis.Regular(len(edges) - 1, edges[0], edges[-1], name="mass", label="m(p π⁻) [GeV]"),
+        label=label,
+    )
     made[...] = values
     return made
-
-
-def efficiency(counts: dict[str, Any], fitted: dict[str, Any]) -> dict[str, Any] | None:
-    """Part of the true decays that is found, and the yield corrected for it; None without truth."""
-    true, decays = counts["true_in_window"], counts["decays"]
-    if not decays or not true:
-        return None
-    part = true / decays
-    error = math.sqrt(part * (1 - part) / decays)
-    signal = fitted["parameters"]["signal"]
-    corrected = signal["value"] / part
-    spread = math.hypot(signal["error"] / part, corrected * error / part)
-    return {
-        "decays": decays,
-        "found": true,
-        "value": part,
-        "error": error,
-        "corrected_yield": {"value": corrected, "error": spread},
-    }
 
 
 def main() -> None:
@@ -55,7 +39,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="ROOT file")
     parser.add_argument("--result", type=Path, required=True)
     args = parser.parse_args()
-    counts = documents.read_json(args.summary)["counts"]
+    part = efficiency.of(documents.read_json(args.summary)["simulation"])
     with uproot.open(args.merged) as file:
         data = file["mass"].to_hist()
         candidates = file["candidates"].arrays(library="np")
@@ -75,14 +59,20 @@ def main() -> None:
         numbers = [p["value"] for p in fitted["parameters"].values()]
         signal, background = (np.diff(part) for part in model.parts(edges, *numbers))
         parts = {"fit": signal + background, "fit_background": background}
-        fitted["efficiency"] = efficiency(counts, fitted)
+        if part:
+            part["corrected_yield"] = efficiency.corrected(fitted["parameters"]["signal"], part)
+        fitted["efficiency"] = part
     with rootfile.recreate(args.out) as file:
         file["mass"] = data
         for name, content in parts.items():
             file[name] = filled(edges, content, name.replace("_", ": "))
         file.mktree("candidates", {k: v.dtype for k, v in candidates.items()}).extend(candidates)
         if fitted:
-            row = {n + end: np.array([p[of]]) for n, p in fitted["parameters"].items() for end, of in (("", "value"), ("_error", "error"))}
+            row = {
+                n + end: np.array([p[of]])
+                for n, p in fitted["parameters"].items()
+                for end, of in (("", "value"), ("_error", "error"))
+            }
             file.mktree("parameters", {k: v.dtype for k, v in row.items()}).extend(row)
     documents.write_json(args.result, {"model": said, "fit": fitted, "reason": reason})
 

@@ -1,7 +1,9 @@
 """
-Write one file of toy events: nuclear collisions at a fixed target, with Λ → p π⁻ among protons and pions of the collision.
+Write one file of toy events: nuclear collisions at a fixed target, with Λ → p π⁻ among protons and pions of
+the collision.
 
-Transverse mass is exponential, rapidity Gaussian, the decay isotropic, its place by the lifetime; then the toy detector measures.
+Transverse mass is exponential, rapidity Gaussian, the decay isotropic, its place by the lifetime; then the
+toy detector measures.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-#: mean number in an event, inverse slope of the transverse mass (GeV), width of the rapidity: of the collision's own particles
+#: mean number in an event, inverse slope of the transverse mass (GeV), width of the rapidity: of the
+#: collision's own particles
 PRIMARIES = {
     "proton": (particles.PROTON, 1, 16.0, 0.16, 0.75),
     "pi+": (particles.PION, 1, 10.0, 0.13, 0.90),
@@ -31,7 +34,9 @@ PRIMARIES = {
 LAMBDA_SLOPE, LAMBDA_WIDTH = 0.15, 0.60
 
 
-def thermal(rng: np.random.Generator, n: int, mass: float, slope: float, width: float, centre: float) -> Array:
+def thermal(
+    rng: np.random.Generator, n: int, mass: float, slope: float, width: float, centre: float
+) -> Array:
     """
     Momenta with dN/dm_T ~ m_T exp(-m_T / slope) and Gaussian rapidity.
 
@@ -40,7 +45,8 @@ def thermal(rng: np.random.Generator, n: int, mass: float, slope: float, width: 
     array of shape (3, n)
         GeV, beam along z.
     """
-    # m_T = mass + x: the density (mass + x) exp(-x / slope) is the sum of an exponential and a gamma distribution
+    # m_T = mass + x: the density (mass + x) exp(-x / slope) is the sum of an exponential and a gamma
+    # distribution
     excess = rng.gamma(np.where(rng.random(n) < mass / (mass + slope), 1.0, 2.0), slope)
     mt = mass + excess
     pt, phi = np.sqrt(mt**2 - mass**2), rng.uniform(0, 2 * np.pi, n)
@@ -68,7 +74,9 @@ def decay(rng: np.random.Generator, mother: Array) -> tuple[Array, Array, Array]
     cosine, phi = rng.uniform(-1, 1, n), rng.uniform(0, 2 * np.pi, n)
     sine = np.sqrt(1 - cosine**2)
     direction = p * np.stack([sine * np.cos(phi), sine * np.sin(phi), cosine])
-    frame = vector.array({"px": mother[0], "py": mother[1], "pz": mother[2], "mass": np.full(n, particles.LAMBDA)})
+    frame = vector.array(
+        {"px": mother[0], "py": mother[1], "pz": mother[2], "mass": np.full(n, particles.LAMBDA)}
+    )
     daughters = []
     for sign, mass in ((1, particles.PROTON), (-1, particles.PION)):
         x, y, z = sign * direction
@@ -78,7 +86,9 @@ def decay(rng: np.random.Generator, mother: Array) -> tuple[Array, Array, Array]
     return daughters[0], daughters[1], mother / particles.LAMBDA * time
 
 
-def measure(rng: np.random.Generator, p: Array, start: Array, mass: Array, resolution: float) -> dict[str, Array]:
+def measure(
+    rng: np.random.Generator, p: Array, start: Array, mass: Array, resolution: float
+) -> dict[str, Array]:
     """
     What the detector says of tracks: momentum, place at its first plane, m².
 
@@ -93,17 +103,30 @@ def measure(rng: np.random.Generator, p: Array, start: Array, mass: Array, resol
     """
     size = np.sqrt((p**2).sum(axis=0))
     slopes = p[:2] / p[2]
-    place = start[:2] + slopes * (detector.PLANE - start[2]) + rng.normal(0, detector.POSITION_ERROR, slopes.shape)
+    place = (
+        start[:2]
+        + slopes * (detector.PLANE - start[2])
+        + rng.normal(0, detector.POSITION_ERROR, slopes.shape)
+    )
     slopes = slopes + rng.normal(0, detector.slope_error(size), slopes.shape)
     measured = size * (1 + resolution * rng.normal(size=size.size))
     pz = measured / np.sqrt(1 + (slopes**2).sum(axis=0))
     # one error for momentum and time of flight together: their correlation does not matter here
     m2 = mass**2 + detector.mass_squared_error(size, mass, resolution) * rng.normal(size=size.size)
-    return {"px": pz * slopes[0], "py": pz * slopes[1], "pz": pz, "x": place[0], "y": place[1],
-            "z": np.full(size.size, detector.PLANE), "m2": m2}  # fmt: skip
+    return {
+        "px": pz * slopes[0],
+        "py": pz * slopes[1],
+        "pz": pz,
+        "x": place[0],
+        "y": place[1],
+        "z": np.full(size.size, detector.PLANE),
+        "m2": m2,
+    }
 
 
-def simulate(n: int, seed: int, block: int, energy: float, rate: float, resolution: float) -> dict[str, ak.Array | Array]:
+def simulate(
+    n: int, seed: int, block: int, energy: float, rate: float, resolution: float
+) -> dict[str, ak.Array | Array]:
     """
     Events of one block; equal arguments give equal events.
 
@@ -124,9 +147,17 @@ def simulate(n: int, seed: int, block: int, energy: float, rate: float, resoluti
     centre = particles.beam_rapidity(energy) / 2
     decays = rng.poisson(rate, n)
     total = int(decays.sum())
-    proton, pion, place = decay(rng, thermal(rng, total, particles.LAMBDA, LAMBDA_SLOPE, LAMBDA_WIDTH, centre))
-    owner, number = np.repeat(np.arange(n), decays), np.arange(total) - np.repeat(np.cumsum(decays) - decays, decays)
-    parts = [(proton[1:], place, particles.PROTON, 1, owner, number), (pion[1:], place, particles.PION, -1, owner, number)]
+    proton, pion, place = decay(
+        rng, thermal(rng, total, particles.LAMBDA, LAMBDA_SLOPE, LAMBDA_WIDTH, centre)
+    )
+    owner, number = (
+        np.repeat(np.arange(n), decays),
+        np.arange(total) - np.repeat(np.cumsum(decays) - decays, decays),
+    )
+    parts = [
+        (proton[1:], place, particles.PROTON, 1, owner, number),
+        (pion[1:], place, particles.PION, -1, owner, number),
+    ]
     for mass, charge, mean, slope, width in PRIMARIES.values():
         counts = rng.poisson(mean, n)
         m = int(counts.sum())
@@ -136,19 +167,35 @@ def simulate(n: int, seed: int, block: int, energy: float, rate: float, resoluti
     mass, charge = (np.concatenate([np.full(part[0].shape[1], part[i]) for part in parts]) for i in (2, 3))
     event, mother = (np.concatenate([part[i] for part in parts]) for i in (4, 5))
     seen = detector.accepted(*p, start[2])
-    p, start, mass, charge, event, mother = p[:, seen], start[:, seen], mass[seen], charge[seen], event[seen], mother[seen]
+    p, start, mass, charge, event, mother = (
+        p[:, seen],
+        start[:, seen],
+        mass[seen],
+        charge[seen],
+        event[seen],
+        mother[seen],
+    )
     tracks = {**measure(rng, p, start, mass, resolution), "charge": charge, events.MOTHER: mother}
     # tracks of an event in random order: nothing is to be learnt from their places
     order = np.lexsort((rng.random(event.size), event))
     kinds = {"charge": np.int32, events.MOTHER: np.int32}
-    jagged = {k: ak.unflatten(v[order].astype(kinds.get(k, np.float32)), np.bincount(event, minlength=n)) for k, v in tracks.items()}
-    return {"event": np.arange(n, dtype=np.int64), events.TRUE_DECAYS: decays.astype(np.int32), "trk": ak.zip(jagged)}
+    jagged = {
+        k: ak.unflatten(v[order].astype(kinds.get(k, np.float32)), np.bincount(event, minlength=n))
+        for k, v in tracks.items()
+    }
+    return {
+        "event": np.arange(n, dtype=np.int64),
+        events.TRUE_DECAYS: decays.astype(np.int32),
+        "trk": ak.zip(jagged),
+    }
 
 
 def main() -> None:
     """Write one file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--block", type=int, required=True, help="number of this file, from 1")
+    parser.add_argument(
+        "--block", type=int, required=True, help="number of this file, from 1; 0 is the simulation"
+    )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--events", type=int, required=True)
     parser.add_argument("--beam-energy", type=float, required=True, help="GeV a nucleon")
@@ -157,14 +204,32 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--record", type=Path, required=True)
     args = parser.parse_args()
-    said = {"seed": args.seed, "block": args.block, "events": args.events, "beam_energy_gev": args.beam_energy,
-            "lambda_rate": args.lambda_rate, "momentum_resolution_percent": args.momentum_resolution}  # fmt: skip
-    made = simulate(args.events, args.seed, args.block, args.beam_energy, args.lambda_rate, args.momentum_resolution / 100)
+    said = {
+        "seed": args.seed,
+        "block": args.block,
+        "events": args.events,
+        "beam_energy_gev": args.beam_energy,
+        "lambda_rate": args.lambda_rate,
+        "momentum_resolution_percent": args.momentum_resolution,
+    }
+    made = simulate(
+        args.events, args.seed, args.block, args.beam_energy, args.lambda_rate, args.momentum_resolution / 100
+    )
     with rootfile.recreate(args.out) as file:
-        tree = file.mktree(events.TREE, {k: v.type if isinstance(v, ak.Array) else v.dtype for k, v in made.items()})
+        tree = file.mktree(
+            events.TREE, {k: v.type if isinstance(v, ak.Array) else v.dtype for k, v in made.items()}
+        )
         tree.extend(made)
-    documents.write_json(args.record, {"name": args.out.name, "origin": "generated", **checksums.of(args.out), "verified_with": [],
-                                          "generator": said})  # fmt: skip
+    documents.write_json(
+        args.record,
+        {
+            "name": args.out.name,
+            "origin": "generated",
+            **checksums.of(args.out),
+            "verified_with": [],
+            "generator": said,
+        },
+    )
 
 
 if __name__ == "__main__":

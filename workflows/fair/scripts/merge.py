@@ -1,4 +1,7 @@
-"""Add up what was found in all files: histograms, candidates, counts."""
+"""
+Add up what was found in all files: histograms, candidates, counts; and the counts of the simulation beside
+them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 import analyse
 import documents
+import efficiency
 import hist
 import numpy as np
 import uproot
@@ -18,11 +22,15 @@ def merged_counts(parts: list[dict[str, Any]]) -> dict[str, Any]:
     keys = [k for k in parts[0]["counts"] if k != "mass_shell"]
     least = [p["least_mass"] for p in parts if p["least_mass"] is not None]
     return {
-        "files": [p["file"] | {"events": p["counts"]["events"], "candidates": p["counts"]["in_window"]} for p in parts],
+        "files": [
+            p["file"] | {"events": p["counts"]["events"], "candidates": p["counts"]["in_window"]}
+            for p in parts
+        ],
         "readers": sorted({p["reader"] for p in parts}),
         # one file without truth, and the sum can't be compared with it
         "truth": all(p["truth"] for p in parts),
-        "counts": {k: sum(p["counts"][k] for p in parts) for k in keys} | {"mass_shell": max(p["counts"]["mass_shell"] for p in parts)},
+        "counts": {k: sum(p["counts"][k] for p in parts) for k in keys}
+        | {"mass_shell": max(p["counts"]["mass_shell"] for p in parts)},
         "least_mass": min(least, default=None),
         "threshold": parts[0]["threshold"],
         "selection": parts[0]["selection"],
@@ -46,12 +54,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", type=Path, nargs="+", required=True, help="ROOT files")
     parser.add_argument("--counts", type=Path, nargs="+", required=True, help="JSON files, in the same order")
+    parser.add_argument(
+        "--simulated",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="JSON files of the simulation that gives the efficiency",
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--summary", type=Path, required=True)
     args = parser.parse_args()
     summary = merged_counts([documents.read_json(path) for path in args.counts])
     if found := repeated(summary["files"]):
         raise SystemExit("\n".join(found))
+    summary["simulation"] = efficiency.simulated(
+        [documents.read_json(path) for path in args.simulated], summary["files"]
+    )
     spectra, columns = [], []
     for path in args.parts:
         with uproot.open(path) as file:

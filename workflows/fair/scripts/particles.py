@@ -23,5 +23,8 @@ def decay_momentum(mother: float, first: float, second: float) -> float:
 
 
 def beam_rapidity(kinetic: float) -> float:
-    """Rapidity of a beam nucleon of this kinetic energy; that of the centre of mass of equal nuclei is half of it."""
+    """
+    Rapidity of a beam nucleon of this kinetic energy; that of the centre of mass of equal nuclei is half of
+    it.
+    """
     return math.acosh(1 + kinetic / NUCLEON)

@@ -1,4 +1,7 @@
-"""ROOT files whose bytes follow from their content: the library writes the time and a random identifier into them."""
+"""
+ROOT files whose bytes follow from their content: the library writes the time and a random identifier into
+them.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,8 @@ def recreate(path: str | Path) -> Iterator[uproot.WritableDirectory]:
     """
     A ROOT file to be written; it gets its name when it is complete.
 
-    Equal content gives equal bytes. Date and identifier carry no information here; provenance is in the JSON beside the file.
+    Equal content gives equal bytes. Date and identifier carry no information here; provenance is in the JSON
+    beside the file.
     """
     path = Path(path)
     still = types.SimpleNamespace(datetime=_Still)

@@ -1,4 +1,6 @@
-"""Candidates Λ → p π⁻ of events: identified tracks, the place where two of them meet, cuts, the invariant mass."""
+"""
+Candidates Λ → p π⁻ of events: identified tracks, the place where two of them meet, cuts, the invariant mass.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,14 @@ from numpy.typing import NDArray
 vector.register_awkward()
 
 #: what is kept of a candidate, and its unit
-FIELDS = {"mass": "GeV", "pt": "GeV", "rapidity": "", "decay_length": "cm", "proper_length": "cm", "distance": "cm"}
+FIELDS = {
+    "mass": "GeV",
+    "pt": "GeV",
+    "rapidity": "",
+    "decay_length": "cm",
+    "proper_length": "cm",
+    "distance": "cm",
+}
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,9 @@ def position(tracks: ak.Array) -> ak.Array:
     return ak.zip({k: ak.values_astype(tracks[k], np.float64) for k in ("x", "y", "z")}, with_name="Vector3D")
 
 
-def candidates(chunk: ak.Array, cuts: Cuts) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.bool_], float]:
+def candidates(
+    chunk: ak.Array, cuts: Cuts
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.bool_], float]:
     """
     Candidates of some events.
 
@@ -98,12 +109,24 @@ def candidates(chunk: ak.Array, cuts: Cuts) -> tuple[dict[str, NDArray[np.float6
     length = place.mag
     along = pair.to_Vector3D()
     angle = np.arccos(np.clip(place.dot(along) / np.maximum(length * along.mag, 1e-12), -1, 1))
-    kept = (distance < cuts.distance) & (length > cuts.decay_length) & (place.z < detector.PLANE) & (angle < cuts.pointing)
+    kept = (
+        (distance < cuts.distance)
+        & (length > cuts.decay_length)
+        & (place.z < detector.PLANE)
+        & (angle < cuts.pointing)
+    )
     columns = {
-        "mass": pair.mass, "pt": pair.pt, "rapidity": pair.rapidity, "decay_length": length,
-        "proper_length": length * particles.LAMBDA / along.mag, "distance": distance,
-    }  # fmt: skip
+        "mass": pair.mass,
+        "pt": pair.pt,
+        "rapidity": pair.rapidity,
+        "decay_length": length,
+        "proper_length": length * particles.LAMBDA / along.mag,
+        "distance": distance,
+    }
     true = (proton.mother >= 0) & (proton.mother == pion.mother)
-    off = [np.abs(d.E**2 - d.px**2 - d.py**2 - d.pz**2 - m**2) / d.E**2 for d, m in ((p, particles.PROTON), (q, particles.PION))]
+    off = [
+        np.abs(d.E**2 - d.px**2 - d.py**2 - d.pz**2 - m**2) / d.E**2
+        for d, m in ((p, particles.PROTON), (q, particles.PION))
+    ]
     shell = max((float(ak.max(o[kept])) for o in off), default=0.0) if ak.any(kept) else 0.0
     return {k: ak.to_numpy(v[kept]) for k, v in columns.items()}, ak.to_numpy(true[kept]), shell

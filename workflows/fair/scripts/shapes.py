@@ -1,4 +1,7 @@
-"""Shapes of the fit to an invariant-mass spectrum, as cumulative distributions over a window: bins are integrated exactly."""
+"""
+Shapes of the fit to an invariant-mass spectrum, as cumulative distributions over a window: bins are
+integrated exactly.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +34,16 @@ def gaussian(width: float) -> Shape:
     def cumulative(x: Array, mass: float, sigma: float) -> Array:
         return special.ndtr((x - mass) / sigma)
 
-    return Shape(cumulative, {"mass": (particles.LAMBDA, None, None), "sigma": (width, width / 10, width * 10)})
+    return Shape(
+        cumulative, {"mass": (particles.LAMBDA, None, None), "sigma": (width, width / 10, width * 10)}
+    )
 
 
 def polynomial(window: tuple[float, float], order: int) -> Shape:
-    """A polynomial in Bernstein's form, which is positive where its coefficients are; the first coefficient is 1."""
+    """
+    A polynomial in Bernstein's form, which is positive where its coefficients are; the first coefficient is
+    1.
+    """
 
     def cumulative(x: Array, *coefficients: float) -> Array:
         c = np.array([[1.0], *([c] for c in coefficients)])
@@ -46,10 +54,11 @@ def polynomial(window: tuple[float, float], order: int) -> Shape:
 
 def threshold(window: tuple[float, float]) -> Shape:
     """
-    Phase space above the threshold of the pair: t^power exp(-fall t), t = (m - m_p - m_pi) / width of the window.
+    Phase space above the threshold of the pair: t^power exp(-fall t), t = (m - m_p - m_pi) / width of the
+    window.
 
-    Both signs of `fall` are needed: cuts shape the background. So this is integrated numerically, to 1e-10 in windows that start above
-    1.08 GeV.
+    Both signs of `fall` are needed: cuts shape the background. So this is integrated numerically, to 1e-10 in
+    windows that start above 1.08 GeV.
     """
     width = window[1] - window[0]
     nodes, weights = np.polynomial.legendre.leggauss(32)
@@ -111,4 +120,8 @@ def model(background: str, order: int, window: tuple[float, float], width: float
     width : float
         Width of the signal where the fit starts (GeV).
     """
-    return Model(gaussian(width), polynomial(window, order) if background == "polynomial" else threshold(window), window)
+    return Model(
+        gaussian(width),
+        polynomial(window, order) if background == "polynomial" else threshold(window),
+        window,
+    )

@@ -39,7 +39,8 @@ def fit(counts: Array, edges: Array, model: shapes.Model) -> dict[str, Any]:
     Returns
     -------
     dict
-        `parameters` (value, error), `correlation`, `signal_region` with counts and significances, `goodness`, `converged`.
+        `parameters` (value, error), `correlation`, `signal_region` with counts and significances, `goodness`,
+        `converged`.
 
     Raises
     ------
@@ -48,7 +49,9 @@ def fit(counts: Array, edges: Array, model: shapes.Model) -> dict[str, Any]:
     """
     total = float(counts.sum())
     if total < LEAST_ENTRIES:
-        raise FitError(f"{total:g} candidates between {edges[0]:g} and {edges[-1]:g} GeV, a fit needs {LEAST_ENTRIES}")
+        raise FitError(
+            f"{total:g} candidates between {edges[0]:g} and {edges[-1]:g} GeV, a fit needs {LEAST_ENTRIES}"
+        )
     cost = ExtendedBinnedNLL(counts, edges, model)
     names = ["signal", "background", *model.start]
     minuit = Minuit(cost, *_start(counts, edges, model), name=names)
@@ -90,7 +93,10 @@ def _start(counts: Array, edges: Array, model: shapes.Model) -> list[float]:
 
 def _at_limit(parameter: Any) -> bool:
     low, high, value, error = parameter.lower_limit, parameter.upper_limit, parameter.value, parameter.error
-    return any(limit is not None and math.isfinite(limit) and abs(value - limit) < 0.01 * max(error, 1e-12) for limit in (low, high))
+    return any(
+        limit is not None and math.isfinite(limit) and abs(value - limit) < 0.01 * max(error, 1e-12)
+        for limit in (low, high)
+    )
 
 
 def _correlation(minuit: Minuit) -> list[list[float]] | None:
@@ -118,16 +124,20 @@ def _region(model: shapes.Model, values: list[float], rise: float) -> dict[str, 
     window = np.clip([low, high], *model.window)
     signal, background = (float(np.diff(part)[0]) for part in model.parts(window, *values))
     return {
-        "low": float(window[0]), "high": float(window[1]), "signal": signal, "background": background,
+        "low": float(window[0]),
+        "high": float(window[1]),
+        "signal": signal,
+        "background": background,
         "signal_to_background": signal / background if background > 0 else 0.0,
         "significance": signal / math.sqrt(signal + background) if signal + background > 0 else 0.0,
         "likelihood_significance": math.sqrt(rise),
-    }  # fmt: skip
+    }
 
 
 def goodness(counts: Array, expected: Array, parameters: int) -> dict[str, float]:
     """
-    Goodness of fit: Poisson likelihood χ² (Baker, Cousins 1984) of bins joined until each expects `LEAST_EXPECTED`.
+    Goodness of fit: Poisson likelihood χ² (Baker, Cousins 1984) of bins joined until each expects
+    `LEAST_EXPECTED`.
 
     Parameters
     ----------
@@ -135,11 +145,22 @@ def goodness(counts: Array, expected: Array, parameters: int) -> dict[str, float
     parameters : int
         Fitted ones.
     """
-    groups = np.minimum(np.floor(np.cumsum(expected) / LEAST_EXPECTED), np.floor(expected.sum() / LEAST_EXPECTED) - 1).clip(0).astype(int)
+    groups = (
+        np.minimum(
+            np.floor(np.cumsum(expected) / LEAST_EXPECTED), np.floor(expected.sum() / LEAST_EXPECTED) - 1
+        )
+        .clip(0)
+        .astype(int)
+    )
     n = np.bincount(groups, counts)
     mu = np.bincount(groups, expected)
     used = mu > 0
     n, mu = n[used], mu[used]
     chi2 = float(2 * np.sum(mu - n + np.where(n > 0, n * np.log(np.where(n > 0, n, 1) / mu), 0)))
     degrees = max(int(n.size) - parameters, 1)
-    return {"chi2": chi2, "ndf": degrees, "chi2_per_ndf": chi2 / degrees, "p_value": float(stats.chi2.sf(chi2, degrees))}
+    return {
+        "chi2": chi2,
+        "ndf": degrees,
+        "chi2_per_ndf": chi2 / degrees,
+        "p_value": float(stats.chi2.sf(chi2, degrees)),
+    }

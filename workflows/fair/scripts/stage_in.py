@@ -1,7 +1,9 @@
 """
-Copy one event file to the place of the job and verify the copy: its bytes were read twice, from the source and from the copy.
+Copy one event file to the place of the job and verify the copy: its bytes were read twice, from the source
+and from the copy.
 
-With a list of checksums (a catalogue's) the file must be in it and agree with all that it says. Standard library only.
+With a list of checksums (a catalogue's) the file must be in it and agree with all that it says. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -32,7 +34,11 @@ def copy(source: Path, target: Path) -> dict[str, str | int]:
 
 
 def problems(
-    name: str, start: bytes, read: dict[str, str | int], copied: dict[str, str | int], listed: dict[str, str | int] | None
+    name: str,
+    start: bytes,
+    read: dict[str, str | int],
+    copied: dict[str, str | int],
+    listed: dict[str, str | int] | None,
 ) -> list[str]:
     """What is wrong with a copy."""
     found = []
@@ -65,7 +71,9 @@ def main() -> None:
     if found := problems(name, start, read, checksums.of(args.out), listed):
         args.out.unlink()
         raise SystemExit("\n".join(found))
-    documents.write_json(args.record, {"name": name, "origin": "given", **read, "verified_with": sorted(listed or {})})
+    documents.write_json(
+        args.record, {"name": name, "origin": "given", **read, "verified_with": sorted(listed or {})}
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """
-Package the results: one document of the numbers, copies that were verified, and the list of checksums that another workflow stages in by.
+Package the results: one document of the numbers, copies that were verified, and the list of checksums that
+another workflow stages in by.
 
 Standard library only.
 """
@@ -14,6 +15,7 @@ import checksums
 import documents
 import particles
 import stage_in
+import systematics
 
 
 def number(p: dict[str, float], unit: str, scale: float = 1.0) -> dict[str, Any]:
@@ -28,7 +30,7 @@ def document(summary: dict[str, Any], result: dict[str, Any], verdict: dict[str,
     if fit:
         p = fit["parameters"]
         measured = {
-            "mass": number(p["mass"], "GeV") | {"pdg": particles.LAMBDA},
+            "mass": number(p["mass"], "GeV") | {"systematic": systematics.MASS, "pdg": particles.LAMBDA},
             "width": number(p["sigma"], "GeV"),
             "signal": number(p["signal"], ""),
             "background": number(p["background"], ""),
@@ -49,6 +51,7 @@ def document(summary: dict[str, Any], result: dict[str, Any], verdict: dict[str,
         "counts": summary["counts"],
         "readers": summary["readers"],
         "files": summary["files"],
+        "simulation": summary["simulation"],
     }
 
 
@@ -61,7 +64,9 @@ def main() -> None:
     parser.add_argument("--files", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     verdict = documents.read_json(args.verdict)
-    documents.write_json("result.json", document(documents.read_json(args.summary), documents.read_json(args.result), verdict))
+    documents.write_json(
+        "result.json", document(documents.read_json(args.summary), documents.read_json(args.result), verdict)
+    )
     listed = {"result.json": checksums.of(Path("result.json"))}
     for source in (args.verdict, *args.files):
         target = Path(source.name)

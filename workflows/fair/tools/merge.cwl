@@ -26,6 +26,10 @@ inputs:
     type: File[]
     label: Counts, in the same order
     inputBinding: {position: 1, prefix: --counts}
+  simulated:
+    type: File[]
+    label: Counts of the simulation
+    inputBinding: {position: 1, prefix: --simulated}
 
 outputs:
   merged:

@@ -20,6 +20,10 @@ inputs:
     type: long
     label: Files that are given
     inputBinding: {position: 1, prefix: --given}
+  simulated:
+    type: long
+    label: Simulation files that are given
+    inputBinding: {position: 1, prefix: --simulated}
   files:
     type: long
     label: Files
@@ -45,3 +49,6 @@ outputs:
   blocks:
     type: long[]
     label: Numbers of the files that are generated
+  simulation_blocks:
+    type: long[]
+    label: The same of the simulation

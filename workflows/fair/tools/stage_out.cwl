@@ -54,6 +54,10 @@ outputs:
     type: File
     label: Phase space and decay length of the candidates
     outputBinding: {glob: candidates.png}
+  report_page:
+    type: File
+    label: Report (HTML)
+    outputBinding: {glob: report.html}
   checksum_list:
     type: File
     label: Sizes and checksums of the results

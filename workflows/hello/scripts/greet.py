@@ -34,13 +34,13 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--document", type=Path, required=True)
     args = parser.parse_args()
-    language, name = args.values["language"], str(args.values["name"])
+    language, who = args.values["language"], str(args.values["who"])
     if language not in GREETINGS:
         raise SystemExit(f"no greeting in {language!r}; there is one in: {', '.join(GREETINGS)}")
     # Not str.format on the whole: a name that contains {} stays as it is.
     before, after = GREETINGS[language].split("{}")
-    greeting = before + name + after
-    document = {"greeting": greeting, "language": language, "name": name}
+    greeting = before + who + after
+    document = {"greeting": greeting, "language": language, "who": who}
     write(args.text, greeting + "\n")
     write(args.document, json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
 

@@ -16,7 +16,9 @@ def main() -> None:
     cli = argparse.ArgumentParser(description=__doc__)
     cli.add_argument("--schema", type=Path, required=True)
     cli.add_argument("--database", type=Path, required=True)
-    cli.add_argument("--out", type=Path, required=True, help="parameters and selected instrument, read by all later steps")
+    cli.add_argument(
+        "--out", type=Path, required=True, help="parameters and selected instrument, read by all later steps"
+    )
     args = cli.parse_args()
     config, schema = json.load(sys.stdin), read_json(args.schema)
     parameters, chosen = with_defaults(config, schema), {}

@@ -1,7 +1,8 @@
 """
 The production database: one JSON document with tables of instrument parameters and of earlier productions.
 
-Standard library only. Writers take a lock, replace the file in one step and rewrite the readable page beside it.
+Standard library only. Writers take a lock, replace the file in one step and rewrite the readable page beside
+it.
 """
 
 from __future__ import annotations
@@ -20,11 +21,25 @@ SELECTIONS: tuple[tuple[str, dict[str, str], tuple[str, ...]], ...] = (
     ("periods", {"period": "period", "site": "site"}, ("optical_throughput", "pointing_error_deg")),
     ("models", {"model": "model", "site": "site"}, ("transmission", "light_pool_scale")),
     ("sites", {"site": "site"}, ("altitude_m", "field_ut", "field_inclination_deg", "field_declination_deg")),
-    ("arrays", {"array": "array", "site": "site"},
-     ("telescopes", "threshold_tev", "light_pool_radius_m", "angular_floor_deg", "angular_threshold_deg", "energy_floor",
-      "energy_threshold")),
-    ("systematics", {"systematics": "systematics"}, ("throughput_factor", "direction_factor", "resolution_factor", "hadron_score_shift")),
-)  # fmt: skip
+    (
+        "arrays",
+        {"array": "array", "site": "site"},
+        (
+            "telescopes",
+            "threshold_tev",
+            "light_pool_radius_m",
+            "angular_floor_deg",
+            "angular_threshold_deg",
+            "energy_floor",
+            "energy_threshold",
+        ),
+    ),
+    (
+        "systematics",
+        {"systematics": "systematics"},
+        ("throughput_factor", "direction_factor", "resolution_factor", "hadron_score_shift"),
+    ),
+)
 
 
 def lookup(database: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,10 +53,14 @@ def lookup(database: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[s
     """
     chosen: dict[str, Any] = {}
     for table, match, columns in SELECTIONS:
-        rows = [r for r in database.get(table, []) if all(r.get(c) == parameters[p] for c, p in match.items())]
+        rows = [
+            r for r in database.get(table, []) if all(r.get(c) == parameters[p] for c, p in match.items())
+        ]
         wanted = ", ".join(f"{c} = {parameters[p]}" for c, p in match.items())
         if len(rows) != 1:
-            raise LookupError(f"production database: {len(rows) or 'no'} rows of {table} with {wanted}, one is needed")
+            raise LookupError(
+                f"production database: {len(rows) or 'no'} rows of {table} with {wanted}, one is needed"
+            )
         missing = [c for c in columns if c not in rows[0]]
         if missing:
             raise LookupError(f"production database: {table} with {wanted} lacks {', '.join(missing)}")
@@ -85,7 +104,8 @@ def add_production(path: Path, record: Mapping[str, Any]) -> bool:
     path : Path
         The database. A symbolic link is followed, so that it is not replaced by a file.
     record : mapping
-        ``outputs/production.json``; equal ``simulation``, ``kind`` and ``irf.sha256`` mean the same production.
+        ``outputs/production.json``; equal ``simulation``, ``kind`` and ``irf.sha256`` mean the same
+        production.
 
     Returns
     -------
@@ -118,7 +138,10 @@ def page(database: Mapping[str, Any]) -> str:
     lines += ["## Productions", ""]
     if rows:
         columns = ("period", "model", "systematics", "site", "array", "zenith", "azimuth", "seed")
-        lines += ["| simulation | kind | valid | " + " | ".join(columns) + " | IRF |", "|" + "---|" * (len(columns) + 4)]
+        lines += [
+            "| simulation | kind | valid | " + " | ".join(columns) + " | IRF |",
+            "|" + "---|" * (len(columns) + 4),
+        ]
         for row in rows:
             cells = [row.get("simulation"), row.get("kind"), "yes" if row.get("valid") else "no"]
             cells += [row.get("parameters", {}).get(c) for c in columns]
@@ -130,6 +153,12 @@ def page(database: Mapping[str, Any]) -> str:
         rows = database.get(table, [])
         if rows:
             columns = tuple(rows[0])
-            lines += ["", f"## {table.capitalize()}", "", "| " + " | ".join(map(cell, columns)) + " |", "|" + "---|" * len(columns)]
+            lines += [
+                "",
+                f"## {table.capitalize()}",
+                "",
+                "| " + " | ".join(map(cell, columns)) + " |",
+                "|" + "---|" * len(columns),
+            ]
             lines += ["| " + " | ".join(cell(row.get(c)) for c in columns) + " |" for row in rows]
     return "\n".join(lines) + "\n"

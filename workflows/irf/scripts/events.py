@@ -1,7 +1,8 @@
 """
 Event lists (DL2): what a simulation hands over, a table a particle whose header says what was thrown.
 
-README.md, "Event lists", is the specification: another simulator that writes such files can take the place of ours.
+README.md, "Event lists", is the specification: another simulator that writes such files can take the place of
+ours.
 """
 
 from __future__ import annotations
@@ -15,18 +16,37 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 UNITS = {
-    "true_energy": "TeV", "reco_energy": "TeV", "true_source_fov_offset": "deg", "reco_source_fov_offset": "deg",
-    "theta": "deg", "gh_score": "",
-}  # fmt: skip
+    "true_energy": "TeV",
+    "reco_energy": "TeV",
+    "true_source_fov_offset": "deg",
+    "reco_source_fov_offset": "deg",
+    "theta": "deg",
+    "gh_score": "",
+}
 PARTICLES = ("gamma", "proton", "electron")
 #: header keywords that must agree between the blocks of one particle
-COMMON = ("PARTICLE", "SIMULATN", "SITE", "ZENITH", "AZIMUTH", "NSB", "EMIN", "EMAX", "IMPMAX", "CONEMAX", "SPINDEX")
+COMMON = (
+    "PARTICLE",
+    "SIMULATN",
+    "SITE",
+    "ZENITH",
+    "AZIMUTH",
+    "NSB",
+    "EMIN",
+    "EMAX",
+    "IMPMAX",
+    "CONEMAX",
+    "SPINDEX",
+)
 Columns = Mapping[str, NDArray[Any]]
 
 
 def event_hdu(particle: str, columns: Columns, header: Mapping[str, Any]) -> fits.BinTableHDU:
     """Table of one particle; ``header`` holds `COMMON`, ``NSHOWER`` and ``SEED``."""
-    cols = [fits.Column(name=name, format="E", unit=unit or None, array=columns[name]) for name, unit in UNITS.items()]
+    cols = [
+        fits.Column(name=name, format="E", unit=unit or None, array=columns[name])
+        for name, unit in UNITS.items()
+    ]
     hdu = fits.BinTableHDU.from_columns(cols, name=particle.upper())
     hdu.header.update(header)
     return hdu
@@ -60,7 +80,8 @@ def merge(files: list[Path]) -> list[Any]:
     Returns
     -------
     list of HDU
-        Primary, one table a particle (``NSHOWER`` summed) and ``BLOCKS``: particle, seed, showers thrown, events kept.
+        Primary, one table a particle (``NSHOWER`` summed) and ``BLOCKS``: particle, seed, showers thrown,
+        events kept.
 
     Raises
     ------
@@ -81,15 +102,29 @@ def merge(files: list[Path]) -> list[Any]:
                 except KeyError as error:
                     raise BlockError(f"{path}: {error.args[0]}") from None
                 first = headers.setdefault(particle, header.copy())
-                differing = [f"{k} ({facts[k]}, elsewhere {first[k]})" for k in COMMON if facts[k] != first[k]]
+                differing = [
+                    f"{k} ({facts[k]}, elsewhere {first[k]})" for k in COMMON if facts[k] != first[k]
+                ]
                 if differing:
-                    raise BlockError(f"{path}, {particle}: {', '.join(differing)}; blocks of one production must agree")
-                missing = [n for n, unit in UNITS.items() if n not in hdu.columns.names or (hdu.columns[n].unit or "") != unit]
+                    raise BlockError(
+                        f"{path}, {particle}: {', '.join(differing)}; blocks of one production must agree"
+                    )
+                missing = [
+                    n
+                    for n, unit in UNITS.items()
+                    if n not in hdu.columns.names or (hdu.columns[n].unit or "") != unit
+                ]
                 if missing:
-                    raise BlockError(f"{path}, {particle}: no column {', '.join(missing)} in the unit of the specification")
+                    raise BlockError(
+                        f"{path}, {particle}: no column {', '.join(missing)} in the unit of the specification"
+                    )
                 key = (particle, facts["SEED"])
                 if key in seen:
-                    raise BlockError(f"{path}, {particle}: seed {key[1]} is also that of {seen[key]}; the blocks would be copies")
+                    raise BlockError(
+                        f"{path}, {particle}: seed {key[1]} is also that of {seen[key]}; the "
+                        "blocks would "
+                        "be copies"
+                    )
                 seen[key] = path
                 tables[particle].append(hdu.data)
                 blocks.append((particle, facts["SEED"], facts["NSHOWER"], len(hdu.data)))

@@ -1,7 +1,11 @@
-"""Figures of a response and its benchmarks, from the FITS files alone: no gammapy, which takes longer to load than they to draw."""
+"""
+Figures of a response and its benchmarks, from the FITS files alone: no gammapy, which takes longer to load
+than they to draw.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,21 +28,36 @@ Array = NDArray[np.float64]
 #: colour-blind safe (Okabe, Ito 2008)
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 STYLE = {
-    "figure.figsize": (6.4, 4.4), "figure.dpi": 110, "font.size": 10.5, "axes.prop_cycle": plt.cycler(color=COLOURS), "axes.grid": True,
-    "grid.color": "0.9", "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
-    "lines.linewidth": 1.7, "lines.markersize": 4, "axes.titlesize": 11.5, "axes.titlelocation": "left",
-}  # fmt: skip
+    "figure.figsize": (6.4, 4.4),
+    "figure.dpi": 110,
+    "font.size": 10.5,
+    "axes.prop_cycle": plt.cycler(color=COLOURS),
+    "axes.grid": True,
+    "grid.color": "0.9",
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "lines.linewidth": 1.7,
+    "lines.markersize": 4,
+    "axes.titlesize": 11.5,
+    "axes.titlelocation": "left",
+}
 #: curves drawn of those with an offset each
 MOST_CURVES = 5
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Rows of the response and benchmark tables by HDU name, with the safe energy range (TeV)."""
+    """
+    Rows of the response and benchmark tables by HDU name, with the safe energy range (TeV) and what limits
+    it.
+    """
 
     response: dict[str, Any]
     benchmark: dict[str, Any]
     safe: tuple[float, float]
+    ranges: dict[str, tuple[float, float] | None]
     observation_time: float
 
     @classmethod
@@ -46,8 +65,15 @@ class Tables:
         """Read both files of a production."""
         with fits.open(irf, memmap=False) as a, fits.open(benchmarks, memmap=False) as b:
             header = a["EFFECTIVE AREA"].header
-            return cls({h.name: h.data for h in a[1:]}, {h.name: h.data for h in b[1:]},
-                       (header["LO_THRES"], header["HI_THRES"]), header["OBSTIME"])  # fmt: skip
+            facts = {row["name"]: json.loads(row["value"]) for row in a["PRODUCTION"].data}
+            ranges = {"gammas": facts["gamma_range_tev"], "background": facts["background_range_tev"]}
+            return cls(
+                {h.name: h.data for h in a[1:]},
+                {h.name: h.data for h in b[1:]},
+                (header["LO_THRES"], header["HI_THRES"]),
+                ranges,
+                header["OBSTIME"],
+            )
 
     def axis(self, table: str, name: str) -> Array:
         """Edges of an axis of a response table."""
@@ -76,9 +102,15 @@ def energy_axis(ax: Axes, t: Tables, label: str) -> None:
 
 
 def by_offset(ax: Axes, energy: Array, rows: Array, offsets: Array) -> None:
-    """One curve an offset bin; empty bins are left out."""
-    for row, low, high in list(zip(rows, offsets[:-1], offsets[1:], strict=True))[:MOST_CURVES]:
-        ax.plot(energy, np.where(row > 0, row, np.nan), "o-", ms=2.5, label=f"{low:g}–{high:g}°")
+    """One curve an offset bin, of many bins some from the axis to the edge; empty bins are left out."""
+    for k in np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_CURVES)).round().astype(int)):
+        ax.plot(
+            energy,
+            np.where(rows[k] > 0, rows[k], np.nan),
+            "o-",
+            ms=2.5,
+            label=f"{offsets[k]:.3g}–{offsets[k + 1]:.3g}°",
+        )
     ax.legend(title="offset", ncols=1)
 
 
@@ -88,7 +120,12 @@ def effective_area(ax: Axes, t: Tables) -> None:
     by_offset(ax, centres(t.axis("EFFECTIVE AREA", "ENERG")), rows, t.axis("EFFECTIVE AREA", "THETA"))
     energy_axis(ax, t, "true energy [TeV]")
     lowest = rows[rows > 0].min(initial=rows.max())
-    ax.set(yscale="log", ylim=(max(10, lowest / 2), rows.max() * 2), ylabel="effective area [m²]", title="Effective area after cuts")
+    ax.set(
+        yscale="log",
+        ylim=(max(10, lowest / 2), rows.max() * 2),
+        ylabel="effective area [m²]",
+        title="Effective area after cuts",
+    )
 
 
 def energy_dispersion(ax: Axes, t: Tables) -> None:
@@ -100,7 +137,12 @@ def energy_dispersion(ax: Axes, t: Tables) -> None:
     mesh = ax.pcolormesh(energy, migra, relative, cmap="magma_r", vmin=0, vmax=1, rasterized=True)
     energy_axis(ax, t, "true energy [TeV]")
     ax.axhline(1, color="0.4", lw=0.7)
-    ax.set(yscale="log", ylim=(0.3, 3), ylabel="reconstructed / true energy", title="Energy dispersion near the axis")
+    ax.set(
+        yscale="log",
+        ylim=(0.3, 3),
+        ylabel="reconstructed / true energy",
+        title="Energy dispersion near the axis",
+    )
     ax.set_yticks([0.3, 0.5, 1, 2, 3])
     ax.minorticks_off()
     ax.yaxis.set_major_formatter(FuncFormatter(plain))
@@ -111,11 +153,17 @@ def energy_resolution(ax: Axes, t: Tables) -> None:
     """Energy bias and resolution near the axis."""
     table = t.benchmark["ENERGY_BIAS_RESOLUTION"]
     energy = np.asarray(table["true_energy_center"])
-    ax.plot(energy, 100 * np.asarray(table["resolution"]), "o-", label="resolution (half of the 68 % interval)")
+    ax.plot(
+        energy, 100 * np.asarray(table["resolution"]), "o-", label="resolution (half of the 68 % interval)"
+    )
     ax.plot(energy, 100 * np.asarray(table["bias"]), "s-", label="bias (median)")
     ax.axhline(0, color="0.4", lw=0.7)
     energy_axis(ax, t, "true energy [TeV]")
-    ax.set(ylim=(-20, 50), ylabel="relative to the true energy [%]", title="Energy bias and resolution near the axis")
+    ax.set(
+        ylim=(-20, 50),
+        ylabel="relative to the true energy [%]",
+        title="Energy bias and resolution near the axis",
+    )
     ax.legend()
 
 
@@ -135,12 +183,27 @@ def containment_radii(t: Tables, fraction: float) -> Array:
 def angular_resolution(ax: Axes, t: Tables) -> None:
     """Containment radius of the PSF by offset, or the direction cut of a point-like response."""
     if "PSF" in t.response:
-        energy, offsets, rows = centres(t.axis("PSF", "ENERG")), t.axis("PSF", "THETA"), containment_radii(t, 0.68)
-        ax.plot(energy, containment_radii(t, 0.95)[0], "--", color=COLOURS[0], lw=1.1, label=f"95 %, {offsets[0]:g}–{offsets[1]:g}°")
+        energy, offsets, rows = (
+            centres(t.axis("PSF", "ENERG")),
+            t.axis("PSF", "THETA"),
+            containment_radii(t, 0.68),
+        )
+        ax.plot(
+            energy,
+            containment_radii(t, 0.95)[0],
+            "--",
+            color=COLOURS[0],
+            lw=1.1,
+            label=f"95 %, {offsets[0]:.3g}–{offsets[1]:.3g}°",
+        )
         title, label = "Angular resolution (68 % containment)", "true energy [TeV]"
     else:
         energy, offsets = centres(t.axis("RAD_MAX", "ENERG")), t.axis("RAD_MAX", "THETA")
-        rows, title, label = np.asarray(t.response["RAD_MAX"][0]["RAD_MAX"]), "Direction cut (RAD_MAX)", "reconstructed energy [TeV]"
+        rows, title, label = (
+            np.asarray(t.response["RAD_MAX"][0]["RAD_MAX"]),
+            "Direction cut (RAD_MAX)",
+            "reconstructed energy [TeV]",
+        )
     by_offset(ax, energy, rows, offsets)
     energy_axis(ax, t, label)
     ax.set(yscale="log", ylabel="radius [deg]", title=title)
@@ -158,7 +221,9 @@ def background(ax: Axes, t: Tables) -> None:
 
 
 def crab(energy: Array) -> Array:
-    """Flux of the Crab nebula times energy squared, erg / (cm2 s) (HEGRA, Aharonian et al. 2004); energy in TeV."""
+    """
+    Flux of the Crab nebula times energy squared, erg / (cm2 s) (HEGRA, Aharonian et al. 2004); energy in TeV.
+    """
     return 2.83e-11 * energy ** (2 - 2.62) * 1.602176634
 
 
@@ -198,20 +263,35 @@ def cuts(ax: Axes, t: Tables) -> None:
 
 
 def statistics(ax: Axes, t: Tables) -> None:
-    """Simulated gammas that each point of the response rests on."""
-    table = t.benchmark["ANGULAR_RESOLUTION"]
-    edges = np.append(table["true_energy_low"], table["true_energy_high"][-1])
-    ax.stairs(np.asarray(table["n_events"]), edges, fill=True, alpha=0.35, color=COLOURS[0])
-    ax.stairs(np.asarray(table["n_events"]), edges, color=COLOURS[0], lw=1.4)
-    energy_axis(ax, t, "true energy [TeV]")
-    ax.set(yscale="log", ylim=(1, None), ylabel="gammas in the bin", title="Simulated gammas near the axis, after the gamma-hadron cut")
+    """Simulated gammas in the innermost offset bin, and effective background events in the field of view."""
+    for name, label, colour in (
+        ("GAMMA_EVENTS", "gammas near the axis", COLOURS[0]),
+        ("BACKGROUND_EVENTS", "background events", COLOURS[1]),
+    ):
+        table = t.response[name]
+        events = np.asarray(table["events"], dtype=float)
+        edges = np.append(table["low"], table["high"][-1])
+        ax.stairs(events if events.ndim == 1 else events[:, 0], edges, color=colour, lw=1.4, label=label)
+    energy_axis(ax, t, "true (gammas) or reconstructed energy [TeV]")
+    ax.set(
+        yscale="log",
+        ylim=(1, None),
+        ylabel="events in the bin",
+        title="Simulated events that the tables rest on, after the cuts",
+    )
+    ax.legend()
 
 
 FIGURES: dict[str, Callable[[Axes, Tables], None]] = {
-    "effective_area": effective_area, "angular_resolution": angular_resolution, "energy_resolution": energy_resolution,
-    "energy_dispersion": energy_dispersion, "background": background, "sensitivity": sensitivity, "cuts": cuts,
+    "effective_area": effective_area,
+    "angular_resolution": angular_resolution,
+    "energy_resolution": energy_resolution,
+    "energy_dispersion": energy_dispersion,
+    "background": background,
+    "sensitivity": sensitivity,
+    "cuts": cuts,
     "statistics": statistics,
-}  # fmt: skip
+}
 
 
 def draw(t: Tables, folder: Path) -> list[Path]:
@@ -232,7 +312,9 @@ def draw(t: Tables, folder: Path) -> list[Path]:
                 function(figure.add_subplot(), t)
             except Exception as error:  # an invalid response is reported, with what can be drawn of it
                 figure.clear()
-                figure.text(0.5, 0.5, f"{name.replace('_', ' ')}: not drawn ({type(error).__name__})", ha="center")
+                figure.text(
+                    0.5, 0.5, f"{name.replace('_', ' ')}: not drawn ({type(error).__name__})", ha="center"
+                )
                 print(f"{name}: {type(error).__name__}: {error}")
             path = folder / f"{name}.png"
             figure.savefig(path.with_suffix(".part"), format="png", metadata={"Software": None})

@@ -11,7 +11,7 @@ from typing import Any
 
 from database import productions_of
 from documents import read_json, write_json
-from parameters import SIMULATION
+from parameters import RESPONSE, SIMULATION
 
 SCHEME = "cta003-irf/1"
 
@@ -20,13 +20,15 @@ def simulation_id(parameters: Mapping[str, Any], selected: Mapping[str, Any]) ->
     """
     Id of a simulation: equal for equal physics, whoever asks and whenever.
 
-    Cuts, binning, kind of response and observation time are no part of it, they do not change what is simulated. The
-    selected instrument is: another database may describe a period of the same name otherwise.
+    Cuts, binning, kind of response and observation time are no part of it, they do not change what is
+    simulated. The selected instrument is: another database may describe a period of the same name otherwise.
     """
 
     # 20 and 20.0 are the same angle
     def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {k: float(v) if isinstance(v, int) and not isinstance(v, bool) else v for k, v in values.items()}
+        return {
+            k: float(v) if isinstance(v, int) and not isinstance(v, bool) else v for k, v in values.items()
+        }
 
     identity = {
         "scheme": SCHEME,
@@ -45,10 +47,18 @@ def main() -> None:
     args = cli.parse_args()
     document = read_json(args.parameters)
     name = simulation_id(document["parameters"], document["selected"])
-    earlier = productions_of(read_json(args.database), name)
+    # another response of the same simulation is another production
+    given = document["parameters"]
+    earlier = [
+        p
+        for p in productions_of(read_json(args.database), name)
+        if all(k not in p.get("parameters", {}) or p["parameters"][k] == given[k] for k in RESPONSE)
+    ]
     known = [{"kind": p.get("kind"), "irf": p.get("irf"), "valid": p.get("valid")} for p in earlier]
     if known and document["parameters"]["if_simulated"] == "stop":
-        listed = "\n".join(f"  {p['kind']}, IRF sha256 {(p['irf'] or {}).get('sha256')}, valid: {p['valid']}" for p in known)
+        listed = "\n".join(
+            f"  {p['kind']}, IRF sha256 {(p['irf'] or {}).get('sha256')}, valid: {p['valid']}" for p in known
+        )
         raise SystemExit(
             f"{name} is already in the production database:\n{listed}\n"
             "Use that IRF, change the seed for an independent simulation, or set if_simulated to repeat."

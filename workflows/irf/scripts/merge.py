@@ -21,7 +21,10 @@ def main() -> None:
         raise SystemExit(str(error)) from None
     write_hdus(args.out, hdus)
     for hdu in hdus[1:-1]:
-        print(f"{hdu.name.lower()}: {len(hdu.data)} events of {hdu.header['NSHOWER']} showers in {len(files)} blocks")
+        print(
+            f"{hdu.name.lower()}: {len(hdu.data)} events of {hdu.header['NSHOWER']} showers in "
+            f"{len(files)} blocks"
+        )
 
 
 if __name__ == "__main__":

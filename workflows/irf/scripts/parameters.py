@@ -9,11 +9,28 @@ from typing import Any
 
 from database import SELECTIONS, lookup
 
-#: what makes two simulations the same; also `identity.parameters` of workflow.yaml
+#: what makes two simulations the same
 SIMULATION = (
-    "period", "model", "systematics", "site", "array", "zenith", "azimuth", "nsb", "energy_min", "energy_max", "offset_max",
-    "gamma_showers", "proton_showers", "electron_showers", "blocks", "seed",
-)  # fmt: skip
+    "period",
+    "model",
+    "systematics",
+    "site",
+    "array",
+    "zenith",
+    "azimuth",
+    "nsb",
+    "energy_min",
+    "energy_max",
+    "offset_max",
+    "gamma_showers",
+    "proton_showers",
+    "electron_showers",
+    "blocks",
+    "seed",
+)
+#: what makes two responses of one simulation the same production; with `SIMULATION` `identity.parameters` of
+#: workflow.yaml
+RESPONSE = ("kind", "cut_mode", "gamma_efficiency", "offset_bins", "bins_per_decade", "observation_time")
 SHOWERS = ("gamma_showers", "proton_showers", "electron_showers")
 #: keys of a configuration that are no parameters
 OTHER_KEYS = ("workflow", "inputs", "selected")
@@ -48,8 +65,11 @@ def _violations(name: str, value: Any, rule: Mapping[str, Any]) -> list[str]:
     if "pattern" in rule and not re.search(rule["pattern"], value):
         found.append(f"{name}: {value!r} does not match {rule['pattern']}")
     unit = f" {rule['unit']}" if "unit" in rule else ""
-    limits = (("minimum", "below", lambda v, b: v < b), ("maximum", "above", lambda v, b: v > b),
-              ("exclusiveMaximum", "not below", lambda v, b: v >= b))  # fmt: skip
+    limits = (
+        ("minimum", "below", lambda v, b: v < b),
+        ("maximum", "above", lambda v, b: v > b),
+        ("exclusiveMaximum", "not below", lambda v, b: v >= b),
+    )
     # written so that NaN, which compares false with everything, fails too
     for key, word, outside in limits:
         if key in rule and (outside(value, rule[key]) or value != value):
@@ -73,23 +93,28 @@ def problems(parameters: Mapping[str, Any], schema: Mapping[str, Any]) -> list[s
     list of str
         Empty if all is well.
     """
-    found = [p for name, rule in schema["properties"].items() for p in _violations(name, parameters[name], rule)]
+    found = [
+        p for name, rule in schema["properties"].items() for p in _violations(name, parameters[name], rule)
+    ]
     if found:
         return found
     p = parameters
     if p["energy_min"] * 10 > p["energy_max"]:
-        found.append(f"energy_min, energy_max: {p['energy_min']} to {p['energy_max']} TeV is less than a decade")
+        found.append(
+            f"energy_min, energy_max: {p['energy_min']} to {p['energy_max']} TeV is less than a decade"
+        )
     found += [f"blocks, {n}: {p['blocks']} blocks for {p[n]} showers" for n in SHOWERS if p["blocks"] > p[n]]
-    if p["offset_bins"] > 4 * p["offset_max"]:
-        found.append(f"offset_bins, offset_max: bins of {p['offset_max'] / p['offset_bins']:.2f} deg are narrower than 0.25 deg")
     return found
 
 
-def selected(config: Mapping[str, Any], parameters: Mapping[str, Any], database: Mapping[str, Any]) -> dict[str, Any]:
+def selected(
+    config: Mapping[str, Any], parameters: Mapping[str, Any], database: Mapping[str, Any]
+) -> dict[str, Any]:
     """
     Instrument parameters that the production database holds for these parameters.
 
-    What a planner has selected is taken as it is; a bare engine hands over nothing, so the database is asked here.
+    What a planner has selected is taken as it is; a bare engine hands over nothing, so the database is asked
+    here.
 
     Raises
     ------
@@ -109,5 +134,10 @@ def selected(config: Mapping[str, Any], parameters: Mapping[str, Any], database:
 def beyond_threshold(parameters: Mapping[str, Any], chosen: Mapping[str, Any]) -> list[str]:
     """The one rule that needs the instrument: it must see something inside the energy range."""
     if parameters["energy_max"] < 30 * chosen["threshold_tev"]:
-        return [f"energy_max: {parameters['energy_max']} TeV leaves no room above the threshold of {chosen['threshold_tev']} TeV"]
+        return [
+            (
+                f"energy_max: {parameters['energy_max']} TeV leaves no room above the threshold of "
+                f"{chosen['threshold_tev']} TeV"
+            )
+        ]
     return []

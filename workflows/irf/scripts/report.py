@@ -1,4 +1,6 @@
-"""Step `plots`: one PNG a figure, and a page of its own that shows them with parameters, checks and versions."""
+"""
+Step `plots`: one PNG a figure, and a page of its own that shows them with parameters, checks and versions.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ import platform
 import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +19,33 @@ from figures import Tables, draw
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 PACKAGES = ("pyirf", "gammapy", "astropy", "numpy", "scipy", "matplotlib")
+#: what a response is asked to be good to
+PER_CENT = 0.01
 CAPTIONS = {
-    "effective_area": "Of gammas that pass the cuts, by offset from the optical axis. Energies outside the safe range are shaded.",
-    "angular_resolution": "Radius around the true direction; for a point-like response the radius that was cut at.",
+    "effective_area": (
+        "Of gammas that pass the cuts, by offset from the optical axis. Energies outside the "
+        "safe range are shaded."
+    ),
+    "angular_resolution": (
+        "Radius around the true direction; for a point-like response the radius that was cut at."
+    ),
     "energy_resolution": "Of gammas less than 1° from the axis, after the gamma-hadron cut.",
     "energy_dispersion": "Innermost offset bin, each true energy scaled to its peak.",
-    "background": "Protons and electrons that pass for gammas, by offset.",
-    "sensitivity": "At least five standard deviations, ten excess counts and 5 % of the background; the off region is five on regions.",
-    "cuts": "Linear in log energy between the points, so that the response has no edges in reconstructed energy.",
-    "statistics": "What the response rests on. Bins with fewer than 50 gammas are outside the safe range.",
+    "background": (
+        "Protons and electrons that pass for gammas, by offset. Where events are few: "
+        "neighbouring energies and a fitted curve."
+    ),
+    "sensitivity": (
+        "At least five standard deviations, ten excess counts and 5 % of the background; the "
+        "off region is five on regions."
+    ),
+    "cuts": (
+        "Linear in log energy between the points, so that the response has no edges in reconstructed energy."
+    ),
+    "statistics": (
+        "What the tables rest on. The safe range needs 50 gammas near the axis and 20 "
+        "(effective) background events."
+    ),
 }
 
 
@@ -32,9 +53,44 @@ def rows(values: Mapping[str, Any], properties: Mapping[str, Any]) -> list[dict[
     """Name, title, value and unit of parameters, in the order of the schema."""
     names = [n for n in properties if n in values] + sorted(n for n in values if n not in properties)
     return [
-        {"name": n, "title": properties.get(n, {}).get("title", n), "value": values[n], "unit": properties.get(n, {}).get("unit", "")}
+        {
+            "name": n,
+            "title": properties.get(n, {}).get("title", n),
+            "value": values[n],
+            "unit": properties.get(n, {}).get("unit", ""),
+        }
         for n in names
     ]
+
+
+def agreement(ratios: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Thrown over predicted counts as a table, and in words where the response is good to a per cent.
+
+    Returns
+    -------
+    dict
+        ``bands``, ``rows`` (offset, cells of text and class), ``words``.
+    """
+    edges, lines, off, good = ratios["edges_tev"], [], [], 0
+    bands = [f"{low:.2g} to {high:.2g}" for low, high in pairwise(edges)] + ["all"]
+    for offset, values, errors in zip(ratios["offsets_deg"], ratios["ratio"], ratios["error"], strict=True):
+        cells = []
+        for band, value, error in zip(bands, values, errors, strict=True):
+            far = value is None or abs(value - 1) > PER_CENT + 2 * error
+            close = not far and abs(value - 1) + error <= PER_CENT
+            good += not far
+            if far:
+                off.append(f"{offset:.3g}°, {band} TeV")
+            text = "nothing predicted" if value is None else f"{value:.3f} ± {error:.3f}"
+            cells.append({"text": text, "class": "fail" if far else "ok" if close else "soft"})
+        lines.append({"offset": f"{offset:.3g}°", "cells": cells})
+    words = f"Good to 1 % within twice the error of this comparison at {good} of {good + len(off)} points"
+    return {
+        "bands": bands,
+        "rows": lines,
+        "words": f"{words}; not at: {', '.join(off)}." if off else f"{words}.",
+    }
 
 
 def number(value: Any) -> str:
@@ -47,7 +103,11 @@ def number(value: Any) -> str:
 def render(template: Path, **content: Any) -> str:
     """The page; every value is escaped."""
     environment = Environment(
-        loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(template.parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["number"] = number
     return environment.get_template(template.name).render(**content)
@@ -60,9 +120,13 @@ def main() -> None:
     args = cli.parse_args()
     warnings.filterwarnings("ignore", category=RuntimeWarning)  # empty bins
     document, tables = read_json(args.parameters), Tables.read(args.irf, args.benchmarks)
-    properties = read_json(args.schema)["properties"]
+    properties, validation = read_json(args.schema)["properties"], read_json(args.validation)
     figures = [
-        {"title": path.stem.replace("_", " "), "caption": CAPTIONS[path.stem], "image": base64.b64encode(path.read_bytes()).decode()}
+        {
+            "title": path.stem.replace("_", " "),
+            "caption": CAPTIONS[path.stem],
+            "image": base64.b64encode(path.read_bytes()).decode(),
+        }
         for path in draw(tables, args.plots)
     ]
     page = render(
@@ -70,7 +134,9 @@ def main() -> None:
         parameters=rows(document["parameters"], properties),
         selected=rows(document["selected"], {}),
         simulation=read_json(args.simulation),
-        validation=read_json(args.validation),
+        validation=validation,
+        agreement=agreement(validation["closure"]["ratios"]) if validation["closure"] else None,
+        ranges=tables.ranges,
         seed_drawn=document["seed_drawn"],
         kind=document["parameters"]["kind"],
         figures=figures,

@@ -1,8 +1,8 @@
 """
 Toy response of an array of Cherenkov telescopes: trigger, selection, energy, direction, gamma-hadron score.
 
-Parametrised, numpy only. It has the data model and the interfaces of a real simulation, not its physics: no substitute for
-CORSIKA and sim_telarray, whose event lists can take its place (README.md, "Event lists").
+Parametrised, numpy only. It has the data model and the interfaces of a real simulation, not its physics: no
+substitute for CORSIKA and sim_telarray, whose event lists can take its place (README.md, "Event lists").
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+#: m from the edge of the light pool to where a shower is seen in less than one of 20 000 cases
+BEYOND = 400.0
+
 
 @dataclass(frozen=True)
 class Species:
-    """How showers of one particle look: largest core distance (m), score at threshold and far above it, spread of the
-    score, part of the energy that gives light, part of the images that survive selection, lowest and highest energy
-    thrown relative to those of gammas."""
+    """How showers of one particle look: largest core distance (m), score at threshold and far above it,
+    spread of the score, part of the energy that gives light, part of the images that survive selection,
+    lowest and highest energy thrown relative to those of gammas."""
 
     impact_max: float
     score: tuple[float, float]
@@ -38,7 +41,9 @@ SPECIES = {
 }
 
 
-def transverse_field(zenith: float, azimuth: float, strength: float, inclination: float, declination: float) -> float:
+def transverse_field(
+    zenith: float, azimuth: float, strength: float, inclination: float, declination: float
+) -> float:
     """
     Geomagnetic field across the shower axis.
 
@@ -95,19 +100,40 @@ class Response:
         """Response for the parameters of a production and what was selected from the database for them."""
         s, cos_z = selected, float(np.cos(np.radians(parameters["zenith"])))
         light = s["optical_throughput"] * s["transmission"] * s["throughput_factor"]
-        field = transverse_field(parameters["zenith"], parameters["azimuth"], s["field_ut"], s["field_inclination_deg"],
-                                 s["field_declination_deg"])  # fmt: skip
+        field = transverse_field(
+            parameters["zenith"],
+            parameters["azimuth"],
+            s["field_ut"],
+            s["field_inclination_deg"],
+            s["field_declination_deg"],
+        )
         spread = 1 + 0.002 * field  # the field pulls showers apart: 10 % at 50 microtesla
         worse = s["direction_factor"] * spread
         return cls(
             threshold=s["threshold_tev"] / light * cos_z**-2.5 * parameters["nsb"] ** 0.25 * spread,
             radius=s["light_pool_radius_m"] * s["light_pool_scale"] / cos_z,
-            direction=(float(np.hypot(s["angular_floor_deg"], s["pointing_error_deg"])) * worse, s["angular_threshold_deg"] * worse),
-            resolution=(s["energy_floor"] * s["resolution_factor"], s["energy_threshold"] * s["resolution_factor"]),
+            direction=(
+                float(np.hypot(s["angular_floor_deg"], s["pointing_error_deg"])) * worse,
+                s["angular_threshold_deg"] * worse,
+            ),
+            resolution=(
+                s["energy_floor"] * s["resolution_factor"],
+                s["energy_threshold"] * s["resolution_factor"],
+            ),
             # the calibration knows throughput and air, a systematic variant is what it does not know
             scale=s["throughput_factor"],
             hadron_shift=s["hadron_score_shift"],
         )
+
+    def _edge(self, x: Array) -> Array:
+        return self.radius * (1 + 0.9 * np.clip(x, 0, 4))
+
+    def reach(self, particle: str, energy: Array) -> Array:
+        """
+        Distance of the core (m) beyond which `observe` sees nothing: `BEYOND` from the edge of the light
+        pool.
+        """
+        return self._edge(np.log10(energy * (SPECIES[particle].visible / self.threshold))) + BEYOND
 
     def observe(
         self, rng: np.random.Generator, particle: str, energy: Array, impact: Array, offset: Array
@@ -136,11 +162,16 @@ class Response:
         """
         kind = SPECIES[particle]
         x = np.log10(energy * (kind.visible / self.threshold))
-        edge = self.radius * (1 + 0.9 * np.clip(x, 0, 4))
+        edge = self._edge(x)
         # most showers fall far outside the light pool: what follows costs only where it matters
-        near = np.flatnonzero(impact < edge + 400)
+        near = np.flatnonzero(impact < edge + BEYOND)
         x, edge, impact, offset = x[near], edge[near], impact[near], offset[near]
-        seen = kind.keep / (1 + np.exp(-4 * (x - 0.15))) / (1 + np.exp((impact - edge) / 40)) * np.exp(-0.5 * (offset / 3.6) ** 4)
+        seen = (
+            kind.keep
+            / (1 + np.exp(-4 * (x - 0.15)))
+            / (1 + np.exp((impact - edge) / 40))
+            * np.exp(-0.5 * (offset / 3.6) ** 4)
+        )
         kept = np.flatnonzero(rng.random(near.size) < seen)
         index = near[kept]
         x, offset, visible = np.clip(x[kept], 0, 4), offset[kept], energy[index] * kind.visible * self.scale

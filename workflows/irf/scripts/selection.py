@@ -1,4 +1,7 @@
-"""Event selection that a response belongs to: a gamma-hadron cut that is continuous in energy, and a direction cut."""
+"""
+Event selection that a response belongs to: a gamma-hadron cut that is continuous in energy, and a direction
+cut.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,9 @@ class ScoreCut:
     """
     Least gamma-hadron score as a function of reconstructed energy.
 
-    Linear in log energy between the bin centres. A cut that jumps between bins leaves edges at fixed reconstructed energies,
-    which an energy dispersion tabulated in relative migration can't follow (README.md, "Closure").
+    Linear in log energy between the bin centres. A cut that jumps between bins leaves edges at fixed
+    reconstructed energies, which an energy dispersion tabulated in relative migration can't follow
+    (README.md, "Closure").
 
     Attributes
     ----------
@@ -49,14 +53,25 @@ class ScoreCut:
 
     def hdu(self) -> fits.BinTableHDU:
         """Table ``GH_CUTS``."""
-        return columns_hdu("GH_CUTS", {"low": (self.edges[:-1], "TeV"), "high": (self.edges[1:], "TeV"), "cut": (self.values, ""),
-                                       "efficiency": (self.efficiency, "")})  # fmt: skip
+        return columns_hdu(
+            "GH_CUTS",
+            {
+                "low": (self.edges[:-1], "TeV"),
+                "high": (self.edges[1:], "TeV"),
+                "cut": (self.values, ""),
+                "efficiency": (self.efficiency, ""),
+            },
+        )
 
     @classmethod
     def of(cls, hdu: fits.BinTableHDU) -> ScoreCut:
         """Read back what `hdu` wrote."""
         d = hdu.data
-        return cls(np.append(d["low"], d["high"][-1]).astype(float), d["cut"].astype(float), d["efficiency"].astype(float))
+        return cls(
+            np.append(d["low"], d["high"][-1]).astype(float),
+            d["cut"].astype(float),
+            d["efficiency"].astype(float),
+        )
 
 
 @dataclass(frozen=True)
@@ -86,11 +101,21 @@ class DirectionCut:
 
     def hdu(self) -> fits.BinTableHDU:
         """Table ``THETA_CUTS``, one row an offset bin; the energies are those of ``GH_CUTS``."""
-        return columns_hdu("THETA_CUTS", {"offset_low": (self.offsets[:-1], "deg"), "offset_high": (self.offsets[1:], "deg"),
-                                          "cut": (self.values, "deg")})  # fmt: skip
+        return columns_hdu(
+            "THETA_CUTS",
+            {
+                "offset_low": (self.offsets[:-1], "deg"),
+                "offset_high": (self.offsets[1:], "deg"),
+                "cut": (self.values, "deg"),
+            },
+        )
 
     @classmethod
     def of(cls, hdu: fits.BinTableHDU, edges: Array) -> DirectionCut:
         """Read back what `hdu` wrote."""
         d = hdu.data
-        return cls(edges, np.append(d["offset_low"], d["offset_high"][-1]).astype(float), np.atleast_2d(d["cut"]).astype(float))
+        return cls(
+            edges,
+            np.append(d["offset_low"], d["offset_high"][-1]).astype(float),
+            np.atleast_2d(d["cut"]).astype(float),
+        )

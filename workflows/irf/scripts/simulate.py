@@ -1,4 +1,6 @@
-"""Step `simulate`: throw one seed block of gammas, protons and electrons; blocks are independent of each other."""
+"""
+Step `simulate`: throw one seed block of gammas, protons and electrons; blocks are independent of each other.
+"""
 
 from __future__ import annotations
 
@@ -21,24 +23,40 @@ def share(total: int, blocks: int, block: int) -> int:
 
 
 def stream(seed: int, block: int, particle: str) -> int:
-    """Seed of one particle in one block, a 62-bit number: independent of its neighbours, and it fits into a FITS header."""
+    """
+    Seed of one particle in one block, a 62-bit number: independent of its neighbours, and it fits into a FITS
+    header.
+    """
     words = np.random.SeedSequence([seed, block, PARTICLES.index(particle)]).generate_state(1, np.uint64)
     return int(words[0] >> 2)
 
 
-def block_hdus(parameters: Mapping[str, Any], selected: Mapping[str, Any], simulation: str, block: int) -> list[Any]:
+def block_hdus(
+    parameters: Mapping[str, Any], selected: Mapping[str, Any], simulation: str, block: int
+) -> list[Any]:
     """Event list of one block as HDUs, see `events`."""
     response, hdus = Response.of(parameters, selected), [fits.PrimaryHDU()]
     for particle in PARTICLES:
         seed = stream(parameters["seed"], block, particle)
-        thrown = Thrown.of(particle, share(parameters[f"{particle}_showers"], parameters["blocks"], block), parameters)
+        thrown = Thrown.of(
+            particle, share(parameters[f"{particle}_showers"], parameters["blocks"], block), parameters
+        )
         columns = throw_diffuse(np.random.default_rng(seed), particle, thrown, response)
         header = {
-            "PARTICLE": particle, "SIMULATN": simulation, "SITE": parameters["site"], "ZENITH": float(parameters["zenith"]),
-            "AZIMUTH": float(parameters["azimuth"]), "NSB": float(parameters["nsb"]), "EMIN": thrown.energy_min,
-            "EMAX": thrown.energy_max, "IMPMAX": thrown.impact_max, "CONEMAX": thrown.cone, "SPINDEX": thrown.index,
-            "NSHOWER": thrown.showers, "SEED": seed,
-        }  # fmt: skip
+            "PARTICLE": particle,
+            "SIMULATN": simulation,
+            "SITE": parameters["site"],
+            "ZENITH": float(parameters["zenith"]),
+            "AZIMUTH": float(parameters["azimuth"]),
+            "NSB": float(parameters["nsb"]),
+            "EMIN": thrown.energy_min,
+            "EMAX": thrown.energy_max,
+            "IMPMAX": thrown.impact_max,
+            "CONEMAX": thrown.cone,
+            "SPINDEX": thrown.index,
+            "NSHOWER": thrown.showers,
+            "SEED": seed,
+        }
         hdus.append(event_hdu(particle, columns, header))
         print(f"{particle}: {len(columns['gh_score'])} of {thrown.showers} showers kept, seed {seed}")
     return hdus

@@ -1,4 +1,7 @@
-"""Step `verdict`: fail with the reason if the validation found the IRF invalid. All outputs, the verdict too, are kept."""
+"""
+Step `verdict`: fail with the reason if the validation found the IRF invalid. All outputs, the verdict too,
+are kept.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ def main() -> None:
     args = cli.parse_args()
     document = read_json(args.validation)
     if not document["valid"]:
-        failed = "\n".join(f"  {c['name']}: {c['detail']}" for c in document["checks"] if not c["passed"])
+        failed = "\n".join(
+            f"  {c['name']}: {c['detail']} ({c['severity']})" for c in document["checks"] if not c["passed"]
+        )
         raise SystemExit(f"the IRF is invalid ({args.validation}):\n{failed}")
     write_text(args.out, f"valid: {len(document['checks'])} checks, {len(document['warnings'])} warnings\n")
     for warning in document["warnings"]:

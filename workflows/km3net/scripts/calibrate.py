@@ -1,4 +1,7 @@
-"""Step `calibrate`: positions, axes and time offsets of the photomultipliers, from the detector file of the campaign."""
+"""
+Step `calibrate`: positions, axes, time offsets from the detector file of the campaign, and the slewing of
+pulses by their length.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 import detector
 import eventfile
 import numpy as np
+import pulse
 from documents import only
 
 #: part of the hits that the detector must know; a few are of switched-off photomultipliers
@@ -20,7 +24,7 @@ class CalibrationError(ValueError):
 
 def calibrate(content: eventfile.EventFile, pmts: detector.Photomultipliers) -> int:
     """
-    Calibrate the hits in place, and drop those that the detector does not have.
+    Calibrate the hits in place: offset added, slewing subtracted; drop those that the detector does not have.
 
     Returns
     -------
@@ -33,19 +37,24 @@ def calibrate(content: eventfile.EventFile, pmts: detector.Photomultipliers) -> 
         The file is from another detector, or most of its hits are unknown to this one.
     """
     if content.facts["detector_id"] != pmts.detector_id:
-        raise CalibrationError(f"events of detector {content.facts['detector_id']}, but the detector file is of {pmts.detector_id}")
+        raise CalibrationError(
+            f"events of detector {content.facts['detector_id']}, but the detector file is of "
+            f"{pmts.detector_id}"
+        )
     raw = content.hits
     row = pmts.find(raw["dom_id"], raw["channel_id"])
     known = row >= 0
     if len(raw) and known.mean() < KNOWN:
         raise CalibrationError(
-            f"{np.count_nonzero(~known)} of {len(raw)} hits are of photomultipliers that the detector file does not have"
+            f"{np.count_nonzero(~known)} of {len(raw)} hits are of photomultipliers that the "
+            "detector file "
+            "does not have"
         )
     raw, row = raw[known], row[known]
     hits = np.zeros(len(raw), dtype=eventfile.HITS)
     for name in eventfile.RAW.names or ():
         hits[name] = raw[name]
-    hits["time"] += pmts.t0[row]
+    hits["time"] += pmts.t0[row] - pulse.slew(raw["tot"])
     for i, k in enumerate("xyz"):
         hits[f"pos_{k}"], hits[f"dir_{k}"] = pmts.position[row, i], pmts.axis[row, i]
     content.hits, content.facts["calibrated"] = hits, True
@@ -55,7 +64,11 @@ def calibrate(content: eventfile.EventFile, pmts: detector.Photomultipliers) -> 
 def main() -> None:
     cli = argparse.ArgumentParser(description=__doc__)
     cli.add_argument("--events", type=Path, required=True)
-    cli.add_argument("--detector", type=Path, help="DETX or DATX file, or a folder with nothing else in it; may be missing")
+    cli.add_argument(
+        "--detector",
+        type=Path,
+        help=("DETX or DATX file, or a folder with nothing else in it; may be missing"),
+    )
     cli.add_argument("--out", type=Path, required=True)
     args = cli.parse_args()
     content = eventfile.read(args.events)
@@ -63,7 +76,9 @@ def main() -> None:
     if content.facts["calibrated"]:
         print(f"{name}: comes calibrated, and stays as it is")
     elif args.detector is None or not args.detector.exists():
-        raise SystemExit(f"{name}: its hits have no positions; give the detector file (DETX, DATX) as input `detector`")
+        raise SystemExit(
+            f"{name}: its hits have no positions; give the detector file (DETX, DATX) as input `detector`"
+        )
     else:
         try:
             dropped = calibrate(content, detector.read(args.detector))

@@ -56,9 +56,14 @@ def problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     values = with_defaults(config, schema)
     found += [p for name, rule in rules.items() for p in _violations(name, values[name], rule)]
     inputs = config.get("inputs") or {}
-    if not isinstance(inputs, dict) or not all(isinstance(v, list) and all(isinstance(p, str) for p in v) for v in inputs.values()):
+    if not isinstance(inputs, dict) or not all(
+        isinstance(v, list) and all(isinstance(p, str) for p in v) for v in inputs.values()
+    ):
         return [*found, "inputs: not of the form {name: [path, …]}"]
-    found += [f"inputs: no input is called {name}; there are {', '.join(INPUTS)}" for name in sorted(set(inputs) - set(INPUTS))]
+    found += [
+        f"inputs: no input is called {name}; there are {', '.join(INPUTS)}"
+        for name in sorted(set(inputs) - set(INPUTS))
+    ]
     if len(inputs.get("detector", [])) > 1:
         found.append("inputs: one detector file belongs to a campaign, not several")
     if found:

@@ -1,4 +1,7 @@
-"""Detector files (DETX, DATX): where photomultipliers are, where they look, and their time offsets; and a toy detector."""
+"""
+Detector files (DETX, DATX): where photomultipliers are, where they look, and their time offsets; and a toy
+detector.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,9 @@ class Photomultipliers:
     status: NDArray[np.int64]
 
     def find(self, dom: Any, channel: Any) -> NDArray[np.int64]:
-        """Rows of photomultipliers; -1 for those that the detector does not have, or that are switched off."""
+        """
+        Rows of photomultipliers; -1 for those that the detector does not have, or that are switched off.
+        """
         known = self.dom * 64 + self.channel
         order = np.argsort(known)
         wanted = np.asarray(dom, dtype=np.int64) * 64 + np.asarray(channel, dtype=np.int64)
@@ -83,7 +88,8 @@ def read(path: Path) -> Photomultipliers:
 
 def toy(layout: str, strings: int, seed: int) -> Photomultipliers:
     """
-    A detector: strings in a sunflower pattern, 18 modules each, 31 photomultipliers each, with time offsets of up to some 100 ns.
+    A detector: strings in a sunflower pattern, 18 modules each, 31 photomultipliers each, with time offsets
+    of up to some 100 ns.
 
     Parameters
     ----------
@@ -95,7 +101,10 @@ def toy(layout: str, strings: int, seed: int) -> Photomultipliers:
     rng = np.random.default_rng([seed, 1])
     k = np.arange(strings)
     # a sunflower of unit density, scaled so that a string has the area of a hexagonal grid of this spacing
-    radius, turn = between * math.sqrt(math.sqrt(3) / 2 / math.pi) * np.sqrt(k + 0.5), k * math.pi * (3 - math.sqrt(5))
+    radius, turn = (
+        between * math.sqrt(math.sqrt(3) / 2 / math.pi) * np.sqrt(k + 0.5),
+        k * math.pi * (3 - math.sqrt(5)),
+    )
     foot = np.stack([radius * np.cos(turn), radius * np.sin(turn)], axis=1)
     axes = []
     for number, tilt, start in RINGS:
@@ -107,11 +116,15 @@ def toy(layout: str, strings: int, seed: int) -> Photomultipliers:
     for string in range(strings):
         for floor in range(FLOORS):
             twist = rng.uniform(0, 2 * np.pi)
-            turned = looks @ np.array([[math.cos(twist), math.sin(twist), 0], [-math.sin(twist), math.cos(twist), 0], [0, 0, 1]])
+            turned = looks @ np.array(
+                [[math.cos(twist), math.sin(twist), 0], [-math.sin(twist), math.cos(twist), 0], [0, 0, 1]]
+            )
             centre = np.array([*foot[string], 60 + floors * floor])
             # the offset of a module (its clock) and of each photomultiplier (its high voltage)
             t0 = rng.uniform(0, 200) + rng.normal(0, 5, len(looks))
-            parts.append((string + 1, 1000 * (string + 1) + floor + 1, centre + MODULE_RADIUS * turned, turned, t0))
+            parts.append(
+                (string + 1, 1000 * (string + 1) + floor + 1, centre + MODULE_RADIUS * turned, turned, t0)
+            )
     n = len(looks)
     return Photomultipliers(
         detector_id=TOY_ID,

@@ -1,4 +1,7 @@
-"""JSON documents of a run: read, written sorted and atomically. Standard library only: light steps start in 30 ms."""
+"""
+JSON documents of a run: read, written sorted and atomically. Standard library only: light steps start in 30
+ms.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,9 @@ def write_text(path: str | Path, text: str) -> None:
 
 def write_json(path: str | Path, content: Any) -> None:
     """Write sorted JSON; NaN and infinity are refused, they are not JSON."""
-    write_text(path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(
+        path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    )
 
 
 def only(path: Path) -> Path:

@@ -21,18 +21,41 @@ import numpy as np
 from astropy.io import fits
 from documents import read_json
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 #: colour-blind safe (Okabe, Ito 2008)
 BLUE, RED, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "0.75"
 STYLE = {
-    "figure.figsize": (6.4, 4.4), "figure.dpi": 110, "font.size": 10.5, "axes.grid": True, "grid.color": "0.9", "axes.axisbelow": True,
-    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "axes.titlesize": 11.5, "axes.titlelocation": "left",
-}  # fmt: skip
+    "figure.figsize": (6.4, 4.4),
+    "figure.dpi": 110,
+    "font.size": 10.5,
+    "axes.grid": True,
+    "grid.color": "0.9",
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "axes.titlesize": 11.5,
+    "axes.titlelocation": "left",
+}
 #: deg, of the picture of angles
 ANGLES = np.logspace(-2.3, 2.26, 46)
 #: s; times before are those of simulations that have none
 MODERN = 1.0e9
 MOST_BINS = 60
+
+
+def decades(axis: Axis) -> None:
+    """Logarithmic scale with plain numbers where they stay short."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1,) if high > 30 * low else (1, 2, 5)))
+    axis.set_major_formatter(
+        FuncFormatter(
+            lambda v, _: f"{v:g}" if 1e-3 <= v < 1e6 else f"$10^{{{round(np.log10(v))}}}$" if v > 0 else ""
+        )
+    )
+    axis.set_minor_formatter(NullFormatter())
 
 
 def flow(ax: Axes, rows: Any, _: Any, summary: Mapping[str, Any]) -> str:
@@ -43,7 +66,8 @@ def flow(ax: Axes, rows: Any, _: Any, summary: Mapping[str, Any]) -> str:
         ax.annotate(f" {number}", (number, y), va="center")
     ax.set(yticks=at, yticklabels=names, xlabel="events left", xlim=(0, 1.12 * max(*numbers, 1)))
     ax.grid(visible=False, axis="y")
-    return f"Cut flow of {len(summary['files'])} files"
+    number = len(summary["files"])
+    return f"Cut flow of {number} file{'s' * (number != 1)}"
 
 
 def zenith(ax: Axes, rows: Any, _: Any, summary: Mapping[str, Any]) -> str:
@@ -53,7 +77,14 @@ def zenith(ax: Axes, rows: Any, _: Any, summary: Mapping[str, Any]) -> str:
     ax.hist(np.cos(np.radians(good["zenith"])), bins, color=BLUE, label=f"{len(good)} good ones")
     true = good[np.isfinite(good["true_zenith"])]
     if len(true):
-        ax.hist(np.cos(np.radians(true["true_zenith"])), bins, histtype="step", color=RED, lw=1.7, label="their true zenith angle")
+        ax.hist(
+            np.cos(np.radians(true["true_zenith"])),
+            bins,
+            histtype="step",
+            color=RED,
+            lw=1.7,
+            label="their true zenith angle",
+        )
     ax.set(xlabel="cos(zenith angle)    up-going ← → down-going", ylabel="tracks", xlim=(-1, 1))
     ax.set_ylim(0, 1.3 * ax.get_ylim()[1])
     ax.legend(ncols=2)
@@ -62,7 +93,10 @@ def zenith(ax: Axes, rows: Any, _: Any, summary: Mapping[str, Any]) -> str:
 
 def resolution(ax: Axes, rows: Any, _: Any, summary: Mapping[str, Any]) -> str:
     good, drawn = rows[rows["good"]], False
-    for name, colour, label in (("true_angle", BLUE, "to the truth"), ("reference_angle", RED, "to the reference reconstruction")):
+    for name, colour, label in (
+        ("true_angle", BLUE, "to the truth"),
+        ("reference_angle", RED, "to the reference reconstruction"),
+    ):
         values = good[name][np.isfinite(good[name])]
         if len(values):
             ax.hist(
@@ -73,7 +107,7 @@ def resolution(ax: Axes, rows: Any, _: Any, summary: Mapping[str, Any]) -> str:
                 lw=1.7,
                 label=f"{label}: median {np.median(values):.2f}°",
             )
-            ax.axvline(np.median(values), color=colour, lw=1, ls=":")
+            ax.axvline(np.median(values), ymax=0.72, color=colour, lw=1, ls=":")
             drawn = True
     if len(good):
         # the error is along one axis; half of the events are within 1.18 of it
@@ -87,6 +121,8 @@ def resolution(ax: Axes, rows: Any, _: Any, summary: Mapping[str, Any]) -> str:
     if drawn or len(good):
         ax.legend(loc="upper right")
     ax.set(xscale="log", xlabel="angle [deg]", ylabel="good tracks", xlim=(ANGLES[0], ANGLES[-1]))
+    ax.set_ylim(0, 1.4 * ax.get_ylim()[1])
+    decades(ax.xaxis)
     return "Angle between reconstructed and other direction"
 
 
@@ -99,7 +135,11 @@ def residuals(ax: Axes, rows: Any, counts: Any, summary: Mapping[str, Any]) -> s
         ax.set_yscale("log")
         ax.legend()
     ax.axvline(0, color="0.5", lw=1)
-    ax.set(xlabel="hit time - expected arrival of direct light [ns]", ylabel="hits of good tracks / 0.5 ns", xlim=(edges[0], edges[-1]))
+    ax.set(
+        xlabel="hit time - expected arrival of direct light [ns]",
+        ylabel="hits of good tracks / 0.5 ns",
+        xlim=(edges[0], edges[-1]),
+    )
     return f"Time residuals of hits within {summary['parameters']['road_width']:g} m"
 
 
@@ -114,11 +154,28 @@ def pulls(ax: Axes, rows: Any, _: Any, summary: Mapping[str, Any]) -> str:
             label = f"{name.split('_')[0]}: median {np.median(values):+.2f}, width {(high - low) / 2:.2f}"
             ax.hist(np.clip(values, -5, 5), bins, histtype="step", color=colour, lw=1.7, label=label)
     x = np.linspace(-5, 5, 200)
-    ax.plot(x, number * 0.25 * np.exp(-x * x / 2) / np.sqrt(2 * np.pi), color="0.5", lw=1, label="unit Gaussian")
+    ax.plot(
+        x, number * 0.25 * np.exp(-x * x / 2) / np.sqrt(2 * np.pi), color="0.5", lw=1, label="unit Gaussian"
+    )
     ax.legend(loc="upper right")
     ax.set(xlabel="(reconstructed - true) / error", ylabel="good tracks", xlim=(-5, 5))
     ax.set_ylim(0, 1.35 * ax.get_ylim()[1])
     return "Pulls of the direction" if number else "Pulls of the direction: no truth"
+
+
+def quality(ax: Axes, rows: Any, _: Any, summary: Mapping[str, Any]) -> str:
+    cuts = summary["parameters"]
+    for chosen, colour, label in ((~rows["good"], "0.55", "others"), (rows["good"], BLUE, "good tracks")):
+        some = rows[chosen & (rows["direction_error"] > 0)]
+        ax.plot(
+            some["n_modules"], some["direction_error"], ".", ms=5, color=colour, label=f"{len(some)} {label}"
+        )
+    ax.axhline(cuts["max_direction_error"], color=RED, lw=1.1, ls="--")
+    ax.axvline(cuts["good_modules"] - 0.5, color=RED, lw=1.1, ls="--", label="cuts")
+    ax.set(yscale="log", xlabel="modules on the track", ylabel="estimated error of the direction [deg]")
+    decades(ax.yaxis)
+    ax.legend()
+    return "Quality of the tracks"
 
 
 def rate(ax: Axes, rows: Any, _: Any, summary: Mapping[str, Any]) -> str:
@@ -131,7 +188,10 @@ def rate(ax: Axes, rows: Any, _: Any, summary: Mapping[str, Any]) -> str:
     hours = (timed["time"] - begin) / 3600
     bins = np.linspace(0, hours.max() * (1 + 1e-9), min(MOST_BINS, max(4, len(timed) // 10)) + 1)
     seconds = (bins[1] - bins[0]) * 3600
-    for chosen, colour, label in ((np.ones(len(timed), dtype=bool), GREY, "all tracks"), (timed["good"], BLUE, "good tracks")):
+    for chosen, colour, label in (
+        (np.ones(len(timed), dtype=bool), GREY, "all tracks"),
+        (timed["good"], BLUE, "good tracks"),
+    ):
         counts = np.histogram(hours[chosen], bins)[0]
         ax.stairs(counts / seconds, bins, color=colour, lw=1.7, label=label)
         middle = (bins[:-1] + bins[1:]) / 2
@@ -150,17 +210,26 @@ def energy(ax: Axes, rows: Any, _: Any, summary: Mapping[str, Any]) -> str:
         ends = np.array([both["true_energy"].min(), both["true_energy"].max()])
         ax.plot(ends, ends, color="0.5", lw=1)
         ax.set(xscale="log", yscale="log", xlabel="true energy [GeV]", ylabel="energy from the light [GeV]")
+        decades(ax.xaxis)
+        decades(ax.yaxis)
         return f"Energy of {len(both)} good simulated tracks"
     light = good["light"][np.isfinite(good["light"])]
     ax.hist(np.clip(light, 0.1, 1e5), np.logspace(-1, 5, 37), color=BLUE)
     ax.set(xscale="log", xlabel="light relative to a muon that only ionises", ylabel="good tracks")
+    decades(ax.xaxis)
     return "Light of good tracks"
 
 
 FIGURES: dict[str, Callable[[Axes, Any, Any, Mapping[str, Any]], str]] = {
-    "cut_flow": flow, "zenith": zenith, "angular_resolution": resolution, "residuals": residuals, "pulls": pulls, "rate": rate,
+    "cut_flow": flow,
+    "zenith": zenith,
+    "angular_resolution": resolution,
+    "residuals": residuals,
+    "pulls": pulls,
+    "quality": quality,
+    "rate": rate,
     "energy": energy,
-}  # fmt: skip
+}
 
 
 def main() -> None:

@@ -1,4 +1,7 @@
-"""Step `filter`: read a file of any known kind, drop short pulses and events with too few triggered hits. The volume shrinks here."""
+"""
+Step `filter`: read a file of any known kind, drop short pulses and events with too few triggered hits. The
+volume shrinks here.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from documents import only, read_json
 
 #: how files begin, whatever their name
 SIGNATURES = {b"root": "ROOT", b"\x89HDF": "HDF5"}
+#: other files that are mistaken for event files
+OTHERS = {b"SIMPLE  ": "FITS", b"\x1f\x8b": "compressed (gzip); unpack it", b"PK\x03\x04": "an archive (ZIP)"}
 
 
 def read(path: Path) -> eventfile.EventFile:
@@ -25,7 +30,8 @@ def read(path: Path) -> eventfile.EventFile:
         It is none that is known, or it is damaged.
     """
     with path.open("rb") as file:
-        kind = SIGNATURES.get(file.read(4))
+        begin = file.read(8)
+    kind = SIGNATURES.get(begin[:4])
     if kind == "ROOT":
         import rootfiles  # seconds of imports, which files of ours don't need
 
@@ -33,9 +39,12 @@ def read(path: Path) -> eventfile.EventFile:
     if kind == "HDF5":
         try:
             return eventfile.read(path)
-        except OSError as error:
+        except eventfile.EventFileError:
+            raise
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise eventfile.EventFileError(f"a damaged HDF5 file: {error}") from None
-    raise eventfile.EventFileError("neither a ROOT file nor HDF5")
+    other = next((kind for start, kind in OTHERS.items() if begin.startswith(start)), "")
+    raise eventfile.EventFileError(f"neither a ROOT file nor HDF5{f', but {other}' * bool(other)}")
 
 
 def select(content: eventfile.EventFile, parameters: Mapping[str, Any]) -> None:
@@ -61,11 +70,15 @@ def main() -> None:
     try:
         content = read(path)
     except eventfile.EventFileError as error:
-        raise SystemExit(f"{path.name}: {error}. Event files are ROOT (offline or online) or the HDF5 of README.md") from None
+        raise SystemExit(
+            f"{path.name}: {error}. Event files are ROOT (offline or online) or the HDF5 of README.md"
+        ) from None
     select(content, read_json(args.parameters)["parameters"])
     content.facts["name"] = path.name
     eventfile.write(args.out, content)
-    print(f"{path.name}: {', '.join(f'{what} {left}' for what, left in content.flow)}; {len(content.hits)} hits")
+    print(
+        f"{path.name}: {', '.join(f'{what} {left}' for what, left in content.flow)}; {len(content.hits)} hits"
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """
-A muon track from the arrival times of its Cherenkov light: causal cluster, prefit over directions, robust fit.
+A muon track from the arrival times of its Cherenkov light: causal cluster, prefit over directions, robust
+fit.
 
 Formulae and references in README.md.
 """
@@ -33,7 +34,10 @@ DISTINCT = math.cos(math.radians(12))
 
 @dataclass(frozen=True)
 class Track:
-    """A fitted track: point (m), direction, time (ns) at the point; standard deviations (deg) of the direction along two axes."""
+    """
+    A fitted track: point (m), direction, time (ns) at the point; standard deviations (deg) of the direction
+    along two axes.
+    """
 
     point: Array
     direction: Array
@@ -59,7 +63,10 @@ def sphere(number: int) -> Array:
 
 
 def axes_of(directions: Array) -> Array:
-    """Two unit vectors perpendicular to each direction: that of growing zenith angle, and that of growing azimuth; shape (n, 2, 3)."""
+    """
+    Two unit vectors perpendicular to each direction: that of growing zenith angle, and that of growing
+    azimuth; shape (n, 2, 3).
+    """
     d = np.atleast_2d(directions)
     flat = np.hypot(d[:, 0], d[:, 1])
     pole = flat < 1e-9
@@ -87,7 +94,8 @@ def cluster(positions: Array, times: Array, index_group: float, margin: float) -
     Returns
     -------
     array of bool (n,)
-        In the set. Of any two hits in it, the later is not later than light in water needs from one place to the other, plus the margin.
+        In the set. Of any two hits in it, the later is not later than light in water needs from one place to
+        the other, plus the margin.
     """
     distance = np.sqrt(((positions[:, None] - positions[None]) ** 2).sum(axis=2))
     fits = np.abs(times[:, None] - times[None]) <= distance * index_group / C + margin
@@ -101,12 +109,14 @@ def cluster(positions: Array, times: Array, index_group: float, margin: float) -
     return keep
 
 
-def prefit(water: Water, positions: Array, times: Array, directions: Array, wanted: int) -> list[tuple[Array, Array, float]]:
+def prefit(
+    water: Water, positions: Array, times: Array, directions: Array, wanted: int
+) -> list[tuple[Array, Array, float]]:
     """
     Starting points: for a given direction the track is a linear problem.
 
-    With z along the direction and ``s = (c t - z) / kappa``, each hit lies on a circle ``(x - X)^2 + (y - Y)^2 = (s - s0)^2`` around the
-    track; differences of two such equations are linear in X, Y, s0.
+    With z along the direction and ``s = (c t - z) / kappa``, each hit lies on a circle ``(x - X)^2 + (y -
+    Y)^2 = (s - s0)^2`` around the track; differences of two such equations are linear in X, Y, s0.
 
     Parameters
     ----------
@@ -136,28 +146,39 @@ def prefit(water: Water, positions: Array, times: Array, directions: Array, want
         centred = matrix - np.einsum("nm,nmi->mi", share, matrix)
         target = value - (share * value).sum(axis=0)
         normal = np.einsum("nmi,nmj->mij", centred * share[:, :, None], centred)
-        # hits of one string say nothing about one coordinate: a little stiffness towards the centre of the hits
+        # hits of one string say nothing about one coordinate: a little stiffness towards the centre of the
+        # hits
         normal += np.eye(3) * (1e-5 * np.trace(normal, axis1=1, axis2=2)[:, None, None] + 1e-9)
-        solved = np.linalg.solve(normal, np.einsum("nmi,nm->mi", centred * share[:, :, None], target)[:, :, None])[:, :, 0]
+        solved = np.linalg.solve(
+            normal, np.einsum("nmi,nm->mi", centred * share[:, :, None], target)[:, :, None]
+        )[:, :, 0]
         rho = np.sqrt((x - solved[:, 0]) ** 2 + (y - solved[:, 1]) ** 2)
         offset = C * times[:, None] - z - water.kappa * rho
         start = np.median(offset, axis=0)
         misfit = np.abs(offset - start)
-        # the nearest of the directions may be some degrees off, so no misfit is small; far ones are background
+        # the nearest of the directions may be some degrees off, so no misfit is small; far ones are
+        # background
         width = np.maximum(np.median(misfit, axis=0), C * NARROWEST)
         weight = 1 / (1 + (misfit / (2 * width)) ** 2)
     score = np.minimum(misfit, C * FAR).mean(axis=0)
     found: list[tuple[Array, Array, float]] = []
     for i in np.argsort(score):
         if all(float(directions[i] @ d) < DISTINCT for _, d, _ in found):
-            found.append((solved[i, 0] * axes[i, 0] + solved[i, 1] * axes[i, 1], directions[i], float(start[i] / C)))
+            found.append(
+                (solved[i, 0] * axes[i, 0] + solved[i, 1] * axes[i, 1], directions[i], float(start[i] / C))
+            )
             if len(found) == wanted:
                 break
     return found
 
 
 def fit(
-    water: Water, positions: Array, times: Array, scale: float, start: tuple[Array, Array, float], widths: tuple[float, ...] = WIDTHS
+    water: Water,
+    positions: Array,
+    times: Array,
+    scale: float,
+    start: tuple[Array, Array, float],
+    widths: tuple[float, ...] = WIDTHS,
 ) -> tuple[float, Track] | None:
     """
     Robust fit of five parameters: two of the direction, two of the place across it, and the time.
@@ -191,7 +212,15 @@ def fit(
     try:
         # from wide to narrow: far from the minimum all hits are outliers
         for width in widths:
-            done = least_squares(residuals, q, derivatives, loss="cauchy", f_scale=width, x_scale=(0.01, 0.01, 1, 1, 3), max_nfev=40)
+            done = least_squares(
+                residuals,
+                q,
+                derivatives,
+                loss="cauchy",
+                f_scale=width,
+                x_scale=(0.01, 0.01, 1, 1, 3),
+                max_nfev=40,
+            )
             q = done.x
     except (ValueError, np.linalg.LinAlgError):
         return None
@@ -212,12 +241,16 @@ def fit(
         return None
     # times scatter more than the fit was told, if chi2 says so
     covariance = covariance * max(1.0, chi2 / ndf)
-    if not np.isfinite(covariance).all():
+    # of a matrix that can hardly be inverted rounding makes negative variances: such hits do not determine
+    # the direction
+    if not np.isfinite(covariance).all() or np.linalg.eigvalsh(covariance)[0] <= 0:
         return None
     return float(done.cost), Track(p, d, t, covariance, ends, chi2, ndf, inlier)
 
 
-def _derivatives(water: Water, point: Array, direction: Array, turns: Array, shifts: Array, positions: Array) -> Array:
+def _derivatives(
+    water: Water, point: Array, direction: Array, turns: Array, shifts: Array, positions: Array
+) -> Array:
     """
     Derivatives of the arrival times (ns).
 
@@ -293,7 +326,10 @@ def reconstruct(
     first = seeds if seeds.sum() <= MANY else first_of(modules, times, seeds)
     centre, zero = positions[seeds].mean(axis=0), float(np.median(times[seeds]))
     at, t = positions - centre, times - zero
-    tried = [fit(water, at[first], t[first], scale, s) for s in prefit(water, at[first], t[first], directions, starts)]
+    tried = [
+        fit(water, at[first], t[first], scale, s)
+        for s in prefit(water, at[first], t[first], directions, starts)
+    ]
     solutions = sorted((found for found in tried if found is not None), key=lambda found: found[0])
     if not solutions:
         return None
@@ -305,7 +341,11 @@ def reconstruct(
         _, rho, _ = along_and_across(track.point, track.direction, at)
         residual = (t - arrival(water, track.point, track.direction, track.time, at)) / scale
         near = ((rho < road) | seeds) & (np.abs(residual) < INLIER)
-        again = fit(water, at[near], t[near], scale, (track.point, track.direction, track.time), WIDTHS[-1:]) if near.sum() > 5 else None
+        again = (
+            fit(water, at[near], t[near], scale, (track.point, track.direction, track.time), WIDTHS[-1:])
+            if near.sum() > 5
+            else None
+        )
         if again is None:
             return None
         track = again[1]

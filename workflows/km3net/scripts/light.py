@@ -1,9 +1,10 @@
 """
 Cherenkov light of a muon in sea water: when it arrives, and how much of it.
 
-A muon moves with the speed of light along ``d`` and passes the point ``p`` at the time ``t0``. Light leaves it at the Cherenkov angle
-``cos(theta) = 1 / index_phase`` and moves with ``c / index_group``, so a point at the distance ``rho`` from the track, ``l`` beyond ``p``
-along it, sees it at ``t0 + (l + kappa * rho) / c`` with ``kappa = (index_group - cos(theta)) / sin(theta)``.
+A muon moves with the speed of light along ``d`` and passes the point ``p`` at the time ``t0``. Light leaves
+it at the Cherenkov angle ``cos(theta) = 1 / index_phase`` and moves with ``c / index_group``, so a point at
+the distance ``rho`` from the track, ``l`` beyond ``p`` along it, sees it at ``t0 + (l + kappa * rho) / c``
+with ``kappa = (index_group - cos(theta)) / sin(theta)``.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ Array = NDArray[np.float64]
 
 #: m / ns
 C = 0.299792458
-#: m, of direct light; the light is spread over a cone, so that its density falls as exp(-path / ATTENUATION) / rho
+#: m, of direct light; the light is spread over a cone, so that its density falls as exp(-path / ATTENUATION)
+#: / rho
 ATTENUATION = 55.0
 #: photo-electrons times metres that a photomultiplier facing the light counts from a muon that only ionises
 YIELD = 5.0
 #: m; nearer the formula would diverge
 NEAREST = 1.0
-#: energy loss (GeV / m) by ionisation, and (1 / m) by radiation, which gives light in proportion to the energy
+#: energy loss (GeV / m) by ionisation, and (1 / m) by radiation, which gives light in proportion to the
+#: energy
 LOSS_IONISATION, LOSS_RADIATION = 0.274, 3.49e-4
 
 

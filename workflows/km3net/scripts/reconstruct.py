@@ -26,9 +26,16 @@ WINDOW = (-15.0, 60.0)
 LIGHT_RANGE = (-1.0, 5.0)
 
 
-def light_of(track: Track, water: Water, pmts: detector.Photomultipliers, rows: NDArray[np.int64], times: NDArray[np.float64]) -> float:
+def light_of(
+    track: Track,
+    water: Water,
+    pmts: detector.Photomultipliers,
+    rows: NDArray[np.int64],
+    times: NDArray[np.float64],
+) -> float:
     """
-    Light of a muon relative to one that only ionises, from which photomultipliers near the track are hit and which are not.
+    Light of a muon relative to one that only ionises, from which photomultipliers near the track are hit and
+    which are not.
 
     Parameters
     ----------
@@ -76,18 +83,32 @@ def is_good(row: Any, parameters: Mapping[str, Any]) -> bool:
 class Reconstruction:
     """Of the events of one file."""
 
-    def __init__(self, content: eventfile.EventFile, parameters: Mapping[str, Any], pmts: detector.Photomultipliers | None) -> None:
+    def __init__(
+        self,
+        content: eventfile.EventFile,
+        parameters: Mapping[str, Any],
+        pmts: detector.Photomultipliers | None,
+    ) -> None:
         self.content, self.p, self.pmts = content, parameters, pmts
         self.water, self.directions = Water.of(parameters), sphere(parameters["start_directions"])
-        self.residuals = {name: np.zeros(len(table.RESIDUALS) - 1, dtype=np.int64) for name in ("fit", "truth")}
+        self.residuals = {
+            name: np.zeros(len(table.RESIDUALS) - 1, dtype=np.int64) for name in ("fit", "truth")
+        }
         self.causal = 0
 
     def run(self) -> NDArray[Any]:
         """Rows of the event table; the cut flow goes on."""
         bounds = self.content.bounds()
-        rows = [self.event(i, self.content.hits[bounds[i] : bounds[i + 1]]) for i in range(len(self.content.events))]
+        rows = [
+            self.event(i, self.content.hits[bounds[i] : bounds[i + 1]])
+            for i in range(len(self.content.events))
+        ]
         made = np.array([r for r in rows if r is not None], dtype=table.DTYPE)
-        self.content.flow += [["causal cluster", self.causal], ["fit", len(made)], ["good", int(made["good"].sum())]]
+        self.content.flow += [
+            ["causal cluster", self.causal],
+            ["fit", len(made)],
+            ["good", int(made["good"].sum())],
+        ]
         return made
 
     def event(self, index: int, hits: NDArray[Any]) -> Any:
@@ -95,7 +116,13 @@ class Reconstruction:
         positions, times = eventfile.position(hits), hits["time"].astype(float)
         triggered = np.flatnonzero(hits["triggered"])
         seeds = np.zeros(len(hits), dtype=bool)
-        seeds[triggered[cluster(positions[triggered], times[triggered], self.water.index_group, self.p["causality_margin"])]] = True
+        seeds[
+            triggered[
+                cluster(
+                    positions[triggered], times[triggered], self.water.index_group, self.p["causality_margin"]
+                )
+            ]
+        ] = True
         if seeds.sum() < self.p["min_hits"] or len(np.unique(hits["dom_id"][seeds])) < self.p["min_modules"]:
             return None
         self.causal += 1
@@ -112,11 +139,20 @@ class Reconstruction:
         )
         return None if track is None else self.row(index, hits, positions, seeds, track)
 
-    def row(self, index: int, hits: NDArray[Any], positions: NDArray[np.float64], seeds: NDArray[np.bool_], track: Track) -> Any:
+    def row(
+        self,
+        index: int,
+        hits: NDArray[Any],
+        positions: NDArray[np.float64],
+        seeds: NDArray[np.bool_],
+        track: Track,
+    ) -> Any:
         """The row of a track; residuals of good ones are counted."""
         row = np.zeros((), dtype=table.DTYPE)
         for name in eventfile.EVENTS.names or ():
             row[name] = self.content.events[index][name]
+        # times of hits, and so of the track, count from the beginning of the time slice
+        row["time"] += 1e-9 * track.time
         for k, name in enumerate("xyz"):
             row[f"dir_{name}"], row[f"pos_{name}"] = track.direction[k], track.point[k]
         row["zenith"], row["azimuth"] = (v[0] for v in table.angles(track.direction[None]))
@@ -141,7 +177,14 @@ class Reconstruction:
             truth = self.content.truth
             if truth is not None and np.isfinite(truth["time"][index]):
                 one = truth[index : index + 1]
-                self.count("truth", eventfile.position(one)[0], eventfile.direction(one)[0], float(one["time"][0]), hits, positions)
+                self.count(
+                    "truth",
+                    eventfile.position(one)[0],
+                    eventfile.direction(one)[0],
+                    float(one["time"][0]),
+                    hits,
+                    positions,
+                )
         return row
 
     def count(
@@ -166,10 +209,13 @@ class Reconstruction:
                 d = np.full((1, 3), np.nan)
             d = d / np.linalg.norm(d)
             row[f"{name}_zenith"], row[f"{name}_azimuth"] = (v[0] for v in table.angles(d))
-            row[f"{name}_angle"] = np.degrees(np.arctan2(np.linalg.norm(np.cross(track.direction, d[0])), track.direction @ d[0]))
+            row[f"{name}_angle"] = np.degrees(
+                np.arctan2(np.linalg.norm(np.cross(track.direction, d[0])), track.direction @ d[0])
+            )
             if name == "true":
                 row["true_energy"] = np.nan if other is None else other["energy"][index]
-                # along the axes of the reconstructed direction; the origin of a muon is opposite, so both signs turn
+                # along the axes of the reconstructed direction; the origin of a muon is opposite, so both
+                # signs turn
                 down, aside = axes_of(track.direction)[0]
                 row["zenith_pull"] = (d[0] @ down) / np.radians(row["zenith_error"])
                 row["azimuth_pull"] = -(d[0] @ aside) / np.radians(row["azimuth_error"])
@@ -192,7 +238,9 @@ def main() -> None:
     rows = work.run()
     rows["file"] = args.file
     content.facts["file"] = args.file
-    table.write(args.out, rows, work.residuals, json.dumps(content.facts, sort_keys=True), json.dumps(content.flow))
+    table.write(
+        args.out, rows, work.residuals, json.dumps(content.facts, sort_keys=True), json.dumps(content.flow)
+    )
     print(f"{content.facts['name']}: {', '.join(f'{what} {left}' for what, left in content.flow)}")
 
 

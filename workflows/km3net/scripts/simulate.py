@@ -1,8 +1,10 @@
 """
-Step `simulate`: muons through a toy detector, as the raw hits that its data acquisition would write. `--file 0` writes the detector.
+Step `simulate`: muons through a toy detector, as the raw hits that its data acquisition would write. `--file
+0` writes the detector.
 
-Toy: straight muons of constant light yield, direct light with a Gaussian jitter and a scattered tail, potassium-40 background with
-coincidences inside modules. The physics of the arrival times is that of README.md; nothing else is meant to be exact.
+Toy: straight muons of constant light yield, direct light with a Gaussian jitter and a scattered tail, pulses
+that slew, potassium-40 background with coincidences inside modules. The physics of the arrival times is that
+of README.md; nothing else is meant to be exact.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Any
 import detector
 import eventfile
 import numpy as np
+import pulse
 from documents import read_json
 from light import Water, arrival, light_of_energy, photoelectrons
 from numpy.typing import NDArray
@@ -61,11 +64,6 @@ def energies(rng: np.random.Generator, low: float, high: float, index: float) ->
     return float(low * (high / low) ** u if abs(g) < 1e-9 else (low**g + u * (high**g - low**g)) ** (1 / g))
 
 
-def pulse(rng: np.random.Generator, charge: NDArray[Any]) -> Array:
-    """Time over threshold (ns) of ``charge`` photo-electrons: 26 ns for one, slowly more for many, at most 255."""
-    return np.clip(rng.normal(26.0 + 15.0 * np.log(charge), 4.0), 4, 255).round()
-
-
 class Simulation:
     """A detector and the parameters of a campaign."""
 
@@ -77,7 +75,9 @@ class Simulation:
         self.by_dom = np.argsort(pmts.dom, kind="stable").reshape(len(self.doms), -1)
 
     def muon(self, rng: np.random.Generator) -> tuple[Array, Array, float, Array, Array, Array]:
-        """A muon that passes near: point, direction, energy; photomultipliers hit, their times (ns) and charges."""
+        """
+        A muon that passes near: point, direction, energy; photomultipliers hit, their times (ns) and charges.
+        """
         d = isotropic(rng)
         a, b = frame_of(d)
         r, turn = self.radius * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
@@ -86,7 +86,9 @@ class Simulation:
         light = 1 + (light_of_energy(np.array(energy)) - 1) * 10 ** rng.normal(0, LIGHT_SPREAD)
         charge = rng.poisson(light * photoelectrons(self.water, point, d, self.pmts.position, self.pmts.axis))
         hit = np.flatnonzero(charge)
-        times = arrival(self.water, point, d, 0.0, self.pmts.position[hit]) + rng.normal(0, self.p["time_jitter"], len(hit))
+        times = arrival(self.water, point, d, 0.0, self.pmts.position[hit]) + rng.normal(
+            0, self.p["time_jitter"], len(hit)
+        )
         # of many photo-electrons the first counts, and it is rarely a scattered one
         late = rng.random(len(hit)) < SCATTERED ** charge[hit]
         return point, d, energy, hit, times + np.where(late, rng.exponential(LATE, len(hit)), 0), charge[hit]
@@ -98,7 +100,9 @@ class Simulation:
         pairs = rng.poisson(PAIR_RATE * (self.p["background_rate"] > 0) * window * len(self.doms))
         return self.pairs(rng, pairs, start, end, rng.integers(len(self.pmts.dom), size=n))
 
-    def pairs(self, rng: np.random.Generator, number: int, start: float, end: float, singles: Array) -> tuple[Array, Array]:
+    def pairs(
+        self, rng: np.random.Generator, number: int, start: float, end: float, singles: Array
+    ) -> tuple[Array, Array]:
         """``number`` decays that two photomultipliers of a module see, and single hits."""
         module = rng.integers(len(self.doms), size=number)
         two = rng.permuted(np.tile(np.arange(self.by_dom.shape[1]), (number, 1)), axis=1)[:, :2]
@@ -121,7 +125,10 @@ class Simulation:
         for _ in range(TRIES):
             if rng.random() < self.p["noise_fraction"]:
                 # a burst of bioluminescence: coincidences without a common cause
-                singles = rng.integers(len(self.pmts.dom), size=rng.poisson(self.p["background_rate"] * 1e-6 * 4000 * len(self.pmts.dom)))
+                singles = rng.integers(
+                    len(self.pmts.dom),
+                    size=rng.poisson(self.p["background_rate"] * 1e-6 * 4000 * len(self.pmts.dom)),
+                )
                 who, times = self.pairs(rng, int(rng.integers(5, 16)), 0.0, 4000.0, singles)
                 charge, truth = np.ones(len(who), dtype=int), None
             else:
@@ -137,15 +144,20 @@ class Simulation:
             order = order[np.unique(who[order], return_index=True)[1]]
             who, times, charge = who[order], times[order], charge[order]
             coincident = self.triggered(who, times)
-            if coincident.sum() >= TRIGGER_HITS and len(np.unique(self.pmts.dom[who[coincident]])) >= TRIGGER_MODULES:
-                return who, times, pulse(rng, charge), coincident, truth
+            if (
+                coincident.sum() >= TRIGGER_HITS
+                and len(np.unique(self.pmts.dom[who[coincident]])) >= TRIGGER_MODULES
+            ):
+                return who, times, pulse.over_threshold(rng, charge), coincident, truth
         raise SystemExit(
             f"no muon of {TRIES} triggered this detector: raise energy_min ({self.p['energy_min']} GeV)"
             f" or take more strings ({self.p['strings']})"
         )
 
 
-def simulate(pmts: detector.Photomultipliers, parameters: Mapping[str, Any], number: int) -> eventfile.EventFile:
+def simulate(
+    pmts: detector.Photomultipliers, parameters: Mapping[str, Any], number: int
+) -> eventfile.EventFile:
     """
     One file of events.
 
@@ -165,18 +177,25 @@ def simulate(pmts: detector.Photomultipliers, parameters: Mapping[str, Any], num
     for i, moment in enumerate(moments):
         who, times, tot, coincident, true = simulation.event(rng)
         frame = int(moment / FRAME)
-        # times of hits count from the beginning of the frame (0.1 s), in whole ns, and know nothing of the offsets
+        # times of hits count from the beginning of the frame (0.1 s), in whole ns, and know nothing of
+        # offsets and slewing
         shift = (moment - frame * FRAME) * 1e9
         rows = np.zeros(len(who), dtype=eventfile.RAW)
         rows["event"], rows["dom_id"], rows["channel_id"] = i, pmts.dom[who], pmts.channel[who]
         rows["triggered"], rows["tot"] = coincident, tot
-        rows["time"] = np.round(times + shift - pmts.t0[who])
+        rows["time"] = np.round(times + shift - pmts.t0[who] + pulse.slew(tot))
         hits.append(rows[np.lexsort((rows["channel_id"], rows["dom_id"]))])
-        events[i] = (RUN, (number - 1) * round(FILE_TIME / FRAME) + frame, i, begin + moment)
+        events[i] = (RUN, (number - 1) * round(FILE_TIME / FRAME) + frame, i, begin + frame * FRAME)
         if true is not None:
             point, d, energy = true
             truth[i] = (*point, *d, shift, energy, np.nan)
-    facts = {"detector_id": pmts.detector_id, "calibrated": False, "simulated": True, "source": f"simulation, file {number}"}
+    facts = {
+        "detector_id": pmts.detector_id,
+        "calibrated": False,
+        "simulated": True,
+        "kind": "toy",
+        "source": f"simulation, file {number}",
+    }
     return eventfile.EventFile(events, np.concatenate(hits), truth, None, facts, [["recorded", n]])
 
 
@@ -189,12 +208,17 @@ def main() -> None:
     args = cli.parse_args()
     parameters = read_json(args.parameters)["parameters"]
     if args.file == 0:
-        detector.write_detx(args.out, detector.toy(parameters["layout"], parameters["strings"], parameters["seed"]))
+        detector.write_detx(
+            args.out, detector.toy(parameters["layout"], parameters["strings"], parameters["seed"])
+        )
         return
     made = simulate(detector.read(args.detector), parameters, args.file)
     eventfile.write(args.out, made)
     muons = int(np.isfinite(made.truth["energy"]).sum()) if made.truth is not None else 0
-    print(f"{len(made.events)} events ({muons} muons) with {len(made.hits)} hits, {int(made.hits['triggered'].sum())} of them triggered")
+    print(
+        f"{len(made.events)} events ({muons} muons) with {len(made.hits)} hits, "
+        f"{int(made.hits['triggered'].sum())} of them triggered"
+    )
 
 
 if __name__ == "__main__":

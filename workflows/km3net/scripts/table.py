@@ -1,4 +1,7 @@
-"""The event table: one reconstructed muon a row. README.md, "Event table", describes the columns for those who read it."""
+"""
+The event table: one reconstructed muon a row. README.md, "Event table", describes the columns for those who
+read it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ COLUMNS: dict[str, tuple[str, str, str]] = {
     "run_id": ("i4", "", "run"),
     "frame_index": ("i4", "", "time slice of 0.1 s"),
     "trigger_counter": ("i8", "", "number of the event in its run"),
-    "time": ("f8", "s", "UTC, since 1970"),
+    "time": ("f8", "s", "when the muon is at pos; UTC, since 1970"),
     "zenith": ("f8", "deg", "from where the muon came; 0 is straight down-going"),
     "azimuth": ("f8", "deg", "from where the muon came; from x towards y"),
     "dir_x": ("f8", "", "direction in which it moves"),
@@ -55,12 +58,17 @@ RESIDUALS = np.arange(-40.0, 100.5, 0.5)
 
 
 def angles(direction: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Zenith and azimuth (deg) of the origin of tracks that move along ``direction`` (n, 3): where one has to look."""
+    """
+    Zenith and azimuth (deg) of the origin of tracks that move along ``direction`` (n, 3): where one has to
+    look.
+    """
     zenith = np.degrees(np.arccos(np.clip(-direction[:, 2], -1, 1)))
     return zenith, np.degrees(np.arctan2(-direction[:, 1], -direction[:, 0])) % 360
 
 
-def write(path: Path, rows: NDArray[Any], residuals: Mapping[str, NDArray[np.int64]], facts: str, flow: str) -> None:
+def write(
+    path: Path, rows: NDArray[Any], residuals: Mapping[str, NDArray[np.int64]], facts: str, flow: str
+) -> None:
     """Write the result of one file."""
     temporary = path.with_name(f".{path.name}.part")
     with h5py.File(temporary, "w") as file:
@@ -74,4 +82,9 @@ def write(path: Path, rows: NDArray[Any], residuals: Mapping[str, NDArray[np.int
 def read(path: Path) -> tuple[NDArray[Any], dict[str, NDArray[np.int64]], str, str]:
     """Read the result of one file: rows, residual counts, facts, cut flow."""
     with h5py.File(path, "r") as file:
-        return file["tracks"][:], {k: v[:] for k, v in file["residuals"].items()}, file.attrs["facts"], file.attrs["flow"]
+        return (
+            file["tracks"][:],
+            {k: v[:] for k, v in file["residuals"].items()},
+            file.attrs["facts"],
+            file.attrs["flow"],
+        )

@@ -1,4 +1,10 @@
-"""Step `verdict`: fail with the reason if the validation found the results invalid. All outputs, the verdict too, are kept."""
+"""
+Step `verdict`: fail with the reason if the validation found the results invalid. All outputs, the verdict
+too, are kept.
+
+Results that could not be judged (`valid` is null) are no failure: a run with few events is complete, and says
+so.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +20,11 @@ def main() -> None:
     cli.add_argument("--out", type=Path, required=True)
     args = cli.parse_args()
     document = read_json(args.validation)
-    if not document["valid"]:
+    if document["valid"] is False:
         failed = "\n".join(f"  {c['name']}: {c['detail']}" for c in document["checks"] if not c["passed"])
         raise SystemExit(f"the results are invalid ({args.validation}):\n{failed}")
-    write_text(args.out, f"valid: {len(document['checks'])} checks, {len(document['warnings'])} warnings\n")
+    said = "not judged" if document["valid"] is None else "valid"
+    write_text(args.out, f"{said}: {len(document['checks'])} checks, {len(document['warnings'])} warnings\n")
     for warning in document["warnings"]:
         print("warning:", warning)
 

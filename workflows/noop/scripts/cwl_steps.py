@@ -1,4 +1,7 @@
-"""The steps of main.cwl around the scripts that it shares with the other engines. Each reads inputs.json: the inputs of its tool."""
+"""
+The steps of main.cwl around the scripts that it shares with the other engines. Each reads inputs.json: the
+inputs of its tool.
+"""
 
 import json
 import os
@@ -11,9 +14,16 @@ import units as unit_list
 
 
 def values(inputs):
-    """Return the configuration as the shared scripts read it: of the workflow's inputs, or of the file that the first step kept them in."""
+    """
+    Return the configuration as the shared scripts read it: of the workflow's inputs, or of the file that the
+    first step kept them in.
+    """
     table = inputs.get("units_table")
-    plain = json.loads(Path(inputs["values"]["path"]).read_text(encoding="utf-8")) if "values" in inputs else inputs
+    plain = (
+        json.loads(Path(inputs["values"]["path"]).read_text(encoding="utf-8"))
+        if "values" in inputs
+        else inputs
+    )
     return {**plain, "inputs": {"units_table": [table["path"]] if table else []}}
 
 

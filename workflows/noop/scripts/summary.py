@@ -33,7 +33,9 @@ def summary(keys, size):
     """Describe all units, sorted by name, from the groups where there are any."""
     if size:
         names = [f"g{start // size + 1:05d}" for start in range(0, len(keys), size)]
-        parts = [json.loads(Path("work/fan_in", f"{name}.json").read_text(encoding="utf-8")) for name in names]
+        parts = [
+            json.loads(Path("work/fan_in", f"{name}.json").read_text(encoding="utf-8")) for name in names
+        ]
         described = [unit for part in parts for unit in part]
     else:
         described = [describe(key) for key in keys]
@@ -49,7 +51,11 @@ def verdict(keys, expected_bytes):
     changed = [unit["unit"] for unit, other in zip(now, told["units"], strict=False) if unit != other]
     checks = [
         ("count", told["count"] == len(keys), f"{told['count']} units in the summary, {len(keys)} asked for"),
-        ("sizes", not wrong_size, f"{len(wrong_size)} of another size than {expected_bytes} bytes {wrong_size[:5]}"),
+        (
+            "sizes",
+            not wrong_size,
+            f"{len(wrong_size)} of another size than {expected_bytes} bytes {wrong_size[:5]}",
+        ),
         ("checksums", not changed, f"{len(changed)} differ from the summary {changed[:5]}"),
     ]
     return {

@@ -32,7 +32,9 @@ def units(config):
     seconds = config.get("seconds", 0)
     if table is None:
         count = int(config["units"])
-        return {f"u{i:05d}": {"number": i, "seconds": number(seconds), "payload": ""} for i in range(1, count + 1)}
+        return {
+            f"u{i:05d}": {"number": i, "seconds": number(seconds), "payload": ""} for i in range(1, count + 1)
+        }
     found = {}
     for i, row in enumerate(rows(table), start=1):
         key = str(row.get("unit") or "")
