@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import Done, Place, word, write_workflow
+from adapter import Done, Place, write_workflow
+from adapter import inside as run_inside
 from hypothesis import HealthCheck, settings
 
 from esap_wf import config as configuration
-from esap_wf.catalog import Workflow, read
+from esap_wf.catalogue.workflows import Workflow, read
 from esap_wf.config import Config
 
 # other work runs beside the tests: no example may fail because it was slow
@@ -25,6 +27,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("project")
+
+
+def pytest_configure() -> None:
+    """Ctrl-C is heard by what the tests start: a shell's job in the background ignores SIGINT, and so would all its children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
@@ -43,24 +51,68 @@ def config(place: Place) -> Config:
 
 
 @pytest.fixture
-def inside(place: Place, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """The command line in this process: no start of an interpreter."""
-    from esap_wf.cli import main
+def inside(place: Place) -> Callable[..., Done]:
+    """The command line in this process and folder: no start of an interpreter."""
 
     def call(*args: object) -> Done:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main([os.fspath(word(a)) for a in args])  # type: ignore[misc]
-        out, err = capsys.readouterr()
-        return Done(int(ended.value.code or 0), out, err)
+        return run_inside(*args, environment={})
 
     return call
+
+
+#: What takes longest is begun first, so that all workers end at about the same time.
+LONGEST_FIRST = (
+    "features",
+    "science",
+    "faults",
+    "engine",
+    "foreign",
+    "containers",
+    "integration",
+    "regression",
+    "runs",
+    "unit",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long folders first; a test marked `apart` need not run where the others of its file run; long series only if asked for."""
+    order = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    here = Path(__file__).parent
+    items.sort(key=lambda item: order.get(item.path.relative_to(here).parts[0], len(order)))
+    for number, item in enumerate(items):
+        if item.get_closest_marker("soak") and "soak" not in config.option.markexpr:
+            item.add_marker(pytest.mark.skip(reason="a long series: make soak"))
+        if mark := item.get_closest_marker("apart"):
+            together = (
+                "-".join(str(item.callspec.params[name]) for name in mark.args)
+                if hasattr(item, "callspec")
+                else ""
+            )
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{together or number}"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """A file to a worker, because its tests share what they have started; those that are `apart` by themselves."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            _, at, group = nodeid.rpartition("@")
+            return group if at and "]" not in group else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count what was skipped, by reason: a component that is not there must not look like a success."""
     skipped = terminalreporter.stats.get("skipped", [])
-    reasons = Counter(str(r.longrepr[2] if isinstance(r.longrepr, tuple) else r.longrepr).removeprefix("Skipped: ") for r in skipped)
+    reasons = Counter(
+        str(r.longrepr[2] if isinstance(r.longrepr, tuple) else r.longrepr).removeprefix("Skipped: ")
+        for r in skipped
+    )
     terminalreporter.section(f"skipped: {len(skipped)}")
     for reason, count in sorted(reasons.items()):
         terminalreporter.line(f"{count} x {reason}")
@@ -69,7 +121,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI everything that the tests need is there: a skip is a failure."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("CI") and reporter and reporter.stats.get("skipped") and session.exitstatus == pytest.ExitCode.OK:
+    if (
+        os.environ.get("CI")
+        and reporter
+        and reporter.stats.get("skipped")
+        and session.exitstatus == pytest.ExitCode.OK
+    ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -80,7 +137,9 @@ Toy = Callable[..., Workflow]
 def toy(tmp_path: Path) -> Toy:
     """Makes a workflow ``toy`` from properties and changes of its manifest, and reads it."""
 
-    def make(properties: dict[str, Any] | None = None, manifest: dict[str, Any] | None = None, **more: Any) -> Workflow:
+    def make(
+        properties: dict[str, Any] | None = None, manifest: dict[str, Any] | None = None, **more: Any
+    ) -> Workflow:
         folder = write_workflow(tmp_path / more.pop("at", "toy"), properties, manifest, **more)
         return read(folder / "workflow.yaml")
 

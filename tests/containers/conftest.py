@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from services.containers import Runtimes, container_runtimes  # noqa: F401
 
-from esap_wf import containers
-from esap_wf.containers import folder
 from esap_wf.models.plan import ContainerChoice
+from esap_wf.software import containers
+from esap_wf.software.containers import folder
 
 IMAGES = Path(__file__).parents[2] / "containers"
 
@@ -36,9 +36,13 @@ Ready = Callable[..., ContainerChoice]
 def ready(runtimes: Runtimes) -> Ready:
     """Chooses one runtime for an image and makes it ready, or skips."""
 
-    def make(runtime: str, image: str | Path, network: bool = True, cache: Path | None = None) -> ContainerChoice:
+    def make(
+        runtime: str, image: str | Path, network: bool = True, cache: Path | None = None
+    ) -> ContainerChoice:
         runtimes.need(runtime)
-        chosen = containers.choose(str(image), containers.Settings(runtimes=(runtime,)), cache or runtimes.cache, network=network)
+        chosen = containers.choose(
+            str(image), containers.Settings(runtimes=(runtime,)), cache or runtimes.cache, network=network
+        )
         assert chosen.choice, chosen.reasons
         containers.prepare(chosen.choice, cache or runtimes.cache)
         assert containers.is_ready(chosen.choice)

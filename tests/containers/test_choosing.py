@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from esap_wf import config as configuration
-from esap_wf import containers, software
 from esap_wf.backends import Containers, Profile
-from esap_wf.containers import archive, folder
-from esap_wf.containers.choosing import RUNTIMES
 from esap_wf.errors import RefusedError, StoppedError, UnavailableError, UsageError
+from esap_wf.planning import routes
+from esap_wf.software import containers
+from esap_wf.software.containers import archive, folder
+from esap_wf.software.containers.choosing import RUNTIMES
 
 IMAGES = Path(__file__).parents[2] / "containers"
 PIN = "sha256:" + "0" * 64
@@ -54,7 +55,12 @@ def test_a_program_that_does_nothing_is_not_a_runtime(bare, tiny, tmp_path):
 
 @pytest.mark.parametrize(
     ("image", "said"),
-    [("/no/such.sif", "is not there"), ("/no/such.tar", "is not there"), ("/no/such/", "is not there"), ("./none.sif", "is not there")],
+    [
+        ("/no/such.sif", "does not exist"),
+        ("/no/such.tar", "does not exist"),
+        ("/no/such/", "does not exist"),
+        ("./none.sif", "does not exist"),
+    ],
 )
 def test_a_missing_file_is_said_before_a_runtime_is_asked(tmp_path, image, said):
     with pytest.raises(UsageError, match=said):
@@ -65,16 +71,22 @@ def test_files_that_are_no_images_are_refused(tmp_path):
     (tmp_path / "a.sif").write_bytes(b"no sif" * 100)
     (tmp_path / "a.tar").write_bytes(b"no tar" * 100)
     (tmp_path / "folder").mkdir()
-    for image, said in (("a.sif", "is no SIF file"), ("a.tar", "is no Docker or OCI archive"), ("./folder", "it has no bin")):
+    for image, said in (
+        ("a.sif", "is not a SIF file"),
+        ("a.tar", "is not a Docker or OCI archive"),
+        ("./folder", "it has no bin"),
+    ):
         with pytest.raises(UsageError, match=said):
             containers.choose(image, containers.Settings(), tmp_path, tmp_path)
 
 
 def test_a_pin_is_compared(tiny, tmp_path):
     digest = archive.read(tiny).digest
-    source, _ = containers.resolve(containers.parse(f"docker-archive:{tiny}@{digest}"), containers.Settings(), tmp_path)
+    source, _ = containers.resolve(
+        containers.parse(f"docker-archive:{tiny}@{digest}"), containers.Settings(), tmp_path
+    )
     assert source.digest == digest
-    with pytest.raises(UsageError, match=f"{PIN} is asked for, .* is {digest}"):
+    with pytest.raises(UsageError, match=f"{PIN} was asked for, but .* is {digest}"):
         containers.resolve(containers.parse(f"docker-archive:{tiny}@{PIN}"), containers.Settings(), tmp_path)
 
 
@@ -100,7 +112,10 @@ def test_the_digest_of_a_registry_can_not_be_compared_with_a_docker_archive_and_
 
 def test_a_profile_narrows_the_configuration_and_its_map_wins(tmp_path):
     config = configuration.Config(
-        tmp_path, tmp_path, tmp_path / "c.toml", containers={"runtimes": ["podman", "udocker"], "map": {"a": "1.tar", "b": "2.tar"}}
+        tmp_path,
+        tmp_path,
+        tmp_path / "c.toml",
+        containers={"runtimes": ["podman", "udocker"], "map": {"a": "1.tar", "b": "2.tar"}},
     )
     made = containers.settings(config, ["docker", "udocker"], {"a": "3.tar"})
     assert made.runtimes == ("udocker",)
@@ -117,11 +132,11 @@ def test_when_no_runtime_is_allowed_that_is_the_reason(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("containers = 1", "is a table"),
+        ("containers = 1", "must be a table"),
         ("[containers]\nruntime = []", "unknown key"),
-        ('[containers]\nruntimes = ["lxc"]', "is a list of apptainer, podman"),
-        ("[containers.map]\na = 1", "is a table of texts"),
-        ('[containers.programs]\nlxc = "/x"', "has runtimes as keys"),
+        ('[containers]\nruntimes = ["lxc"]', "must be a list of apptainer, podman"),
+        ("[containers.map]\na = 1", "must be a table of strings"),
+        ('[containers.programs]\nlxc = "/x"', "must have runtimes as keys"),
     ],
 )
 def test_a_wrong_configuration_is_explained(tmp_path, monkeypatch, table, said):
@@ -140,10 +155,17 @@ def test_each_runtime_says_which_forms_it_can_not_take(runtimes, noop, ready, tm
     sif = ready("apptainer", noop).reference
     archive.unpack(noop, tmp_path / "root")
     only = {n: containers.Settings(runtimes=(n,)) for n in RUNTIMES}
-    refused = {n: containers.choose(sif, only[n], runtimes.cache).reasons for n in ("podman", "docker", "udocker")}
+    refused = {
+        n: containers.choose(sif, only[n], runtimes.cache).reasons for n in ("podman", "docker", "udocker")
+    }
     assert all("can't read SIF files" in r[0] for r in refused.values())
-    assert "runs no folders" in containers.choose(str(tmp_path / "root"), only["docker"], runtimes.cache).reasons[0]
-    assert "map the name to an archive" in containers.choose("field/tool:1", only["udocker"], runtimes.cache).reasons[0]
+    assert (
+        "run a folder" in containers.choose(str(tmp_path / "root"), only["docker"], runtimes.cache).reasons[0]
+    )
+    assert (
+        "map the name to an archive"
+        in containers.choose("field/tool:1", only["udocker"], runtimes.cache).reasons[0]
+    )
 
 
 def test_the_first_allowed_runtime_is_taken_and_the_reasons_against_others_are_kept(runtimes, noop, ready):
@@ -155,13 +177,19 @@ def test_the_first_allowed_runtime_is_taken_and_the_reasons_against_others_are_k
     assert chosen.detail.startswith(f"{sif} (sha256:") and " by apptainer " in chosen.detail
 
 
-def test_a_name_that_a_runtime_has_is_taken_there_and_one_that_none_has_would_be_pulled(runtimes, noop, ready):
+def test_a_name_that_a_runtime_has_is_taken_there_and_one_that_none_has_would_be_pulled(
+    runtimes, noop, ready
+):
     for name in ("apptainer", "podman"):
         runtimes.need(name)
     loaded = ready("podman", noop)
-    chosen = containers.choose(loaded.reference, containers.Settings(runtimes=("apptainer", "podman")), runtimes.cache)
+    chosen = containers.choose(
+        loaded.reference, containers.Settings(runtimes=("apptainer", "podman")), runtimes.cache
+    )
     assert chosen.choice and chosen.choice.runtime == "podman" and chosen.ready
-    absent = containers.choose("registry.invalid/field/tool:1", containers.Settings(runtimes=("apptainer", "podman")), runtimes.cache)
+    absent = containers.choose(
+        "registry.invalid/field/tool:1", containers.Settings(runtimes=("apptainer", "podman")), runtimes.cache
+    )
     assert absent.choice and not absent.ready
     assert "will be pulled from registry.invalid" in absent.detail
 
@@ -181,7 +209,9 @@ def test_a_sif_is_built_once_by_content(runtimes, noop, tmp_path):
     runtimes.need("apptainer")
     shutil.copy(noop, tmp_path / "copy.tar")
     only = containers.Settings(runtimes=("apptainer",))
-    one, two = (containers.choose(str(p), only, tmp_path / "cache").choice for p in (noop, tmp_path / "copy.tar"))
+    one, two = (
+        containers.choose(str(p), only, tmp_path / "cache").choice for p in (noop, tmp_path / "copy.tar")
+    )
     assert one and two and one.reference == two.reference
     errors: list[BaseException] = []
 
@@ -229,12 +259,14 @@ def test_an_image_without_bash_is_seen(ready, tmp_path, runtime, runtimes):
 
 def test_images_of_a_pipeline_are_all_chosen_or_all_refused(runtimes, noop, tmp_path):
     runtimes.need("apptainer")
-    config = configuration.Config(tmp_path, runtimes.cache, tmp_path / "c.toml", containers={"map": {"field/tool": str(noop)}})
-    found = software.images(["field/tool:1", str(noop), "field/tool:1"], tmp_path, config)
+    config = configuration.Config(
+        tmp_path, runtimes.cache, tmp_path / "c.toml", containers={"map": {"field/tool": str(noop)}}
+    )
+    found = routes.images(["field/tool:1", str(noop), "field/tool:1"], tmp_path, config)
     assert {n: c.archive for n, c in found.items()} == {"field/tool:1": str(noop), str(noop): str(noop)}
     profile = Profile(containers=Containers(runtimes=["udocker"]))
     with pytest.raises(RefusedError) as told:
-        software.images(["-x", "/no/such.sif", "field/other:1"], tmp_path, config, profile)
+        routes.images(["-x", "/no/such.sif", "field/other:1"], tmp_path, config, profile)
     assert len(told.value.problems) == 3
 
 

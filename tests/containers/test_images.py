@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esap_wf.containers.image import mountable, parse
 from esap_wf.errors import UsageError
+from esap_wf.software.containers.image import mountable, parse
 
 PIN = "sha256:" + "a" * 64
 
@@ -74,7 +74,11 @@ def test_no_text_becomes_an_option_a_mount_or_a_line(text):
     except UsageError:
         return
     said = str(image.path) if image.path else image.full_name
-    assert not said.startswith("-") and said.isprintable() and " " not in (image.full_name if image.form == "name" else "")
+    assert (
+        not said.startswith("-")
+        and said.isprintable()
+        and " " not in (image.full_name if image.form == "name" else "")
+    )
     assert not set(said.removeprefix("/")) & set(",\"'\\") and (image.form == "name" or ":" not in said)
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import yaml
 from services import cwl
 
-from esap_wf.engines import Job, JobInput
-from esap_wf.engines.cwl import Cwltool
-from esap_wf.engines.toil import Toil
+from esap_wf.engines import Cursor, Job, JobInput
+from esap_wf.engines.cwl.engine import Cwltool
+from esap_wf.engines.cwl.toil import Toil
 from esap_wf.models.plan import Allocation, EngineChoice, SoftwareChoice
 from esap_wf.models.request import DataRef
 from esap_wf.models.run import Event
-from esap_wf.render import command_script
+from esap_wf.running.render import command_script
 
 ENGINES = {"cwl": Cwltool, "toil": Toil}
 
@@ -44,12 +44,19 @@ class CwlRun:
     """A run directory with one document."""
 
     def __init__(
-        self, folder: Path, document: Any, engine: str = "cwl", inputs: dict[str, list[DataRef]] | None = None, **values: Any
+        self,
+        folder: Path,
+        document: Any,
+        engine: str = "cwl",
+        inputs: dict[str, list[DataRef]] | None = None,
+        **values: Any,
     ) -> None:
         self.dir, self.engine = folder, ENGINES[engine]()
         for name in ("outputs", "logs", "engine", "code"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        (folder / "code" / "main.cwl").write_text(document if isinstance(document, str) else yaml.safe_dump(document, sort_keys=False))
+        (folder / "code" / "main.cwl").write_text(
+            document if isinstance(document, str) else yaml.safe_dump(document, sort_keys=False)
+        )
         self.choice = EngineChoice(name=engine, path=str(cwl.path(engine)), version="0", found="test")
         self.job = Job(
             workflow="t", entry="code/main.cwl", parameters=values, selected={}, plain=True,
@@ -67,21 +74,21 @@ class CwlRun:
 
     def start(self, epoch: int = 1) -> subprocess.Popen[bytes]:
         """Start the engine, in a session of its own."""
-        arguments, added = self.engine.supervised(self.dir, epoch, epoch > 1)
+        added = self.engine.launch_additions(self.dir, epoch, epoch > 1)
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("CWL", "TOIL", "PYTEST"))}
         with (self.dir / "logs" / "engine.log").open("ab") as log:
             return subprocess.Popen(
-                ["bash", "command.sh", *arguments], cwd=self.dir, env={**kept, **added, "ESAP_WF_RUN": "a-run"}, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, start_new_session=True,
+                ["bash", "command.sh", *added.arguments], cwd=self.dir, env={**kept, **added.environment, "ESAP_WF_RUN": "a-run"},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
     def run(self, epoch: int = 1) -> int:
         """To its end."""
         return self.start(epoch).wait(300)
 
-    def events(self, epoch: int = 1, told: Any = None, kind: str | None = None) -> list[Event]:
+    def events(self, epoch: int = 1, cursor: Cursor = Cursor.START, kind: str | None = None) -> list[Event]:
         """Everything that was told of an epoch."""
-        source = self.engine.events(self.dir, epoch, told)
+        source = self.engine.events(self.dir, epoch, cursor)
         found: list[Event] = []
         while part := source.read():
             found += part

@@ -31,7 +31,9 @@ class Run:
 
     def of(self, event: str, **where: Any) -> list[dict[str, Any]]:
         """Return the events of a kind, optionally of one rule."""
-        return [e for e in self.events if e["event"] == event and all(e.get(k) == v for k, v in where.items())]
+        return [
+            e for e in self.events if e["event"] == event and all(e.get(k) == v for k, v in where.items())
+        ]
 
     def document(self, path: str) -> Any:
         """Return a JSON file of the run."""
@@ -44,7 +46,9 @@ def environment() -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(PLUGIN), "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"}
 
 
-def start(directory: Path, *arguments: str, snakefile: Path | None = None, logger: bool = True) -> subprocess.Popen[str]:
+def start(
+    directory: Path, *arguments: str, snakefile: Path | None = None, logger: bool = True
+) -> subprocess.Popen[str]:
     """Start Snakemake in `directory`, in a session of its own and with SIGINT as a terminal has it."""
     command = [str(SNAKEMAKE), "--cores", "2", "--scheduler", "greedy", "--latency-wait", "0"]
     command += ["--snakefile", str(snakefile)] if snakefile else []
@@ -63,7 +67,7 @@ def start(directory: Path, *arguments: str, snakefile: Path | None = None, logge
 
 def finish(directory: Path, process: subprocess.Popen[str]) -> Run:
     """Wait for the engine and read what it left."""
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=300)
     path = directory / "events.jsonl"
     text = path.read_text(encoding="ascii") if path.exists() else ""
     return Run(directory, process.returncode, stderr, text, list(events_of(text)))

@@ -84,24 +84,30 @@ def test_one_unit_fails_and_the_others_do_not(tmp_path: Path) -> None:
     (error,) = failed.of("job_error")
     assert (error["wildcards"], error["exit_code"], error["attempt"]) == ({"unit": "gamma"}, 9, 1)
     assert "exit status 9" in (tmp_path / error["log"][0]).read_text()
-    assert sorted(p.stem for p in (tmp_path / "outputs" / "units").glob("*.dat")) == ["alpha", "beta", "delta"]
+    assert sorted(p.stem for p in (tmp_path / "outputs" / "units").glob("*.dat")) == [
+        "alpha",
+        "beta",
+        "delta",
+    ]
 
     configure(tmp_path, **config)
     again = snakemake(tmp_path, *arguments, snakefile=snakefile, logger=False)
     assert again.code == 0, again.stderr
     executed = {p.stem: p.read_text().count("start") for p in (tmp_path / "work" / "executions").iterdir()}
     assert executed == {"alpha": 1, "beta": 1, "delta": 1, "gamma": 2}
-    assert (tmp_path / "outputs" / "units" / "beta.dat").read_text().startswith("beta it's $(touch pwned)\nbeta")
+    assert (
+        (tmp_path / "outputs" / "units" / "beta.dat").read_text().startswith("beta it's $(touch pwned)\nbeta")
+    )
     assert not (tmp_path / "pwned").exists()
 
 
 def test_hello_with_a_hostile_name(tmp_path: Path) -> None:
-    configure(tmp_path, workflow="hello", language="dutch", name=HOSTILE)
+    configure(tmp_path, workflow="hello", language="dutch", who=HOSTILE)
     run = snakemake(tmp_path, "--configfile", "config.yaml", snakefile=ROOT / "Snakefile")
     assert run.code == 0, run.stderr
     assert (tmp_path / "outputs" / "greeting.txt").read_text(encoding="utf-8") == f"Hallo, {HOSTILE}!\n"
     greeting = run.document("outputs/greeting.json")
-    assert greeting["name"] == HOSTILE
+    assert greeting["who"] == HOSTILE
     described = json.loads((ROOT / "workflows" / "hello" / "greeting.schema.json").read_text())
     assert jsonschema_rs.validator_for(described).is_valid(greeting)
     assert not (tmp_path / "pwned").exists()
@@ -134,7 +140,7 @@ def test_the_root_snakefile_lists_the_workflows(tmp_path: Path, name: object) ->
 @pytest.mark.parametrize("name", ["a\nb", "tail\n", "bell\a", "\u202eevil", "", "x" * 81])
 def test_the_schema_refuses_control_characters(name: str) -> None:
     validator = jsonschema_rs.validator_for(schema_of("hello"))
-    assert validator.is_valid({"language": "english", "name": HOSTILE})
+    assert validator.is_valid({"language": "english", "who": HOSTILE})
     assert not validator.is_valid({"language": "english", "name": name})
     assert not validator.is_valid({"language": "klingon", "name": "x"})
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from cwl_runs import CwlRun, scatter, tool
 
-from esap_wf.engines import LOST
+from esap_wf.engines import Cursor, StopSignal
 from esap_wf.models.plan import ContainerChoice
 from esap_wf.models.request import DataRef
 
 FILE = {"file": {"type": "File", "outputBinding": {"glob": "o.txt"}}}
 
 
-def until(true: Any, seconds: float = 60) -> None:
+def until(true: Any, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not happen in time"
@@ -27,13 +27,22 @@ def until(true: Any, seconds: float = 60) -> None:
 
 def test_equal_jobs_do_not_wait_for_each_other_and_are_not_repeated(tmp_path: Path) -> None:
     """Left alone, cwltool's cache makes the second of two equal jobs wait for the first one forever."""
-    run = CwlRun(tmp_path, scatter(tool(f"echo $1 >> {tmp_path}/count; echo $1 > o.txt", outputs=FILE)), xs=[5, 5, 5, 6])
+    run = CwlRun(
+        tmp_path,
+        scatter(tool(f"echo $1 >> {tmp_path}/count; echo $1 > o.txt", outputs=FILE)),
+        xs=[5, 5, 5, 6],
+    )
     assert run.run() == 0, run.log
     assert sorted((tmp_path / "count").read_text().split()) == ["5", "5", "5", "6"]
     assert run.run(2) == 0, run.log
     assert len((tmp_path / "count").read_text().split()) == 4, "all were done"
     assert not run.events(2, kind="start") and not run.events(2, kind="done")
-    assert [e.unit for e in sorted(run.events(kind="done"), key=lambda e: e.unit or "")] == ["1", "2", "3", "4"]
+    assert [e.unit for e in sorted(run.events(kind="done"), key=lambda e: e.unit or "")] == [
+        "1",
+        "2",
+        "3",
+        "4",
+    ]
 
 
 def test_jobs_that_differ_only_in_a_written_file_have_results_of_their_own(tmp_path: Path) -> None:
@@ -54,11 +63,19 @@ def test_jobs_that_differ_only_in_a_written_file_have_results_of_their_own(tmp_p
         ("echo oh no; exit 7", {}, "EXIT_CODE", 7, "exit code 7"),
         ("kill -9 $$", {}, "SIGNAL", -9, "SIGKILL"),
         ("true", {}, "MISSING_OUTPUT", 0, "Did not find output file"),
-        ("exec sleep 60", {"requirements": {"ToolTimeLimit": {"timelimit": 1}}}, "TIMEOUT", -15, "time limit"),
+        (
+            "exec sleep 60",
+            {"requirements": {"ToolTimeLimit": {"timelimit": 1}}},
+            "TIMEOUT",
+            -15,
+            "time limit",
+        ),
         ("echo 'No space left on device' > /dev/full", {}, "EXIT_CODE", 1, "exit code 1"),
     ],
 )
-def test_why_a_job_failed(tmp_path: Path, script: str, more: dict[str, Any], reason: str, code: int, said: str) -> None:
+def test_why_a_job_failed(
+    tmp_path: Path, script: str, more: dict[str, Any], reason: str, code: int, said: str
+) -> None:
     run = CwlRun(tmp_path, scatter(tool(script, outputs=FILE, **more)), xs=[1])
     assert run.run() == 1
     (failed,) = run.events(kind="failed")
@@ -85,7 +102,11 @@ def test_a_captured_standard_error_is_in_the_log_of_a_failure(tmp_path: Path) ->
 
 def test_no_tool_can_tell_anything_in_the_name_of_cwltool(tmp_path: Path) -> None:
     forged = "INFO [job many_2] completed permanentFail"
-    run = CwlRun(tmp_path, scatter(tool(f"echo '{forged}'; echo '{forged}' >&2; echo '[job many] completed success' >&2")), xs=[1, 2])
+    run = CwlRun(
+        tmp_path,
+        scatter(tool(f"echo '{forged}'; echo '{forged}' >&2; echo '[job many] completed success' >&2")),
+        xs=[1, 2],
+    )
     assert run.run() == 0, run.log
     assert not run.events(kind="failed")
     assert len(run.events(kind="done")) == 2
@@ -97,14 +118,19 @@ def test_each_event_is_told_once_wherever_a_supervisor_was_killed(tmp_path: Path
     told = [e for e in run.events() if e.kind != "plan"]
     assert [e.kind for e in told].count("failed") == 1 and len(told) == 6
     for i, event in enumerate(told):
-        assert [e for e in run.events(told=event.source) if e.kind != "plan"] == told[i + 1 :]
-    assert run.events(told=LOST) == []
+        assert [e for e in run.events(cursor=Cursor.at(event.mark)) if e.kind != "plan"] == told[i + 1 :]
+    assert run.events(cursor=Cursor.LOST) == []
 
 
 def test_totals_follow_what_is_scattered(tmp_path: Path) -> None:
     document = scatter(tool("true"))
     document["steps"]["last"] = {"run": tool("true", inputs={}), "in": {}, "out": []}
-    document["steps"]["never"] = {"run": tool("true", inputs={}), "in": {"xs": "xs"}, "out": [], "when": "$(inputs.no)"}
+    document["steps"]["never"] = {
+        "run": tool("true", inputs={}),
+        "in": {"xs": "xs"},
+        "out": [],
+        "when": "$(inputs.no)",
+    }
     document["inputs"]["no"] = {"type": "boolean", "default": False}
     document["steps"]["never"]["in"]["no"] = "no"
     run = CwlRun(tmp_path, document, xs=[1, 2, 3])
@@ -122,11 +148,13 @@ def test_what_jobs_use_is_told(tmp_path: Path) -> None:
 
 
 def test_drained_it_ends_what_runs_and_starts_nothing(tmp_path: Path) -> None:
-    run = CwlRun(tmp_path, scatter(tool(f"touch {tmp_path}/started.$1; sleep 2; touch {tmp_path}/ended.$1")), xs=[1, 2, 3, 4, 5])
+    slow = f"touch {tmp_path}/started.$1; until [ -e {tmp_path}/go ]; do sleep 0.1; done; touch {tmp_path}/ended.$1"
+    run = CwlRun(tmp_path, scatter(tool(slow)), xs=[1, 2, 3, 4, 5])
     engine = run.start()
     until(lambda: len(list(tmp_path.glob("started.*"))) == 2)
-    os.kill(engine.pid, run.engine.stop_signal(True)[0])
-    assert engine.wait(60) == 1
+    os.kill(engine.pid, run.engine.stop_signal(True).number)
+    (tmp_path / "go").touch()
+    assert engine.wait(300) == 1
     assert len(list(tmp_path.glob("ended.*"))) == 2 == len(list(tmp_path.glob("started.*")))
     assert len(run.events(kind="done")) == 2 and not run.events(kind="failed")
     assert run.run(2) == 0, run.log
@@ -134,14 +162,16 @@ def test_drained_it_ends_what_runs_and_starts_nothing(tmp_path: Path) -> None:
 
 
 def test_cancelled_it_leaves_nothing(tmp_path: Path) -> None:
-    run = CwlRun(tmp_path, scatter(tool(f"touch {tmp_path}/started.$1; sleep 61.5")), xs=[1, 2, 3, 4, 5])
+    run = CwlRun(
+        tmp_path, scatter(tool(f"touch {tmp_path}/started.$1; sleep 600.{os.getpid()}")), xs=[1, 2, 3, 4, 5]
+    )
     engine = run.start()
     until(lambda: len(list(tmp_path.glob("started.*"))) == 2)
-    number, group = run.engine.stop_signal(False)
-    assert number == signal.SIGTERM and group
-    os.killpg(engine.pid, number)
-    assert engine.wait(15) != 0
-    assert os.system("pgrep -f 'sleep 61[.]5' > /dev/null") != 0
+    how = run.engine.stop_signal(False)
+    assert how == StopSignal(signal.SIGTERM, to_jobs=True)
+    os.killpg(engine.pid, how.number)
+    assert engine.wait(300) != 0
+    assert os.system(f"pgrep -f 'sleep 600[.]{os.getpid()}' > /dev/null") != 0
     assert len(list(tmp_path.glob("started.*"))) == 2
 
 
@@ -184,7 +214,9 @@ def test_each_version_of_the_language(tmp_path: Path, version: str) -> None:
     }  # fmt: skip
     document["inputs"]["record"]["inputBinding"] = {"position": 5}  # type: ignore[index]
     ref = DataRef(uri="a", path=str(tmp_path / "a.txt"))
-    run = CwlRun(tmp_path / "run", document, inputs={"file": [ref]}, words=["b", "c d"], record={"n": 5}, absent=None)
+    run = CwlRun(
+        tmp_path / "run", document, inputs={"file": [ref]}, words=["b", "c d"], record={"n": 5}, absent=None
+    )
     assert run.run() == 0, run.log
     assert (tmp_path / "run/outputs/o.txt").read_text() == "onetwo b c d d -n 5"
 
@@ -192,12 +224,22 @@ def test_each_version_of_the_language(tmp_path: Path, version: str) -> None:
 @pytest.mark.parametrize(
     ("document", "code", "said"),
     [
-        (tool("true", cwlVersion="v1.2", requirements={"TeleportRequirement": {}}), (1, 33), "TeleportRequirement"),
+        (
+            tool("true", cwlVersion="v1.2", requirements={"TeleportRequirement": {}}),
+            (1, 33),
+            "TeleportRequirement",
+        ),
         (tool("true", cwlVersion="v1.2", inputs={"y": "int"}), (1,), "y"),
-        (tool("true", cwlVersion="v1.2", requirements={"DockerRequirement": {"dockerPull": "a:1"}}), (33,), "DockerRequirement"),
+        (
+            tool("true", cwlVersion="v1.2", requirements={"DockerRequirement": {"dockerPull": "a:1"}}),
+            (33,),
+            "DockerRequirement",
+        ),
     ],
 )
-def test_what_it_refuses_is_explained(tmp_path: Path, document: Any, code: tuple[int, ...], said: str) -> None:
+def test_what_it_refuses_is_explained(
+    tmp_path: Path, document: Any, code: tuple[int, ...], said: str
+) -> None:
     run = CwlRun(tmp_path, document, x=1)
     ended = run.run()
     assert ended in code, run.log
@@ -213,25 +255,34 @@ def test_an_input_that_vanished_before_the_start_is_told_as_such(tmp_path: Path)
     gone.unlink()
     code = run.run()
     (failure,) = run.engine.explain(tmp_path, 1, code)
-    assert failure.reason == "STAGE_IN" and f"input xs: there is no {gone} any more" in failure.detail, failure
+    assert failure.reason == "STAGE_IN" and f"input xs: there is no {gone} any more" in failure.detail, (
+        failure
+    )
     assert "No such file or directory" in failure.detail and "Unexpected" not in failure.detail
 
 
 def test_a_container_program_gets_the_image_of_the_plan(tmp_path: Path) -> None:
     """The script that stands for a runtime: names become what stands for them, options come where the runtime's own are."""
-    from esap_wf.engines import cwl_job
+    from esap_wf.engines.cwl import job_order
 
     def choice(runtime: str, **more: Any) -> ContainerChoice:
-        return ContainerChoice(image="a:1", reference="/im ages/a.sif", form="sif", runtime=runtime, program="/bin/echo", **more)
+        return ContainerChoice(
+            image="a:1", reference="/im ages/a.sif", form="sif", runtime=runtime, program="/bin/echo", **more
+        )
 
     names = {"a:1": choice("apptainer", network=False, options=["--opt"], environment={"X_Y": "1 2"})}
     script = tmp_path / "singularity"
-    script.write_bytes(cwl_job._program(names["a:1"], names))
+    script.write_bytes(job_order._program(names["a:1"], names))
     said = os.popen(f"bash {script} --quiet run --pwd /x a:1 run a:1").read().strip()
     assert said == "--quiet run --opt --net --network none --pwd /x /im ages/a.sif run a:1"
     os.popen(f"bash {script} pull --force --name {tmp_path}/deep/a.sif docker://a:1").read()
     assert str((tmp_path / "deep/a.sif").readlink()) == "/im ages/a.sif"
     rootless = {"a:1": choice("docker", options=["--user=0:0"])}
-    script.write_bytes(cwl_job._program(rootless["a:1"], rootless))
-    said = os.popen(f"bash {script} run -i --user=5:5 a:1 id --user=5:5").read().strip()
-    assert said == "run --user=0:0 -i /im ages/a.sif id --user=5:5"
+    script.write_bytes(job_order._program(rootless["a:1"], rootless))
+    said = (
+        os.popen(f"ESAP_WF_RUN=r ESAP_WF_ENGINE=r.2 bash {script} run -i --user=5:5 a:1 id --user=5:5")
+        .read()
+        .strip()
+    )
+    marks = "--env=ESAP_WF_RUN --label=esap-wf.run=r --label=esap-wf.engine=r.2"
+    assert said == f"run --user=0:0 {marks} -i /im ages/a.sif id --user=5:5"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from esap_wf.engines import cwl_check
-from esap_wf.engines.cwl import Cwltool
-from esap_wf.engines.cwl_events import Steps
-from esap_wf.engines.toil import Toil
+from esap_wf.engines.cwl import check
+from esap_wf.engines.cwl.engine import Cwltool
+from esap_wf.engines.cwl.events import Steps
+from esap_wf.engines.cwl.toil import Toil
 from esap_wf.models.plan import EngineChoice
 
 CHOICE = EngineChoice(name="cwl", path="/bin/cwltool", version="3.3", found="test")
@@ -31,13 +31,23 @@ def test_a_good_document_has_no_objection(tmp_path: Path) -> None:
 
 
 def test_a_requirement_that_no_engine_knows_is_refused_where_it_stands(tmp_path: Path) -> None:
-    (found,) = objections(tmp_path, main=step("tool.cwl"), tool=TOOL + "requirements:\n  - class: TeleportRequirement\n")
-    assert f"{tmp_path / 'tool.cwl'}:7" in found and "TeleportRequirement is not supported by cwltool 3.3" in found
+    (found,) = objections(
+        tmp_path, main=step("tool.cwl"), tool=TOOL + "requirements:\n  - class: TeleportRequirement\n"
+    )
+    assert (
+        f"{tmp_path / 'tool.cwl'}:7" in found
+        and "TeleportRequirement is not supported by cwltool 3.3" in found
+    )
 
 
 def test_as_a_hint_it_is_passed_over(tmp_path: Path) -> None:
     assert (
-        objections(tmp_path, main=TOOL + "hints:\n  - class: TeleportRequirement\n  - {class: SoftwareRequirement, packages: {}}\n") == []
+        objections(
+            tmp_path,
+            main=TOOL
+            + "hints:\n  - class: TeleportRequirement\n  - {class: SoftwareRequirement, packages: {}}\n",
+        )
+        == []
     )
 
 
@@ -59,14 +69,21 @@ def test_steps_that_wait_for_each_other_are_a_circle(tmp_path: Path) -> None:
     found = sorted(objections(tmp_path, main=text, tool=TOOL))
     assert len(found) == 2, found
     assert "main.cwl:10" in found[0] and "the step alone waits for alone: a circle" in found[0]
-    assert "main.cwl:7" in found[1] and "the step a waits for c, which waits for b, which waits for a: a circle" in found[1]
+    assert (
+        "main.cwl:7" in found[1]
+        and "the step a waits for c, which waits for b, which waits for a: a circle" in found[1]
+    )
     assert objections(tmp_path, main=text.replace(", y: c/o", "").replace("alone/o", "x"), tool=TOOL) == []
 
 
 def test_a_packed_workflow_has_a_circle_only_if_its_steps_do(tmp_path: Path) -> None:
     tool = "- {id: '#t', class: CommandLineTool, inputs: {x: int}, outputs: {o: int}}\n"
     step = "- {{id: '#main/{}', run: '#t', in: [{{id: '#main/{}/x', source: '{}'}}], out: ['#main/{}/o']}}"
-    head = "cwlVersion: v1.2\n$graph:\n" + tool + "- id: '#main'\n  class: Workflow\n  inputs: [{id: '#main/main', type: int}]\n"
+    head = (
+        "cwlVersion: v1.2\n$graph:\n"
+        + tool
+        + "- id: '#main'\n  class: Workflow\n  inputs: [{id: '#main/main', type: int}]\n"
+    )
     head += "  outputs: []\n  steps:\n  "
     good = [step.format("main", "main", "#main/main", "main"), step.format("b", "b", "#main/main/o", "b")]
     assert objections(tmp_path, main=head + "\n  ".join(good) + "\n") == []
@@ -76,14 +93,18 @@ def test_a_packed_workflow_has_a_circle_only_if_its_steps_do(tmp_path: Path) -> 
 
 
 def test_a_missing_file_and_a_syntax_error_are_told_together(tmp_path: Path) -> None:
-    found = objections(tmp_path, main=step("absent.cwl") + "  two: {run: broken.cwl, in: {}, out: []}\n", broken="class: [\n")
+    found = objections(
+        tmp_path, main=step("absent.cwl") + "  two: {run: broken.cwl, in: {}, out: []}\n", broken="class: [\n"
+    )
     assert len(found) == 2
     assert any("main.cwl:7" in p and "there is no such file" in p for p in found), found
     assert any("broken.cwl:2" in p for p in found), found
 
 
 def test_a_missing_include_is_told(tmp_path: Path) -> None:
-    text = TOOL + "requirements:\n  InlineJavascriptRequirement:\n    expressionLib:\n      - $include: lib.js\n"
+    text = (
+        TOOL + "requirements:\n  InlineJavascriptRequirement:\n    expressionLib:\n      - $include: lib.js\n"
+    )
     (found,) = objections(tmp_path, main=text)
     assert "main.cwl:9" in found and "lib.js" in found
 
@@ -105,10 +126,13 @@ def test_what_came_later_needs_its_version(tmp_path: Path) -> None:
 def test_javascript_needs_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    plain = TOOL + "requirements: {InlineJavascriptRequirement: {}}\narguments: [$(inputs.a), '$(inputs[\"b c\"].d[0])x', $5]\n"
+    plain = (
+        TOOL
+        + "requirements: {InlineJavascriptRequirement: {}}\narguments: [$(inputs.a), '$(inputs[\"b c\"].d[0])x', $5]\n"
+    )
     assert objections(tmp_path, main=plain) == [], "references to parameters need none"
     (found,) = objections(tmp_path, main=plain.replace("$5", "$(1 + 1)"))
-    assert "main.cwl:7" in found and "no Node.js" in found and "nodejs" in found
+    assert "main.cwl:7" in found and "Node.js is not on PATH" in found and "nodejs" in found
     (tmp_path / "empty" / "node").symlink_to("/bin/true")
     assert objections(tmp_path, main=plain.replace("$5", "$(1 + 1)")) == []
 
@@ -143,13 +167,18 @@ def test_steps_and_their_jobs(tmp_path: Path) -> None:
     )
     (tmp_path / "tool.cwl").write_text(TOOL)
     (tmp_path / "sub.cwl").write_text(step("tool.cwl").replace("one", "deep"))
-    steps = cwl_check.steps_of(tmp_path / "main.cwl", None)
+    steps = check.steps_of(tmp_path / "main.cwl", None)
     assert steps.scattered == {"one": False, "many": True, "deep": True, "nameless": True}
-    assert [steps.of(n) for n in ("one", "many", "many_7", "deep_2")] == [("one", None), ("many", "1"), ("many", "7"), ("deep", "2")]
+    assert [steps.of(n) for n in ("one", "many", "many_7", "deep_2")] == [
+        ("one", None),
+        ("many", "1"),
+        ("many", "7"),
+        ("deep", "2"),
+    ]
     assert steps.of_toil("main.cwl.one.tool.cwl") == ("one", None)
     assert steps.of_toil("main.cwl.6.tool.cwl") == ("many", "7")
     assert steps.of_toil("main.cwl.0._:5f-3") == ("nameless", "1")
 
 
 def test_steps_of_what_can_not_be_read_are_none(tmp_path: Path) -> None:
-    assert cwl_check.steps_of(tmp_path / "absent.cwl", None) == Steps()
+    assert check.steps_of(tmp_path / "absent.cwl", None) == Steps()

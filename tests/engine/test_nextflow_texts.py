@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from services.nextflow import nextflow_fixture  # noqa: F401
 
 from esap_wf import config as configuration
-from esap_wf.engines import Job, nextflow_config
-from esap_wf.engines.nextflow import Nextflow
-from esap_wf.engines.nextflow_events import NextflowEvents
-from esap_wf.engines.nextflow_finding import Machine, fits, major
-from esap_wf.engines.nextflow_tasks import moment
+from esap_wf.engines import Job
+from esap_wf.engines.nextflow import configuration as nextflow_config
+from esap_wf.engines.nextflow.engine import Nextflow
+from esap_wf.engines.nextflow.events import NextflowEvents
+from esap_wf.engines.nextflow.installations import Machine, fits, major
+from esap_wf.engines.nextflow.tasks import moment
 from esap_wf.models.plan import Allocation, ContainerChoice, EngineChoice, SoftwareChoice
 
 Inside = Callable[..., Done]
@@ -41,22 +42,28 @@ def test_versions_in_nextflows_words(version: str, requires: str, fit: bool) -> 
 
 @pytest.mark.parametrize("requires", ["new enough", ">=", "~>24"])
 def test_what_is_no_version_is_said(requires: str) -> None:
-    with pytest.raises(ValueError, match="no condition of a version"):
+    with pytest.raises(ValueError, match="not a condition for a version"):
         fits("24.10.0", requires)
 
 
-@pytest.mark.parametrize(("java", "number"), [("1.8.0_402", 8), ("17.0.15", 17), ("21", 21), ("11.0.2-ea", 11)])
+@pytest.mark.parametrize(
+    ("java", "number"), [("1.8.0_402", 8), ("17.0.15", 17), ("21", 21), ("11.0.2-ea", 11)]
+)
 def test_versions_of_java(java: str, number: int) -> None:
     assert major(java) == number
 
 
-@pytest.mark.parametrize("machine", [Machine(), Machine("/a b/java", "17.0.1"), Machine("/j", "", "-Xmx1g -Da=b", True)])
+@pytest.mark.parametrize(
+    "machine", [Machine(), Machine("/a b/java", "17.0.1"), Machine("/j", "", "-Xmx1g -Da=b", True)]
+)
 def test_the_machine_survives_a_plan(machine: Machine) -> None:
     assert Machine.of(str(machine)) == machine
 
 
 def configured(place: Place, **engine: str) -> None:
-    (place.root / "config.toml").write_text("[engines.nextflow]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in engine.items()))
+    (place.root / "config.toml").write_text(
+        "[engines.nextflow]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in engine.items())
+    )
 
 
 def java_that_says(place: Place, text: str) -> Path:
@@ -73,7 +80,9 @@ def java_that_says(place: Place, text: str) -> Path:
         ("Segmentation fault", r"/java does not say its version"),
     ],
 )
-def test_an_old_or_broken_java_is_refused(place: Place, inside: Inside, nextflow: Path, said: str, why: str) -> None:
+def test_an_old_or_broken_java_is_refused(
+    place: Place, inside: Inside, nextflow: Path, said: str, why: str
+) -> None:
     configured(place, path=str(nextflow), java=str(java_that_says(place, said)))
     done = inside("plan", "hello", "--engine", "nextflow", "--json")
     assert done.code == 4, done
@@ -89,10 +98,14 @@ def test_without_java(place: Place, inside: Inside, nextflow: Path, monkeypatch:
     done = inside("plan", "hello", "--engine", "nextflow", "--json")
     assert done.code == 4 and "no Java was found" in done.problems, done
     configured(place, path=str(nextflow), java="/nowhere/java")
-    assert "there is no file /nowhere/java" in inside("plan", "hello", "--engine", "nextflow", "--json").problems
+    assert (
+        "there is no file /nowhere/java" in inside("plan", "hello", "--engine", "nextflow", "--json").problems
+    )
 
 
-def test_java_is_found_as_the_launcher_finds_it(place: Place, nextflow: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_java_is_found_as_the_launcher_finds_it(
+    place: Place, nextflow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = shutil.which("java")
     assert real is not None
     home = Path(real).resolve().parents[1]
@@ -100,10 +113,10 @@ def test_java_is_found_as_the_launcher_finds_it(place: Place, nextflow: Path, mo
     for name in ("JAVA_CMD", "NXF_JAVA_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("JAVA_HOME", str(home))
-    (choice,) = Nextflow().candidates(configuration.load())
+    (choice,) = Nextflow().installations(configuration.load())
     assert Machine.of(choice.detail).java == f"{home}/bin/java"
     monkeypatch.setenv("JAVA_CMD", real)
-    (choice,) = Nextflow().candidates(configuration.load())
+    (choice,) = Nextflow().installations(configuration.load())
     assert Machine.of(choice.detail).java == real
     assert (choice.version, choice.found) == ("24.10.0", "configured")
 
@@ -111,18 +124,26 @@ def test_java_is_found_as_the_launcher_finds_it(place: Place, nextflow: Path, mo
 def test_a_launcher_that_has_downloaded_nothing_is_refused(place: Place, inside: Inside) -> None:
     """The official script, as far as its version is told by its text."""
     program = place.root / "nextflow"
-    program.write_text("#!/usr/bin/env bash\nNXF_VER=${NXF_VER:-'25.10.2'}\nNXF_BIN=$NXF_HOME/framework/$NXF_VER/x.jar\n")
+    program.write_text(
+        "#!/usr/bin/env bash\nNXF_VER=${NXF_VER:-'25.10.2'}\nNXF_BIN=$NXF_HOME/framework/$NXF_VER/x.jar\n"
+    )
     program.chmod(0o755)
     configured(place, path=str(program))
     done = inside("plan", "hello", "--engine", "nextflow", "--json")
-    assert done.code == 4 and "Nextflow 25.10.2" in done.problems and "has not downloaded its program yet" in done.problems, done
+    assert (
+        done.code == 4
+        and "Nextflow 25.10.2" in done.problems
+        and "has not downloaded its program yet" in done.problems
+    ), done
     jar = place.root / "home" / ".nextflow" / "framework" / "25.10.2" / "nextflow-25.10.2-one.jar"
     jar.parent.mkdir(parents=True)
     jar.touch()
     assert inside("plan", "hello", "--engine", "nextflow", "--json").code == 0
 
 
-def test_what_the_pipeline_asks_for_is_refused_when_planning(place: Place, inside: Inside, nextflow: Path) -> None:
+def test_what_the_pipeline_asks_for_is_refused_when_planning(
+    place: Place, inside: Inside, nextflow: Path
+) -> None:
     configured(place, path=str(nextflow))
     config = """
     // nextflowVersion = '>=99'
@@ -137,12 +158,21 @@ def test_what_the_pipeline_asks_for_is_refused_when_planning(place: Place, insid
     """
     engine = [{"engine": "nextflow", "file": "main.nf"}]
     folder = write_workflow(
-        place.root / "pipeline", {}, {"implementations": engine}, **{"main.nf": "workflow { }", "nextflow.config": config}
+        place.root / "pipeline",
+        {},
+        {"implementations": engine},
+        **{"main.nf": "workflow { }", "nextflow.config": config},
     )
     done = inside("plan", folder, "--json")
     assert done.code == 3, done
-    assert f"{folder}/nextflow.config:9: Nextflow !>=25.10 is needed, there is 24.10.0 at {nextflow} (configured)" in done.problems
-    assert re.search(r"nextflow\.config:4: the plug-in nf-schema@2\.1\.1 is not in .*/home/\.nextflow/plugins", done.problems)
+    assert (
+        f"{folder}/nextflow.config:9: Nextflow !>=25.10 is needed, there is 24.10.0 at {nextflow} (configured)"
+        in done.problems
+    )
+    assert re.search(
+        r"nextflow\.config:4: the plug-in nf-schema@2\.1\.1 is not in .*/home/\.nextflow/plugins",
+        done.problems,
+    )
     assert "nextflow.config:5: the plug-in nf-prov has no version" in done.problems
     (place.root / "home" / ".nextflow" / "plugins" / "nf-schema-2.1.1").mkdir(parents=True)
     assert "nf-schema" not in inside("plan", folder, "--json").problems
@@ -151,14 +181,24 @@ def test_what_the_pipeline_asks_for_is_refused_when_planning(place: Place, insid
 # --- what is written
 
 
-def job(container: ContainerChoice | None = None, images: dict[str, ContainerChoice] | None = None, **more: Any) -> Job:
-    software = SoftwareChoice(route="container" if container else "installed", detail="", container=container, images=images or {})
+def job(
+    container: ContainerChoice | None = None, images: dict[str, ContainerChoice] | None = None, **more: Any
+) -> Job:
+    software = SoftwareChoice(
+        route="container" if container else "installed", detail="", container=container, images=images or {}
+    )
     allocation = Allocation(cores=2, memory_bytes=3_000_000_000, disk_bytes=0, wall_seconds=60)
     given: dict[str, Any] = {"parameters": {}, "inputs": {}, "selected": {}, **more}
     return Job(workflow="w", entry="code/x/main.nf", allocation=allocation, software=software, **given)
 
 
-CHOICE = EngineChoice(name="nextflow", path="/opt/nextflow", version="24.10.0", found="PATH", detail="Java 17 at /opt/java; options -Dx=y")
+CHOICE = EngineChoice(
+    name="nextflow",
+    path="/opt/nextflow",
+    version="24.10.0",
+    found="PATH",
+    detail="Java 17 at /opt/java; options -Dx=y",
+)
 
 
 def test_what_is_rendered() -> None:
@@ -172,7 +212,11 @@ def test_what_is_rendered() -> None:
     assert b"${" not in told.files["params.json"]
     assert json.loads(told.files["params.json"])["a"] == "${projectDir} $x"
     config = told.files["nextflow.config"].decode()
-    assert "process.executor = 'local'" in config and "cpus = 2" in config and "memory = '3000000000 B'" in config
+    assert (
+        "process.executor = 'local'" in config
+        and "cpus = 2" in config
+        and "memory = '3000000000 B'" in config
+    )
     assert "process.cpus" not in config and "process.memory" not in config
 
 
@@ -185,7 +229,9 @@ def test_a_groovy_string_holds_any_text(text: str) -> None:
     assert not re.search(r"(?<!\\)(?:\\\\)*'", body)
     back = re.sub(
         r"\\(u[0-9a-f]{4}|.)",
-        lambda m: chr(int(m[1][1:], 16)) if len(m[1]) == 5 else {"n": "\n", "r": "\r", "t": "\t"}.get(m[1], m[1]),
+        lambda m: (
+            chr(int(m[1][1:], 16)) if len(m[1]) == 5 else {"n": "\n", "r": "\r", "t": "\t"}.get(m[1], m[1])
+        ),
         body,
     )
     assert back.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass") == text

@@ -58,7 +58,9 @@ def test_the_stream_begins_and_ends(many: Run) -> None:
     assert many.of("run_info")[0]["stats"] == {"all": 1, "exits": 1, "good": 1, "killed": 1, "lost": 1}
     assert many.of("run_info")[0]["total"] == 5
     assert all(isinstance(e["t"], float) for e in many.events)
-    assert [e["t"] for e in many.events if e["event"] == "progress"] == sorted(e["t"] for e in many.of("progress"))
+    assert [e["t"] for e in many.events if e["event"] == "progress"] == sorted(
+        e["t"] for e in many.of("progress")
+    )
 
 
 def test_success(many: Run) -> None:
@@ -98,7 +100,9 @@ def test_missing_output_is_a_job_error(many: Run) -> None:
 
 
 def test_no_command_line_in_the_events(many: Run) -> None:
-    assert SECRET in many.stderr  # Snakemake itself prints it: the test would notice if there were nothing to hide
+    assert (
+        SECRET in many.stderr
+    )  # Snakemake itself prints it: the test would notice if there were nothing to hide
     assert SECRET not in many.text
 
 
@@ -107,7 +111,11 @@ def test_no_command_line_in_the_events(many: Run) -> None:
     [
         (f"rule all:\n    output: 'a'\n    shell 'echo {SECRET}'\n", "SyntaxError", "Colon expected"),
         ("rule all:\n    input: 'a.txt'\n", "MissingInputException", "a.txt"),
-        (f"rule all:\n    output: 'a'\n    shell: 'echo {{nope}} {SECRET}'\n", "RuleException", "'nope' is unknown"),
+        (
+            f"rule all:\n    output: 'a'\n    shell: 'echo {{nope}} {SECRET}'\n",
+            "RuleException",
+            "'nope' is unknown",
+        ),
     ],
     ids=["syntax", "missing-input", "bad-shell"],
 )
@@ -150,7 +158,7 @@ def test_drain_kill_and_lock(tmp_path: Path) -> None:
 def wait_for(directory: Path, event: str) -> None:
     """Wait until the events have one of this kind."""
     path = directory / "events.jsonl"
-    for _ in range(300):
+    for _ in range(2400):
         if path.exists() and f'"event":"{event}"' in path.read_text():
             return
         time.sleep(0.05)

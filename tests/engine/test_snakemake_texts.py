@@ -41,8 +41,12 @@ def test_other_errors_have_no_exit_code() -> None:
 
 
 def test_commands_are_taken_out() -> None:
-    assert texts.without_commands("cannot run echo secret here", ["echo secret"]) == "cannot run <command> here"
-    assert "secret" not in texts.without_commands("NameError: x, when formatting the following:\necho {x} secret", [])
+    assert (
+        texts.without_commands("cannot run echo secret here", ["echo secret"]) == "cannot run <command> here"
+    )
+    assert "secret" not in texts.without_commands(
+        "NameError: x, when formatting the following:\necho {x} secret", []
+    )
 
 
 @pytest.mark.parametrize(("number", "expected"), [("4 ", 4), ("", 0)])

@@ -25,8 +25,13 @@ class Together:
 
     def __init__(self, session: pytest.Session, module: object, factory: pytest.TempPathFactory) -> None:
         self.pool = ThreadPoolExecutor(AT_ONCE)
-        items = [i for i in session.items if isinstance(i, pytest.Function) and i.module is module and i.get_closest_marker("together")]
-        self.futures = {item.nodeid: self.pool.submit(self.call, item, Place(factory.mktemp("place"))) for item in items}
+        items = [
+            i for i in session.items if isinstance(i, pytest.Function) and i.module is module and i.get_closest_marker("together")
+            and not i.get_closest_marker("skip")
+        ]  # fmt: skip
+        self.futures = {
+            item.nodeid: self.pool.submit(self.call, item, Place(factory.mktemp("place"))) for item in items
+        }
 
     @staticmethod
     def call(item: pytest.Function, place: Place) -> None:
@@ -46,7 +51,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     module = pyfuncitem.module
     if module not in _together:
-        _together[module] = Together(pyfuncitem.session, module, pyfuncitem._request.getfixturevalue("tmp_path_factory"))
+        _together[module] = Together(
+            pyfuncitem.session, module, pyfuncitem._request.getfixturevalue("tmp_path_factory")
+        )
     _together[module].futures[pyfuncitem.nodeid].result()
     return True
 
@@ -54,14 +61,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def pytest_unconfigure() -> None:
     for module in _together.values():
         module.pool.shutdown(cancel_futures=True)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "soak" in config.option.markexpr:
-        return
-    for item in items:
-        if item.get_closest_marker("soak"):
-            item.add_marker(pytest.mark.skip(reason="a long series: make soak"))
 
 
 def end(place: Place) -> None:
@@ -97,7 +96,9 @@ def tmpfs(tmp_path: Path) -> Iterator[Path]:
     if os.geteuid() != 0:
         pytest.skip("only root may mount a file system")
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=110m,nr_inodes=1500", "tmpfs", str(folder)], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", "size=110m,nr_inodes=1500", "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
     )
     if mounted.returncode:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")

@@ -40,7 +40,13 @@ def plan(seed: int) -> list[Kill]:
         if chance.random() < 0.3:
             kills.append(Kill(target, None, chance.uniform(0, 2.5)))
         else:
-            kills.append(Kill(target, chance.randrange(LINES) if nth == 0 else chance.randrange(LINES // 2), chance.uniform(0, 0.4)))
+            kills.append(
+                Kill(
+                    target,
+                    chance.randrange(LINES) if nth == 0 else chance.randrange(LINES // 2),
+                    chance.uniform(0, 0.4),
+                )
+            )
     return kills
 
 
@@ -86,7 +92,10 @@ class Victim:
                 return "over"
             if moment.lines is None:
                 return "there"
-            records = sorted((self.place.run(self.run).dir / "engine").glob("*.snakemake.jsonl"), key=lambda p: int(p.name.split(".")[0]))
+            records = sorted(
+                (self.place.run(self.run).dir / "engine").glob("*.snakemake.jsonl"),
+                key=lambda p: int(p.name.split(".")[0]),
+            )
             new = [r for r in records if int(r.name.split(".")[0]) >= epoch]
             return "there" if new and len(new[-1].read_bytes().splitlines()) >= moment.lines else None
 
@@ -111,7 +120,11 @@ class Victim:
             pids = place.jobs(run)
             pids = [random.Random(self.outcome.seed).choice(pids)] if pids else []
         else:
-            roles = {"supervisor": supervisor, "engine": engine and engine.engine.pid, "keeper": engine and engine.keeper.pid}
+            roles = {
+                "supervisor": supervisor,
+                "engine": engine and engine.engine.pid,
+                "keeper": engine and engine.keeper.pid,
+            }
             pids = [roles[role] for role in target.split("+")]
         alive = [pid for pid in pids if pid and identities.start_time(pid)]
         kill(alive)
@@ -171,7 +184,12 @@ class Victim:
             wrong.append(f"the list is {place.listed()}")
         units = len([path for path in reference if path.startswith("outputs/units/")])
         progress = state["progress"]
-        if (progress["units_done"], progress["units_total"], progress["units_failed"], progress["units_running"]) != (units, units, 0, 0):
+        if (
+            progress["units_done"],
+            progress["units_total"],
+            progress["units_failed"],
+            progress["units_running"],
+        ) != (units, units, 0, 0):
             wrong.append(f"counts: {progress}")
         starts = place.executions(run)
         again = {unit: starts[unit] for unit, before in self.finished.items() if starts[unit] > before}

@@ -6,6 +6,7 @@ import signal
 import sys
 
 import pytest
+from adapter import write_workflow
 
 from esap_wf.models.run import Phase
 from esap_wf.runs import crashpoints
@@ -14,7 +15,6 @@ from .place import HERE, Place
 
 pytestmark = [pytest.mark.faults, pytest.mark.together]
 
-RUN = ["run", "noop", "--units", "2"]
 CRASH_AT = [sys.executable, str(HERE / "crash_at.py")]
 ARMED = [sys.executable, str(HERE / "armed.py")]
 
@@ -24,10 +24,46 @@ OF_THE_SUPERVISOR = [
     "event-folded", "outputs-checked", "outputs-accepted", "state-announced:3", "final-written",
 ]  # fmt: skip
 OF_REMOVAL = ["tombstone-written", "run-unlinked"]
+#: tests/runs/test_revisions.py
+OF_A_NEW_PLAN = ["revision-begun", "plan-kept", "revision-rendered", "plan-replaced"]
+
+
+STEPS = """\
+workflow:
+  type: serial
+  specification:
+    steps:
+      - {name: first, environment: x, commands: ['echo 1 > first.txt']}
+      - {name: second, environment: x, commands: ['echo 2 > second.txt']}
+outputs: {files: [first.txt, second.txt]}
+"""
+MANIFEST = {
+    "implementations": [{"engine": "command", "file": "reana.yaml"}], "software": [{"installed": ["bash"]}],
+    "units": {"axis": "step", "count": 2, "steps": ["first", "second"]}, "outputs": [{"name": "both", "path": "project/*.txt"}],
+}  # fmt: skip
+#: Points at which it matters what Snakemake leaves; at the others it has its turn in `make soak`, because it takes seconds to begin.
+OF_THE_ENGINE = {"published", "engine-started", "event-folded", "outputs-accepted"}
+
+
+def each(points: list[str]) -> pytest.MarkDecorator:
+    """With bash as the engine at each point, and with Snakemake."""
+    slow = [
+        pytest.param("snakemake", p, marks=[] if p in OF_THE_ENGINE else pytest.mark.soak) for p in points
+    ]
+    return pytest.mark.parametrize(("engine", "point"), [*(pytest.param("bash", p) for p in points), *slow])
+
+
+def words(place: Place, engine: str) -> list[str]:
+    """A run of two units."""
+    if engine == "snakemake":
+        return ["run", "noop", "--units", "2"]
+    return ["run", str(write_workflow(place.folder / "two", manifest=MANIFEST, **{"reana.yaml": STEPS}))]
 
 
 def test_every_point_has_a_test(place: Place) -> None:
-    assert {name.partition(":")[0] for name in OF_THE_COMMAND + OF_THE_SUPERVISOR + OF_REMOVAL} == set(crashpoints.NAMES)
+    assert {
+        name.partition(":")[0] for name in OF_THE_COMMAND + OF_THE_SUPERVISOR + OF_REMOVAL + OF_A_NEW_PLAN
+    } == set(crashpoints.NAMES)
 
 
 def one_completed(place: Place, run: str) -> None:
@@ -38,34 +74,39 @@ def one_completed(place: Place, run: str) -> None:
     place.tidy(run)
 
 
-@pytest.mark.parametrize("point", OF_THE_COMMAND)
-def test_a_command_killed_while_it_creates_a_run_is_simply_given_again(place: Place, point: str) -> None:
-    killed = place.call(point, "command", *RUN, command=CRASH_AT)
+@each(OF_THE_COMMAND)
+def test_a_command_killed_while_it_creates_a_run_is_simply_given_again(
+    place: Place, engine: str, point: str
+) -> None:
+    given = words(place, engine)
+    killed = place.call(point, "command", *given, command=CRASH_AT)
     assert killed.code == -signal.SIGKILL, killed
     assert len(place.listed()) == (point == "published")
-    one_completed(place, place.ok(*RUN)["run"])
+    one_completed(place, place.ok(*given)["run"])
 
 
-@pytest.mark.parametrize("point", OF_THE_SUPERVISOR)
-def test_a_supervisor_killed_at_a_point_is_succeeded(place: Place, point: str) -> None:
-    run = str(place.call(point, *RUN, "--detach", "--json", command=ARMED).data["run"])
+@each(OF_THE_SUPERVISOR)
+def test_a_supervisor_killed_at_a_point_is_succeeded(place: Place, engine: str, point: str) -> None:
+    given = words(place, engine)
+    run = str(place.call(point, *given, "--detach", "--json", command=ARMED).data["run"])
     state = place.ended(run)
     assert state.phase is (Phase.COMPLETED if point == "final-written" else Phase.UNKNOWN)
     assert place.status(run)["phase"] == state.phase
     assert place.listed() == [run]
-    again = place.ok(*RUN)
+    again = place.ok(*given)
     assert again["run"] == run
     assert again["phase"] == "COMPLETED"
     one_completed(place, run)
 
 
-@pytest.mark.parametrize("point", OF_REMOVAL)
-def test_a_removal_that_was_killed_is_a_removal(place: Place, point: str) -> None:
-    run = place.ok(*RUN)["run"]
+@each(OF_REMOVAL)
+def test_a_removal_that_was_killed_is_a_removal(place: Place, engine: str, point: str) -> None:
+    given = words(place, engine)
+    run = place.ok(*given)["run"]
     assert place.call(point, "command", "rm", run, command=CRASH_AT).code == -signal.SIGKILL
     assert place.listed() == []
     assert place.call("status", run).code == 2
     place.tidy()
-    again = place.ok(*RUN)
+    again = place.ok(*given)
     assert (again["run"] != run, again["reused"], again["phase"]) == (True, False, "COMPLETED")
     place.tidy(again["run"])

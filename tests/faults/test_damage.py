@@ -9,11 +9,11 @@ import pytest
 
 from esap_wf.models.run import Phase
 
-from .place import Place, kill
+from .place import Place
 
 pytestmark = [pytest.mark.faults, pytest.mark.together]
 
-RUN = ["--units", "6", "--seconds", "0.4"]
+RUN = ["--units", "8", "--seconds", "0.4"]
 
 
 def cut(path: Path, off: int) -> None:
@@ -25,11 +25,16 @@ def index_file(place: Place) -> Path:
     return found
 
 
-def completed(place: Place, run: str, units: int = 6) -> None:
+def completed(place: Place, run: str, units: int = 8) -> None:
     told = place.status(run)
     assert told["phase"] == "COMPLETED"
     counts = told["progress"]
-    assert (counts["units_total"], counts["units_done"], counts["units_failed"], counts["units_running"]) == (units, units, 0, 0), counts
+    assert (counts["units_total"], counts["units_done"], counts["units_failed"], counts["units_running"]) == (
+        units,
+        units,
+        0,
+        0,
+    ), counts
     assert (counts["jobs_total"], counts["jobs_done"]) == (units + 2, units + 2), counts
     place.results(run)
     place.tidy(run)
@@ -52,21 +57,22 @@ def test_events_of_a_completed_run_can_be_damaged(place: Place) -> None:
 @pytest.mark.parametrize("off", [15, 700, 10**9], ids=["torn", "tail lost", "all lost"])
 def test_a_run_whose_events_lost_their_end_is_resumed_with_the_right_counts(place: Place, off: int) -> None:
     """As after a power cut: the checkpoint was written through, the last events were not."""
-    run = place.start("--units", "18", "--seconds", "0.3")
+    run = place.start("--units", "20", "--seconds", "0.3")
     place.executing(run, done=6)
-    assert place.ok("cancel", run, "--drain", "--wait", "150")["phase"] == "ABORTED"
+    assert place.look("cancel", run, "--drain", "--wait", "150")["phase"] == "ABORTED"
     done = place.status(run)["progress"]["units_done"]
     events = place.run(run).events_path
     cut(events, off)
     assert place.status(run)["progress"]["units_done"] == done
     assert place.ok("resume", run)["phase"] == "COMPLETED"
-    completed(place, run, units=18)
+    completed(place, run, units=20)
 
 
+@pytest.mark.soak  # in short: the two tests before
 def test_garbage_at_the_end_of_the_events_harms_nothing(place: Place) -> None:
     run = place.start(*RUN)
     place.executing(run, done=2)
-    assert place.ok("cancel", run, "--drain", "--wait", "150")["phase"] == "ABORTED"
+    assert place.look("cancel", run, "--drain", "--wait", "150")["phase"] == "ABORTED"
     with place.run(run).events_path.open("ab") as file:
         file.write(b'\x00\x00\x00\n{"t": 1, "kind": "done", "step": "unit", "unit')
     assert place.status(run)["phase"] == "ABORTED"
@@ -74,17 +80,16 @@ def test_garbage_at_the_end_of_the_events_harms_nothing(place: Place) -> None:
     completed(place, run)
 
 
-@pytest.mark.parametrize("off", [20, 10**9], ids=["torn", "all lost"])
+@pytest.mark.parametrize("off", [20, pytest.param(10**9, marks=pytest.mark.soak)], ids=["torn", "all lost"])
 def test_a_run_whose_engine_record_is_cut_is_resumed(place: Place, off: int) -> None:
     run = place.start(*RUN)
     place.executing(run, done=2)
-    kill(list(place.processes(run)))
-    kill(list(place.processes(run)))
+    place.kill_all(run)
     assert place.ended(run).phase is Phase.UNKNOWN
     cut(place.run(run).dir / "engine" / "1.snakemake.jsonl", off)
     assert place.status(run)["phase"] == "UNKNOWN"
     assert place.resume_until_completed(run) <= 2
-    assert place.status(run)["progress"]["units_done"] <= 6
+    assert place.status(run)["progress"]["units_done"] <= 8
     assert place.status(run)["progress"]["units_done"] == place.status(run)["progress"]["units_total"]
     place.results(run)
     place.tidy(run)
@@ -115,11 +120,11 @@ def test_the_index_is_made_anew_whatever_was_done_to_it(place: Place) -> None:
         assert place.ok("run", "noop", "--units", "1")["reused"] is True
 
 
-@pytest.mark.parametrize("name", ["lease.json", ".reserve"])
+@pytest.mark.parametrize("name", ["lease.json", pytest.param(".reserve", marks=pytest.mark.soak)])
 def test_a_run_without_one_of_its_small_files_can_be_read_and_resumed(place: Place, name: str) -> None:
     run = place.start(*RUN)
     place.executing(run, done=1)
-    assert place.ok("cancel", run, "--drain", "--wait", "150")["phase"] == "ABORTED"
+    assert place.look("cancel", run, "--drain", "--wait", "150")["phase"] == "ABORTED"
     (place.run(run).dir / name).unlink(missing_ok=True)
     assert place.status(run)["phase"] == "ABORTED"
     assert place.ok("resume", run)["phase"] == "COMPLETED"
@@ -133,7 +138,11 @@ def test_a_broken_state_is_told_by_name_and_other_runs_are_listed(place: Place) 
     state.write_bytes(whole[: len(whole) // 2])
     answer = place.call("status", run)
     assert answer.code != 0
-    assert answer.err.startswith("esap-wf: error:") and str(state) in answer.err and "Traceback" not in answer.err
+    assert (
+        answer.err.startswith("esap-wf: error:")
+        and str(state) in answer.err
+        and "Traceback" not in answer.err
+    )
     assert other in place.listed()
     index_file(place).unlink()
     assert other in place.listed()

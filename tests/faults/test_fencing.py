@@ -33,7 +33,7 @@ def asleep(place: Place) -> tuple[str, int]:
 def test_a_sleeping_supervisor_on_this_host_keeps_its_run(place: Place) -> None:
     run, supervisor = asleep(place)
     answer = place.call("resume", run)
-    assert (answer.code, "it is at work" in answer.err) == (3, True), answer
+    assert (answer.code, "it is still under way" in answer.err) == (3, True), answer
     assert place.call("rm", run).code == 3
     assert place.status(run)["phase"] == "EXECUTING"
     os.kill(supervisor, signal.SIGCONT)
@@ -44,7 +44,9 @@ def test_a_sleeping_supervisor_on_this_host_keeps_its_run(place: Place) -> None:
 def test_a_superseded_supervisor_wakes_up_and_writes_nothing(place: Place) -> None:
     run, supervisor = asleep(place)
     there = place.run(run)
-    with mock.patch.object(processes, "alive", lambda holder: False):  # as an observer on another host comes to think
+    with mock.patch.object(
+        processes, "alive", lambda holder: False
+    ):  # as an observer on another host comes to think
         successor = Lease.acquire(there)
     before = {p.name: p.read_bytes() for p in there.dir.iterdir() if p.is_file() and p.name != "events.jsonl"}
     os.kill(supervisor, signal.SIGCONT)

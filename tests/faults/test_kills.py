@@ -37,8 +37,12 @@ def series(folder: Path, seeds: range, reference: dict[str, str]) -> None:
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("first", [0, 4])
-def test_a_run_survives_kills_at_random_moments(tmp_path: Path, reference: dict[str, str], first: int) -> None:
+@pytest.mark.parametrize(
+    "first", [0, pytest.param(4, marks=pytest.mark.soak)]
+)  # the other targets: test_who_lives.py
+def test_a_run_survives_kills_at_random_moments(
+    tmp_path: Path, reference: dict[str, str], first: int
+) -> None:
     series(tmp_path, range(first, first + AT_ONCE), reference)
 
 
@@ -51,10 +55,11 @@ def test_jobs_that_outlive_their_engine_are_ended_before_anything_is_started(pla
     assert engine
     kill([pid for pid in (place.supervisor(run), engine.keeper.pid, engine.engine.pid) if pid])
     assert place.ended(run).phase is Phase.UNKNOWN
-    assert place.jobs(run) == orphans
+    left = place.jobs(run)
+    assert set(orphans) <= set(left), "jobs outlive their engine, and may start a child yet"
     place.ok("resume", run, "--detach")
     place.executing(run, done=0)
-    assert [pid for pid in orphans if start_time(pid)] == []
+    assert [pid for pid in left if start_time(pid)] == []
     assert place.ok("cancel", run)["phase"] == "ABORTED"
     place.nothing_runs(run)
 

@@ -22,7 +22,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, s
     place = Place(tmp_path_factory.mktemp("archive"))
     completed = place.ok("run", "noop", "--units", "2")["run"]
     failed = place.call("run", "noop", "--units", "2", "--fail-unit", "1", "--json").data["run"]
-    mounted = subprocess.run(["mount", "--bind", str(place.root), str(place.root)], capture_output=True, text=True)
+    mounted = subprocess.run(
+        ["mount", "--bind", str(place.root), str(place.root)], capture_output=True, text=True
+    )
     if mounted.returncode:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
     try:
@@ -62,7 +64,9 @@ def test_also_without_an_index(archive: tuple[Place, str, str], tmp_path: Path) 
 )  # fmt: skip
 def test_what_writes_is_refused(archive: tuple[Place, str, str], words: list[str]) -> None:
     place, completed, failed = archive
-    answer = place.call(*({"FAILED": failed, "COMPLETED": completed}.get(word, word) for word in words), "--json")
+    answer = place.call(
+        *({"FAILED": failed, "COMPLETED": completed}.get(word, word) for word in words), "--json"
+    )
     assert answer.code == 3, answer
     assert answer.data["error"]["code"] == "refused"
     assert answer.err.startswith("esap-wf: error: ") and "Traceback" not in answer.err

@@ -62,8 +62,7 @@ def test_removals_at_once_remove_once(place: Place) -> None:
 def test_a_lost_run_without_processes_is_removed(place: Place) -> None:
     run = place.start("--units", "4", "--seconds", "600")
     place.executing(run, done=0)
-    kill(list(place.processes(run)))
-    kill(list(place.processes(run)))
+    place.kill_all(run)
     place.nothing_runs(run)
     place.ok("rm", run)
     place.tidy()

@@ -47,7 +47,12 @@ class Person(Place):
         super().__init__(folder, become(uid), store)
         folder.mkdir(mode=0o700)
         os.chown(folder, uid, GROUP)
-        self.environment |= {"HOME": str(folder), "USER": name, "LOGNAME": name, "XDG_CACHE_HOME": str(folder / "xdg")}
+        self.environment |= {
+            "HOME": str(folder),
+            "USER": name,
+            "LOGNAME": name,
+            "XDG_CACHE_HOME": str(folder / "xdg"),
+        }
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +60,9 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Person, P
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         pytest.skip("only root may become two users, with setpriv")
     folder = tmp_path_factory.mktemp("shared")
-    test = subprocess.run([*become(ANNA), sys.executable, "-c", "import os; print(os.getuid())"], capture_output=True, text=True)
+    test = subprocess.run(
+        [*become(ANNA), sys.executable, "-c", "import os; print(os.getuid())"], capture_output=True, text=True
+    )
     if test.stdout.strip() != str(ANNA):
         pytest.skip(f"another user can't start the interpreter: {test.stderr.strip()}")
     store = folder / "store"
@@ -80,11 +87,15 @@ def test_both_see_and_reuse_what_one_has_made(people: tuple[Person, Person]) -> 
     assert (own["phase"], own["reused"]) == ("COMPLETED", False)
     assert {run, own["run"]} <= set(anna.listed())
     rows = {row["run"]: ben.run(row["run"]).record().owner for row in anna.ok("list")["runs"]}
-    assert (rows[run], rows[own["run"]]) == (str(ANNA), str(BEN)), "the user of the process, whatever LOGNAME says"
+    assert (rows[run], rows[own["run"]]) == (str(ANNA), str(BEN)), (
+        "the user of the process, whatever LOGNAME says"
+    )
     assert getpass.getuser() not in rows.values()
 
 
-def test_everything_in_the_store_belongs_to_the_group_whatever_the_umask(people: tuple[Person, Person]) -> None:
+def test_everything_in_the_store_belongs_to_the_group_whatever_the_umask(
+    people: tuple[Person, Person],
+) -> None:
     anna, ben = people
     anna.ok("run", "noop", "--units", "1")
     ben.ok("run", "hello")
@@ -96,7 +107,11 @@ def test_everything_in_the_store_belongs_to_the_group_whatever_the_umask(people:
         about = path.stat()
         mode = stat.S_IMODE(about.st_mode)
         needed = 0o050 if path.is_dir() else 0o040
-        if about.st_gid != GROUP or mode & needed != needed or (path.is_dir() and mode & 0o200 and not mode & stat.S_ISGID):
+        if (
+            about.st_gid != GROUP
+            or mode & needed != needed
+            or (path.is_dir() and mode & 0o200 and not mode & stat.S_ISGID)
+        ):
             wrong.append(f"{path.relative_to(anna.root)} {mode:o} {about.st_gid}")
     assert wrong == []
 
@@ -162,18 +177,32 @@ def test_each_goes_on_with_what_the_other_has_stopped(people: tuple[Person, Pers
     anna.results(run)
 
 
-def test_removing_the_run_of_the_other_leaves_no_half_run(people: tuple[Person, Person]) -> None:
-    """The store is the group's: either it is refused, or the run is gone for both and can be made again."""
+def test_a_member_deletes_the_run_of_another_and_all_of_it(people: tuple[Person, Person]) -> None:
+    """The store is the group's: read-only snapshots of code, too."""
     anna, ben = people
     run = anna.ok("run", "noop", "--units", "8")["run"]
+    code = next((anna.run(run).dir / "code").glob("*/workflows/noop"))
+    assert not code.stat().st_mode & 0o200, "who owns it can't write into it"
+    assert ben.call("rm", run).code == 0
+    assert run not in anna.listed() and run not in ben.listed()
+    assert list((anna.root / "tmp").iterdir()) == []
+    assert anna.ok("run", "noop", "--units", "8")["reused"] is False
+
+
+def test_what_a_member_cannot_delete_is_said_and_its_owner_can(people: tuple[Person, Person]) -> None:
+    anna, ben = people
+    run = anna.ok("run", "noop", "--units", "9")["run"]
+    own = anna.run(run).dir / "outputs" / "own"
+    own.mkdir()
+    (own / "file").write_text("a step has closed its folder to others\n")
+    for path in (own, own / "file"):
+        os.chown(path, ANNA, GROUP)
+    own.chmod(0o700)
     answer = ben.call("rm", run)
-    assert answer.code in (0, 3), answer
-    if answer.code == 3:
-        assert anna.status(run)["phase"] == "COMPLETED"
-        anna.results(run)
-    else:
-        assert run not in anna.listed()
-        assert run not in ben.listed()
-        assert anna.ok("run", "noop", "--units", "8")["reused"] is False
-    anna.store.collect_garbage(older_than=0)
+    assert answer.code == 3 and f"of user {ANNA} could not be deleted" in answer.err, answer
+    assert run not in anna.listed(), "it is removed for all the same"
+    cleaned = ben.call("store", "clean", "--json")
+    assert (cleaned.data["deleted"], len(cleaned.data["left"])) == ([], 1), cleaned
+    assert "store clean" in cleaned.err
+    assert anna.ok("store", "clean")["left"] == []
     assert list((anna.root / "tmp").iterdir()) == []

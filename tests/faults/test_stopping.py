@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,12 +21,6 @@ SHORT = ["--units", "60", "--seconds", "0.5"]
 LONG = ["--units", "4", "--seconds", "600"]
 
 
-def follow(place: Place, *words: str, **options: Any) -> tuple[subprocess.Popen[str], str]:
-    """`run` in the foreground, and the id of its run."""
-    process = place.popen("run", "noop", *words, "--json", start_new_session=True, **options)
-    return process, patiently(lambda: next(iter(place.listed()), None) if place.root.exists() else None, "the run")
-
-
 def at_work(place: Place, run: str) -> None:
     state = place.wait(run, lambda s: s.progress.units_running > 0)
     assert state.phase is Phase.EXECUTING, state
@@ -36,7 +28,7 @@ def at_work(place: Place, run: str) -> None:
 
 
 def test_first_interrupt_lets_running_jobs_end_and_the_run_can_be_resumed(place: Place) -> None:
-    process, run = follow(place, "--units", "10", "--seconds", "1")
+    process, run = place.follow("--units", "10", "--seconds", "1")
     at_work(place, run)
     os.killpg(process.pid, signal.SIGINT)
     answer = finished(process)
@@ -44,17 +36,20 @@ def test_first_interrupt_lets_running_jobs_end_and_the_run_can_be_resumed(place:
     assert "running jobs end first" in answer.err
     assert place.executions(run, "end") == place.executions(run, "start"), "a job was cut off"
     told = place.status(run)
-    assert f"esap-wf resume {run}" in told["reason"]
+    assert told["reason"].endswith("after its running jobs had ended"), told
     assert told["progress"]["units_done"] == len(place.executions(run, "end"))
     place.nothing_runs(run)
     before = place.executions(run)
-    assert place.ok("resume", run)["phase"] == "COMPLETED"
-    assert {unit: n for unit, n in place.executions(run).items() if n > 1 or (unit in before and n > before[unit])} == {}
+    resumed = place.ok("resume", run)
+    assert (resumed["phase"], Path(resumed["report"]).name) == ("COMPLETED", "report.html")
+    assert {
+        unit: n for unit, n in place.executions(run).items() if n > 1 or (unit in before and n > before[unit])
+    } == {}
     assert place.status(run)["progress"]["units_done"] == 10
 
 
 def test_second_interrupt_stops_at_once(place: Place) -> None:
-    process, run = follow(place, *LONG)
+    process, run = place.follow(*LONG)
     at_work(place, run)
     os.killpg(process.pid, signal.SIGINT)
     patiently(lambda: (place.run(run).dir / "stop.json").exists() or None, "the first stop")
@@ -66,7 +61,7 @@ def test_second_interrupt_stops_at_once(place: Place) -> None:
 
 
 def test_an_interrupt_before_the_engine_runs_is_not_lost(place: Place) -> None:
-    process, run = follow(place, *LONG)
+    process, run = place.follow(*LONG)
     os.killpg(process.pid, signal.SIGINT)
     answer = finished(process)
     assert answer.code == 130, answer
@@ -77,7 +72,8 @@ def test_an_interrupt_before_the_engine_runs_is_not_lost(place: Place) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL], ids=lambda n: signal.Signals(n).name)
 def test_the_run_goes_on_when_its_terminal_or_command_is_gone(place: Place, number: int) -> None:
-    process, run = follow(place, "--units", "3", "--seconds", "0.5")
+    heard = lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)  # noqa: E731  who starts the tests may ignore it (nohup)
+    process, run = place.follow("--units", "3", "--seconds", "2", preexec_fn=heard)
     os.killpg(process.pid, number)
     process.communicate()
     assert process.returncode != 0
@@ -121,8 +117,8 @@ def test_cancel_of_a_run_that_has_just_been_created_starts_no_job(place: Place) 
 
 @pytest.mark.parametrize("also", [False, True], ids=["supervisor killed", "everything killed"])
 def test_cancel_of_a_lost_run_ends_what_is_left_and_starts_nothing(place: Place, also: bool) -> None:
-    run = place.start(*LONG)
-    at_work(place, run)
+    run = place.start(*LONG, "--cores", "2")
+    patiently(lambda: len(place.executions(run)) == 2 or None, "two jobs: no others are begun beside them")
     kill([pid for pid in [place.supervisor(run)] if pid])
     if also:
         kill(list(place.processes(run)))
@@ -148,12 +144,28 @@ def test_sigterm_to_the_supervisor_drains(place: Place) -> None:
 
 def test_a_run_started_in_the_background_of_a_shell_can_be_stopped(place: Place) -> None:
     """Such a process ignores SIGINT, and so would all its children."""
-    shell = place.popen('"$@" & wait', *COMMAND, *COMMAND, "run", "noop", *LONG, "--json", command=["sh", "-c"], start_new_session=True)
-    run = patiently(lambda: next(iter(place.listed()), None) if place.root.exists() else None, "the run")
+    shell = place.popen(
+        '"$@" & wait',
+        *COMMAND,
+        *COMMAND,
+        "run",
+        "noop",
+        *LONG,
+        "--json",
+        command=["sh", "-c"],
+        start_new_session=True,
+    )
+    run = patiently(
+        lambda: next(iter(place.listed()), None) if (place.root / "store.json").exists() else None, "the run"
+    )
     at_work(place, run)
     engine = place.engine(run)
     assert engine
-    ignored = next(line for line in Path(f"/proc/{engine.engine.pid}/status").read_text().splitlines() if line.startswith("SigIgn"))
+    ignored = next(
+        line
+        for line in Path(f"/proc/{engine.engine.pid}/status").read_text().splitlines()
+        if line.startswith("SigIgn")
+    )
     assert not int(ignored.split()[1], 16) >> (signal.SIGINT - 1) & 1
     assert place.ok("cancel", run)["phase"] == "ABORTED"
     finished(shell)

@@ -17,17 +17,21 @@ _asked: set[tuple[str, str]] = set()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-features", action="store_true", help="Write docs/features.json from the results of this session.")
+    parser.addoption(
+        "--write-features",
+        action="store_true",
+        help="Write docs/features.json from the results of this session.",
+    )
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
     """With the report, so that it reaches the process that writes, if there are several."""
     report = yield
-    mark = item.get_closest_marker("feature")
-    if mark and report.when == "call" and report.passed:
+    feature = getattr(getattr(item, "function", None), "feature", None)
+    if feature and report.when == "call" and report.passed:
         properties, params = dict(report.user_properties), item.callspec.params  # type: ignore[attr-defined]
-        told = properties.get("features") or {mark.args[0].format(**params): properties.get("value", "yes")}
+        told = properties.get("features") or {feature.format(**params): properties.get("value", "yes")}
         report.user_properties.append(("of engine", [str(params["engine"]), told]))
     return report
 

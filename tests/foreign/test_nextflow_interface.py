@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esap_wf.engines.groovy import Source
-from esap_wf.engines.groovy_values import value
-from esap_wf.engines.nextflow_interface import derive
+from esap_wf.engines.nextflow.groovy import Source
+from esap_wf.engines.nextflow.groovy_values import value
+from esap_wf.engines.nextflow.interface import derive
 from esap_wf.errors import UsageError
 
 PIPELINES = Path(__file__).parent / "pipelines/nextflow"
@@ -34,7 +34,12 @@ def refused(path: Path, item: str | None = None) -> str:
 
 def test_a_script_without_parameters_is_a_pipeline() -> None:
     found = derive(PIPELINES / "greetings", None)
-    assert found is not None and found.file == "main.nf" and found.schema["properties"] == {} and found.inputs == {}
+    assert (
+        found is not None
+        and found.file == "main.nf"
+        and found.schema["properties"] == {}
+        and found.inputs == {}
+    )
     assert any("no results are published" in w for w in found.warnings)
 
 
@@ -53,8 +58,13 @@ def test_params_of_a_script_are_typed_by_what_it_sets() -> None:
     properties = found.schema["properties"]
     assert properties["kmer"] == {"title": "kmer", "type": ["integer", "number"], "engine_default": 3}
     assert properties["fraction"]["engine_default"] == 0.5 and properties["upper"]["type"] == "boolean"
-    assert properties["label"]["engine_default"] == "quant" and properties["filter"]["engine_default"] == {"min": 1, "max": 100}
-    assert properties["trim.right"]["engine_default"] == 2, "nested scopes of a configuration have names with dots"
+    assert properties["label"]["engine_default"] == "quant" and properties["filter"]["engine_default"] == {
+        "min": 1,
+        "max": 100,
+    }
+    assert properties["trim.right"]["engine_default"] == 2, (
+        "nested scopes of a configuration have names with dots"
+    )
     assert "string" in properties["adapter"]["type"] and "engine_default" not in properties["adapter"]
     assert properties["doubled"]["engine_default"] == "params.kmer * 2"
     assert any("params.doubled is computed by the engine" in w for w in found.warnings)
@@ -69,7 +79,10 @@ def test_paths_are_inputs_with_the_pipelines_own_default() -> None:
     assert set(found.inputs) == {"reads", "reference"}
     reads = found.inputs["reads"]
     assert reads.pattern and not reads.required and reads.engine_default == "$projectDir/data/gut_{1,2}.fq"
-    assert found.origins["inputs.reads"] == f"{PIPELINES}/quantify/main.nf:7, used as a path in {PIPELINES}/quantify/main.nf:28"
+    assert (
+        found.origins["inputs.reads"]
+        == f"{PIPELINES}/quantify/main.nf:7, used as a path in {PIPELINES}/quantify/main.nf:28"
+    )
 
 
 def test_manifest_images_outputs_and_origins_are_told() -> None:
@@ -79,7 +92,9 @@ def test_manifest_images_outputs_and_origins_are_told() -> None:
     assert found.authors == ("The Authors", "Others") and found.citation == ("10.1000/xyz123",)
     assert set(found.images) == {"quay.io/example/salmon:1.10", "docker.io/example/quantify:v1"}
     assert [o.path for o in found.outputs] == ["outputs/**/*"]
-    assert found.schema["properties"]["outdir"]["default"] == "outputs" and any(w.startswith("outdir is outputs") for w in found.warnings)
+    assert found.schema["properties"]["outdir"]["default"] == "outputs" and any(
+        w.startswith("outdir is outputs") for w in found.warnings
+    )
     assert found.origins["parameters.kmer"].endswith("main.nf:10")
     assert found.origins["parameters.trim.left"].endswith("nextflow.config:13")
 
@@ -90,12 +105,19 @@ def test_a_schema_of_either_generation_is_the_interface(tmp_path: Path, generati
     shutil.copytree(PIPELINES / "sheet", folder)
     file = folder / "nextflow_schema.json"
     if generation == "draft-07":
-        text = file.read_text().replace("https://json-schema.org/draft/2020-12/schema", "http://json-schema.org/draft-07/schema")
+        text = file.read_text().replace(
+            "https://json-schema.org/draft/2020-12/schema", "http://json-schema.org/draft-07/schema"
+        )
         file.write_text(text.replace("$defs", "definitions"))
     found = derive(folder, None)
     assert found is not None
     sheet = found.inputs["input"]
-    assert (sheet.required, sheet.kind, sheet.rows, sheet.extensions) == (True, "file", "assets/schema_input.json", [".csv"])
+    assert (sheet.required, sheet.kind, sheet.rows, sheet.extensions) == (
+        True,
+        "file",
+        "assets/schema_input.json",
+        [".csv"],
+    )
     assert sheet.title.startswith("Path to comma-separated file") and "design file" in sheet.description
     properties = found.schema["properties"]
     assert properties["min_length"]["maximum"] == 500 and properties["min_length"]["engine_default"] == 20
@@ -105,9 +127,16 @@ def test_a_schema_of_either_generation_is_the_interface(tmp_path: Path, generati
     assert "help" not in properties and "fa_icon" not in json.dumps(properties)
     assert properties["not_in_schema"]["hidden"] is True, "the configuration knows more than the schema"
     assert found.schema["required"] == [], "outdir is set for the run"
-    line = file.read_text().splitlines().index(next(row for row in file.read_text().splitlines() if '"min_length"' in row)) + 1
+    line = (
+        file.read_text()
+        .splitlines()
+        .index(next(row for row in file.read_text().splitlines() if '"min_length"' in row))
+        + 1
+    )
     assert found.origins["parameters.min_length"] == f"{file}:{line}"
-    assert found.images == ("biocontainers/fastqc:0.12.1--hdfd78af_0",), "of a choice by engine, the image that is no download"
+    assert found.images == ("biocontainers/fastqc:0.12.1--hdfd78af_0",), (
+        "of a choice by engine, the image that is no download"
+    )
     assert any("nfcore_custom.config" in w and "not followed" in w for w in found.warnings)
 
 
@@ -119,7 +148,12 @@ def test_formats_of_a_schema_say_what_is_an_input(tmp_path: Path) -> None:
         "either": {"type": "string", "format": "path"},
         "mail": {"type": "string", "format": "email"},
     }
-    files = {"main_nf": "", "nextflow_schema.json": json.dumps({"type": "object", "properties": properties, "required": ["reads", "mail"]})}
+    files = {
+        "main_nf": "",
+        "nextflow_schema.json": json.dumps(
+            {"type": "object", "properties": properties, "required": ["reads", "mail"]}
+        ),
+    }
     found = derive(written(tmp_path, **files), None)
     assert found is not None
     told = {name: (i.kind, i.pattern, i.required, i.engine_default) for name, i in found.inputs.items()}
@@ -164,7 +198,10 @@ def test_included_configuration_counts_and_conditions_are_told(tmp_path: Path) -
     assert properties["d"]["engine_default"] == [1, "two", {"x": 3}]
     assert properties["e"] == {"title": "e", "type": "string", "engine_default": "it's $projectDir"}
     assert any("params.b is set under a condition" in w for w in found.warnings)
-    assert any("params.c is computed" in w for w in found.warnings) and properties["c"]["engine_default"] == "System.getenv('X') ?: 'y'"
+    assert (
+        any("params.c is computed" in w for w in found.warnings)
+        and properties["c"]["engine_default"] == "System.getenv('X') ?: 'y'"
+    )
 
 
 def test_a_result_folder_by_another_name_is_seen_by_publish_dir(tmp_path: Path) -> None:
@@ -185,7 +222,11 @@ workflow { A() }
 
 
 def test_a_script_outside_of_a_project_is_snapshotted_with_what_it_uses_only(tmp_path: Path) -> None:
-    written(tmp_path, one_nf="include { A } from './lib/a'\nworkflow { A() }\n", lib__a_nf="process A { script: 'true' }\n")
+    written(
+        tmp_path,
+        one_nf="include { A } from './lib/a'\nworkflow { A() }\n",
+        lib__a_nf="process A { script: 'true' }\n",
+    )
     (tmp_path / "huge.bin").write_bytes(b"0")
     found = derive(tmp_path / "one.nf", None)
     assert found is not None and found.files == ("lib/a.nf", "one.nf") and found.name == "one"
@@ -194,26 +235,42 @@ def test_a_script_outside_of_a_project_is_snapshotted_with_what_it_uses_only(tmp
 @pytest.mark.parametrize(
     ("files", "told"),
     [
-        ({"main_nf": "params.x = 'never ends\nworkflow {}\n"}, "main.nf:1: the text that begins here with ' has no end"),
+        (
+            {"main_nf": "params.x = 'never ends\nworkflow {}\n"},
+            "main.nf:1: the text that begins here with ' has no end",
+        ),
         ({"main_nf": "workflow {\n  foo(\n}\n"}, "main.nf:3: } closes nothing"),
         ({"main_nf": "workflow {\n"}, "main.nf:1: the { that opens here is never closed"),
         ({"main_nf": "/* no end\n"}, "main.nf:1: the comment"),
         ({"main_nf": "\ninclude { A } from './a'\n"}, "main.nf:2: there is no"),
-        ({"main_nf": "", "nextflow_config": "\n\nincludeConfig 'nowhere.config'\n"}, "nextflow.config:3: there is no file"),
+        (
+            {"main_nf": "", "nextflow_config": "\n\nincludeConfig 'nowhere.config'\n"},
+            "nextflow.config:3: there is no file",
+        ),
         ({"x_nf": "", "nextflow_config": "manifest.mainScript = 'y.nf'\n"}, "nextflow.config:1"),
-        ({"main_nf": "", "nextflow_schema.json": '{"$defs": {},\n "allOf": [{"$ref": "#/$defs/a"}]}'}, "there is no #/$defs/a"),
+        (
+            {"main_nf": "", "nextflow_schema.json": '{"$defs": {},\n "allOf": [{"$ref": "#/$defs/a"}]}'},
+            "there is no #/$defs/a",
+        ),
         ({"main_nf": "", "nextflow_schema.json": '{\n"properties": }'}, "nextflow_schema.json:2"),
-        ({"main_nf": "", "nextflow_schema.json": '{"properties": {"x": {"type": "file"}}}'}, "'file' is no type"),
+        (
+            {"main_nf": "", "nextflow_schema.json": '{"properties": {"x": {"type": "file"}}}'},
+            "'file' is not a type",
+        ),
         ({"a_nf": "workflow {}", "b_nf": "workflow {}"}, "say which"),
         ({"main_nf": "include { A } from '" + "../" * 30 + "etc/passwd'\n"}, "passwd"),
     ],
 )
-def test_broken_pipelines_are_told_with_file_and_line(tmp_path: Path, files: dict[str, str], told: str) -> None:
+def test_broken_pipelines_are_told_with_file_and_line(
+    tmp_path: Path, files: dict[str, str], told: str
+) -> None:
     assert told in refused(written(tmp_path, **files))
 
 
 def test_several_scripts_of_which_one_uses_the_others_are_one_pipeline(tmp_path: Path) -> None:
-    written(tmp_path, top_nf="include { A } from './a'\nworkflow { A() }", a_nf="process A { script: 'true' }")
+    written(
+        tmp_path, top_nf="include { A } from './a'\nworkflow { A() }", a_nf="process A { script: 'true' }"
+    )
     found = derive(tmp_path, None)
     assert found is not None and found.file == "top.nf"
 
@@ -238,7 +295,9 @@ def test_plain_values_are_read(text: str, expected: object) -> None:
     assert (found.kind, found.data) == ("plain", expected)
 
 
-@pytest.mark.parametrize("text", ["a + 1", "foo()", "[1, x]", "1 + 2", "{ 1 }", "params.x ?: 2", "'a' + 'b'", "1e999", "9" * 30])
+@pytest.mark.parametrize(
+    "text", ["a + 1", "foo()", "[1, x]", "1 + 2", "{ 1 }", "params.x ?: 2", "'a' + 'b'", "1e999", "9" * 30]
+)
 def test_what_must_be_evaluated_is_never_guessed(text: str) -> None:
     source = Source(text, "x")
     assert value(source, 0, len(source.tokens)).kind == "code"
@@ -249,7 +308,10 @@ def test_a_division_is_no_text_and_a_regular_expression_is_one() -> None:
     assert kinds.count("template") == 1
 
 
-GROOVY = st.text(alphabet=st.sampled_from(list("abinprcludefoms.params01eExX_ \n\t\\'\"$/{}[]():=,-+*;#!?&|<>²é")), max_size=120)
+GROOVY = st.text(
+    alphabet=st.sampled_from(list("abinprcludefoms.params01eExX_ \n\t\\'\"$/{}[]():=,-+*;#!?&|<>²é")),
+    max_size=120,
+)
 WORDS = (
     "params . x = { } [ ] ( ) \" ' ${ include from './a' process publishDir container profiles standard includeConfig if else : "
     "1 , / // /* */ workflow file ? \\"

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 from adapter import Done, Place
+from bare import run as run_bare
+from git_repositories import commit, git, write
 from services.nextflow import nextflow_fixture  # noqa: F401
+from trees import below
 
 PIPELINES = Path(__file__).parent / "pipelines/nextflow"
 HEADER = "sample,fastq_1,fastq_2,strandedness,lane\n"
@@ -27,13 +30,36 @@ def at(place: Place, nextflow: Path) -> Place:
 def bare(nextflow: Path, folder: Path, pipeline: Path, *words: object) -> dict[str, bytes]:
     """What Nextflow alone publishes into ``results``, started in a folder."""
     command = [str(nextflow), "run", str(pipeline), "-ansi-log", "false", *map(str, words)]
-    done = subprocess.run(command, cwd=folder, env={**os.environ, "NXF_OFFLINE": "true"}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "NXF_OFFLINE": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return files(folder / "results")
 
 
+def remembered(folder: Path, pipeline: Path, *words: str) -> dict[str, bytes]:
+    """The same, kept between sessions: for what holds no place of this machine."""
+    both = folder.parent / "both"
+    shutil.copytree(pipeline, both / "pipeline")
+    shutil.copytree(folder, both / "user")
+    made = run_bare("nextflow", both, ["../pipeline", *words], at="user")
+    assert made.code == 0, made.said
+    return {
+        name: entry.text.encode()
+        for name, entry in below(made.tree, "user/results").items()
+        if entry.kind == "file"
+    }
+
+
 def files(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
+    }
 
 
 def completed(done: Done) -> Path:
@@ -55,40 +81,75 @@ def user(tmp_path: Path) -> Path:
     return folder
 
 
-def test_without_parameters_it_is_what_the_bare_engine_makes(at: Place, nextflow: Path, user: Path) -> None:
-    expected = bare(nextflow, user, PIPELINES / "quantify")
-    run = completed(at("run", PIPELINES / "quantify", "--json", cwd=user))
+def test_without_parameters_it_is_what_the_bare_engine_makes(at: Place, user: Path) -> None:
+    expected = remembered(user, PIPELINES / "quantify")
+    run = completed(at.inside("run", PIPELINES / "quantify", "--json", cwd=user))
     assert files(run / "outputs") == expected and list(expected) == ["quant/gut.txt"]
     answer = json.loads((run / "outputs.json").read_bytes())
     assert [o["path"] for o in answer["outputs"]] == ["outputs/quant/gut.txt"]
-    assert json.loads((run / "params.json").read_bytes()) == {"outdir": "outputs"}, "the pipeline's own defaults are its own business"
+    assert json.loads((run / "params.json").read_bytes()) == {"outdir": "outputs"}, (
+        "the pipeline's own defaults are its own business"
+    )
 
 
-def test_values_keep_their_types_and_relative_patterns_their_folder(at: Place, nextflow: Path, user: Path) -> None:
-    values = {"kmer": 2, "fraction": 0.25, "upper": True, "label": "it's 5 $HOME", "filter": {"min": 5}, "trim": {"left": 3}}
+def test_values_keep_their_types_and_relative_patterns_their_folder(at: Place, user: Path) -> None:
+    values = {
+        "kmer": 2,
+        "fraction": 0.25,
+        "upper": True,
+        "label": "it's 5 $HOME",
+        "filter": {"min": 5},
+        "trim": {"left": 3},
+    }
     (user / "p.json").write_text(json.dumps({**values, "reads": "mine/gut_{1,2}.fq", "outdir": "results"}))
-    expected = bare(nextflow, user, PIPELINES / "quantify", "-params-file", "p.json")
+    expected = remembered(user, PIPELINES / "quantify", "-params-file", "p.json")
     (at.root / "elsewhere").mkdir()
-    run = completed(at("run", PIPELINES / "quantify", "--params", user / "p.json", "--json", cwd=at.root / "elsewhere"))
+    run = completed(
+        at.inside(
+            "run", PIPELINES / "quantify", "--params", user / "p.json", "--json", cwd=at.root / "elsewhere"
+        )
+    )
     assert files(run / "outputs") == expected
-    assert b"gut_1.fq 1" in next(iter(expected.values())), "the user's own reads were taken, not the example's"
+    assert b"gut_1.fq 1" in next(iter(expected.values())), (
+        "the user's own reads were taken, not the example's"
+    )
     assert files(user / "results") == expected, "outdir is where the results are copied to"
     # the same by flags, as its own users write them
-    flags = ["--kmer", "2", "--fraction", "0.25", "--upper", "--label", "it's 5 $HOME", "--filter", '{"min": 5}', "--trim.left", "3"]
-    again = at("run", PIPELINES / "quantify", *flags, "--reads", "mine/gut_{1,2}.fq", "--json", cwd=user)
-    assert completed(again) == run and again.json["reused"], "flags and a file that say the same are the same run"
-    named = at("run", PIPELINES / "quantify", *flags, "--input", "reads=mine/gut_{1,2}.fq", "--json", cwd=user)
+    flags = [
+        "--kmer",
+        "2",
+        "--fraction",
+        "0.25",
+        "--upper",
+        "--label",
+        "it's 5 $HOME",
+        "--filter",
+        '{"min": 5}',
+        "--trim.left",
+        "3",
+    ]
+    again = at.inside(
+        "run", PIPELINES / "quantify", *flags, "--reads", "mine/gut_{1,2}.fq", "--json", cwd=user
+    )
+    assert completed(again) == run and again.json["reused"], (
+        "flags and a file that say the same are the same run"
+    )
+    named = at.inside(
+        "run", PIPELINES / "quantify", *flags, "--input", "reads=mine/gut_{1,2}.fq", "--json", cwd=user
+    )
     assert completed(named) == run
 
 
 def test_content_behind_a_pattern_makes_another_run(at: Place, user: Path) -> None:
     call = ["plan", PIPELINES / "quantify", "--reads", "mine/gut_{1,2}.fq", "--json"]
-    before = at(*call, cwd=user).json["digest"]
-    assert at(*call, cwd=user).json["digest"] == before
+    before = at.inside(*call, cwd=user).json["digest"]
+    assert at.inside(*call, cwd=user).json["digest"] == before
     (user / "mine/gut_2.fq").write_text("@x\nA\n+\nI\n")
-    assert at(*call, cwd=user).json["digest"] != before
-    told = problems(at("plan", PIPELINES / "quantify", "--reads", "mine/nothing_{1,2}.fq", "--json", cwd=user))
-    assert "no file has such a name" in told
+    assert at.inside(*call, cwd=user).json["digest"] != before
+    told = problems(
+        at.inside("plan", PIPELINES / "quantify", "--reads", "mine/nothing_{1,2}.fq", "--json", cwd=user)
+    )
+    assert "no file matches" in told
 
 
 def test_a_sample_sheet_is_run_as_its_own_users_do(at: Place, nextflow: Path, user: Path) -> None:
@@ -96,13 +157,13 @@ def test_a_sample_sheet_is_run_as_its_own_users_do(at: Place, nextflow: Path, us
     (user / "samples.csv").write_text(HEADER + row)
     words = ["--input", "samples.csv", "--min_length", "7", "--publish_dir_mode", "copy"]
     expected = bare(nextflow, user, PIPELINES / "sheet", *words, "--outdir", "results")
-    run = completed(at("run", PIPELINES / "sheet", *words, "--json", cwd=user))
+    run = completed(at.inside("run", PIPELINES / "sheet", *words, "--json", cwd=user))
     assert files(run / "outputs") == expected and len(expected) == 2
     (user / "p.yaml").write_text("input: samples.csv\nmin_length: 7\npublish_dir_mode: copy\n")
-    again = at("run", PIPELINES / "sheet", "--params", user / "p.yaml", "--json")
+    again = at.inside("run", PIPELINES / "sheet", "--params", user / "p.yaml", "--json")
     assert again.json["reused"] and completed(again) == run
     (user / "mine/gut_2.fq").write_text("@other\nA\n+\nI\n")
-    changed = at("plan", PIPELINES / "sheet", *words, "--json", cwd=user).json
+    changed = at.inside("plan", PIPELINES / "sheet", *words, "--json", cwd=user).json
     assert not changed["duplicates"], "what the rows name is part of the run"
 
 
@@ -114,33 +175,52 @@ def test_every_row_of_a_sheet_is_checked_before_the_run(at: Place, user: Path) -
     ]  # fmt: skip
     sheet = user / "samples.csv"
     sheet.write_text(HEADER + "\n".join(rows) + "\n")
-    done = at("validate", PIPELINES / "sheet", "--input", "samples.csv", "--email", "nobody", "--json", cwd=user)
+    done = at.inside(
+        "validate", PIPELINES / "sheet", "--input", "samples.csv", "--email", "nobody", "--json", cwd=user
+    )
     told = "\n".join(f"{p['where']}: {p['what']} ({p['hint']})" for p in done.json["problems"])
     assert f"{sheet}:2: sample: Sample name must be provided and cannot contain spaces" in told
-    assert f"{sheet}:3: fastq_1: 'mine/gut_1.fq' is relative" in told and f"write {user}/mine/gut_1.fq" in told
+    assert (
+        f"{sheet}:3: fastq_1: 'mine/gut_1.fq' is relative" in told and f"write {user}/mine/gut_1.fq" in told
+    )
     assert f"{sheet}:4: fastq_1: there is no {user}/none.fq" in told
     assert f"{sheet}:5: strandedness" in told and f"{sheet}:6: lane" in told
-    assert f"{sheet}:8: sample, lane stand in {sheet}:7 too" in told and f"{sheet}:9: sample is missing" in told
+    assert (
+        f"{sheet}:8: sample, lane: the same as in {sheet}:7" in told
+        and f"{sheet}:9: sample is missing" in told
+    )
     assert "--email: Please give an address such as me@example.org" in told
 
 
 def test_what_is_missing_or_wrong_is_told_in_the_pipelines_own_names(at: Place, user: Path) -> None:
-    assert "input input: Path to comma-separated file" in problems(at("plan", PIPELINES / "sheet", "--json"))
+    assert "input input: Path to comma-separated file" in problems(
+        at.inside("plan", PIPELINES / "sheet", "--json")
+    )
     (user / "samples.txt").write_text(HEADER)
-    told = problems(at("plan", PIPELINES / "sheet", "--input", "samples.txt", "--min_length", "0", "--json", cwd=user))
-    assert "is a file with .csv" in told and "--min_length: 0 is less than" in told
-    assert "no such option" in at("plan", PIPELINES / "quantify", "--kmre", "3").err.lower()
+    told = problems(
+        at.inside(
+            "plan", PIPELINES / "sheet", "--input", "samples.txt", "--min_length", "0", "--json", cwd=user
+        )
+    )
+    assert "must be a file whose name ends with .csv" in told and "--min_length: 0 is less than" in told
+    assert "no such option" in at.inside("plan", PIPELINES / "quantify", "--kmre", "3").err.lower()
 
 
 def test_show_says_where_each_part_is_written(at: Place) -> None:
-    told = at("show", PIPELINES / "quantify").out
-    assert "--trim.left" in told and "nextflow.config:13" in told and "main.nf:7, used as a path in main.nf:28" in told
-    derived = at("show", PIPELINES / "quantify", "--json").json["derived_from"]
-    assert derived["pipeline"] == f"{PIPELINES}/quantify/main.nf" and derived["parameters.kmer"].endswith("main.nf:10")
-    shown = at("run", PIPELINES / "sheet", "--help").out
-    assert "--min_length" in shown and "Processing options of sheet" in shown and "--max_memory" not in shown, (
-        "hidden ones are not in the help"
+    told = at.inside("show", PIPELINES / "quantify").out
+    assert (
+        "--trim.left" in told
+        and "nextflow.config:13" in told
+        and "main.nf:7, used as a path in main.nf:28" in told
     )
+    derived = at.inside("show", PIPELINES / "quantify", "--json").json["derived_from"]
+    assert derived["pipeline"] == f"{PIPELINES}/quantify/main.nf" and derived["parameters.kmer"].endswith(
+        "main.nf:10"
+    )
+    shown = at.inside("run", PIPELINES / "sheet", "--help").out
+    assert (
+        "--min_length" in shown and "Processing options of sheet" in shown and "--max_memory" not in shown
+    ), "hidden ones are not in the help"
 
 
 def test_names_that_are_options_of_the_command_go_by_param(at: Place) -> None:
@@ -150,30 +230,116 @@ def test_names_that_are_options_of_the_command_go_by_param(at: Place) -> None:
         "params.name = 'x'\nparams.maxMemory = '1.GB'\nparams.'min-len' = 1\nparams.a_b = 1\nparams.'a-b' = 2\nworkflow { }\n"
     )
     words = ["--param", "name=me", "--maxMemory", "2.GB", "--min-len", "5", "--a_b", "10", "--a-b", "20"]
-    done = at("plan", folder, *words, "--json")
+    done = at.inside("plan", folder, *words, "--json")
     assert done.code == 0, done.out + done.err
     assert done.json["parameters"] == {"name": "me", "maxMemory": "2.GB", "min-len": 5, "a_b": 10, "a-b": 20}
-    dashes = at("plan", PIPELINES / "sheet", "--min-length", "0", "--json")
-    assert "--min_length: 0 is less than" in problems(dashes), "underscores may be dashes where that is no other name"
+    dashes = at.inside("plan", PIPELINES / "sheet", "--min-length", "0", "--json")
+    assert "--min_length: 0 is less than" in problems(dashes), (
+        "underscores may be dashes where that is no other name"
+    )
 
 
 def test_a_file_that_is_only_a_text_to_the_pipeline_is_told(at: Place, user: Path) -> None:
-    done = at("plan", PIPELINES / "quantify", "--adapter", "mine/gut_1.fq", "--label", "mine", "--json", cwd=user)
-    assert done.code == 0 and f"adapter: 'mine/gut_1.fq' is a text to this pipeline, no input; if a file is meant, write {user}" in done.err
+    done = at.inside(
+        "plan", PIPELINES / "quantify", "--adapter", "mine/gut_1.fq", "--label", "mine", "--json", cwd=user
+    )
+    assert (
+        done.code == 0
+        and f"adapter: 'mine/gut_1.fq' is text to this pipeline, not an input; if a file is meant, write {user}"
+        in done.err
+    )
     assert "label" not in done.err
     (user / "p.yml").write_text("adapter: mine/gut_1.fq\n")
-    assert "adapter: 'mine/gut_1.fq'" in at("plan", PIPELINES / "quantify", "--params", user / "p.yml", "--json").err
+    assert (
+        "adapter: 'mine/gut_1.fq'"
+        in at.inside("plan", PIPELINES / "quantify", "--params", user / "p.yml", "--json").err
+    )
 
 
-def test_python_gives_the_same_as_the_command_line(at: Place, user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_gives_the_same_as_the_command_line(
+    at: Place, user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from esap_wf import api
 
     for name, value in at.environment.items():
         monkeypatch.setenv(name, value)
-    values = {"kmer": 2, "trim": {"left": 1}, "reads": f"{user}/mine/gut_{{1,2}}.fq", "outdir": str(user / "results")}
+    values = {
+        "kmer": 2,
+        "trim": {"left": 1},
+        "reads": f"{user}/mine/gut_{{1,2}}.fq",
+        "outdir": str(user / "results"),
+    }
     plan = api.plan(str(PIPELINES / "quantify"), values)
     flags = ["--kmer", "2", "--trim.left", "1", "--reads", "mine/gut_{1,2}.fq", "--outdir", "results"]
-    assert at("plan", PIPELINES / "quantify", *flags, "--json", cwd=user).json["digest"] == plan.digest.identity
-    assert plan.request.results == str(user / "results") and plan.parameters == {"outdir": "outputs", "kmer": 2, "trim.left": 1}
-    told = problems(at("plan", PIPELINES / "quantify", "--outdir", "a", "--results", "b", "--json", cwd=user))
+    assert (
+        at.inside("plan", PIPELINES / "quantify", *flags, "--json", cwd=user).json["digest"]
+        == plan.digest.identity
+    )
+    assert plan.request.results == str(user / "results") and plan.parameters == {
+        "outdir": "outputs",
+        "kmer": 2,
+        "trim.left": 1,
+    }
+    told = problems(
+        at.inside("plan", PIPELINES / "quantify", "--outdir", "a", "--results", "b", "--json", cwd=user)
+    )
     assert "the pipeline's own flag says a" in told
+
+
+# --- where it is started
+
+#: The configuration of the project counts, the script stands deeper; links inside of the repository, paths from where one starts it.
+PROJECT = {
+    "nextflow.config": "manifest.mainScript = 'sub/main.nf'\nparams.greeting = 'from the top'\n",
+    "sub/nextflow.config": "params.other = 'from beside'\n",
+    "sub/main.nf": """\
+params.outdir = 'results'
+params.table = 'tables/all.csv'
+process C {
+  publishDir params.outdir, mode: 'copy'
+  input: path f; path g; path t
+  output: path 'n.txt'
+  script: "cat $f $g $t > n.txt; echo ${params.greeting} ${params.other} >> n.txt"
+}
+workflow {
+  C(file("${projectDir}/data/a.txt"), file('extra/b.txt'), Channel.fromPath(params.table).splitCsv().map { row -> file(row[0]) })
+}
+""",
+    "data/a.txt": "1\n", "extra/b.txt": "2\n", "tables/all.csv": "tables/c.txt\n", "tables/c.txt": "3\n", "unused/d.txt": "4\n",
+}  # fmt: skip
+
+
+def test_a_script_in_a_sub_folder_has_what_it_has_in_a_clone(
+    at: Place, nextflow: Path, tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "r", PROJECT)
+    (folder / "sub/data").symlink_to("../data")
+    commit(folder)
+    git(tmp_path, "clone", "--quiet", str(folder), "clone")
+    expected = bare(nextflow, tmp_path / "clone", Path("sub/main.nf"))
+    assert expected == {"n.txt": b"1\n2\n3\nfrom the top from beside\n"}
+    run = completed(at.inside("run", folder / "sub/main.nf", "--json"))
+    assert files(run / "outputs") == expected
+    assert not (run / "unused").exists()
+    told = at.inside("results", run.name, "--json").json["outputs"]
+    assert [o["path"] for o in told] == ["outputs/n.txt"], "what was put there is no result"
+    again = completed(at.inside("run", folder, "--json"))
+    assert files(again / "outputs") == expected, "as the project says that it is started"
+
+
+def test_the_folder_of_results_of_an_earlier_run_is_no_input(tmp_path: Path) -> None:
+    from esap_wf.engines.nextflow.interface import derive
+
+    folder = write(tmp_path / "r", {**PROJECT, "results/old.txt": "", "work/x": ""})
+    (folder / "sub/main.nf").write_text(
+        PROJECT["sub/main.nf"] + "// \nfile('results/old.txt')\nfile('work/x')\nfile('../../secret')\n"
+    )
+    write(tmp_path, {"secret": ""})
+    found = derive(folder, None)
+    assert found is not None
+    assert found.beside == {
+        "extra/b.txt": "extra/b.txt",
+        "tables/all.csv": "tables/all.csv",
+        "tables/c.txt": "tables/c.txt",
+    }
+    assert any("work/x can't be found where Nextflow is started" in w for w in found.warnings)

@@ -90,7 +90,9 @@ def test_the_record_of_the_wrapped_code_is_told(wrappers: Path, inside: Any, pla
     assert inside("show", f"{wrappers.as_uri()}#long", "--json").json["license"] == "BSD-3-Clause"
 
 
-def test_a_wrapper_lints_clean_and_says_that_a_branch_moves(wrappers: Path, inside: Any, place: Place) -> None:
+def test_a_wrapper_lints_clean_and_says_that_a_branch_moves(
+    wrappers: Path, inside: Any, place: Place
+) -> None:
     assert inside("lint", wrappers / "workflows/short").code == 0
     warnings = inside("plan", wrappers / "workflows/long", "--json").json["warnings"]
     assert any("names no commit" in w for w in warnings)
@@ -103,42 +105,48 @@ def test_wrappers_run_upstream_code_without_a_change(wrappers: Path, upstream: P
     commit(upstream)
     expected = {"short": "hello\nA 'b'\n", "long": "good day\nnobody\n" * 2}
     for name, flags in (("short", ["--name", "A 'b'"]), ("long", ["--times", "2"])):
-        done = place("run", f"{wrappers.as_uri()}#{name}", *flags, "--json") if name == "long" else place(
+        done = place.inside("run", f"{wrappers.as_uri()}#{name}", *flags, "--json") if name == "long" else place.inside(
             "run", f"{wrappers.as_uri()}#{name}", "--param", f"name={flags[1]}", "--json")  # fmt: skip
         assert done.code == 0, done.err
         run = Path(done.json["dir"])
         assert (run / "project/results/text.txt").read_text() == expected[name]
         plan = json.loads((run / "plan.json").read_text())
-        assert plan["workflow"] == name and plan["entry"].split("/")[2] == "upstream" and (run / plan["entry"]).is_file()
+        assert (
+            plan["workflow"] == name
+            and plan["entry"].split("/")[2] == "upstream"
+            and (run / plan["entry"]).is_file()
+        )
         assert plan["reference"] == f"{wrappers.as_uri()}@{git(wrappers, 'rev-parse', 'HEAD')}#{name}"
     shutil.rmtree(upstream)
     # pinned by a tag, not by a commit: what the tag means can't be asked any more
-    offline = place("rerun", done.json["run"], "--json")
+    offline = place.inside("rerun", done.json["run"], "--json")
     assert offline.code != 0 and "upstream" in offline.err
 
 
 @pytest.mark.integration
 @needs_snakemake
-def test_init_of_a_url_writes_a_wrapper_pinned_to_the_commit(upstream: Path, place: Place, tmp_path: Path) -> None:
-    made = place("init", f"{upstream.as_uri()}@v1", "--into", tmp_path / "mine/upstream", "--json")
+def test_init_of_a_url_writes_a_wrapper_pinned_to_the_commit(
+    upstream: Path, place: Place, tmp_path: Path
+) -> None:
+    made = place.inside("init", f"{upstream.as_uri()}@v1", "--into", tmp_path / "mine/upstream", "--json")
     assert made.code == 0, made.err
     folder = tmp_path / "mine/upstream"
     assert git(upstream, "rev-parse", "v1") in (folder / "workflow.yaml").read_text()
-    assert place("lint", folder).code == 0
+    assert place.inside("lint", folder).code == 0
     cached = upstream.rename(tmp_path / "elsewhere")
-    done = place("run", folder, "--times", "2", "--json")
+    done = place.inside("run", folder, "--times", "2", "--json")
     assert done.code == 0, done.err
     assert (Path(done.json["dir"]) / "project/results/text.txt").read_text() == "hello\nnobody\n" * 2
     cached.rename(upstream)
-    again = place("init", f"{upstream.as_uri()}@v1", "--into", folder, "--json")
-    assert again.code == 3 and "is there already" in again.problems
+    again = place.inside("init", f"{upstream.as_uri()}@v1", "--into", folder, "--json")
+    assert again.code == 3 and "already exists" in again.problems
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"file": "gone.smk"}, ["gone.smk", "has no"]),
-        ({"upstream": {"url": "ext::sh%20-c%20x"}}, ["no address"]),
+        ({"upstream": {"url": "ext::sh%20-c%20x"}}, ["not the address"]),
         ({"upstream": {"url": "file:///nowhere/x.git"}}, ["no such repository"]),
         ({"upstream": {"url": "URL", "ref": "v9"}}, ["v9"]),
         ({"upstream": {"url": "URL#x"}}, ["names a repository"]),
@@ -156,13 +164,21 @@ def test_a_broken_wrapper_is_told(
     assert all(w in done.problems for w in words), done.problems
 
 
-def test_a_manifest_from_elsewhere_can_not_name_a_folder_of_this_machine(upstream: Path, place: Place, tmp_path: Path) -> None:
+def test_a_manifest_from_elsewhere_can_not_name_a_folder_of_this_machine(
+    upstream: Path, place: Place, tmp_path: Path
+) -> None:
     from dataclasses import replace
 
-    from esap_wf import catalog, config, discovery
+    from esap_wf import config
+    from esap_wf.catalogue import discovery, workflows
     from esap_wf.errors import UsageError
 
-    folder = write(tmp_path / "w", {"workflow.yaml": manifest("w", {"url": upstream.as_uri()}, "W"), "params.schema.json": schema()})
-    elsewhere = replace(catalog.read(folder / "workflow.yaml", "url"), reference="https://example.org/w@0#w")
+    folder = write(
+        tmp_path / "w",
+        {"workflow.yaml": manifest("w", {"url": upstream.as_uri()}, "W"), "params.schema.json": schema()},
+    )
+    elsewhere = replace(
+        workflows.read(folder / "workflow.yaml", "url"), reference="https://example.org/w@0#w"
+    )
     with pytest.raises(UsageError, match="can't name a repository of this machine"):
-        discovery._wrapping(config.load(), elsewhere)
+        discovery.wrapping(config.load(), elsewhere)

@@ -42,9 +42,31 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     (place.root / "home").mkdir()
     (place.root / "config.toml").write_text("workflows = ['workflows']\n")
     starts = {
-        "hello": ["run", "hello", "--param", "name=Ada $(x) {y}", "--name", "first", "--tag", "kept", "--json"],
+        "hello": [
+            "run",
+            "hello",
+            "--param",
+            "who=Ada $(x) {y}",
+            "--name",
+            "first",
+            "--tag",
+            "kept",
+            "--json",
+        ],
         "noop": ["run", "noop", "--units", "3", "--group-size", "2", "--json"],
-        "failed": ["--json", "run", "noop", "--units", "3", "--fail-unit", "2", "--exit-code", "7", "--name", "broken"],
+        "failed": [
+            "--json",
+            "run",
+            "noop",
+            "--units",
+            "3",
+            "--fail-unit",
+            "2",
+            "--exit-code",
+            "7",
+            "--name",
+            "broken",
+        ],
     }
     running = {
         name: subprocess.Popen(
@@ -64,11 +86,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 class Terminal:
     """A command on a terminal of its own: stdin and stderr are the terminal, stdout is kept apart."""
 
-    def __init__(self, place: Place, *args: object, **more: Any) -> None:
+    def __init__(self, place: Place, *args: object, term: str = "dumb", **more: Any) -> None:
         self._master, slave = pty.openpty()
         self.seen = ""
         self._process = subprocess.Popen(
-            [COMMAND, *map(str, args)], env={**os.environ, **place.environment, "TERM": "dumb"}, stdin=slave, stderr=slave,
+            [COMMAND, *map(str, args)], env={**os.environ, **place.environment, "TERM": term}, stdin=slave, stderr=slave,
             stdout=subprocess.PIPE, text=True, cwd=place.root, **more,
         )  # fmt: skip
         os.close(slave)
@@ -97,7 +119,7 @@ class Terminal:
                     break
             except OSError:
                 break
-        out, _ = self._process.communicate(timeout=60)
+        out, _ = self._process.communicate(timeout=300)
         os.close(self._master)
         return Done(self._process.returncode, out, self.seen)
 

@@ -13,33 +13,41 @@ import pytest
 from adapter import ROOT, Done, Place, write_workflow
 
 CASES = {
-    "unknown parameter": (["run", "hello", "--param", "nme=x"], 2, "did you mean name?"),
+    "unknown parameter": (["run", "hello", "--param", "whoo=x"], 2, "did you mean who?"),
     "mistyped flag": (["run", "noop", "--unit", "3"], 2, "--unit"),
     "wrong type": (["run", "noop", "--units", "three"], 2, "--units: 'three' is not a number"),
-    "wrong unit": (["run", "noop", "--seconds", "5 deg"], 2, "right are s, h, min, d, yr"),
+    "wrong unit": (["run", "noop", "--seconds", "5 deg"], 2, "allowed units: s, h, min, d, yr"),
     "out of range": (["run", "noop", "--units", "0"], 2, "--units: 0 is less than the minimum of 1"),
     "not a number": (["run", "noop", "--seconds", "nan"], 2, "--seconds"),
     "infinite": (["run", "noop", "--seconds", "inf"], 2, "--seconds"),
     "too large for a float": (["run", "noop", "--seconds", "1e999"], 2, "--seconds"),
-    "control character": (["run", "hello", "--param", "name=a\x1bb"], 2, "U+001B"),
-    "direction override": (["run", "hello", "--param", "name=\u202eb"], 2, "U+202E"),
+    "control character": (["run", "hello", "--param", "who=a\x1bb"], 2, "U+001B"),
+    "direction override": (["run", "hello", "--param", "who=\u202eb"], 2, "U+202E"),
     "not in the list": (["run", "hello", "--language", "klingon"], 2, "klingon"),
     "missing file": (["run", "noop", "--input", "units_table=none.csv"], 2, "there is no such file"),
-    "wrong kind of file": (["run", "noop", "--input", "units_table=/etc/passwd"], 2, ".csv or .tsv or .jsonl"),
-    "not staged": (["run", "noop", "--input", "units_table=rucio://lake/scope/t.csv"], 2, "rucio:// can't be staged"),
-    "unknown input": (["run", "hello", "--input", "x=y"], 2, "it takes no inputs"),
+    "wrong kind of file": (
+        ["run", "noop", "--input", "units_table=/etc/passwd"],
+        2,
+        ".csv or .tsv or .jsonl",
+    ),
+    "not staged": (
+        ["run", "noop", "--input", "units_table=rucio://lake/scope/t.csv"],
+        2,
+        "rucio:// can't be fetched",
+    ),
+    "unknown input": (["run", "hello", "--input", "x=y"], 2, "it has no inputs"),
     "parameter file missing": (["run", "hello", "--params", "none.yaml"], 2, "there is no such file"),
     "parameter file is a folder": (["run", "hello", "--params", "/"], 2, "is a folder, not a file"),
     "unknown workflow": (["run", "helo"], 2, "did you mean hello?"),
     "workflow by a strange path": (["run", "../../etc"], 2, "no workflow"),
     "unknown engine": (["run", "hello", "--engine", "make"], 2, "it has snakemake"),
     "unknown size": (["run", "noop", "--size", "medum"], 2, "did you mean medium?"),
-    "too many cores": (["run", "noop", "--cores", "99999"], 3, "99999 cores are asked for, it has"),
+    "too many cores": (["run", "noop", "--cores", "99999"], 3, "99999 cores asked for, but it has"),
     "strange name": (["run", "hello", "--name", "a\nb"], 2, "name"),
-    "strange tag": (["run", "hello", "--tag", "a b"], 2, "tags"),
-    "run by a path": (["status", "../../etc"], 2, "not by a path"),
-    "run by another path": (["rm", "/etc"], 2, "not by a path"),
-    "results by a path": (["results", "../x"], 2, "not by a path"),
+    "strange tag": (["run", "hello", "--tag", "a b"], 2, "--tag"),
+    "run by a path": (["status", "../../etc"], 2, "not a path"),
+    "run by another path": (["rm", "/etc"], 2, "not a path"),
+    "results by a path": (["results", "../x"], 2, "not a path"),
     "plan that is none": (["run", "--plan", "/etc/hostname"], 2, "broken"),
 }
 
@@ -48,8 +56,8 @@ CASES = {
 def test_bad_input_is_a_clear_error_and_starts_nothing(place: Place, case: str) -> None:
     words, code, said = CASES[case]
     if words[0] in ("status", "rm", "results"):
-        place("store", "init")
-    done = place("--json", *words)
+        place.inside("store", "init")
+    done = place.inside("--json", *words)
     assert done.code == code, done
     assert said in done.problems
     assert done.err.startswith("esap-wf: error:")
@@ -72,7 +80,7 @@ FILES = {
 def test_a_bad_parameter_file_is_told_with_its_line(place: Place, case: str) -> None:
     text, said = FILES[case]
     (place.root / "p.yaml").write_bytes(text.encode(errors="surrogateescape"))
-    done = place("run", "noop", "--params", "p.yaml", "--json")
+    done = place.inside("run", "noop", "--params", "p.yaml", "--json")
     assert done.code == 2
     assert said in done.problems
     assert not place.runs()
@@ -92,7 +100,7 @@ def test_a_broken_workflow_is_told_with_its_file(place: Place, file: str, text: 
     folder = write_workflow(place.root / "toy")
     (folder / file).write_text(text)
     for verb in ("run", "plan", "show", "lint", "validate"):
-        done = place(verb, folder, "--json")
+        done = place.inside(verb, folder, "--json")
         assert done.code == 2, (verb, done)
         assert file in done.out
         assert "Traceback" not in done.err
@@ -101,9 +109,9 @@ def test_a_broken_workflow_is_told_with_its_file(place: Place, file: str, text: 
 
 def test_a_table_with_wrong_rows_is_told_row_by_row(place: Place) -> None:
     (place.root / "t.csv").write_text("unit,seconds\na,1\na,1\nb c,-1\n")
-    done = place("run", "noop", "--input", "units_table=t.csv", "--json")
+    done = place.inside("run", "noop", "--input", "units_table=t.csv", "--json")
     assert done.code == 2
-    assert "t.csv:3: unit: 'a' stands in the table twice" in done.problems
+    assert "t.csv:3: unit: 'a' appears twice in the table" in done.problems
     assert "t.csv:4: unit" in done.problems
     assert "t.csv:4: seconds" in done.problems
     assert not place.runs()
@@ -116,7 +124,7 @@ def test_a_store_that_can_not_be_written_is_refused(place: Place) -> None:
         (place.root / "closed").mkdir(mode=0o555)
         stores.append(place.root / "closed" / "store")
     for store in stores:
-        done = place("--store", store, "run", "hello", "--json")
+        done = place.inside("--store", store, "run", "hello", "--json")
         assert done.code == 3, (store, done)
         assert done.problems
 
@@ -124,10 +132,10 @@ def test_a_store_that_can_not_be_written_is_refused(place: Place) -> None:
 def test_a_folder_with_other_things_is_no_store(place: Place) -> None:
     (place.root / "mine").mkdir()
     (place.root / "mine" / "thesis.txt").write_text("")
-    done = place("--store", "mine", "run", "hello", "--json")
+    done = place.inside("--store", "mine", "run", "hello", "--json")
     assert done.code == 3
     assert "not empty" in done.problems
-    assert place("--store", "mine", "list", "--json").code == 2
+    assert place.inside("--store", "mine", "list", "--json").code == 2
     assert [p.name for p in (place.root / "mine").iterdir()] == ["thesis.txt"]
 
 
@@ -157,7 +165,9 @@ def without_engine(place: Place) -> Any:
     return call
 
 
-def test_a_missing_engine_is_unavailable_with_the_command_that_installs_it(without_engine: Any, place: Place) -> None:
+def test_a_missing_engine_is_unavailable_with_the_command_that_installs_it(
+    without_engine: Any, place: Place
+) -> None:
     for verb in ("plan", "run"):
         done = without_engine(verb, "hello", "--json")
         assert done.code == 4, done
@@ -174,4 +184,4 @@ def test_a_missing_engine_is_unavailable_with_the_command_that_installs_it(witho
 def test_the_light_verbs_work_without_a_home_to_write_to(place: Place) -> None:
     env = {"HOME": "/nowhere", "ESAP_WF_STORE": "", "ESAP_WF_CACHE": "", "ESAP_WF_CONFIG": ""}
     for words in (["list", "--json"], ["workflows", "--json"], ["show", "hello", "--json"], ["--help"]):
-        assert place(*words, env=env).code == 0, words
+        assert place.inside(*words, env=env).code == 0, words

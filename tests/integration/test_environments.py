@@ -1,4 +1,4 @@
-"""Environments are built for real, once, also by two builders at the same time."""
+"""Environments are built for real, once, also by two builders at the same time and after one that was killed."""
 
 from __future__ import annotations
 
@@ -6,24 +6,41 @@ import os
 import subprocess
 from pathlib import Path
 
-from adapter import COMMAND, Place, write_workflow
+from adapter import COMMAND, SNAKEFILE, Place, write_workflow
+
+from esap_wf.software import environments
+
+TOLD = SNAKEFILE.replace(
+    '"echo made > {output} 2> {log}"', repr("python3 -c 'import sys; print(sys.prefix)' > {output} 2> {log}")
+)
 
 
-def test_two_builders_of_the_same_environment_end_with_one(place: Place) -> None:
+def test_builders_of_the_same_environment_end_with_one_that_is_whole(place: Place) -> None:
+    routes = {"software": [{"python": "requirements.txt"}]}
     folder = write_workflow(
-        place.root / "toy", manifest={"software": [{"python": "requirements.txt"}]}, **{"requirements.txt": "# nothing\n"}
+        place.root / "toy", manifest=routes, Snakefile=TOLD, **{"requirements.txt": "# nothing\n"}
     )
-    assert "will be built" in place("software", "check", folder).out
+    half = environments.location(folder / "requirements.txt", place.root / "cache")
+    (half / "bin").mkdir(parents=True)  # what a builder that was killed has made so far
+    assert "will be built" in place.inside("software", "check", folder).out
     env = {**os.environ, **place.environment}
-    both = [
+    build, run = (
         subprocess.Popen(
-            [COMMAND, "software", "build", folder, "--json"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [COMMAND, *words, folder, "--json"],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        for _ in range(2)
-    ]
-    ends = [(p.communicate(timeout=300)[0], p.returncode) for p in both]
-    assert [code for _, code in ends] == [0, 0]
-    assert ends[0][0] == ends[1][0], "both name the same place"
+        for words in (["software", "build"], ["run"])
+    )
+    ends = [(p.communicate(timeout=300)[0], p.returncode) for p in (build, run)]
+    assert [code for _, code in ends] == [0, 0], ends
     (environment,) = (p for p in (place.root / "cache" / "environments").iterdir() if p.is_dir())
-    assert Path(environment, "bin/python").exists()
-    assert place("software", "check", folder, "--json").json["software"]["bin_dirs"] == [str(environment / "bin")]
+    assert environment == half and environments.is_ready(environment)
+    assert str(environment) in ends[0][0]
+    (result,) = place.store.glob("runs/*/*/outputs/result.txt")
+    assert Path(result.read_text().strip()) == environment
+    assert place.inside("software", "check", folder, "--json").json["software"]["bin_dirs"] == [
+        str(environment / "bin")
+    ]

@@ -8,9 +8,15 @@ from typing import Any
 import pytest
 from adapter import Place
 
+from esap_wf import __version__
 from esap_wf.cli import VERBS
 
-GROUPS = {"engines": ["list", "install"], "software": ["build", "check"], "index": ["rebuild"], "store": ["init", "clean"]}
+GROUPS = {
+    "engines": ["list", "install"],
+    "software": ["build", "check"],
+    "index": ["rebuild"],
+    "store": ["init", "clean"],
+}
 COMMANDS = [*([v] for v in VERBS if v not in GROUPS), *([g, v] for g, verbs in GROUPS.items() for v in verbs)]
 
 
@@ -36,7 +42,7 @@ def test_the_first_page_lists_every_verb_with_a_line_and_examples(inside: Any) -
 
 def test_help_of_run_shows_the_parameters_of_the_workflow(inside: Any) -> None:
     done = inside("run", "hello", "--help")
-    for said in ("Parameters of hello", "--language", "--param name=VALUE", "english|dutch", "[default: english]"):
+    for said in ("Parameters of hello", "--language", "--who", "english|dutch", "[default: english]"):
         assert said in done.out
     noop = inside("run", "noop", "--help")
     assert "Failure of noop" in noop.out
@@ -49,6 +55,11 @@ def test_a_mistyped_verb_is_told_what_was_meant(inside: Any) -> None:
     assert "did you mean status?" in done.err
 
 
+def test_a_mistyped_flag_is_told_the_help_that_has_the_right_one(inside: Any) -> None:
+    assert "\n  esap-wf run irf --help" in inside("run", "irf", "--sit", "North").err
+    assert "\n  esap-wf run --help" in inside("run", "--sit", "North").err
+
+
 def test_no_command_at_all_shows_the_help(inside: Any) -> None:
     done = inside()
     assert done.code == 2
@@ -56,7 +67,7 @@ def test_no_command_at_all_shows_the_help(inside: Any) -> None:
 
 
 def test_the_version_is_told(inside: Any) -> None:
-    assert inside("--version").out.startswith("esap-wf 0")
+    assert inside("--version").out == f"esap-wf {__version__}\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -91,7 +102,11 @@ def test_a_reader_that_goes_away_is_no_error(place: Place) -> None:
     from adapter import COMMAND
 
     done = subprocess.run(
-        f"set -o pipefail; {COMMAND} show irf --json | head -c 10", shell=True, executable="/bin/bash", capture_output=True, text=True
+        f"set -o pipefail; {COMMAND} show irf --json | head -c 10",
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
     )
     assert "Traceback" not in done.stderr
     assert len(done.stdout) == 10

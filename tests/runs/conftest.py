@@ -27,7 +27,9 @@ class Maker:
 
     def __call__(self, **more: object) -> Run:
         run_id = str(more.pop("id", None) or self.store.new_id())
-        return self.store.publish(self.store.staging(run_id), self.record(run_id, **more), State(phase=Phase.PENDING))
+        return self.store.publish(
+            self.store.staging(run_id), self.record(run_id, **more), State(phase=Phase.PENDING)
+        )
 
 
 @pytest.fixture
@@ -61,7 +63,12 @@ def python(code: str, *args: str, **options: object) -> subprocess.Popen[str]:
     """A real process that runs some code with the project importable."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.Popen(
-        [sys.executable, "-c", code, *args], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+        [sys.executable, "-c", code, *args],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
     )
 
 
@@ -70,7 +77,12 @@ def mounted(path: Path, options: str) -> bool:
     path.mkdir(exist_ok=True)
     if os.geteuid() != 0:
         return False
-    return subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], capture_output=True).returncode == 0
+    return (
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], capture_output=True
+        ).returncode
+        == 0
+    )
 
 
 def unmount(path: Path) -> None:

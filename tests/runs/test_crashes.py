@@ -118,11 +118,15 @@ class Life(RuleBasedStateMachine):
         return [
             i
             for i in self.there()
-            if i in self.owner and self.owner[i].holder.pid not in self.dead and lease.alive(Run(self.store, i)) is True
+            if i in self.owner
+            and self.owner[i].holder.pid not in self.dead
+            and lease.alive(Run(self.store, i)) is True
         ]
 
     def working(self) -> list[str]:
-        return [i for i in self.living() if Run(self.store, i).state().phase in (Phase.QUEUED, Phase.EXECUTING)]
+        return [
+            i for i in self.living() if Run(self.store, i).state().phase in (Phase.QUEUED, Phase.EXECUTING)
+        ]
 
     which = st.integers(0, 3)
 
@@ -274,10 +278,14 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def the_index_is_never_stale(self) -> None:
         self.index.catch_up()
-        assert {r.id: r.phase for r in self.index.page(limit=1000)[0]} == {r.id: r.state().phase.value for r in self.store.runs()}
+        assert {r.id: r.phase for r in self.index.page(limit=1000)[0]} == {
+            r.id: r.state().phase.value for r in self.store.runs()
+        }
 
 
-Life.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+Life.TestCase.settings = settings(
+    max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
 TestLife = Life.TestCase
 
 
@@ -333,7 +341,9 @@ def test_killed_for_real_and_done_again(store: Store, tmp_path: Path, point: str
     killed = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     os.utime(next(store.root.rglob("store.json")))
-    again = subprocess.run([sys.executable, "-m", "victim", str(store.root)], env=environment, capture_output=True, text=True)
+    again = subprocess.run(
+        [sys.executable, "-m", "victim", str(store.root)], env=environment, capture_output=True, text=True
+    )
     assert again.returncode == 0, again.stderr
     runs = list(store.runs())
     assert len(runs) == 1
@@ -363,7 +373,10 @@ def test_points_are_unarmed_by_default_and_counted(monkeypatch: pytest.MonkeyPat
 
 def test_crash_at_says_what_it_can_do() -> None:
     done = subprocess.run(
-        [sys.executable, str(CRASH_AT), "nowhere", "x"], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+        [sys.executable, str(CRASH_AT), "nowhere", "x"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 2
     assert "epoch-taken" in done.stderr

@@ -59,10 +59,14 @@ def test_create_exclusive_without_links(tmp_path: Path, monkeypatch: pytest.Monk
     assert (tmp_path / "a").read_bytes() == b"first"
 
 
-def test_create_exclusive_believes_its_own_link_when_the_answer_was_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_exclusive_believes_its_own_link_when_the_answer_was_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     link = os.link
 
-    def twice(a: Path, b: Path) -> None:  # what an NFS client does when the answer to its first request is lost
+    def twice(
+        a: Path, b: Path
+    ) -> None:  # what an NFS client does when the answer to its first request is lost
         link(a, b)
         link(a, b)
 
@@ -71,9 +75,17 @@ def test_create_exclusive_believes_its_own_link_when_the_answer_was_lost(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("number", "word"), [(errno.ENOSPC, "full"), (errno.EDQUOT, "quota"), (errno.EROFS, "read-only"), (errno.EACCES, "permission")]
+    ("number", "word"),
+    [
+        (errno.ENOSPC, "full"),
+        (errno.EDQUOT, "quota"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "permission"),
+    ],
 )
-def test_errors_say_the_path_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, word: str) -> None:
+def test_errors_say_the_path_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, word: str
+) -> None:
     def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -111,7 +123,9 @@ def test_an_append_that_does_not_fit_leaves_nothing(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
-def test_append_where_the_file_system_has_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_append_where_the_file_system_has_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     def flock(fd: int, operation: int) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -152,7 +166,9 @@ def test_newer_version_is_refused_whatever_it_contains(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     for content in (b'{"schema_version": 4, "title": "x"}', b'{"schema_version": 4, "heading": "x"}'):
         path.write_bytes(content)
-        with pytest.raises(UsageError, match=r"written by a newer esap-wf \(version 4, this one reads up to 3\)"):
+        with pytest.raises(
+            UsageError, match=r"written by a newer esap-wf \(version 4, this one reads up to 3\)"
+        ):
             files.read_json(path, Paper)
 
 
@@ -177,7 +193,9 @@ def test_what_a_later_version_adds_is_ignored(tmp_path: Path) -> None:
         % (page, page, page, page)
     )
     one = Page(number=1)
-    assert files.read_json(path, Book) == Book(cover=one, back=one, pages=[one], named={"a": one}, free={"colour": 1})
+    assert files.read_json(path, Book) == Book(
+        cover=one, back=one, pages=[one], named={"a": one}, free={"colour": 1}
+    )
     path.write_bytes(b'{"schema_version": 1, "isbn": [1], "cover": {"number": "one", "colour": "red"}}')
     with pytest.raises(UsageError, match="is broken"):
         files.read_json(path, Book)

@@ -8,18 +8,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import esap_wf.productions
+import esap_wf.running.productions
 from esap_wf import files
 from esap_wf.errors import UsageError
 from esap_wf.models.run import Phase, State, encode
 from esap_wf.runs import journal, productions
-from esap_wf.runs.index import Index
+from esap_wf.runs.index import Index, Row
 from esap_wf.runs.index import cache as cache_module
 from esap_wf.runs.lease import Lease
 from esap_wf.runs.processes import Holder
@@ -75,9 +76,16 @@ def test_it_follows(store: Store, make: Maker, index: Index, path: Path) -> None
 
 
 def test_pages(make: Maker, index: Index) -> None:
-    ids = [make(created=f"2026-01-01T00:00:{n // 2:02}.000Z", tags=["t"] if n % 2 else []).id for n in range(25)]
+    ids = [
+        make(created=f"2026-01-01T00:00:{n // 2:02}.000Z", tags=["t"] if n % 2 else []).id for n in range(25)
+    ]
     index.catch_up()
-    for filters in ({}, {"tag": "t"}, {"phase": "PENDING"}, {"workflow": "toy", "phase": "PENDING", "since": "2026-01-01T00:00:03"}):
+    for filters in (
+        {},
+        {"tag": "t"},
+        {"phase": "PENDING"},
+        {"workflow": "toy", "phase": "PENDING", "since": "2026-01-01T00:00:03"},
+    ):
         seen: list[tuple[str, str]] = []
         cursor = None
         while True:
@@ -86,9 +94,17 @@ def test_pages(make: Maker, index: Index) -> None:
             if cursor is None:
                 break
         assert seen == sorted(set(seen), reverse=True)
-        assert len(seen) == (25 if len(filters) < 1 or filters == {"phase": "PENDING"} else 12 if "tag" in filters else 19)
+        assert len(seen) == (
+            25 if len(filters) < 1 or filters == {"phase": "PENDING"} else 12 if "tag" in filters else 19
+        )
     assert len({i for _, i in seen} - set(ids)) == 0
-    for bad in ({"cursor": "x"}, {"cursor": "zzz_zzz"}, {"cursor": "2026-01-01T00:00:00Z_zzz"}, {"limit": 0}, {"phase": "TIRED"}):
+    for bad in (
+        {"cursor": "x"},
+        {"cursor": "zzz_zzz"},
+        {"cursor": "2026-01-01T00:00:00Z_zzz"},
+        {"limit": 0},
+        {"phase": "TIRED"},
+    ):
         with pytest.raises(UsageError):
             index.page(**bad)
 
@@ -138,7 +154,9 @@ def test_it_makes_itself_anew(store: Store, make: Maker, path: Path, damage: str
         assert shown(index) == truth(store)
 
 
-def test_a_crash_between_announcement_and_write_leaves_nothing_stale(store: Store, make: Maker, index: Index) -> None:
+def test_a_crash_between_announcement_and_write_leaves_nothing_stale(
+    store: Store, make: Maker, index: Index
+) -> None:
     run = make()
     journal.announce(store.root / "journal", run.id, 2)
     assert index.catch_up() == 1
@@ -160,7 +178,9 @@ def test_a_run_that_appears_after_its_announcement(store: Store, make: Maker, in
     assert [r.id for r in index.page()[0]] == [run_id]
 
 
-def test_an_announced_run_that_never_appears_is_given_up(store: Store, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_announced_run_that_never_appears_is_given_up(
+    store: Store, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
     journal.announce(store.root / "journal", store.new_id(), 1)
     assert index.catch_up() == 1
     monkeypatch.setattr(cache_module, "GIVE_UP", -1.0)
@@ -190,7 +210,10 @@ def test_late_writers_of_yesterday_are_seen(store: Store, make: Maker, index: In
     yesterday = journal.segment_of(time.time() - 86_400)
     state = msgspec.structs.replace(run.state(), phase=Phase.QUEUED, rev=2)
     files.write_atomic(run.dir / "state.json", encode(state))
-    files.append_line(store.root / "journal" / f"{yesterday}.jsonl", msgspec.json.encode(journal.Change(run=run.id, rev=2, at=time.time())))
+    files.append_line(
+        store.root / "journal" / f"{yesterday}.jsonl",
+        msgspec.json.encode(journal.Change(run=run.id, rev=2, at=time.time())),
+    )
     index.catch_up()
     assert shown(index) == truth(store)
 
@@ -210,7 +233,7 @@ def test_a_folder_that_cannot_be_written(store: Store, make: Maker, tmp_path: Pa
 @pytest.mark.parametrize("fault", ["full", "read-only"])
 def test_a_cache_on_a_bad_disk(store: Store, make: Maker, tmp_path: Path, fault: str) -> None:
     disk = tmp_path / "disk"
-    if not mounted(disk, "size=128k"):
+    if not mounted(disk, "size=512k"):
         pytest.skip("needs root: mounts a small file system")
     try:
         if fault == "read-only":
@@ -229,6 +252,111 @@ def test_a_cache_on_a_bad_disk(store: Store, make: Maker, tmp_path: Path, fault:
         unmount(disk)
 
 
+@pytest.mark.parametrize("letters", [True, False], ids=["by triples of letters", "without"])
+def test_names_that_hold_a_text_are_found(
+    store: Store, make: Maker, index: Index, monkeypatch: pytest.MonkeyPatch, letters: bool
+) -> None:
+    if not letters:
+        monkeypatch.setattr(cache_module, "LETTERS", "CREATE VIRTUAL TABLE letters USING nothing(name)")
+        index.rebuild()
+    runs = [
+        make(name=name, tags=["odd"] * (n % 2))
+        for n, name in enumerate(["Crab Nebula", "crab 50%_x", 'a "b" c', "Größe", "x" * 200])
+    ]
+    index.catch_up()
+
+    def found(text: str, **more: Any) -> set[int]:
+        return {
+            n for n, run in enumerate(runs) if run.id in {row.id for row in index.page(name=text, **more)[0]}
+        }
+
+    assert (found("CRAB"), found("ra"), found("b neb"), found("50%_"), found("5_%")) == (
+        {0, 1},
+        {0, 1},
+        {0},
+        {1},
+        set(),
+    )
+    assert (
+        found('"b"'),
+        found('" OR "crab'),
+        found("Größe"),
+        found("crab*"),
+        found("öß"),
+        found("a\0b"),
+    ) == (
+        {2},
+        set(),
+        {3},
+        set(),
+        {3},
+        set(),
+    )
+    assert (found("crab", tag="odd"), found("crab", tag="even"), found("xxx", workflow="toy"), found("")) == (
+        {1},
+        set(),
+        {4},
+        {0, 1, 2, 3, 4},
+    )
+    pages, cursor = [], None
+    while True:
+        rows, cursor = index.page(name="a", limit=1, cursor=cursor)
+        pages += [row.id for row in rows]
+        if cursor is None:
+            break
+    assert pages == [row.id for row in index.page()[0] if "a" in (row.name or "").lower()], (
+        "page by page, newest first"
+    )
+
+
+def test_a_name_that_is_gone_is_found_no_more(store: Store, make: Maker, index: Index) -> None:
+    run = make(name="the first name")
+    index.catch_up()
+    index._cache._name(run.id, {"another one": "2026-01-01T00:00:00.000Z"})
+    assert [len(index.page(name=text)[0]) for text in ("first", "another")] == [0, 1]
+    index._cache._forget(run.id)
+    assert index.page(name="another")[0] == [] == index._cache.named_like("another", 50)
+
+
+def test_looking_for_a_name_reads_neither_all_runs_nor_all_names(index: Index) -> None:
+    """Neither of a rare text nor of one that all have: steps of the database's machine, for 30 times as many runs."""
+    db = index._cache._db
+
+    def steps(text: str) -> int:
+        taken = [0]
+        db.set_progress_handler(lambda: taken.__setitem__(0, taken[0] + 1), 10)
+        index.page(name=text)
+        db.set_progress_handler(None, 0)
+        return taken[0] * 10
+
+    used = {}
+    for count in (100, 3000):
+        db.execute("BEGIN")
+        for n in range(count):
+            values = Row(
+                f"{n:016x}",
+                1,
+                "",
+                "w",
+                "1",
+                "COMPLETED",
+                f"2026-{n:06}",
+                None,
+                None,
+                "me",
+                "",
+                None,
+                "l",
+                "s",
+                "{}",
+            )
+            db.execute(cache_module._UPSERT, values)
+            index._cache._name(values.id, {f"night {n:06}": "2026"})
+        db.execute("COMMIT")
+        used[count] = [steps("night 000050"), steps("nobody"), steps("night")]
+    assert all(large < 3 * small + 500 for small, large in zip(used[100], used[3000], strict=True)), used
+
+
 def test_every_question_has_its_index(store: Store, make: Maker, index: Index) -> None:
     """No question scans or sorts all runs."""
     make()
@@ -242,10 +370,17 @@ def test_every_question_has_its_index(store: Store, make: Maker, index: Index) -
                 for owner in (None, "o"):
                     for since in (None, "2026"):
                         for cursor in (None, "2026-01-01T00:00:00.000Z_00112233445566aa"):
-                            index.page(phase=phase, workflow=workflow, tag=tag, owner=owner, since=since, cursor=cursor)
+                            index.page(
+                                phase=phase,
+                                workflow=workflow,
+                                tag=tag,
+                                owner=owner,
+                                since=since,
+                                cursor=cursor,
+                            )
     index.by_identity("a"), index.by_science("a"), index.by_name("a"), index.by_prefix("a")
     db.set_trace_callback(None)
-    questions = [sql for sql in asked if "FROM runs" in sql or "FROM tags" in sql]
+    questions = [sql for sql in asked if any(f"FROM {table}" in sql for table in ("runs", "tags", "names"))]
     assert len(questions) == 68
     for sql in questions:
         plan = " | ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}"))
@@ -257,7 +392,7 @@ FOLLOW = """
 import sys
 from pathlib import Path
 from esap_wf.runs.store import Store
-from esap_wf.runs.index import Index
+from esap_wf.runs.index import Index, Row
 for _ in range(15):
     with Index.open(Store.open(Path(sys.argv[1])), Path(sys.argv[2])) as index:
         index.page()
@@ -271,7 +406,7 @@ def test_processes_share_it(store: Store, make: Maker, path: Path) -> None:
     for _ in range(20):
         make()
     for follower in followers:
-        told = follower.communicate(timeout=60)
+        told = follower.communicate(timeout=300)
         assert follower.returncode == 0, told
     with Index.open(store, path) as index:
         assert shown(index) == truth(store)
@@ -331,7 +466,9 @@ def test_it_equals_the_truth_after_any_history(tmp_path_factory: pytest.TempPath
         index.close()
 
 
-def test_a_host_whose_clock_is_wrong_hides_nothing(store: Store, make: Maker, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_whose_clock_is_wrong_hides_nothing(
+    store: Store, make: Maker, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = time.time()
     for day in range(10, 0, -1):
         monkeypatch.setattr(journal.time, "time", lambda day=day: now - day * 86_400)
@@ -354,7 +491,9 @@ def test_a_host_whose_clock_is_wrong_hides_nothing(store: Store, make: Maker, pa
         assert shown(index) == truth(store)
 
 
-def test_a_run_announced_by_a_wrong_clock_is_waited_for(store: Store, make: Maker, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_announced_by_a_wrong_clock_is_waited_for(
+    store: Store, make: Maker, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_id = store.new_id()
     with monkeypatch.context() as patch:
         patch.setattr(journal.time, "time", lambda: 1_000_000_000.0)
@@ -368,10 +507,22 @@ def test_a_run_announced_by_a_wrong_clock_is_waited_for(store: Store, make: Make
 
 
 def produce(store: Store, run: str, science: str = "aa") -> None:
-    store.record("toy", {"schema_version": 1, "run": run, "science": science, "owner": "me", "created": f"2026-{run}", "outputs": []})
+    store.record(
+        "toy",
+        {
+            "schema_version": 1,
+            "run": run,
+            "science": science,
+            "owner": "me",
+            "created": f"2026-{run}",
+            "outputs": [],
+        },
+    )
 
 
-def test_the_record_of_productions_is_followed(store: Store, index: Index, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_record_of_productions_is_followed(
+    store: Store, index: Index, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def found(index: Index, science: str = "aa") -> list[str]:
         return [p.run for p in index.by_production("toy", science)]
 
@@ -400,20 +551,39 @@ def test_the_record_of_productions_is_followed(store: Store, index: Index, path:
         assert found(index, "bb") == ["2"]
 
 
-def test_a_production_is_entered_once_without_reading_the_record(store: Store, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_production_is_entered_once_without_reading_the_record(
+    store: Store, make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = make(science="aa")
     digest = SimpleNamespace(science="aa", identity="bb", science_values={})
-    plan = SimpleNamespace(digest=digest, workflow="toy", version="1")
+    image = SimpleNamespace(image="toy:1", digest="sha256:cc")
+    plan = SimpleNamespace(
+        digest=digest, workflow="toy", version="1", parameters={"kind": "wide", "bins": 12}, selected={"telescopes": 13}, code="dd",
+        inputs={"db": [SimpleNamespace(checksum="sha256:ee")]}, reference="https://example.org/toy@1",
+        engine=SimpleNamespace(name="snakemake", version="9.1"),
+        software=SimpleNamespace(route="python", bin_dirs=["/cache/environments/ff/bin"], containers=[image]),
+    )  # fmt: skip
     outputs = SimpleNamespace(accepted="", outputs=[])
     record = store.root / "records" / "toy.jsonl"
     for n in range(3):
-        esap_wf.productions.enter(run, plan, outputs)
+        esap_wf.running.productions.enter(run, plan, outputs)
         if n == 1:  # as if the supervisor had died before its mark
             (run.dir / ".recorded").unlink()
     assert record.read_bytes().count(b"\n") == 1
     assert (run.dir / ".recorded").exists()
     monkeypatch.setattr(productions, "TAIL", 0)
     (run.dir / ".recorded").unlink()
-    esap_wf.productions.enter(run, plan, outputs)
+    esap_wf.running.productions.enter(run, plan, outputs)
     assert record.read_bytes().count(b"\n") == 2
-    assert [e["run"] for e in store.records("toy")] == [run.id], "readers take one a run"
+    (entry,) = store.records("toy")
+    assert entry["run"] == run.id, "readers take one a run"
+    # enough to make it again when the run is gone
+    assert {
+        "parameters": plan.parameters,
+        "selected": plan.selected,
+        "code": "dd",
+        "reference": plan.reference,
+    }.items() <= entry.items()
+    assert entry["engine"] == "snakemake 9.1" and entry["inputs"] == {"db": ["sha256:ee"]}
+    assert entry["software"] == {"route": "python", "environments": ["ff"], "images": {"toy:1": "sha256:cc"}}
+    assert entry["cpu"] == run.record().cpu and entry["esap_wf"]

@@ -45,4 +45,4 @@ def test_a_broken_cursor_is_refused(place: Any, inside: Callable[..., Any]) -> N
     for cursor in ("zzz_zzz", "x", "_", "2026-01-01T00:00:00.000Z_"):
         answer = inside("list", "--cursor", cursor, "--json")
         assert answer.code == 2
-        assert "is no cursor" in answer.json["error"]["message"]
+        assert "is not a cursor" in answer.json["error"]["message"]

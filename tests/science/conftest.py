@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import kept
 import pytest
-from adapter import CACHE
+from adapter import CACHE, ROOT
 
-from esap_wf import environments
+from esap_wf.software import environments
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "irf"
 #: seconds of simulation; enough gammas for a closure of 100 counts
-TINY = {"gamma_showers": 4_000_000, "proton_showers": 1_000_000, "electron_showers": 300_000, "blocks": 2, "intended_excess": 80}
+TINY = {"gamma_showers": 4_000_000, "proton_showers": 1_000_000, "electron_showers": 300_000, "blocks": 2, "offset_bins": 6,
+        "intended_excess": 80}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +46,9 @@ def script(irf_python: Path, environment: dict[str, str]) -> Run:
 
     def call(name: str, *arguments: object, cwd: Path, text: str = "") -> subprocess.CompletedProcess[str]:
         command = [str(irf_python), "-B", str(WORKFLOW / "scripts" / f"{name}.py"), *map(str, arguments)]
-        return subprocess.run(command, cwd=cwd, input=text, capture_output=True, text=True, env=environment, timeout=170)
+        return subprocess.run(
+            command, cwd=cwd, input=text, capture_output=True, text=True, env=environment, timeout=170
+        )
 
     return call
 
@@ -66,22 +72,51 @@ def snakemake(environment: dict[str, str]) -> Run:
     if not program.exists():
         pytest.skip("no snakemake in this environment")
 
-    def call(folder: Path, config: dict[str, Any], *targets: str, file: Path = WORKFLOW / "Snakefile") -> subprocess.CompletedProcess[str]:
+    def call(
+        folder: Path, config: dict[str, Any], *targets: str, file: Path = WORKFLOW / "Snakefile"
+    ) -> subprocess.CompletedProcess[str]:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps(config))
-        command = [program, "--snakefile", file, "--directory", folder, "--configfile", folder / "config.json", "--cores", "2", *targets]
-        return subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, timeout=170)
+        command = [
+            program,
+            "--snakefile",
+            file,
+            "--directory",
+            folder,
+            "--configfile",
+            folder / "config.json",
+            "--cores",
+            "2",
+            *targets,
+        ]
+        return subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, env=environment, timeout=170
+        )
 
     return call
 
 
 @pytest.fixture(scope="session")
-def production(snakemake: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run directory of one tiny production; tests read it and change nothing in it."""
-    folder = tmp_path_factory.mktemp("production")
-    done = snakemake(folder, TINY)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return folder
+def production(snakemake: Run) -> Path:
+    """Run directory of one tiny production, kept between sessions; tests read it and change nothing in it."""
+
+    def make(folder: Path) -> None:
+        done = snakemake(folder, TINY)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    return kept.made("irf", [WORKFLOW, ROOT / "rules", TINY, environments.abi(), version("snakemake")], make)
+
+
+@pytest.fixture(scope="session")
+def point_like(production: Path, snakemake: Run) -> Path:
+    """The same for a point-like response, from the same events: only what follows from `kind` is made again."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(production / "work" / "events", folder / "work" / "events")
+        done = snakemake(folder, {**TINY, "kind": "point-like"})
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    return kept.made("irf-point-like", [production.parent.name], make)
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import kept
 from adapter import CACHE
 from services import engines
 
-from esap_wf import environments
+from esap_wf.software import environments
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "fair"
 SCHEMA = json.loads((WORKFLOW / "params.schema.json").read_text())["properties"]
@@ -39,10 +40,13 @@ for name, *arguments in json.load(sys.stdin):
     try:
         importlib.import_module(name).main()
     except SystemExit as error:
-        sys.exit(f"{name}: {error}" if error.code else 0)
+        if error.code:
+            sys.exit(f"{name}: {error}")
 """
 
 Done = subprocess.CompletedProcess[str]
+#: a script and its arguments
+Step = tuple[object, ...]
 
 
 class Software:
@@ -51,59 +55,126 @@ class Software:
     def __init__(self) -> None:
         self.python = environments.build(WORKFLOW / "requirements.txt", CACHE) / "bin" / "python"
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-        self.environment = {**kept, "PATH": f"{self.python.parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+        self.environment = {
+            **kept,
+            "PATH": f"{self.python.parent}{os.pathsep}{os.environ['PATH']}",
+            "OMP_NUM_THREADS": "1",
+        }
 
-    def script(self, name: str, *arguments: object, cwd: Path) -> Done:
-        """Run one script."""
+    def script(self, name: str | Path, *arguments: object, cwd: Path, patience: float = 170) -> Done:
+        """Run one script of the workflow, or another one by its path without `.py`; for so many seconds."""
         command = [str(self.python), "-B", str(WORKFLOW / "scripts" / f"{name}.py"), *map(str, arguments)]
-        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=self.environment, timeout=170, check=False)
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            timeout=patience,
+            check=False,
+        )
 
-    def code(self, text: str, *arguments: object, cwd: Path) -> Any:
+    def code(self, text: str, *arguments: object, cwd: Path, patience: float = 240) -> Any:
         """Run lines that import the scripts as modules; the JSON value that they print last."""
         start = f"import sys, json; sys.path.insert(0, {str(WORKFLOW / 'scripts')!r})\nimport numpy as np\n"
         command = [str(self.python), "-B", "-c", start + text, *map(str, arguments)]
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=self.environment, timeout=240, check=False)
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            timeout=patience,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout.splitlines()[-1])
 
-    def generate(self, folder: Path, block: int, **changes: Any) -> Path:
-        """One file of toy events with its record beside it."""
-        folder.mkdir(parents=True, exist_ok=True)
-        p = {**DEFAULTS, **TINY, **changes}
-        done = self.script(
-            "generate", "--block", block, "--seed", p["seed"], "--events", p["events_per_file"], "--beam-energy", p["beam_energy"],
-            "--lambda-rate", p["lambda_rate"], "--momentum-resolution", p["momentum_resolution"],
-            "--out", f"toy-{block}.root", "--record", f"record-{block}.json", cwd=folder,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return folder / f"toy-{block}.root"
-
-    def chain(self, files: list[Path], folder: Path, **changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Analysis to validation of files from `generate`, without an engine: verdict, and result of the fit."""
-        folder.mkdir(parents=True, exist_ok=True)
-        p = {**DEFAULTS, **changes}
-        options = [word for n in SELECTION for word in (f"--{n.replace('_', '-')}", p[n])]
-        parts = [(folder / f"part-{i}.root", folder / f"counts-{i}.json") for i, _ in enumerate(files)]
-        steps = [
-            ("analyse", "--events", f, "--record", f.with_name(f"record-{f.stem.removeprefix('toy-')}.json"), *options, "--out", part,
-             "--counts", counts)
-            for f, (part, counts) in zip(files, parts, strict=True)
-        ]  # fmt: skip
-        steps += [
-            ("merge", "--parts", *[a for a, _ in parts], "--counts", *[b for _, b in parts], "--out", "merged.root",
-             "--summary", "summary.json"),
-            ("fit", "--merged", "merged.root", "--summary", "summary.json", "--background", p["background"], "--background-order",
-             p["background_order"], "--out", "spectrum.root", "--result", "fit.json"),
-            ("validate", "--summary", "summary.json", "--result", "fit.json", "--tolerance", p["tolerance"], "--out", "validation.json"),
-        ]  # fmt: skip
-        # one process for all steps: most of a step's time is the import of its packages
+    def steps(self, steps: list[Step], folder: Path, before: str = "") -> None:
+        """Run scripts one after the other in one process, and lines before them: most of a step's time is the import of its packages."""
+        scripts = str(WORKFLOW / "scripts")
+        start = f"import sys; sys.path.insert(0, {scripts!r})\n{before}\n" if before else ""
         done = subprocess.run(
-            [str(self.python), "-B", "-c", STEPS, str(WORKFLOW / "scripts")],
+            [str(self.python), "-B", "-c", start + STEPS, scripts],
             cwd=folder, input=json.dumps([[str(word) for word in step] for step in steps]), capture_output=True, text=True,
             env=self.environment, timeout=170, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        return json.loads((folder / "validation.json").read_text()), json.loads((folder / "fit.json").read_text())
+
+    def generated(self, *wanted: tuple[Path, int, dict[str, Any]]) -> list[Path]:
+        """Files of toy events with their records beside them, of folder, block and changes of parameters each."""
+        steps: list[Step] = []
+        for folder, block, changes in wanted:
+            folder.mkdir(parents=True, exist_ok=True)
+            p = {**DEFAULTS, **TINY, **changes}
+            steps.append((
+                "generate", "--block", block, "--seed", p["seed"], "--events", p["events_per_file"], "--beam-energy", p["beam_energy"],
+                "--lambda-rate", p["lambda_rate"], "--momentum-resolution", p["momentum_resolution"],
+                "--out", folder / f"toy-{block}.root", "--record", folder / f"record-{block}.json",
+            ))  # fmt: skip
+        self.steps(steps, wanted[0][0])
+        return [folder / f"toy-{block}.root" for folder, block, _ in wanted]
+
+    def generate(self, folder: Path, block: int, **changes: Any) -> Path:
+        """One file of toy events with its record beside it."""
+        return self.generated((folder, block, changes))[0]
+
+    def simulation(self) -> Path:
+        """Counts of a file of the simulation with the default selection, kept between sessions."""
+
+        def make(folder: Path) -> None:
+            file = self.generate(folder, 0, lambda_rate=1.0, events_per_file=TINY["simulation_events"])
+            self.steps([self.analysis(file, folder / "part.root", folder / "counts.json", DEFAULTS)], folder)
+
+        return (
+            kept.made("fair-simulation", [WORKFLOW / "scripts", DEFAULTS, TINY, environments.abi()], make)
+            / "counts.json"
+        )
+
+    def analysis(self, file: Path, part: Path, counts: Path, p: dict[str, Any]) -> Step:
+        """The analysis of a file from `generate`."""
+        options = [word for n in SELECTION for word in (f"--{n.replace('_', '-')}", p[n])]
+        record = file.with_name(f"record-{file.stem.removeprefix('toy-')}.json")
+        return ("analyse", "--events", file, "--record", record, *options, "--out", part, "--counts", counts)
+
+    def chain(
+        self,
+        files: list[Path],
+        folder: Path,
+        before: str = "",
+        simulation: Path | None = None,
+        **changes: Any,
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """
+        Analysis to validation of files from `generate`, without an engine, and lines of Python `before`: verdict, result of the fit.
+
+        `simulation` has counts for the efficiency, else those of `simulation()` are taken.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        p = {**DEFAULTS, **changes}
+        parts = [(folder / f"part-{i}.root", folder / f"counts-{i}.json") for i, _ in enumerate(files)]
+        steps = [self.analysis(f, part, counts, p) for f, (part, counts) in zip(files, parts, strict=True)]
+        steps += [
+            ("merge", "--parts", *[a for a, _ in parts], "--counts", *[b for _, b in parts], "--simulated",
+             simulation or self.simulation(), "--out", "merged.root", "--summary", "summary.json"),
+        ]  # fmt: skip
+        return self.fitted(folder, steps, before, **changes)
+
+    def fitted(
+        self, folder: Path, steps: list[Step], before: str = "", **changes: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Fit and validation behind other steps, of what was merged in a folder: verdict, and result of the fit."""
+        p = {**DEFAULTS, **changes}
+        steps = [
+            *steps,
+            ("fit", "--merged", "merged.root", "--summary", "summary.json", "--background", p["background"], "--background-order",
+             p["background_order"], "--out", "spectrum.root", "--result", "fit.json"),
+            ("validate", "--summary", "summary.json", "--result", "fit.json", "--tolerance", p["tolerance"], "--out", "validation.json"),
+        ]  # fmt: skip
+        self.steps(steps, folder, before)
+        return json.loads((folder / "validation.json").read_text()), json.loads(
+            (folder / "fit.json").read_text()
+        )
 
 
 def runner(engine: str, variable: str) -> Path:

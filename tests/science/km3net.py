@@ -11,7 +11,7 @@ from typing import Any
 
 from adapter import CACHE, ROOT
 
-from esap_wf import environments
+from esap_wf.software import environments
 
 WORKFLOW = ROOT / "workflows" / "km3net"
 SCHEMA = json.loads((WORKFLOW / "params.schema.json").read_text())
@@ -27,6 +27,20 @@ TINY = {
     "noise_fraction": 0.1,
 }
 
+#: Runs the programs of steps one after the other; a form feed goes before what each says, its name before an error.
+STEPS = """
+import importlib, json, sys
+sys.path.insert(0, sys.argv[1])
+for name, *arguments in json.load(sys.stdin):
+    print(end="\\f")
+    sys.argv = [name, *arguments]
+    try:
+        importlib.import_module(name).main()
+    except SystemExit as error:
+        if error.code:
+            sys.exit(f"{name}: {error}")
+"""
+
 Done = subprocess.CompletedProcess[str]
 
 
@@ -36,13 +50,19 @@ class Software:
     def __init__(self) -> None:
         self.python = environments.build(WORKFLOW / "requirements.txt", CACHE) / "bin" / "python"
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHONPATH", "NXF_"))}
-        self.environment = {**kept, "PATH": f"{self.python.parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+        self.environment = {
+            **kept,
+            "PATH": f"{self.python.parent}{os.pathsep}{os.environ['PATH']}",
+            "OMP_NUM_THREADS": "1",
+        }
         self.data = next(self.python.parents[1].glob("lib/python3*/site-packages/km3net_testdata/data"))
 
     def script(self, name: str, *arguments: object, cwd: Path) -> Done:
         """Call a script of the workflow."""
         command = [str(self.python), "-B", str(WORKFLOW / "scripts" / f"{name}.py"), *map(str, arguments)]
-        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=self.environment, timeout=300, check=False)
+        return subprocess.run(
+            command, cwd=cwd, capture_output=True, text=True, env=self.environment, timeout=300, check=False
+        )
 
     def code(self, text: str, cwd: Path, *arguments: object) -> Any:
         """Lines of Python that import the workflow's modules and print one JSON value last."""
@@ -51,45 +71,124 @@ class Software:
             "import json, numpy as np; from pathlib import Path\n"
         )
         command = [str(self.python), "-B", "-c", start + text, *map(str, arguments)]
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=self.environment, timeout=400, check=False)
+        done = subprocess.run(
+            command, cwd=cwd, capture_output=True, text=True, env=self.environment, timeout=400, check=False
+        )
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout.splitlines()[-1])
 
-    def chain(self, folder: Path, events: Path, geometry: Path | None, **parameters: Any) -> tuple[dict[str, Any], list[str]]:
+    def chain(
+        self, folder: Path, events: Path, geometry: Path | None, **parameters: Any
+    ) -> tuple[dict[str, Any], list[str]]:
         """The steps for one file, up to summary and verdict; results are in ``folder``. Gives the summary and what the steps said."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "p.json").write_text(json.dumps({"parameters": {**DEFAULTS, **parameters}}))
         detector = [] if geometry is None else ["--detector", geometry]
-        steps: list[tuple[str, list[object]]] = [
+        steps = [
             ("filter", ["--parameters", "p.json", "--events", events, "--out", "f.h5"]),
             ("calibrate", ["--events", "f.h5", *detector, "--out", "c.h5"]),
-            ("reconstruct", ["--parameters", "p.json", "--events", "c.h5", *detector, "--file", 1, "--out", "tracks/t.h5"]),
-            ("summary", ["--parameters", "p.json", "--tracks", "tracks", "--table", "events.fits", "--out", "summary.json"]),
+            (
+                "reconstruct",
+                [
+                    "--parameters",
+                    "p.json",
+                    "--events",
+                    "c.h5",
+                    *detector,
+                    "--file",
+                    1,
+                    "--out",
+                    "tracks/t.h5",
+                ],
+            ),
+            (
+                "summary",
+                [
+                    "--parameters",
+                    "p.json",
+                    "--tracks",
+                    "tracks",
+                    "--table",
+                    "events.fits",
+                    "--out",
+                    "summary.json",
+                ],
+            ),
             ("validate", ["--table", "events.fits", "--summary", "summary.json", "--out", "validation.json"]),
         ]
         shutil.rmtree(folder / "tracks", ignore_errors=True)
         (folder / "tracks").mkdir()
-        said = []
-        for name, arguments in steps:
-            done = self.script(name, *arguments, cwd=folder)
-            assert done.returncode == 0, f"{name}: {done.stderr[-2000:]}"
-            said.append(done.stdout)
+        said = self.steps(folder, steps)
         return json.loads((folder / "summary.json").read_text()), said
+
+    def steps(self, folder: Path, steps: list[tuple[str, list[object]]]) -> list[str]:
+        """What scripts say that run one after the other, in one process: much of a step's time is the import of its packages."""
+        command = [str(self.python), "-B", "-c", STEPS, str(WORKFLOW / "scripts")]
+        done = subprocess.run(
+            command, cwd=folder, input=json.dumps([[name, *map(str, arguments)] for name, arguments in steps]), capture_output=True,
+            text=True, env=self.environment, timeout=400, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout.split("\f")[1:]
+
+    def attempts(self, folder: Path, steps: list[tuple[str, list[object]]]) -> list[str]:
+        """What scripts end with, in one process: a message, or nothing if they succeed."""
+        lines = """
+import importlib
+told = []
+for name, *arguments in json.loads(sys.argv[1]):
+    sys.argv[1:] = arguments
+    try:
+        importlib.import_module(name).main()
+        told.append("")
+    except SystemExit as error:
+        told.append(str(error))
+print(json.dumps(told))
+"""
+        told: list[str] = self.code(
+            lines, folder, json.dumps([[name, *map(str, arguments)] for name, arguments in steps])
+        )
+        return told
 
     def simulate(self, folder: Path, **parameters: Any) -> tuple[Path, Path]:
         """A file of toy events and the detector file that belongs to it."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "s.json").write_text(json.dumps({"parameters": {**DEFAULTS, **parameters}}))
-        for number, out in ((0, "toy.detx"), (1, "events.h5")):
-            geometry = ["--detector", "toy.detx"] if number else []
-            done = self.script("simulate", "--parameters", "s.json", *geometry, "--file", number, "--out", out, cwd=folder)
-            assert done.returncode == 0, done.stderr[-2000:]
+        words = ["--parameters", "s.json", "--file"]
+        detector = ["--detector", "toy.detx"]
+        self.steps(
+            folder,
+            [
+                ("simulate", [*words, 0, "--out", "toy.detx"]),
+                ("simulate", [*words, 1, *detector, "--out", "events.h5"]),
+            ],
+        )
         return folder / "events.h5", folder / "toy.detx"
 
 
-def run_nextflow(program: Path, software: Software, folder: Path, parameters: dict[str, Any], *options: str) -> Done:
+def run_nextflow(
+    program: Path, software: Software, folder: Path, parameters: dict[str, Any], *options: str
+) -> Done:
     """The bare engine."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "params.json").write_text(json.dumps(parameters))
-    command = [str(program), "run", str(WORKFLOW / "main.nf"), "-params-file", "params.json", "-ansi-log", "false", "-offline", *options]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=software.environment, timeout=400, check=False)
+    command = [
+        str(program),
+        "run",
+        str(WORKFLOW / "main.nf"),
+        "-params-file",
+        "params.json",
+        "-ansi-log",
+        "false",
+        "-offline",
+        *options,
+    ]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=software.environment,
+        timeout=400,
+        check=False,
+    )

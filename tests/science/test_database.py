@@ -19,15 +19,34 @@ SHIPPED = WORKFLOW / "data" / "productions.json"
 def identify(script: Run, folder: Path, database: Path, **parameters: object) -> tuple[int, str, dict]:
     given = json.dumps({**TINY, **parameters})
     done = script(
-        "check", "--schema", WORKFLOW / "params.schema.json", "--database", database, "--out", "parameters.json", cwd=folder, text=given
+        "check",
+        "--schema",
+        WORKFLOW / "params.schema.json",
+        "--database",
+        database,
+        "--out",
+        "parameters.json",
+        cwd=folder,
+        text=given,
     )
     assert done.returncode == 0, done.stderr
-    done = script("identify", "--parameters", "parameters.json", "--database", database, "--out", "simulation.json", cwd=folder)
+    done = script(
+        "identify",
+        "--parameters",
+        "parameters.json",
+        "--database",
+        database,
+        "--out",
+        "simulation.json",
+        cwd=folder,
+    )
     content = json.loads((folder / "simulation.json").read_text()) if done.returncode == 0 else {}
     return done.returncode, done.stdout + done.stderr, content
 
 
-def record(script: Run, production: Path, database: Path, folder: Path, shipped: Path = WORKFLOW) -> subprocess.CompletedProcess[str]:
+def record(
+    script: Run, production: Path, database: Path, folder: Path, shipped: Path = WORKFLOW
+) -> subprocess.CompletedProcess[str]:
     work, out = production / "work", production / "outputs"
     return script("record", "--parameters", work / "parameters.json", "--simulation", work / "simulation.json",
                   "--validation", out / "validation.json", "--irf", out / "irf.fits", "--benchmarks", out / "benchmarks.fits",
@@ -36,7 +55,8 @@ def record(script: Run, production: Path, database: Path, folder: Path, shipped:
 
 
 def test_manifest_and_scripts_agree(code: Run, tmp_path: Path) -> None:
-    done = code("import json, database, parameters; print(json.dumps([database.SELECTIONS, parameters.SIMULATION]))", cwd=tmp_path)
+    lines = "import json, database, parameters as p; print(json.dumps([database.SELECTIONS, [*p.SIMULATION, *p.RESPONSE]]))"
+    done = code(lines, cwd=tmp_path)
     selections, simulation = json.loads(done.stdout)
     manifest = yaml.safe_load((WORKFLOW / "workflow.yaml").read_text())
     assert [[s["table"], s["match"], s["columns"]] for s in manifest["select"]] == selections
@@ -77,14 +97,19 @@ def test_no_seed_draws_one(script: Run, tmp_path: Path) -> None:
     assert drawn[0] != drawn[1]
 
 
-def test_recorded_simulation_stops_unless_repeated(script: Run, production: Path, database: Path, tmp_path: Path) -> None:
+def test_recorded_simulation_stops_unless_repeated(
+    script: Run, production: Path, database: Path, tmp_path: Path
+) -> None:
     assert identify(script, tmp_path, database)[0] == 0
     assert record(script, production, database, tmp_path).returncode == 0
     stopped, text, _ = identify(script, tmp_path, database)
     assert stopped != 0 and "already in the production database" in text and "if_simulated" in text
     repeated, _, content = identify(script, tmp_path, database, if_simulated="repeat")
     assert repeated == 0 and len(content["already_recorded"]) == 1
-    assert identify(script, tmp_path, database, kind="point-like")[0] != 0
+    # from the same simulation, and still another production
+    assert identify(script, tmp_path, database, kind="point-like")[0] == 0
+    entered = json.loads(database.read_text())["productions"][0]
+    assert len(entered["code"]) == 64 and {"python", "pyirf", "numpy"} <= entered["versions"].keys()
     page = database.with_suffix(".md").read_text()
     assert json.loads((tmp_path / "production.json").read_text())["simulation"] in page
     assert "## Periods" in page
@@ -96,7 +121,9 @@ def test_same_record_twice_is_one(script: Run, production: Path, database: Path,
     assert len(json.loads(database.read_text())["productions"]) == 1
 
 
-def test_shipped_and_read_only_databases_stay_as_they_are(script: Run, production: Path, database: Path, tmp_path: Path) -> None:
+def test_shipped_and_read_only_databases_stay_as_they_are(
+    script: Run, production: Path, database: Path, tmp_path: Path
+) -> None:
     before = SHIPPED.read_bytes()
     done = record(script, production, SHIPPED, tmp_path)
     assert done.returncode == 0 and "shipped" in done.stdout
@@ -120,11 +147,15 @@ def test_concurrent_writers_lose_nothing(code: Run, irf_python: Path, database: 
         "    add_production(Path(sys.argv[1]), {'simulation': f'sim-{sys.argv[2]}-{i}', 'kind': 'x', 'irf': {}})"
     )
     running = [subprocess.Popen([irf_python, "-B", "-c", lines, database, str(k)]) for k in range(writers)]
-    assert [p.wait(60) for p in running] == [0] * writers
+    assert [p.wait(300) for p in running] == [0] * writers
     names = {p["simulation"] for p in json.loads(database.read_text())["productions"]}
     assert len(names) == writers * each
     assert database.with_suffix(".md").read_text().count("| sim-") == writers * each
-    assert {p.name for p in database.parent.iterdir()} == {"productions.json", "productions.md", ".productions.json.lock"}
+    assert {p.name for p in database.parent.iterdir()} == {
+        "productions.json",
+        "productions.md",
+        ".productions.json.lock",
+    }
 
 
 def test_a_symbolic_link_is_followed(script: Run, production: Path, database: Path, tmp_path: Path) -> None:

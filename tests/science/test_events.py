@@ -68,13 +68,15 @@ def test_merge_refuses_blocks_of_different_productions(script: Run, production: 
     assert status != 0 and "ZENITH" in text and "must agree" in text
 
 
-@pytest.mark.parametrize(("column", "unit", "word"), [("reco_energy", "GeV", "reco_energy"), ("theta", "", "theta")])
-def test_merge_refuses_other_units(script: Run, code: Run, production: Path, tmp_path: Path, column: str, unit: str, word: str) -> None:
+@pytest.mark.parametrize(
+    ("column", "unit", "word"), [("reco_energy", "GeV", "reco_energy"), ("theta", "", "theta")]
+)
+def test_merge_refuses_other_units(
+    script: Run, code: Run, production: Path, tmp_path: Path, column: str, unit: str, word: str
+) -> None:
     block = tmp_path / "block.fits"
     shutil.copy(production / "work/events/block-00001.fits", block)
-    change = (
-        f"from astropy.io import fits; h = fits.open(sys.argv[1], mode='update'); h['GAMMA'].columns[{column!r}].unit = {unit!r}; h.close()"
-    )
+    change = f"from astropy.io import fits; h = fits.open(sys.argv[1], mode='update'); h['GAMMA'].columns[{column!r}].unit = {unit!r}; h.close()"
     assert code(change, block, cwd=tmp_path).returncode == 0
     status, text = merged(script, tmp_path, [block])
     assert status != 0 and word in text

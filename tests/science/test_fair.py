@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+import statistics
 from pathlib import Path
 from typing import Any
 
+import fair
+import kept
 import pytest
 import yaml
+from adapter import ROOT
 from fair import DEFAULTS, SCHEMA, WORKFLOW, Software
 
+from esap_wf.software import environments
+
 pytestmark = pytest.mark.science
+#: What long calculations here come from, besides their own lines.
+CALCULATES = [WORKFLOW / "scripts", WORKFLOW / "requirements.txt", environments.abi(), Path(fair.__file__)]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +31,7 @@ def software() -> Software:
 def events(software: Software, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two files of toy events; tests read them and change nothing."""
     folder = tmp_path_factory.mktemp("events")
-    return [software.generate(folder, block, events_per_file=2500) for block in (1, 2)]
+    return software.generated(*((folder, block, {"events_per_file": 2500}) for block in (1, 2)))
 
 
 def test_decays_conserve_momentum_are_on_the_mass_shell_isotropic_and_live_as_long_as_the_pdg_says(
@@ -142,9 +150,8 @@ print(json.dumps(out))
         assert difference < 1e-9
 
 
-def test_pulls_and_p_values_of_pseudo_experiments_are_those_of_a_fit(software: Software, tmp_path: Path) -> None:
-    said = software.code(
-        """
+def test_pulls_and_p_values_of_pseudo_experiments_are_those_of_a_fit(software: Software) -> None:
+    lines = """
 import shapes, spectrum
 from scipy import stats
 window, truth = (1.085, 1.165), dict(signal=400.0, background=500.0, mass=1.1157, sigma=0.0012, power=-0.3, fall=1.7)
@@ -158,9 +165,8 @@ for _ in range(150):
     p.append(fit["goodness"]["p_value"]); converged += fit["converged"]
 print(json.dumps({"pulls": {k: [np.mean(v), np.std(v)] for k, v in pulls.items()}, "uniform": stats.kstest(p, "uniform").pvalue,
     "p": np.mean(p), "converged": converged}))
-""",
-        cwd=tmp_path,
-    )
+"""
+    said = kept.value("fair-pulls", [*CALCULATES, lines], lambda folder: software.code(lines, cwd=folder))
     assert said["converged"] == 150
     for name in ("signal", "mass", "sigma", "background"):
         mean, width = said["pulls"][name]
@@ -168,47 +174,147 @@ print(json.dumps({"pulls": {k: [np.mean(v), np.std(v)] for k, v in pulls.items()
     assert said["uniform"] > 1e-3, said
 
 
-def test_closure_of_mass_and_yield_over_seeds(software: Software, tmp_path: Path) -> None:
-    # the efficiency is from other events than those that it corrects, so the corrected yield is a measurement of the generated rate
+CLOSURE = ROOT / "benchmarks/closures"
+
+
+@pytest.fixture(scope="module")
+def closure(software: Software) -> dict[str, list[dict[str, float]]]:
+    """What benchmarks/closures/fair.py finds for 40 seeds at two rates, and with a wrong acceptance; kept between sessions."""
+    lines = f"""
+sys.path.insert(0, {str(CLOSURE)!r})
+import fair
+made = {{str(rate): [fair.experiment(task) for task in fair.tasks(rate, range(1001, 1041), True)] for rate in fair.RATES}}
+made["wrong"] = [fair.experiment(task) for task in fair.tasks(1.0, range(1001, 1011), True, fair.WRONG_ANGLES)]
+print(json.dumps(made))
+"""
+    of = [*CALCULATES, CLOSURE / "fair.py", lines.replace(str(ROOT), "")]
+    made: dict[str, list[dict[str, float]]] = kept.value(
+        "fair-closure", of, lambda folder: software.code(lines, cwd=folder, patience=1200)
+    )
+    return made
+
+
+@pytest.mark.parametrize("rate", ["0.2", "1.0"])
+def test_pulls_of_the_corrected_yield_are_those_of_right_errors(
+    closure: dict[str, list[dict[str, float]]], rate: str
+) -> None:
+    rows = closure[rate]
+    assert len(rows) >= 40
+    for name in ("rate", "yield", "mass"):
+        values = [row[name] for row in rows]
+        mean, width = statistics.fmean(values), statistics.stdev(values)
+        # the mean is known to width / sqrt(n), the width to width / sqrt(2 (n - 1))
+        if name != "mass":
+            assert abs(mean) < 0.3 + width / len(rows) ** 0.5, (name, mean, width)
+        assert 0.8 - width / (2 * len(rows)) ** 0.5 < width < 1.2 + width / (2 * len(rows)) ** 0.5, (
+            name,
+            mean,
+            width,
+        )
+    # what remains of the mass is its systematic error
+    assert abs(statistics.fmean(row["shift"] for row in rows)) < 50e-6
+
+
+def test_a_wrong_acceptance_of_the_simulation_is_seen(closure: dict[str, list[dict[str, float]]]) -> None:
+    pulls = [row["rate"] for row in closure["wrong"]]
+    mean, error = statistics.fmean(pulls), statistics.stdev(pulls) / len(pulls) ** 0.5
+    assert mean > 1 and mean > 5 * error, (mean, error)
+
+
+@pytest.mark.soak  # in short: test_pulls_of_the_corrected_yield_are_those_of_right_errors
+def test_closure_holds_with_a_hundred_seeds_of_larger_experiments(software: Software, tmp_path: Path) -> None:
+    said = software.script(CLOSURE / "fair", "--seeds", 100, cwd=tmp_path, patience=3000)
+    assert said.returncode == 0 and "closure: accepted" in said.stdout, said.stdout + said.stderr
+
+
+def test_a_simulation_of_another_detector_makes_the_result_invalid(
+    software: Software, events: list[Path], tmp_path: Path
+) -> None:
+    # the same tracks, but decays that such a detector would not see are missing: what it finds is half of what the data have
+    record = json.loads(software.simulation().read_text())
+    counts = record["counts"]
+    found = counts["true_in_window"]
+    (tmp_path / "half.json").write_text(
+        json.dumps({**record, "counts": {**counts, "true_in_window": found // 2}})
+    )
+    verdict, fit = software.chain(events, tmp_path / "work", simulation=tmp_path / "half.json")
+    failed = {c["name"] for c in verdict["checks"] if not c["passed"]}
+    assert failed == {"closure: decays", "closure: generated rate"}, failed
+    part = fit["fit"]["efficiency"]
+    assert (part["decays"], part["found"]) == (counts["decays"], found // 2)
+
+
+def test_the_picture_tells_the_distance_from_the_world_average_in_both_errors(
+    software: Software, tmp_path: Path
+) -> None:
+    text = software.code(
+        'import plot; print(json.dumps(plot.mass({"value": 1.115683 + 30e-6, "error": 10e-6})))', cwd=tmp_path
+    )
+    # three statistical errors, which are nothing beside 50 keV
+    assert text == ["m = 1115.713 ± 0.010 (stat)", "± 0.050 (syst) MeV", "PDG 1115.683 MeV: +0.6 σ away"]
+
+
+def test_the_error_of_the_corrected_yield_has_that_of_the_simulation(
+    software: Software, tmp_path: Path
+) -> None:
     said = software.code(
         """
-import generate, selection, shapes, spectrum, particles, awkward as ak
-cuts = selection.Cuts(identification=3, resolution=0.01, distance=0.2, decay_length=3, pointing=0.05)
-window, edges, rate, n = (1.085, 1.165), np.linspace(1.085, 1.165, 161), 0.2, 4000
-model, rows, samples = shapes.model("threshold", 3, window), [], []
-for seed in range(40):
-    made = generate.simulate(n, 1000 + seed, 1, 10.0, rate, 0.01)
-    chunk = ak.zip({"tracks": made["trk"], "decays": made["mc_decays"]}, depth_limit=1)
-    columns, true, _ = selection.candidates(chunk, cuts)
-    inside = (columns["mass"] > window[0]) & (columns["mass"] < window[1])
-    samples.append((columns["mass"][inside], int(true[inside].sum()), int(made["mc_decays"].sum())))
-for i, (masses, true, decays) in enumerate(samples):
-    others = [s for k, s in enumerate(samples) if k != i]
-    efficiency = sum(s[1] for s in others) / sum(s[2] for s in others)
-    fit = spectrum.fit(np.histogram(masses, edges)[0].astype(float), edges, model)["parameters"]
-    s = fit["signal"]
-    rows.append([(fit["mass"]["value"] - particles.LAMBDA) / fit["mass"]["error"],
-        (s["value"] / efficiency - rate * n) / (s["error"] / efficiency),
-        (s["value"] - true) / max(s["error"]**2 - s["value"], 1)**0.5, fit["mass"]["value"] - particles.LAMBDA, s["value"] / true - 1])
-rows = np.array(rows)
-print(json.dumps({"mean": list(rows.mean(0)), "width": list(rows.std(0))}))
+import efficiency
+file = {"name": "s.root", "sha256": "a", "origin": "given"}
+part = lambda **c: {"file": file, "truth": True, "counts": {"events": 9, "in_window": 9, **c}}
+few, many = (efficiency.of(efficiency.simulated([part(decays=n, true_in_window=n * 2 // 5)], [])) for n in (100, 1000000))
+signal = {"value": 400.0, "error": 30.0}
+all_found = efficiency.of({"decays": 10, "found": 10, "files": [file]})
+told = []
+for parts, data in (
+    ([part(decays=0, true_in_window=0)], []),
+    ([part(decays=5, true_in_window=2)], [{"name": "d.root", "sha256": "a"}]),
+    ([{**part(decays=5, true_in_window=2), "truth": False}, part(decays=5, true_in_window=2)], []),
+):
+    try:
+        told.append(efficiency.simulated(parts, data))
+    except SystemExit as error:
+        told.append(str(error))
+print(json.dumps([few, efficiency.corrected(signal, few), efficiency.corrected(signal, many), all_found, told]))
 """,
         cwd=tmp_path,
     )
-    (mass, rate, found, shift, part), widths = said["mean"], said["width"]
-    # 40 seeds: the mean of pulls is known to 0.16, their width to 0.11
-    assert all(0.75 < width < 1.3 for width in widths[:3]), said
-    assert abs(rate) < 0.5 and abs(found) < 0.8, said
-    # the systematic uncertainties of validate.py contain what remains
-    assert abs(shift) < 50e-6 and abs(part) < 0.01, said
-    assert abs(mass) < 0.9, said
+    few, small, large, all_found, told = said
+    assert (
+        few["value"] == 0.4
+        and few["error"] == pytest.approx((0.4 * 0.6 / 100) ** 0.5)
+        and few["origin"] == "given"
+    )
+    assert small["value"] == 1000 and small["systematic"] == pytest.approx(10)
+    # relative errors add in squares: 7.5 % of the fit, 12.2 % of a hundred simulated decays
+    assert small["error"] / 1000 == pytest.approx(((30 / 400) ** 2 + 0.6 / 0.4 / 100) ** 0.5)
+    assert large["error"] == pytest.approx(75, abs=0.1) and 0 < large["error_of_efficiency"] < 2
+    assert all_found["value"] == 1 and 0.05 < all_found["error"] < 0.2
+    assert "has no decay" in told[0] and "must come from other events" in told[1]
+    assert "no truth" in told[2] and "the same content as s.root" in told[2], "all at once"
 
 
-def test_the_chain_is_valid_by_its_own_checks_and_with_either_background(software: Software, events: list[Path], tmp_path: Path) -> None:
+def test_the_chain_is_valid_by_its_own_checks_and_with_either_background(
+    software: Software, events: list[Path], tmp_path: Path
+) -> None:
     for background in SCHEMA["background"]["enum"]:
-        verdict, fit = software.chain(events, tmp_path / background, background=background)
+        # the same candidates with each
+        verdict, fit = (
+            software.fitted(tmp_path, [], background=background)
+            if (tmp_path / "merged.root").exists()
+            else software.chain(events, tmp_path, background=background)
+        )
+        assert json.loads((tmp_path / "fit.json").read_text())["model"]["background"] == background
         assert verdict["valid"], [c for c in verdict["checks"] if not c["passed"]]
-        assert {"closure: yield", "closure: generated rate", "mass of the Λ", "momenta in GeV"} <= {c["name"] for c in verdict["checks"]}
+        expected = {
+            "closure: yield",
+            "closure: decays",
+            "closure: generated rate",
+            "efficiency",
+            "mass of the Λ",
+            "momenta in GeV",
+        }
+        assert expected <= {c["name"] for c in verdict["checks"]}
         assert fit["fit"]["parameters"]["mass"]["value"] == pytest.approx(1.1157, abs=5e-4)
 
 
@@ -217,32 +323,29 @@ def test_the_chain_is_valid_by_its_own_checks_and_with_either_background(softwar
     [
         ("scale(1000)", "momenta in GeV"),
         ("scale(1.05)", "mass of the Λ"),
-        ("data['mc_decays'] = data['mc_decays'] * 2", "closure: generated rate"),
+        ("data['mc_decays'] = data['mc_decays'] * 2", "closure: decays"),
         ("data['trk'] = data['trk'][data['trk']['mother'] < 0]", "significance"),
     ],
     ids=["momenta in MeV", "wrong momentum scale", "wrong truth", "no signal"],
 )  # fmt: skip
-def test_what_is_wrong_with_events_is_seen(software: Software, events: list[Path], tmp_path: Path, change: str, failed: str) -> None:
-    software.code(
-        f"""
+def test_what_is_wrong_with_events_is_seen(
+    software: Software, events: list[Path], tmp_path: Path, change: str, failed: str
+) -> None:
+    shutil.copy(events[0].with_name("record-1.json"), tmp_path)
+    spoilt = f"""
 import awkward as ak, uproot, rootfile
-tree = uproot.open(sys.argv[1] + ":events")
+tree = uproot.open({str(events[0])!r} + ":events")
 arrays = tree.arrays()
 data = {{"mc_decays": ak.to_numpy(arrays["mc_decays"]),
     "trk": ak.zip({{k.removeprefix("trk_"): arrays[k] for k in arrays.fields if k.startswith("trk_")}})}}
 def scale(by):
     data["trk"] = ak.zip({{k: data["trk"][k] * (by if k in ("px", "py", "pz") else 1) for k in data["trk"].fields}})
 {change}
-with rootfile.recreate("toy-1.root") as file:
+with rootfile.recreate({str(tmp_path / "toy-1.root")!r}) as file:
     tree = file.mktree("events", {{k: v.type if isinstance(v, ak.Array) else v.dtype for k, v in data.items()}})
     tree.extend(data)
-print("null")
-""",
-        events[0],
-        cwd=tmp_path,
-    )
-    shutil.copy(events[0].with_name("record-1.json"), tmp_path)
-    verdict, fit = software.chain([tmp_path / "toy-1.root"], tmp_path / "work")
+"""
+    verdict, fit = software.chain([tmp_path / "toy-1.root"], tmp_path / "work", spoilt)
     assert verdict["valid"] is False
     names = {c["name"] for c in verdict["checks"] if not c["passed"]}
     # momenta that are a thousand times too large give no pair at all near the mass
@@ -267,13 +370,21 @@ print("null")
     verdict, fit = software.chain([tmp_path / "toy-1.root"], tmp_path / "work")
     assert verdict["valid"], verdict
     assert any("no truth" in w for w in verdict["warnings"])
-    assert fit["fit"]["efficiency"] is None
+    # data need no truth: the efficiency is that of the simulation
+    part = fit["fit"]["efficiency"]
+    assert 0.3 < part["value"] < 0.4 and part["corrected_yield"]["value"] == pytest.approx(
+        0.2 * 2500, abs=4 * part["corrected_yield"]["error"]
+    )
 
 
 def test_equal_seeds_give_equal_bytes_and_blocks_are_different(software: Software, tmp_path: Path) -> None:
-    first, again = (software.generate(tmp_path / name, 1, events_per_file=300) for name in ("a", "b with blanks"))
+    few = {"events_per_file": 300}
+    # a process each for equal ones: what a process draws must not depend on what it drew before, nor on which one it is
+    first = software.generate(tmp_path / "a", 1, **few)
+    again, *others = software.generated(
+        (tmp_path / "b with blanks", 1, few), (tmp_path / "c", 2, few), (tmp_path / "d", 1, few | {"seed": 2})
+    )
     assert first.read_bytes() == again.read_bytes()
-    others = [software.generate(tmp_path / "c", 2, events_per_file=300), software.generate(tmp_path / "d", 1, events_per_file=300, seed=2)]
     assert len({f.read_bytes() for f in (first, *others)}) == 3
     before = {p.name for p in tmp_path.rglob("*")}
     assert not any("part" in name for name in before)
@@ -283,7 +394,9 @@ def test_equal_seeds_give_equal_bytes_and_blocks_are_different(software: Softwar
 def test_extreme_rates_are_generated(software: Software, tmp_path: Path, rate: float) -> None:
     path = software.generate(tmp_path, 1, events_per_file=20, lambda_rate=rate)
     decays = software.code(
-        "import uproot; print(int(uproot.open(sys.argv[1] + ':events')['mc_decays'].array().to_numpy().sum()))", path, cwd=tmp_path
+        "import uproot; print(int(uproot.open(sys.argv[1] + ':events')['mc_decays'].array().to_numpy().sum()))",
+        path,
+        cwd=tmp_path,
     )
     assert decays == 0 if rate == 0 else 50 < decays < 150
 
@@ -293,12 +406,19 @@ def stage(software: Software, source: Path, folder: Path, listed: str | None) ->
     if listed is not None:
         (folder / "list.csv").write_text(listed)
         given = ["--checksums", "list.csv"]
-    return software.script("stage_in", "--source", source, *given, "--out", "events.root", "--record", "record.json", cwd=folder)
+    return software.script(
+        "stage_in", "--source", source, *given, "--out", "events.root", "--record", "record.json", cwd=folder
+    )
 
 
-def test_a_file_that_agrees_with_its_checksums_is_staged(software: Software, events: list[Path], tmp_path: Path) -> None:
+def test_a_file_that_agrees_with_its_checksums_is_staged(
+    software: Software, events: list[Path], tmp_path: Path
+) -> None:
     record = json.loads(events[0].with_name("record-1.json").read_text())
-    listed = "name,bytes,adler32,sha256\n" + f"{events[0].name},{record['bytes']},{record['adler32'].upper()},{record['sha256']}\n"
+    listed = (
+        "name,bytes,adler32,sha256\n"
+        + f"{events[0].name},{record['bytes']},{record['adler32'].upper()},{record['sha256']}\n"
+    )
     done = stage(software, events[0], tmp_path, listed)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "events.root").read_bytes() == events[0].read_bytes()
@@ -337,10 +457,17 @@ def test_wrong_checksums_stop_with_all_reasons(
          "no TTree 'events' in it; it holds: h"),
         ("import uproot; f = uproot.recreate('toy-1.root'); f.mktree('events', {'n': 'i4'}).extend({'n': np.arange(3)}); f.close()",
          "lacks the branches trk_px, trk_py"),
+        ("import uproot; k = ['px', 'py', 'pz', 'x', 'y', 'z', 'charge', 'm2']; f = uproot.recreate('toy-1.root'); "
+         "f.mktree('events', {'trk_' + n: 'f4' for n in k}).extend({'trk_' + n: np.ones(3, 'f4') for n in k}); f.close()",
+         "no lists of numbers, one a track: trk_px (float), trk_py (float)"),
+        ("import uproot; f = uproot.recreate('toy-1.root'); f.mktree('Events', {'nMuon': 'u4'}).extend({'nMuon': np.ones(3, 'u4')}); "
+         "f.close()", "no TTree 'events' in it; it holds: Events"),
     ],
-    ids=["zeros", "damaged inside", "cut off", "no tree", "no branches"],
+    ids=["zeros", "damaged inside", "cut off", "no tree", "no branches", "one value an event", "a collider's"],
 )  # fmt: skip
-def test_files_that_are_no_event_files_are_told(software: Software, events: list[Path], tmp_path: Path, make: str, told: str) -> None:
+def test_files_that_are_no_event_files_are_told(
+    software: Software, events: list[Path], tmp_path: Path, make: str, told: str
+) -> None:
     software.code(make + "\nprint('null')", events[0], cwd=tmp_path)
     shutil.copy(events[0].with_name("record-1.json"), tmp_path)
     with pytest.raises(AssertionError, match="analyse") as failed:
@@ -354,7 +481,9 @@ def test_the_same_file_twice_is_refused(software: Software, events: list[Path], 
 
 
 def test_root_itself_is_used_only_where_it_is(software: Software, events: list[Path], tmp_path: Path) -> None:
-    there = software.code("import importlib.util; print(json.dumps(importlib.util.find_spec('ROOT') is not None))", cwd=tmp_path)
+    there = software.code(
+        "import importlib.util; print(json.dumps(importlib.util.find_spec('ROOT') is not None))", cwd=tmp_path
+    )
     assert not there, "the pinned environment has no ROOT"
     with pytest.raises(AssertionError, match="no module ROOT"):
         software.chain(events[:1], tmp_path / "root", reader="root")
@@ -364,10 +493,27 @@ def test_root_itself_is_used_only_where_it_is(software: Software, events: list[P
 
 def test_parameters_that_do_not_fit_are_all_told(software: Software, tmp_path: Path) -> None:
     done = software.script(
-        "plan", "--given", 0, "--files", 4, "--mass-min", 1.05, "--mass-max", 1.12, "--bins", 20, "--reader", "root", cwd=tmp_path
+        "plan",
+        "--given",
+        0,
+        "--simulated",
+        0,
+        "--files",
+        4,
+        "--mass-min",
+        1.05,
+        "--mass-max",
+        1.12,
+        "--bins",
+        20,
+        "--reader",
+        "root",
+        cwd=tmp_path,
     )
     assert done.returncode == 1
-    assert all(text in done.stderr for text in ("mass_min: 1.05", "mass_min, mass_max", "reader: 'root'")), done.stderr
+    assert all(text in done.stderr for text in ("mass_min: 1.05", "mass_min, mass_max", "reader: 'root'")), (
+        done.stderr
+    )
     assert not (tmp_path / "cwl.output.json").exists()
 
 
@@ -384,7 +530,11 @@ def test_inputs_of_the_workflow_are_those_of_schema_and_manifest() -> None:
     assert {name: inputs[name]["default"] for name in SCHEMA} == DEFAULTS
     for name, said in SCHEMA.items():
         kind = inputs[name]["type"]
-        expected = {"type": "enum", "symbols": said["enum"]} if "enum" in said else {"integer": "long", "number": "double"}[said["type"]]
+        expected = (
+            {"type": "enum", "symbols": said["enum"]}
+            if "enum" in said
+            else {"integer": "long", "number": "double"}[said["type"]]
+        )
         assert kind == expected, name
         assert inputs[name]["label"] == said["title"] and said["description"] in inputs[name]["doc"].strip()
     assert all("label" in port and "doc" in port for port in inputs.values())
@@ -398,3 +548,10 @@ def test_every_process_is_documented_and_asks_for_no_javascript() -> None:
         assert document["cwlVersion"] == "v1.2" and document["label"] and document["doc"], name
         assert all("label" in port for port in document["inputs"].values()), name
         assert "InlineJavascriptRequirement" not in json.dumps(document), name
+
+
+def test_both_workflows_have_the_same_page() -> None:
+    other = WORKFLOW.parent / "km3net" / "scripts" / "page.py"
+    assert (WORKFLOW / "scripts" / "page.py").read_bytes() == other.read_bytes(), (
+        "a workflow is used without its neighbours"
+    )

@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from adapter import CACHE
@@ -75,16 +77,25 @@ def podman(folder: Path) -> dict[str, str]:
     if os.getuid():
         return {}
     (folder / "containers.conf").write_text(_CONTAINERS_CONF)
-    storage = f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/podman"\nrunroot = "{folder}/podman-run"\n'
+    storage = (
+        f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/podman"\nrunroot = "{folder}/podman-run"\n'
+    )
     (folder / "storage.conf").write_text(storage)
-    return {"CONTAINERS_CONF": str(folder / "containers.conf"), "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf")}
+    return {
+        "CONTAINERS_CONF": str(folder / "containers.conf"),
+        "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
+    }
 
 
 def docker(folder: Path) -> tuple[subprocess.Popen[bytes] | None, dict[str, str], str]:
     """Docker's daemon on a private socket: process, variables, and why there is none."""
     found = shutil.which("dockerd", path=path())
     if os.getuid() or not found:
-        running = subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0 if shutil.which("docker") else False
+        running = (
+            subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+            if shutil.which("docker")
+            else False
+        )
         return None, {}, "" if running else "no dockerd to start here as this user, and none is running"
     socket, log = f"unix://{folder}/docker.sock", folder / "dockerd.log"
     # a session that is killed must not leave a daemon behind
@@ -96,14 +107,49 @@ def docker(folder: Path) -> tuple[subprocess.Popen[bytes] | None, dict[str, str]
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, "PATH": path()}, start_new_session=True,
         )  # fmt: skip
     variables = {"DOCKER_HOST": socket}
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while time.monotonic() < until and daemon.poll() is None:
-        asked = subprocess.run(["docker", "version"], env={**os.environ, **variables, "PATH": path()}, capture_output=True, check=False)
+        asked = subprocess.run(
+            ["docker", "version"],
+            env={**os.environ, **variables, "PATH": path()},
+            capture_output=True,
+            check=False,
+        )
         if asked.returncode == 0:
             return daemon, variables, ""
         time.sleep(0.1)
     end(daemon)
     return None, {}, f"dockerd did not start: {' / '.join(log.read_text(errors='replace').splitlines()[-2:])}"
+
+
+def made(choice: Mapping[str, Any], label: str) -> list[str]:
+    """
+    Ids of the containers that Docker or Podman has made with a label, also those that are gone.
+
+    Parameters
+    ----------
+    choice : mapping
+        Of a plan's software: ``program``, ``environment``.
+    label : str
+        ``name=value``.
+    """
+    now = str(int(time.time()) + 1)
+    argv = [
+        choice["program"],
+        "events",
+        "--since",
+        "24h",
+        "--until",
+        now,
+        "--filter",
+        "event=create",
+        "--filter",
+        f"label={label}",
+    ]
+    done = subprocess.run(
+        argv, env={**os.environ, **choice["environment"]}, capture_output=True, text=True, check=True
+    )
+    return re.findall(r"\bcreate ([0-9a-f]{12,})", done.stdout)
 
 
 def end(daemon: subprocess.Popen[bytes]) -> None:

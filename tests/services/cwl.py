@@ -13,8 +13,8 @@ import pytest
 from adapter import CACHE
 
 from esap_wf.config import Config
-from esap_wf.engines.cwl import Cwltool
-from esap_wf.engines.toil import Toil
+from esap_wf.engines.cwl.engine import Cwltool
+from esap_wf.engines.cwl.toil import Toil
 from esap_wf.errors import EsapError
 
 HOME = CACHE
@@ -26,7 +26,9 @@ def found(engine: str) -> tuple[Path | None, str]:
     """The program of an engine, or why there is none."""
     make, program = PROGRAMS[engine]
     try:
-        return make().install(Config(store=HOME / "store", cache=HOME, source=HOME / "config.toml")) / "bin" / program, ""
+        return make().install(
+            Config(store=HOME / "store", cache=HOME, source=HOME / "config.toml")
+        ) / "bin" / program, ""
     except EsapError as error:
         return None, " ".join([error.message, *(p.what for p in error.problems)])[:300]
 

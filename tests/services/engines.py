@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from adapter import CACHE, ROOT
 from services import cwl, nextflow
+
+from esap_wf.engines import finding
+from esap_wf.errors import EsapError, UnavailableError
+from esap_wf.software import environments
 
 
 def program(engine: str) -> Path:
@@ -15,7 +21,18 @@ def program(engine: str) -> Path:
         return Path(sys.prefix) / "bin" / "snakemake"
     if engine == "nextflow":
         return Path(nextflow.path())
+    if engine == "notebook":
+        return _papermill()
     return Path(cwl.cwltool() if engine == "cwl" else cwl.toil())
+
+
+def _papermill() -> Path:
+    try:
+        return (
+            environments.build(finding.REQUIREMENTS / "notebook.txt", CACHE / "cache") / "bin" / "papermill"
+        )
+    except UnavailableError as error:
+        pytest.skip(f"papermill can't be installed: {error.problems[0].hint}")
 
 
 def configuration(*engines: str) -> str:
@@ -28,12 +45,26 @@ def configuration(*engines: str) -> str:
 
 
 def install() -> None:
-    """Get every engine and say which there are."""
-    for engine in ("snakemake", "nextflow", "cwl", "toil"):
+    """Get every engine and the software of the workflows, at the same time, and say which engines there are."""
+    with ThreadPoolExecutor(4) as pool:
+        found = {
+            engine: pool.submit(program, engine)
+            for engine in ("snakemake", "nextflow", "cwl", "toil", "notebook")
+        }
+        built = {
+            path.parent.name: pool.submit(environments.build, path, CACHE)
+            for path in ROOT.glob("workflows/*/requirements.txt")
+        }
+    for engine, got in found.items():
         try:
-            print(f"services: {engine}: {program(engine)}")
+            print(f"services: {engine}: {got.result()}")
         except pytest.skip.Exception as reason:
             print(f"services: no {engine}: {reason}", file=sys.stderr)
+    for name, environment in built.items():
+        try:
+            environment.result()
+        except EsapError as error:
+            print(f"services: no software of {name}: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

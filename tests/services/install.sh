@@ -8,7 +8,7 @@ say() { echo "services: $*" >&2; }
 missing=()
 command -v java >/dev/null || missing+=(default-jre-headless)
 command -v mvn >/dev/null || missing+=(maven)
-command -v git >/dev/null || missing+=(git)
+for program in git zsh fish; do command -v $program >/dev/null || missing+=($program); done
 if [ ${#missing[@]} -gt 0 ]; then
     if command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
         export DEBIAN_FRONTEND=noninteractive

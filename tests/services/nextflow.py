@@ -14,9 +14,9 @@ import pytest
 from adapter import CACHE
 
 from esap_wf.config import Config
-from esap_wf.engines import nextflow_finding as finding
-from esap_wf.engines import nextflow_install as install
-from esap_wf.engines.nextflow import Nextflow
+from esap_wf.engines.nextflow import installations as finding
+from esap_wf.engines.nextflow import installer as install
+from esap_wf.engines.nextflow.engine import Nextflow
 from esap_wf.errors import EsapError
 
 HOME = CACHE

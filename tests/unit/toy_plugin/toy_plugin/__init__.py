@@ -1,90 +1,94 @@
-"""A package with an engine and a backend, and some that are broken: tests put this folder on the path, nothing is installed."""
+"""The engine of docs/engine-tutorial.md under other names, a backend, and plug-ins that are broken: the tests install it into a folder."""
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from miniflow.plugin import Miniflow
 
 from esap_wf.backends import Capacity, Profile
-from esap_wf.engines import Job, Rendered, Told, settings
-from esap_wf.errors import Problem
+from esap_wf.engines import Cursor, EngineBase, EventSource, Job, Rendered, Results
 from esap_wf.models.plan import Allocation, EngineChoice
-from esap_wf.models.run import Failure
 
 
-class Silent:
-    """Tells nothing of what happens."""
-
-    def read(self) -> list[Any]:
-        return []
-
-
-class Engine:
-    """Runs a workflow that is one Python file, which gets the configuration's path."""
+class Engine(Miniflow):
+    """With a name of its own, and the default way of stopping."""
 
     name = "toy"
     title = "Toy"
-    runtimes = ""
-
-    def candidates(self, config: Any) -> list[EngineChoice]:
-        return [EngineChoice(name="toy", path=sys.executable, version="1.0", found="always there")]
-
-    def misfit(self, choice: EngineChoice, requires: str | None) -> str:
-        return ""
-
-    def install(self, config: Any) -> Path:
-        return Path(sys.executable)
-
-    def interface(self, path: Path, item: str | None) -> None:
-        return None
-
-    def objections(self, choice: EngineChoice, entry: Path, item: str | None) -> list[Problem]:
-        return []
-
-    def how_to_get(self) -> str:
-        return "it is always there"
-
-    def render(self, choice: EngineChoice, job: Job) -> Rendered:
-        return Rendered([choice.path, job.entry, "config.json", *job.options], {"config.json": settings.as_json(settings.house(job))})
-
-    def supervised(self, run: Path, epoch: int, resume: bool) -> tuple[list[str], Mapping[str, str]]:
-        return [], {}
-
-    def events(self, run: Path, epoch: int, told: Told = None) -> Silent:
-        return Silent()
-
-    def stop_signal(self, drain: bool) -> tuple[int, bool]:
-        return signal.SIGTERM, True
-
-    def survivors(self, run: Path) -> list[int]:
-        return []
-
-    def before_resume(self, run: Path) -> list[list[str]]:
-        return []
-
-    def explain(self, run: Path, epoch: int, exit_code: int | None) -> list[Failure]:
-        return []
+    stop_signal = EngineBase.stop_signal
 
 
-class Unfinished:
+class Telling(Engine):
+    """Names its results itself."""
+
+    name = "telling"
+
+    def results(self, run: Path, epoch: int) -> Results:
+        return Results(
+            {"tree": "work/tree", "pair": ["outputs/result.txt", None]}, {"answer": 42, "none": None}
+        )
+
+
+class Unfinished(EngineBase):
+    """Has nothing but its names."""
+
+    contract = 1
     name = "unfinished"
     title = "Unfinished"
 
 
+class Unversioned(EngineBase):
+    """Doesn't say which contract it keeps."""
+
+    name = "unversioned"
+    title = "Unversioned"
+
+    def render(self, choice: EngineChoice, job: Job) -> Rendered:
+        return Rendered(["true"])
+
+    def events(self, run: Path, epoch: int, cursor: Cursor) -> EventSource:
+        raise NotImplementedError
+
+
+class Newer(Unversioned):
+    """Of a contract that is still to come."""
+
+    contract = 99
+    name = "newer"
+
+
 class Outdated(Engine):
-    """Of another version of the contract."""
+    """Says that it keeps the contract, and doesn't."""
 
     name = "outdated"
-    how_to_get = "by post"  # type: ignore[assignment]
+    runtimes = None  # type: ignore[assignment]
+    how_to_install = "by post"  # type: ignore[assignment]
 
-    def events(self, run: Path) -> Silent:  # type: ignore[override]
-        return Silent()
+    def events(self, run: Path) -> None:  # type: ignore[override]
+        pass
+
+    def results(self, run: Path) -> None:  # type: ignore[override]
+        pass
 
 
-class Raising:
+class Early:
+    """As plug-ins were before there was a base class."""
+
+    name = "early"
+    title = "Early"
+    runtimes = ""
+
+    def supervised(self, run: Path, epoch: int, resume: bool) -> tuple[list[str], dict[str, str]]:
+        return [], {}
+
+    def survivors(self, run: Path) -> list[int]:
+        return []
+
+
+class Raising(Engine):
+    """Can't be made."""
+
     def __init__(self) -> None:
         raise RuntimeError("its licence server is away")
 

@@ -1,0 +1,6 @@
+rule all:
+    input: "made.txt"
+
+rule forgets:
+    output: "made.txt"
+    shell: "true"

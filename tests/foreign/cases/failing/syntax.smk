@@ -1,0 +1,5 @@
+rule all:
+    input: "a.txt"
+
+def broken(:
+    pass

@@ -1,0 +1,6 @@
+rule all:
+    input: "told.txt"
+
+rule tell:
+    output: "told.txt"
+    shell: "echo second > {output}"

@@ -1,0 +1,45 @@
+"""Scripts of the workflows that come with esap-wf: what a step is given is what it needs, and twins are equal."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+WORKFLOWS = Path(__file__).parents[2] / "workflows"
+
+
+def imported(folder: Path, script: str) -> set[str]:
+    """A script and all scripts of its folder that it imports, directly or not."""
+    found: set[str] = set()
+    left = {script}
+    while left:
+        found.add(name := left.pop())
+        for node in ast.walk(ast.parse((folder / f"{name}.py").read_text("utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            left |= {n for n in names if (folder / f"{n}.py").is_file()} - found
+    return found
+
+
+def test_each_process_of_km3net_is_given_the_scripts_that_it_needs_and_no_other() -> None:
+    text = (WORKFLOWS / "km3net/main.nf").read_text("utf-8")
+    given = {
+        name: set(re.findall(r"'(\w+)'", row))
+        for name, row in re.findall(r"^        (\w+): \[(.*)\],$", text, re.M)
+    }
+    called = re.findall(r"^process (\w+) \{.*?python -B scripts/(\w+)\.py", text, re.M | re.S)
+    assert len(called) == text.count("\nprocess ") and set(given) == {process for process, _ in called}
+    for process, script in called:
+        assert given[process] == imported(WORKFLOWS / "km3net/scripts", script), process
+        assert f"{process}(scripts('{process}')" in text, process
+
+
+@pytest.mark.parametrize(
+    ("name", "workflows"), [("documents", ("irf", "fair")), ("page", ("km3net", "fair"))]
+)
+def test_scripts_that_two_workflows_have_are_the_same(name: str, workflows: tuple[str, str]) -> None:
+    one, other = ((WORKFLOWS / w / f"scripts/{name}.py").read_text("utf-8") for w in workflows)
+    assert one == other
