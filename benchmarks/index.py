@@ -1,8 +1,9 @@
 """
-How long the index takes to answer, and whether that depends on the number of runs: ``python benchmarks/index.py``.
+How long the index takes to answer, and whether that depends on the number of runs: ``python
+benchmarks/index.py``.
 
-Makes stores of synthetic runs in a temporary folder (`--folder`), deletes them at the end, and prints one table: median milliseconds a
-query, and the ratio to the smallest store.
+Makes stores of synthetic runs in a temporary folder (`--folder`), deletes them at the end, and prints one
+table: median milliseconds a query, and the ratio to the smallest store.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from esap_wf.runs import journal
 from esap_wf.runs.index import Index
 from esap_wf.runs.store import Store
 
-#: A prime number, so that phases are spread over workflows and owners. All lists have a page of runs in the smallest store, too.
+#: A prime number, so that phases are spread over workflows and owners. All lists have a page of runs in the
+#: smallest store, too.
 PHASES = [Phase.COMPLETED] * 66 + [Phase.ERROR] * 29 + [Phase.ABORTED] * 2
 
 
@@ -41,7 +43,7 @@ def fill(store: Store, count: int) -> list[str]:
             created=created,
             owner=f"user-{n % 7}",
             host="bench",
-            name=f"name {n}",
+            name=f"name {n}.",
             tags=[f"night-{n % 10}"],
             identity=f"{n // 3:064x}",
             science=f"{n // 10:064x}",
@@ -54,7 +56,15 @@ def fill(store: Store, count: int) -> list[str]:
         (folder / "state.json").write_bytes(encode(state))
         ids.append(run_id)
     lines = [
-        msgspec.json.encode({"schema_version": 1, "run": run_id, "science": f"{n // 10:064x}", "owner": "me", "created": f"{n:09}"})
+        msgspec.json.encode(
+            {
+                "schema_version": 1,
+                "run": run_id,
+                "science": f"{n // 10:064x}",
+                "owner": "me",
+                "created": f"{n:09}",
+            }
+        )
         for n, run_id in enumerate(ids)
     ]
     (store.root / "records" / "workflow-0.jsonl").write_bytes(b"\n".join([*lines, b""]))
@@ -78,7 +88,9 @@ def measure(store: Store, ids: list[str], path: Path) -> dict[str, float]:
     index = Index.open(store, path)
     rebuilt = (time.perf_counter() - begin) * 1000
     count = len(ids)
-    middle = index.page(limit=1, phase="COMPLETED", cursor=f"{store.run(ids[count // 2]).record().created}_{ids[count // 2]}")[1]
+    middle = index.page(
+        limit=1, phase="COMPLETED", cursor=f"{store.run(ids[count // 2]).record().created}_{ids[count // 2]}"
+    )[1]
 
     def reopen(_: int) -> None:
         Index.open(store, path).close()
@@ -86,12 +98,23 @@ def measure(store: Store, ids: list[str], path: Path) -> dict[str, float]:
     result = {
         "list, first page of 50": median(lambda n: index.page(limit=50)),
         "list, page in the middle": median(lambda n: index.page(limit=50, phase="COMPLETED", cursor=middle)),
-        "list --phase ERROR --workflow": median(lambda n: index.page(limit=50, phase="ERROR", workflow=f"workflow-{n % 5}")),
+        "list --phase ERROR --workflow": median(
+            lambda n: index.page(limit=50, phase="ERROR", workflow=f"workflow-{n % 5}")
+        ),
         "list --tag": median(lambda n: index.page(limit=50, tag=f"night-{n % 10}")),
-        "list --owner --since": median(lambda n: index.page(limit=50, owner=f"user-{n % 7}", since="2023-11-15T00:00:00Z")),
+        "list --owner --since": median(
+            lambda n: index.page(limit=50, owner=f"user-{n % 7}", since="2023-11-15T00:00:00Z")
+        ),
+        "list --name, in every run": median(lambda n: index.page(limit=50, name="NAME")),
+        "list --name, in one run": median(lambda n: index.page(limit=50, name=f"ame {(n * 7919) % count}.")),
+        "list --name, in none": median(lambda n: index.page(limit=50, name=f"nobody {n}")),
+        "list --name, two letters": median(lambda n: index.page(limit=50, name="me")),
+        "list --name --phase ERROR": median(lambda n: index.page(limit=50, name="name", phase="ERROR")),
         "duplicate check": median(lambda n: index.by_identity(f"{(n * 7919) % count // 3:064x}")),
-        "duplicate check, record of productions": median(lambda n: index.by_production("workflow-0", f"{(n * 7919) % count // 10:064x}")),
-        "find by name": median(lambda n: index.by_name(f"name {(n * 7919) % count}")),
+        "duplicate check, record of productions": median(
+            lambda n: index.by_production("workflow-0", f"{(n * 7919) % count // 10:064x}")
+        ),
+        "find by name": median(lambda n: index.by_name(f"name {(n * 7919) % count}.")),
         "find by prefix": median(lambda n: index.by_prefix(ids[(n * 7919) % count][:6])),
         "status (run directory)": median(lambda n: store.run(ids[(n * 7919) % count]).observe()),
         "catch up, nothing new": median(lambda n: index.catch_up(), 1000),
@@ -104,7 +127,7 @@ def measure(store: Store, ids: list[str], path: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10, 1000, 100_000])
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     results = {}
@@ -120,7 +143,10 @@ def main() -> None:
     print("| median ms | " + " | ".join(f"{size:,} runs" for size in options.sizes) + " |")
     print("|---|" + "---:|" * len(options.sizes))
     for query in results[first]:
-        cells = [f"{results[s][query]:.3f} (×{results[s][query] / results[first][query]:.1f})" for s in options.sizes]
+        cells = [
+            f"{results[s][query]:.3f} (×{results[s][query] / results[first][query]:.1f})"
+            for s in options.sizes
+        ]
         print(f"| {query} | " + " | ".join(cells) + " |")
 
 

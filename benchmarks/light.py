@@ -1,8 +1,9 @@
 """
 What the light verbs cost beside `reana-client version`: ``python benchmarks/light.py [--quick]``.
 
-The peer is installed once, in an environment of its own that is kept (benchmarks/reana-requirements.txt). Both sides have their compiled
-modules. The target: a quarter of the peer's CPU time, and neither pydantic nor an ORM imported.
+The peer is installed once, in an environment of its own that is kept (benchmarks/reana-requirements.txt).
+Both sides have their compiled modules. The target: a quarter of the peer's CPU time, and neither pydantic nor
+an ORM imported.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def peer() -> str:
         home.parent.mkdir(parents=True, exist_ok=True)
         env = measure.environment()
         subprocess.run([python, "-m", "venv", str(home)], check=True, env=env)
-        subprocess.run([str(home / "bin/python"), "-m", "pip", "install", "-q", "-r", str(PINS)], check=True, env=env)
+        subprocess.run(
+            [str(home / "bin/python"), "-m", "pip", "install", "-q", "-r", str(PINS)], check=True, env=env
+        )
         (home / "ready").touch()
     return str(program)
 
@@ -72,7 +75,12 @@ def main() -> None:
         folder = Path(name)
         env = measure.environment(folder)
         run_id = fill(Store.open(folder / "store", create=True), RUNS)[RUNS // 2]
-        verbs = {"--help": ["--help"], "workflows": ["workflows"], "list": ["list"], f"status {run_id[:6]}": ["status", run_id[:6]]}
+        verbs = {
+            "--help": ["--help"],
+            "workflows": ["workflows"],
+            "list": ["list"],
+            f"status {run_id[:6]}": ["status", run_id[:6]],
+        }
 
         def ours(arguments: list[str]) -> measure.Cost:
             return measure.cost([measure.ESAP_WF, *arguments], env)
@@ -86,15 +94,31 @@ def main() -> None:
             imports[verb] = loaded(arguments, env)
             share = measure.ratio(found[verb], found["peer"])
             cpu, other = (measure.median([c.cpu for c in found[x]]) for x in (verb, "peer"))
-            rows.append([f"esap-wf {verb}", f"{cpu:.3f}", f"{other:.3f}", f"{share:.3f}", f"{TARGET}", measure.verdict(share, TARGET)])
+            rows.append(
+                [
+                    f"esap-wf {verb}",
+                    f"{cpu:.3f}",
+                    f"{other:.3f}",
+                    f"{share:.3f}",
+                    f"{TARGET}",
+                    measure.verdict(share, TARGET),
+                ]
+            )
         bare = measure.median([c.cpu for c in found["python"]])
-    title = f"Light verbs, CPU seconds, store of {RUNS} runs, median of {rounds} (an empty Python here: {bare:.3f})"
+    title = (
+        f"Light verbs, CPU seconds, store of {RUNS} runs, median of {rounds} (an empty Python here: "
+        f"{bare:.3f})"
+    )
     measure.show(title, ("command", "esap-wf", "reana-client version", "ratio", "target", "verdict"), rows)
     cells = [
         [f"esap-wf {verb}", ", ".join(names) or "none", "missed" if set(names) & set(FORBIDDEN) else "met"]
         for verb, names in imports.items()
     ]
-    measure.show(f"Imported, of {', '.join(HEAVY)}; the target: none of {', '.join(FORBIDDEN)}", ("command", "imported", "verdict"), cells)
+    measure.show(
+        f"Imported, of {', '.join(HEAVY)}; the target: none of {', '.join(FORBIDDEN)}",
+        ("command", "imported", "verdict"),
+        cells,
+    )
 
 
 if __name__ == "__main__":

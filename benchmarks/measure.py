@@ -1,8 +1,10 @@
 """
-What the benchmarks share: CPU time of whole process trees, pairs measured in turn, and tables. Standard library only.
+What the benchmarks share: CPU time of whole process trees, pairs measured in turn, and tables. Standard
+library only.
 
-Two programs are compared by CPU time (user + system, all descendants), because wall time on a shared machine says little; they are
-measured in turn (A B B A …) and the median of the ratios of the pairs is told, so that a machine that is slow for a while is slow for both.
+Two programs are compared by CPU time (user + system, all descendants), because wall time on a shared machine
+says little; they are measured in turn (A B B A …) and the median of the ratios of the pairs is told, so that
+a machine that is slow for a while is slow for both.
 """
 
 from __future__ import annotations
@@ -42,7 +44,10 @@ class Cost:
 
 
 def environment(folder: Path | None = None, **added: str) -> dict[str, str]:
-    """The caller's environment without what distorts; store, cache and configuration of esap-wf in a folder of the benchmark."""
+    """
+    The caller's environment without what distorts; store, cache and configuration of esap-wf in a folder of
+    the benchmark.
+    """
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_DROPPED)}
     if folder is not None:
         kept |= {f"ESAP_WF_{name.upper()}": str(folder / name) for name in ("store", "cache", "config")}
@@ -62,7 +67,8 @@ def cost(argv: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -
     Returns
     -------
     Cost
-        `wall` until the command itself ended; `peak` is the largest resident set (bytes) of it and of children it waited for.
+        `wall` until the command itself ended; `peak` is the largest resident set (bytes) of it and of
+        children it waited for.
 
     Raises
     ------
@@ -74,7 +80,9 @@ def cost(argv: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        process = subprocess.Popen(argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        process = subprocess.Popen(
+            argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+        )
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -86,13 +94,18 @@ def cost(argv: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -
             file.seek(0)
         text = out.read()
         if process.returncode:
-            raise SystemExit(f"{' '.join(argv)}: exit code {process.returncode}\n{text[-2000:]}{err.read()[-2000:]}")
+            raise SystemExit(
+                f"{' '.join(argv)}: exit code {process.returncode}\n{text[-2000:]}{err.read()[-2000:]}"
+            )
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Cost(used, wall, usage.ru_maxrss * 1024, text)
 
 
 def in_turn(actions: Mapping[str, Callable[[], Cost]], rounds: int, warm: int = 1) -> dict[str, list[Cost]]:
-    """Measure several things in turn, A B B A, so that a drift of the machine hits all; the first `warm` rounds don't count."""
+    """
+    Measure several things in turn, A B B A, so that a drift of the machine hits all; the first `warm` rounds
+    don't count.
+    """
     found: dict[str, list[Cost]] = {name: [] for name in actions}
     for number in range(warm + rounds):
         order = list(actions.items())
@@ -119,7 +132,8 @@ def ratio(ours: Sequence[Cost], peer: Sequence[Cost]) -> float:
 
 def line(counts: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
     """
-    A straight line by least squares of the relative distances, so that the small ends count as much as the large one.
+    A straight line by least squares of the relative distances, so that the small ends count as much as the
+    large one.
 
     Returns
     -------
@@ -143,7 +157,13 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> No
     widths = [max(len(h), *(len(r[i]) for r in rows)) for i, h in enumerate(header)]
 
     def text(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))) + " |"
+        return (
+            "| "
+            + " | ".join(
+                c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))
+            )
+            + " |"
+        )
 
     print(f"\n{title}\n")
     print(text(header))

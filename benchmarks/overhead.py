@@ -1,10 +1,11 @@
 """
 What esap-wf costs on top of the bare engine: ``python benchmarks/overhead.py [--quick] [--engine NAME …]``.
 
-The bare side is `bash command.sh` in a fresh copy of what esap-wf rendered; ours is `esap-wf run … --if-exists rerun --json` with command
-line, supervisor and keeper. CPU time is of all processes of each side. The cost is told in two ways: as the difference of the two
-sides, which has the noise of both engine runs, and as what esap-wf's own processes used, which is nearly free of it (the engine's part of a
-run stands in ``engine/1.exit.json``) but lacks what Snakemake's logger plug-in costs inside the engine.
+The bare side is `bash command.sh` in a fresh copy of what esap-wf rendered; ours is `esap-wf run …
+--if-exists rerun --json` with command line, supervisor and keeper. CPU time is of all processes of each side.
+The cost is told in two ways: as the difference of the two sides, which has the noise of both engine runs, and
+as what esap-wf's own processes used, which is nearly free of it (the engine's part of a run stands in
+``engine/1.exit.json``) but lacks what Snakemake's logger plug-in costs inside the engine.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def rendered(run: Path, target: Path) -> Path:
 
 def pairs(case: Case, folder: Path) -> tuple[list[measure.Cost], list[measure.Cost], list[float]]:
     """Costs of both sides, and the part of esap-wf's own processes in ours."""
-    env = measure.environment(folder, ESAP_WF_CACHE=str(measure.CACHE))  # engines that are not beside esap-wf were installed there
+    # engines that are not beside esap-wf were installed there
+    env = measure.environment(folder, ESAP_WF_CACHE=str(measure.CACHE))
     command = [measure.ESAP_WF, "run", *case.arguments, "--if-exists", "rerun", "--json"]
     own: list[float] = []
     last: list[Path] = []
@@ -108,12 +110,18 @@ def tables(engine: str, chosen: list[Case]) -> None:
             limit = FIXED + PER_UNIT * case.units
             costs.append(
                 [
-                    f"{case.title} (median of {case.rounds})", f"{mine:.2f}", f"{other:.2f}", f"{share:.3f}",
+                    f"{case.title} (median of {case.rounds})",
+                    f"{mine:.2f}",
+                    f"{other:.2f}",
+                    f"{share:.3f}",
                     f"{RATIO} {measure.verdict(share, RATIO)}" if case.largest else "-",
-                    f"{more:+.2f}", f"{limit:.2f} {measure.verdict(more, limit)}",
-                    f"{measure.median(own):.2f}", f"{limit:.2f} {measure.verdict(measure.median(own), limit)}", f"{inside:.3f}",
+                    f"{more:+.2f}",
+                    f"{limit:.2f} {measure.verdict(more, limit)}",
+                    f"{measure.median(own):.2f}",
+                    f"{limit:.2f} {measure.verdict(measure.median(own), limit)}",
+                    f"{inside:.3f}",
                 ]
-            )  # fmt: skip
+            )
             later = measure.median([a.wall - b.wall for a, b in zip(ours, bare, strict=True)])
             wall, usual = (measure.median([c.wall for c in x]) for x in (ours, bare))
             aim = f"{WALL} {measure.verdict(later, WALL)}" if case.title == "hello" else "-"
@@ -122,17 +130,42 @@ def tables(engine: str, chosen: list[Case]) -> None:
                 counts.append(case.units)
                 added.append(more)
                 used.append(measure.median(own))
-    header = ("run", "esap-wf", "bare", "ratio", "target", "difference", "target", "own processes", "target", "÷ its engine")
+    header = (
+        "run",
+        "esap-wf",
+        "bare",
+        "ratio",
+        "target",
+        "difference",
+        "target",
+        "own processes",
+        "target",
+        "÷ its engine",
+    )
     measure.show(f"CPU seconds of all processes, esap-wf and bare {engine}", header, costs)
     fixed, slope = measure.line(counts, used)
-    row = ["own processes", f"{fixed:.2f}", f"{FIXED} {measure.verdict(fixed, FIXED)}", f"{slope * 1000:.2f}",
-           f"{PER_UNIT * 1000:.0f} {measure.verdict(slope, PER_UNIT)}"]  # fmt: skip
+    row = [
+        "own processes",
+        f"{fixed:.2f}",
+        f"{FIXED} {measure.verdict(fixed, FIXED)}",
+        f"{slope * 1000:.2f}",
+        f"{PER_UNIT * 1000:.0f} {measure.verdict(slope, PER_UNIT)}",
+    ]
     rows = [row]
     if all(a > 0 for a in added):
         fixed, slope = measure.line(counts, added)
-        rows.append(["difference", f"{fixed:.2f}", f"{FIXED} {measure.verdict(fixed, FIXED)}", f"{slope * 1000:.2f}",
-                     f"{PER_UNIT * 1000:.0f} {measure.verdict(slope, PER_UNIT)}"])  # fmt: skip
-    measure.show(f"Fit over noop, {engine}", ("of", "fixed, CPU s", "target", "a unit, CPU ms", "target"), rows)
+        rows.append(
+            [
+                "difference",
+                f"{fixed:.2f}",
+                f"{FIXED} {measure.verdict(fixed, FIXED)}",
+                f"{slope * 1000:.2f}",
+                f"{PER_UNIT * 1000:.0f} {measure.verdict(slope, PER_UNIT)}",
+            ]
+        )
+    measure.show(
+        f"Fit over noop, {engine}", ("of", "fixed, CPU s", "target", "a unit, CPU ms", "target"), rows
+    )
     measure.show(f"Wall seconds, {engine}", ("run", "esap-wf", "bare", "difference", "target"), walls)
 
 

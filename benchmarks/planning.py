@@ -1,8 +1,9 @@
 """
 How long validating and planning many units takes: ``python benchmarks/planning.py [--quick]``.
 
-`esap-wf plan noop --input units_table=FILE --json` with generated tables, every row of which is held against its JSON Schema. Beside it,
-where that is bearable, what the bare engine takes to plan the same units (`snakemake -n` on the rendered run directory).
+`esap-wf plan noop --input units_table=FILE --json` with generated tables, every row of which is held against
+its JSON Schema. Beside it, where that is bearable, what the bare engine takes to plan the same units
+(`snakemake -n` on the rendered run directory).
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def table(path: Path, units: int) -> Path:
             f.write("unit,seconds,payload\n")
             f.writelines(f"block-{n:07d},0.5,seed {n}\n" for n in range(units))
         else:
-            f.writelines(f'{{"unit": "block-{n:07d}", "seconds": 0.5, "payload": "seed {n}"}}\n' for n in range(units))
+            f.writelines(
+                f'{{"unit": "block-{n:07d}", "seconds": 0.5, "payload": "seed {n}"}}\n' for n in range(units)
+            )
     return path
 
 
@@ -49,7 +52,9 @@ def engine_plans(folder: Path) -> float:
     settings = json.loads((place / "config.json").read_text())
     (place / "config.json").chmod(0o644)
     (place / "config.json").write_text(json.dumps({**settings, "units": PEER_UNITS}))
-    return measure.median([measure.cost(["bash", "command.sh", "-n", "--quiet"], env, place).cpu for _ in range(3)])
+    return measure.median(
+        [measure.cost(["bash", "command.sh", "-n", "--quiet"], env, place).cpu for _ in range(3)]
+    )
 
 
 def main() -> None:
@@ -66,20 +71,38 @@ def main() -> None:
             for units in sizes:
                 path = table(folder / f"units.{kind}", units)
                 found = [planned(path, units, folder) for _ in range(1 if quick else 3)]
-                cpu, wall, peak = (measure.median([getattr(c, key) for c in found]) for key in ("cpu", "wall", "peak"))
+                cpu, wall, peak = (
+                    measure.median([getattr(c, key) for c in found]) for key in ("cpu", "wall", "peak")
+                )
                 growth = cpu / before if before else 0.0
                 rows.append(
                     [
-                        f"{kind}, {units:,} units", f"{cpu:.2f}", f"{wall:.2f}", f"{SECONDS:.0f} {measure.verdict(cpu, SECONDS)}",
-                        f"{peak / 1e6:.0f}", f"{BYTES / 1e6:.0f} {measure.verdict(peak, BYTES)}",
+                        f"{kind}, {units:,} units",
+                        f"{cpu:.2f}",
+                        f"{wall:.2f}",
+                        f"{SECONDS:.0f} {measure.verdict(cpu, SECONDS)}",
+                        f"{peak / 1e6:.0f}",
+                        f"{BYTES / 1e6:.0f} {measure.verdict(peak, BYTES)}",
                         f"×{growth:.1f}" if growth else "-",
                         f"×{10 * LINEAR:.0f} {measure.verdict(growth, 10 * LINEAR)}" if growth else "-",
-                        f"{cpu / units * 1e6:.0f}", f"{cpu / units / (peer / PEER_UNITS):.4f}",
+                        f"{cpu / units * 1e6:.0f}",
+                        f"{cpu / units / (peer / PEER_UNITS):.4f}",
                     ]
-                )  # fmt: skip
+                )
                 before = cpu
                 path.unlink()
-    header = ("table", "CPU s", "wall s", "target", "peak MB", "target", "growth", "target", "µs a unit", "÷ snakemake -n")
+    header = (
+        "table",
+        "CPU s",
+        "wall s",
+        "target",
+        "peak MB",
+        "target",
+        "growth",
+        "target",
+        "µs a unit",
+        "÷ snakemake -n",
+    )
     measure.show(f"Validate and plan (`snakemake -n` of {PEER_UNITS} units: {peer:.2f} CPU s)", header, rows)
 
 

@@ -1,8 +1,8 @@
 """
 `status` of a run whose event log has a million lines of units: ``python benchmarks/status_log.py [--quick]``.
 
-From a checkpoint that is a second old only the tail is folded. Beside it the whole log folded, and the least that any reader of it
-must do: the standard library's JSON decoder over the same lines.
+From a checkpoint that is a second old only the tail is folded. Beside it the whole log folded, and the least
+that any reader of it must do: the standard library's JSON decoder over the same lines.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def write_log(path: Path, units: int) -> None:
         for n in range(units):
             job = f'"epoch":1,"step":"unit","unit":"block-{n:07d}","job":"{n}","log":"logs/unit/block-{n:07d}.log","source":{n * 200}'
             kind = '"failed","reason":"EXIT_CODE","exit_code":3' if n % 1000 == 7 else '"done"'
-            f.write(f'{{"t":{1 + n / 100:.2f},"kind":"start",{job}}}\n{{"t":{2 + n / 100:.2f},"kind":{kind},{job}}}\n')
+            f.write(
+                f'{{"t":{1 + n / 100:.2f},"kind":"start",{job}}}\n{{"t":{2 + n / 100:.2f},"kind":{kind},{job}}}\n'
+            )
 
 
 def cpu(action: Callable[[], object], times: int = 3) -> float:
@@ -63,7 +65,9 @@ def main() -> None:
         reading = cpu(lambda: [json.loads(text) for text in log.open("rb")])
         checkpoint = progress.fold(start, told[:-TAIL])
         (run.dir / "state.json").write_bytes(encode(checkpoint))
-        status = measure.in_turn({"status": lambda: measure.cost([measure.ESAP_WF, "status", run.id, "--json"], env)}, 7)["status"]
+        status = measure.in_turn(
+            {"status": lambda: measure.cost([measure.ESAP_WF, "status", run.id, "--json"], env)}, 7
+        )["status"]
         shown = json.loads(status[0].text)["progress"]
         if shown["units_done"] + shown["units_failed"] != lines // 2:
             raise SystemExit(f"status tells {shown} of {lines // 2} units")
