@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import TINY, WORKFLOW, Run
+from report_page import Report
 
 pytestmark = pytest.mark.science
 
@@ -89,14 +90,67 @@ def test_report_is_self_contained_and_escaped(production: Path, script: Run, tmp
     assert not re.search(r"(src|href)=[\"'](?!data:)", report)
     validation = read(production, "validation.json")
     validation["warnings"] = ["<script>alert(1)</script>"]
-    (tmp_path / "validation.json").write_text(json.dumps(validation))
+    page = reported(production, script, validation, tmp_path)
+    assert "&lt;script&gt;" in page.read_text() and "<script>" not in page.read_text()
+
+
+def reported(production: Path, script: Run, validation: dict, folder: Path) -> Path:
+    """The report that a production gets with another verdict."""
     work, out = production / "work", production / "outputs"
-    done = script("report", "--parameters", work / "parameters.json", "--simulation", work / "simulation.json",
-                  "--validation", "validation.json", "--irf", out / "irf.fits", "--benchmarks", out / "benchmarks.fits",
-                  "--schema", WORKFLOW / "params.schema.json", "--plots", "plots", "--out", "report.html", cwd=tmp_path)  # fmt: skip
+    (folder / "validation.json").write_text(json.dumps(validation))
+    files = {
+        "parameters": work / "parameters.json",
+        "simulation": work / "simulation.json",
+        "validation": "validation.json",
+        "irf": out / "irf.fits",
+        "benchmarks": out / "benchmarks.fits",
+        "schema": WORKFLOW / "params.schema.json",
+        "plots": "plots",
+        "out": "report.html",
+    }
+    done = script(
+        "report", *(part for name, file in files.items() for part in (f"--{name}", file)), cwd=folder
+    )
     assert done.returncode == 0, done.stderr
-    page = (tmp_path / "report.html").read_text()
-    assert "&lt;script&gt;" in page and "<script>" not in page
+    return folder / "report.html"
+
+
+def test_the_report_shows_the_severity_of_each_finding_and_where_the_response_is_wrong(
+    production: Path, script: Run, tmp_path: Path
+) -> None:
+    validation = read(production, "validation.json")
+    broken = next(c for c in validation["checks"] if c["name"].startswith("EFFECTIVE AREA"))
+    broken |= {
+        "passed": False,
+        "severity": "GADF violation",
+        "detail": "at 1.5 deg",
+        "paragraph": "IRFs, 2.1",
+    }
+    validation["remarks"] = [
+        {"name": "few events", "detail": "above 11 TeV", "severity": "thin statistics", "paragraph": None},
+        {"name": "no date", "detail": "DATE-OBS", "severity": "note", "paragraph": None},
+    ]
+    # the same numbers everywhere, but for one offset, where two bands and the sum are wrong
+    ratios = validation["closure"]["ratios"]
+    bands = len(ratios["ratio"][0])
+    ratios["ratio"] = [[1.0] * bands for _ in ratios["offsets_deg"]]
+    ratios["error"] = [[0.001] * bands for _ in ratios["offsets_deg"]]
+    wrong = {0: 1.5, 1: None, bands - 1: 0.9}
+    for band, value in wrong.items():
+        ratios["ratio"][2][band] = value
+
+    page = Report(reported(production, script, validation, tmp_path))
+    assert f"Failed, GADF violation: {broken['name']} – at 1.5 deg IRFs, 2.1" in " ".join(page.text.split())
+    assert ["few events", "above 11 TeV", "thin statistics"] in page.rows
+    assert ["no date", "DATE-OBS", "note"] in page.rows
+    assert ["FAILED", broken["name"], "at 1.5 deg"] in page.rows
+    assert [r for r in page.rows if r and r[0] == "FAILED"] == [["FAILED", broken["name"], "at 1.5 deg"]]
+    low, middle, high = (f"{e:.2g}" for e in ratios["edges_tev"][:3])
+    points = bands * len(ratios["offsets_deg"])
+    assert (
+        f"at {points - 3} of {points} points. "
+        f"It is not at {ratios['offsets_deg'][2]:.3g}° ({low} to {middle} TeV, {middle} to {high} TeV, all energies)."
+    ) in " ".join(page.text.split())
 
 
 def test_point_like(production: Path, point_like: Path) -> None:

@@ -72,24 +72,27 @@ def agreement(ratios: Mapping[str, Any]) -> dict[str, Any]:
     dict
         ``bands``, ``rows`` (offset, cells of text and class), ``words``.
     """
-    edges, lines, off, good = ratios["edges_tev"], [], [], 0
+    edges, lines, good = ratios["edges_tev"], [], 0
+    off: dict[str, list[str]] = {}
     bands = [f"{low:.2g} to {high:.2g}" for low, high in pairwise(edges)] + ["all"]
-    for offset, values, errors in zip(ratios["offsets_deg"], ratios["ratio"], ratios["error"], strict=True):
-        cells = []
+    for degrees, values, errors in zip(ratios["offsets_deg"], ratios["ratio"], ratios["error"], strict=True):
+        offset, cells = f"{degrees:.3g}°", []
         for band, value, error in zip(bands, values, errors, strict=True):
             far = value is None or abs(value - 1) > PER_CENT + 2 * error
             close = not far and abs(value - 1) + error <= PER_CENT
             good += not far
             if far:
-                off.append(f"{offset:.3g}°, {band} TeV")
+                off.setdefault(offset, []).append("all energies" if band == "all" else f"{band} TeV")
             text = "nothing predicted" if value is None else f"{value:.3f} ± {error:.3f}"
             cells.append({"text": text, "class": "fail" if far else "ok" if close else "soft"})
-        lines.append({"offset": f"{offset:.3g}°", "cells": cells})
-    words = f"Good to 1 % within twice the error of this comparison at {good} of {good + len(off)} points"
+        lines.append({"offset": offset, "cells": cells})
+    points = good + sum(map(len, off.values()))
+    words = f"Good to 1 % within twice the error of this comparison at {good} of {points} points"
+    exceptions = "; ".join(f"{offset} ({', '.join(found)})" for offset, found in off.items())
     return {
         "bands": bands,
         "rows": lines,
-        "words": f"{words}; not at: {', '.join(off)}." if off else f"{words}.",
+        "words": f"{words}. It is not at {exceptions}." if off else f"{words}.",
     }
 
 
