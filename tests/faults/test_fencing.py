@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from unittest import mock
 
 import pytest
@@ -24,6 +25,10 @@ def asleep(place: Place) -> tuple[str, int]:
     supervisor = place.supervisor(run)
     assert supervisor
     os.kill(supervisor, signal.SIGSTOP)
+    while list(place.run(run).dir.glob(".*.tmp")):  # in the middle of a write, which a rename would end
+        os.kill(supervisor, signal.SIGCONT)
+        time.sleep(0.02)
+        os.kill(supervisor, signal.SIGSTOP)
     engine = place.engine(run)
     assert engine
     patiently(lambda: processes.start_time(engine.engine.pid) is None, "the engine to end")
