@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,11 +25,13 @@ from esap_wf.catalogue import discovery
 from esap_wf.catalogue.workflows import Workflow
 from esap_wf.code import contents
 from esap_wf.config import Config
-from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
-from esap_wf.formats import literals
+from esap_wf.errors import NotFoundError, Problem, RefusedError
 from esap_wf.models.plan import Plan
+from esap_wf.models.request import Request
 from esap_wf.models.run import Phase, Progress, RunRecord, State, now
 from esap_wf.planning import joining, making, saved
+from esap_wf.request import given
+from esap_wf.request.assembly import Asked, assemble
 from esap_wf.running import delivery, revisions
 from esap_wf.running import render as rendering
 from esap_wf.runs import claims, cpu, crashpoints, lease, processes, snapshots, states
@@ -430,8 +432,9 @@ def follow(
 def rerun(
     run: Run,
     config: Config,
-    changes: dict[str, str],
-    values: Callable[[Workflow], dict[str, Any]] | None = None,
+    flags: Mapping[str, str],
+    values: Callable[[Workflow], dict[str, Any]] = lambda workflow: {},
+    warn: Callable[[str], None] = lambda warning: None,
 ) -> Started:
     """
     A new run of the same request with some parameters set anew; the code is the workflow's present one.
@@ -440,10 +443,12 @@ def rerun(
     ----------
     run : Run
     config : Config
-    changes : dict
+    flags : mapping
         Parameters as texts of the command line.
     values : callable, optional
         Gives parameters that are no texts, when the workflow is known.
+    warn : callable, optional
+        Told what its author may not have meant.
     """
     old = saved.read(run.dir / "plan.json")
     notes: tuple[str, ...] = ()
@@ -452,19 +457,26 @@ def rerun(
     except NotFoundError:
         workflow = discovery.find(config, old.request.workflow)
         notes = (f"{old.source} is gone: the workflow is taken from {workflow.document.source}",)
-    given = {k: v for k, v in old.request.parameters.items() if k not in changes}
-    if not old.digest.deterministic and workflow.manifest.random:
-        given.pop(workflow.manifest.random.seed, None)
-    given |= values(workflow) if values else {}
-    # what was read then: a relative path may lead elsewhere from here
-    refs = {name: [ref.path or ref.uri for ref in old.inputs.get(name, [])] for name in old.request.inputs}
-    request = msgspec.structs.replace(
-        old.request, parameters=given, inputs=refs, literals=literals.of(given, old.request.literals)
+    asked = Asked(
+        request=Request(workflow=old.request.workflow, parameters=values(workflow)),
+        earlier=_earlier(old, workflow),
+        flags={name: (text,) for name, text in flags.items()},
     )
-    valid, problems = making.validate(request, config, flags=changes, workflow=workflow)
-    if problems:
-        raise UsageError("the request is not valid", problems)
+    assembled = assemble(asked, workflow, config)
+    for warning in assembled.warnings:
+        warn(warning)
+    assembled.confirm_valid()
+    request = assembled.request
     if request.results:
         delivery.confirm_writable(Path(request.results))
-    started = start(making.make(request, config, valid), config, always_rerun, rerun_of=run.id)
+    started = start(making.make(request, config, assembled.valid), config, always_rerun, rerun_of=run.id)
     return replace(started, notes=(*notes, *started.notes))
+
+
+def _earlier(plan: Plan, workflow: Workflow) -> Request:
+    """The request of a plan, to be asked for once more."""
+    # what was read then: a relative path may lead elsewhere from here
+    refs = {name: [ref.path or ref.uri for ref in plan.inputs.get(name, [])] for name in plan.request.inputs}
+    request = msgspec.structs.replace(plan.request, inputs=refs)
+    random = workflow.manifest.random
+    return given.without(request, {random.seed}) if random and not plan.digest.deterministic else request

@@ -18,10 +18,10 @@ from esap_wf.catalogue import discovery
 from esap_wf.errors import Problem, RunFailedError, UsageError
 from esap_wf.formats import documents, schemas
 from esap_wf.models.plan import Plan
-from esap_wf.models.request import Request, located
+from esap_wf.models.request import Request
 from esap_wf.models.run import Phase
 from esap_wf.planning import duplicates, making, saved
-from esap_wf.request import given
+from esap_wf.request.assembly import Asked, assemble
 from esap_wf.running import delivery
 
 Place = str | os.PathLike[str]
@@ -92,16 +92,12 @@ def _made(
     request = _request(workflow, inputs, options)
     found = discovery.find(config, request.workflow)
     named = values.of_parameters(parameters, found.properties)
-    request = located(
-        msgspec.structs.replace(request, workflow=discovery.reference_of(found), parameters=named), Path()
-    )
-    request = located(given.sorted_out(found, request), Path())
-    for warning in given.mistaken_paths(found, request.parameters, Path()):
+    asked = Asked(request=msgspec.structs.replace(request, parameters=named))
+    assembled = assemble(asked, found, config)
+    for warning in assembled.warnings:
         warn(warning)
-    valid, problems = making.validate(request, config, workflow=found)
-    if problems:
-        raise UsageError("the request is not valid", problems)
-    return making.make(request, config, valid)
+    assembled.confirm_valid()
+    return making.make(assembled.request, config, assembled.valid)
 
 
 def run(
@@ -266,6 +262,6 @@ def rerun(
     meant = found(run, config)
     with interrupted(config.store):
         started = flow.rerun(
-            meant, config, {}, lambda workflow: values.of_parameters(parameters, workflow.properties)
+            meant, config, {}, lambda workflow: values.of_parameters(parameters, workflow.properties), warn
         )
     return _concluded(started, detach, progress)

@@ -109,7 +109,8 @@ def rerun(answer: Answer, run: str, changes: tuple[str, ...], detach: bool) -> i
         if not p[1] or not p[0]
     ]:
         raise UsageError("the command line is not valid", wrong)
-    started = flow.rerun(found, config, {name: value for name, _, value in pairs})
+    flags = {name: value for name, _, value in pairs}
+    started = flow.rerun(found, config, flags, warn=lambda warning: answer.say(f"warning: {warning}"))
     return conclude(answer, started, detach)
 
 

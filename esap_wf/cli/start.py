@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import msgspec
 
 from esap_wf import files, flow
 from esap_wf.catalogue import discovery
+from esap_wf.catalogue.workflows import Workflow, is_path
 from esap_wf.cli.output import Answer, completes, echo
 from esap_wf.cli.parameters import WorkflowVerb, engine_options, given, words_of, workflow_of
 from esap_wf.cli.planned import plan_screen, plan_text, start_line
@@ -23,11 +23,12 @@ from esap_wf.errors import ExitCode, Problem, RefusedError, UsageError
 from esap_wf.formats import documents, schemas
 from esap_wf.formats.printing import one_line
 from esap_wf.models.plan import Plan
-from esap_wf.models.request import REQUEST_VERSION, Request, absolute, located
+from esap_wf.models.request import Request, absolute
 from esap_wf.models.run import Phase, State, encode
 from esap_wf.planning import duplicates, making, saved
-from esap_wf.request import given as sorting
 from esap_wf.request import parameters
+from esap_wf.request.assembly import Asked, Assembled, assemble
+from esap_wf.request.parameter_files import ParameterFile, read_parameter_file
 from esap_wf.runs.store import Run
 
 _ASKED, _DEFAULTS = "esap_wf.asked", "esap_wf.defaults"
@@ -111,161 +112,108 @@ def _pairs(texts: tuple[str, ...], option: str) -> dict[str, list[str]]:
     return found
 
 
-@dataclass
-class _File:
-    """What ``--params`` gives: a whole request, or the values alone."""
-
-    request: Request
-    document: documents.Document | None = None
-    pointer: tuple[str, ...] = ()
-    misfits: list[Problem] = field(default_factory=list)
-
-
-def _of_file(values: dict[str, Any], workflow: Any) -> _File:
-    request = Request(workflow=values["workflow"] or "")
-    if not values["params"]:
-        return _File(request)
-    document = documents.load(
-        Path(values["params"]), exact=workflow is not None and workflow.takes_job_orders
-    )
-    if document.data is None:
-        return _File(request, document)
-    if not isinstance(document.data, dict):
-        raise UsageError(
-            "the parameter file is not valid",
-            [Problem(document.where(), "a mapping of names to values is expected")],
-        )
-    if not _is_request(document.data, workflow):
-        return _File(
-            msgspec.structs.replace(request, parameters=document.data, literals=document.written), document
-        )
-    data = {"workflow": values["workflow"] or "", **document.data}
-    written = documents.Document(data, document.source, document.text)
-    request, misfits = schemas.convert_parts(written, Request, "request", {"workflow": data["workflow"]})
-    if request.schema_version > REQUEST_VERSION:
-        what = f"it has version {request.schema_version}; this esap-wf reads versions up to {REQUEST_VERSION}"
-        raise UsageError(
-            "the request is newer than this esap-wf",
-            [Problem(document.where(["schema_version"]), what, "upgrade esap-wf")],
-        )
-    return _File(request, document, ("parameters",), misfits)
-
-
-def _meant(config: Config, values: dict[str, Any], file: _File) -> Any:
+def _workflow_in(config: Config, path: Path, file: ParameterFile | None) -> Workflow:
     """The workflow that the request in a file names, where the command line names none."""
-    name = file.request.workflow
+    name = file.request.workflow if file else ""
     if not name:
         raise UsageError(
             "no workflow was named", [Problem("WORKFLOW", "is missing", "esap-wf workflows lists them all")]
         )
-    from esap_wf.catalogue import workflows
-
-    if file.document and workflows.is_path(name):
-        name = absolute(name, Path(values["params"]).parent)
-    return discovery.find(config, name)
+    return discovery.find(config, absolute(name, path.parent) if is_path(name) else name)
 
 
-def _changes(request: Request, values: dict[str, Any]) -> dict[str, Any]:
-    """Fields of the request that options say otherwise."""
-    changes: dict[str, Any] = {
+def _fields(values: dict[str, Any], request: Request) -> dict[str, Any]:
+    """Fields of the request that options set."""
+    fields: dict[str, Any] = {
         k: values[k]
         for k in ("backend", "engine", "size", "software", "name", "results")
         if values[k] is not None
     }
     if resources := {k: values[k] for k in ("cores", "memory", "wall") if values[k] is not None}:
-        changes["resources"] = msgspec.structs.replace(request.resources, **resources)
+        fields["resources"] = msgspec.structs.replace(request.resources, **resources)
     if values["tag"]:
-        changes["tags"] = [*request.tags, *values["tag"]]
-    return changes
+        fields["tags"] = [*request.tags, *values["tag"]]
+    return fields
 
 
-def _request(
-    ctx: click.Context, config: Config, values: dict[str, Any]
-) -> tuple[Request, making.Validated, list[Problem]]:
-    """The request that file, flags and prompts say, validated."""
-    workflow = workflow_of(ctx)
-    file = _of_file(values, workflow)
-    request, document = file.request, file.document
-    if workflow is None:
-        workflow = _meant(config, values, file)
-    elif document and request.workflow and values["workflow"] and request.workflow != values["workflow"]:
-        raise UsageError(
-            "the request is for another workflow",
-            [Problem(document.where(["workflow"]), f"{request.workflow}, not {values['workflow']}")],
-        )
-    if document:
-        folder = Path(values["params"]).parent
-        request = located(
-            sorting.sorted_out(workflow, located(request, folder), document, file.pointer), folder
-        )
-    changes = _changes(request, values)
-    named = _pairs(values["param"], "--param")
-    flags = {**given(ctx, values), **{k: tuple(v) for k, v in named.items()}}
-    flags = {k: v if isinstance(v, tuple) else (v,) for k, v in flags.items()}
-    flags, own_inputs, place = sorting.flags(workflow, flags)
-    if values["input_"] or own_inputs:
-        pairs = sorting.input_pairs(workflow, values["input_"])
-        both = {n: [*own_inputs.get(n, []), *pairs.get(n, [])] for n in (*own_inputs, *pairs)}
-        changes["inputs"] = {**request.inputs, **both}
-    request = sorting.without(request, {*flags, *changes.get("inputs", ())})
-    if place is not None:
-        if values["results"] not in (None, place):
-            what = f"{values['results']}, but the pipeline's own flag says {place}"
-            raise UsageError("the request is not valid", [Problem("--results", what)])
-        changes["results"] = place
-    for given_values, folder in ((request.parameters, Path(values["params"] or ".").parent), (flags, Path())):
-        for warning in sorting.mistaken_paths(workflow, given_values, folder):
-            ctx.ensure_object(Answer).say(f"warning: {warning}")
-    if engine_options(ctx):
-        changes["engine_options"] = engine_options(ctx)
-    changes["workflow"] = discovery.reference_of(workflow)
-    request = located(msgspec.structs.replace(request, **changes), Path())
-    labels = _Flags(
-        msgspec.to_builtins({"workflow": "x", "name": request.name, "tags": request.tags}), "command line"
-    )
-    misfits = [*file.misfits, *schemas.convert_parts(labels, Request, "request", {"workflow": "x"})[1]]
-    asked = _prompted(workflow, {**request.parameters, **flags}, ctx.ensure_object(Answer))
-    ctx.meta[_ASKED] = {name: texts[0] for name, texts in asked.items()}
-    ctx.meta[_DEFAULTS] = (
-        parameters.defaults(workflow),
-        {n: p["unit"] for n, p in workflow.properties.items() if "unit" in p},
-    )
-    flags |= asked
-    valid, problems = making.validate(request, config, flags, document, file.pointer, workflow, named)
-    return request, valid, [*misfits, *problems]
-
-
-class _Flags(documents.Document):
-    """Members of a request that were given as flags: what is wrong with one is said of the flag."""
+class _Labels(documents.Document):
+    """Name and tags that were given as flags: what is wrong with one is said of the flag."""
 
     def where(self, pointer: documents.Pointer = ()) -> str:
         return {"name": "--name", "tags": "--tag"}.get(str(next(iter(pointer), "")), self.source)
 
 
-def _is_request(data: dict[str, Any], workflow: Any) -> bool:
-    """
-    Whether a file is a whole request, not the values alone; a pipeline may have parameters of these names
-    itself.
-    """
-    own = (
-        {*workflow.properties, *workflow.manifest.inputs}
-        if workflow is not None and workflow.own_names
-        else set()
+def _problems_of_labels(fields: dict[str, Any]) -> list[Problem]:
+    labels = {name: fields[name] for name in ("name", "tags") if name in fields}
+    document = _Labels({"workflow": "x", **labels}, "command line")
+    return schemas.convert_parts(document, Request, "request", {"workflow": "x"})[1]
+
+
+def _asked(ctx: click.Context, config: Config, values: dict[str, Any]) -> tuple[Asked, Workflow]:
+    """What the command line and its file ask for, and of which workflow."""
+    workflow = workflow_of(ctx)
+    file, path = None, Path(values["params"] or ".")
+    if values["params"]:
+        file = read_parameter_file(path, workflow, values["workflow"] or "")
+    if workflow is None:
+        workflow = _workflow_in(config, path, file)
+    elif file and file.request.workflow and file.request.workflow != values["workflow"]:
+        where = file.document.where(["workflow"])
+        raise UsageError(
+            "the request is for another workflow",
+            [Problem(where, f"{file.request.workflow}, not {values['workflow']}")],
+        )
+    request = file.request if file else Request(workflow="")
+    named = _pairs(values["param"], "--param")
+    flags = {**given(ctx, values), **named}
+    fields = _fields(values, request)
+    if engine_options(ctx):
+        fields["engine_options"] = engine_options(ctx)
+    asked = Asked(
+        request=request,
+        folder=path.parent,
+        document=file.document if file else None,
+        pointer=file.pointer if file else (),
+        flags={name: (v,) if isinstance(v, str) else tuple(v) for name, v in flags.items()},
+        named=named,
+        inputs=values["input_"],
+        fields=fields,
+        problems=[*(file.problems if file else ()), *_problems_of_labels(fields)],
     )
-    return bool({"parameters", "workflow"} & set(data) - own)
+    return asked, workflow
 
 
-def _prompted(workflow: Any, have: dict[str, Any], answer: Answer) -> dict[str, tuple[str, ...]]:
+def _assembled(ctx: click.Context, config: Config, values: dict[str, Any]) -> Assembled:
+    """The request of the command line, its file and prompts, checked."""
+    answer = ctx.ensure_object(Answer)
+    asked, workflow = _asked(ctx, config, values)
+    ctx.meta[_DEFAULTS] = (
+        parameters.defaults(workflow),
+        {n: p["unit"] for n, p in workflow.properties.items() if "unit" in p},
+    )
+
+    def prompted(missing: list[str]) -> dict[str, tuple[str, ...]]:
+        replies = _prompted(workflow, missing, answer)
+        ctx.meta[_ASKED] = replies
+        return {name: (text,) for name, text in replies.items()}
+
+    assembled = assemble(asked, workflow, config, prompted)
+    for warning in assembled.warnings:
+        answer.say(f"warning: {warning}")
+    return assembled
+
+
+def _prompted(workflow: Workflow, missing: list[str], answer: Answer) -> dict[str, str]:
     """Ask for what is missing, on a terminal only."""
-    asked: dict[str, tuple[str, ...]] = {}
     if answer.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return asked
-    for name in parameters.missing(workflow, have):
+        return {}
+    replies: dict[str, str] = {}
+    for name in missing:
         prop = workflow.properties[name]
         unit = f" [{prop['unit']}]" if "unit" in prop else ""
         choices = f" ({', '.join(map(str, prop['enum']))})" if "enum" in prop else ""
-        asked[name] = (str(click.prompt(one_line(f"{prop.get('title', name)}{unit}{choices}"), err=True)),)
-    return asked
+        replies[name] = str(click.prompt(one_line(f"{prop.get('title', name)}{unit}{choices}"), err=True))
+    return replies
 
 
 @click.command(
@@ -279,29 +227,29 @@ def validate(ctx: click.Context, /, **values: Any) -> int:
     """Check parameters, inputs and consistency rules, and list every problem at once. Nothing is started."""
     answer = ctx.ensure_object(Answer)
     try:
-        request, valid, problems = _request(ctx, answer.config(), values)
-        for warning in valid.warnings:
+        assembled = _assembled(ctx, answer.config(), values)
+        problems, name = assembled.problems, assembled.request.workflow
+        for warning in assembled.valid.warnings:
             answer.say(f"warning: {warning}")
     except UsageError as error:
         if not error.problems:
             raise
-        problems, request = error.problems, None
+        problems, name = error.problems, ""
     data = {"valid": not problems, "problems": problems}
     if answer.as_json:
         answer.give(data, "")
     elif problems:
         raise UsageError("the request is not valid", problems)
     else:
-        answer.give(data, f"valid: {request.workflow if request else ''}")
+        answer.give(data, f"valid: {name}")
     return ExitCode.USAGE if problems else ExitCode.DONE
 
 
 def _planned(ctx: click.Context, values: dict[str, Any]) -> tuple[Plan, Config]:
     config = ctx.ensure_object(Answer).config()
-    request, valid, problems = _request(ctx, config, values)
-    if problems:
-        raise UsageError("the request is not valid", problems)
-    return making.make(request, config, valid), config
+    assembled = _assembled(ctx, config, values)
+    assembled.confirm_valid()
+    return making.make(assembled.request, config, assembled.valid), config
 
 
 @click.command(

@@ -17,6 +17,7 @@ from esap_wf.errors import EsapError, Problem, RefusedError, UsageError
 from esap_wf.models.plan import Plan
 from esap_wf.models.run import now
 from esap_wf.planning import making, saved
+from esap_wf.request.validation import validate
 from esap_wf.running import revisions
 from esap_wf.runs import processes, requests
 from esap_wf.runs.store import Run, Store
@@ -73,7 +74,7 @@ def replanned(run: Run, config: Config, changes: Mapping[str, Any]) -> Plan:
     request = msgspec.structs.replace(
         old.request, resources=resources, software=changes.get("software", old.request.software)
     )
-    valid, problems = making.validate(request, config, workflow=workflow)
+    valid, problems = validate(request, config, workflow=workflow)
     if problems:
         raise UsageError("the request is not valid", problems)
     plan = saved.as_drawn(old, making.make(request, config, valid), workflow)

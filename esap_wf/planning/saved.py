@@ -18,6 +18,7 @@ from esap_wf.errors import Problem, RefusedError, UsageError
 from esap_wf.formats.quantities import human_bytes, human_seconds
 from esap_wf.models.plan import EngineChoice, Plan, checksum
 from esap_wf.planning import making
+from esap_wf.request.validation import validate
 
 
 def read(path: Path) -> Plan:
@@ -78,7 +79,7 @@ def confirm_fresh(plan: Plan, config: Config) -> None:
         )
     try:
         workflow = discovery.again(config, plan)
-        valid, problems = making.validate(plan.request, config, workflow=workflow)
+        valid, problems = validate(plan.request, config, workflow=workflow)
         if not problems:
             problems = changes(plan, as_drawn(plan, making.make(plan.request, config, valid), workflow))
     except UsageError as error:

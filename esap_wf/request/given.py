@@ -6,7 +6,7 @@ users write it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +181,7 @@ def mistaken_paths(workflow: Workflow, values: Mapping[str, Any], folder: Path) 
     return found
 
 
-def input_pairs(workflow: Workflow, texts: tuple[str, ...]) -> dict[str, list[str]]:
+def input_pairs(workflow: Workflow, texts: Iterable[str]) -> dict[str, list[str]]:
     """
     ``--input NAME=REF``, and ``--input REF`` of a pipeline that has an input named so.
 

@@ -18,6 +18,7 @@ from esap_wf.cli.logs import Logs
 from esap_wf.models.request import Request
 from esap_wf.models.run import Event, Phase, encode
 from esap_wf.planning import making
+from esap_wf.request.validation import validate
 from esap_wf.runs import progress
 from esap_wf.runs.store import Run, Store
 
@@ -92,7 +93,7 @@ def test_a_start_leaves_the_umask_of_its_process(place: Place) -> None:
     assert place.inside("store", "init", "--shared").code == 0
     config = configuration.load()
     request = Request(workflow="hello")
-    valid, _ = making.validate(request, config)
+    valid, _ = validate(request, config)
     before = os.umask(0o022)
     try:
         started = flow.start(making.make(request, config, valid), config, flow.always_reuse)

@@ -14,6 +14,7 @@ from esap_wf.formats import expressions, quantities
 from esap_wf.models.request import Request
 from esap_wf.planning import making
 from esap_wf.request import parameters
+from esap_wf.request.validation import validate
 
 
 def test_a_second_number_is_not_taken_for_a_scale() -> None:
@@ -136,6 +137,6 @@ def test_units_are_counted_in_the_table_that_the_manifest_names(
         workflow=str(made.folder),
         inputs={"calibration": [str(tmp_path / "c.csv")], "units_table": [str(tmp_path / "u.csv")]},
     )
-    valid, problems = making.validate(request, config, workflow=read(made.folder / "workflow.yaml"))
+    valid, problems = validate(request, config, workflow=read(made.folder / "workflow.yaml"))
     assert not problems
     assert making.make(request, config, valid).units == 1

@@ -20,10 +20,10 @@ from esap_wf.formats import documents, schemas
 from esap_wf.formats.documents import Document
 from esap_wf.models.manifest import Implementation, Input
 from esap_wf.models.plan import Allocation, SoftwareChoice
-from esap_wf.models.request import DataRef, Request, located
-from esap_wf.planning import making, resources
-from esap_wf.planning.making import Validated
-from esap_wf.request import given
+from esap_wf.models.request import DataRef, Request
+from esap_wf.planning import resources
+from esap_wf.request.assembly import in_position
+from esap_wf.request.validation import Validated, validate
 from esap_wf.running import render
 
 #: Stands for the digest of the code: a dry run's snapshot needs none.
@@ -156,11 +156,7 @@ def _read(workflow: Workflow, file: Path) -> tuple[Request, Document, tuple[str,
         pointer = ("parameters",)  # type: ignore[assignment]
     else:
         request = msgspec.structs.replace(request, parameters=data)
-    return (
-        located(given.sorted_out(workflow, located(request, file.parent), document, pointer), file.parent),
-        document,
-        pointer,
-    )
+    return in_position(workflow, request, file.parent, document, pointer), document, pointer
 
 
 def _validated(
@@ -175,7 +171,7 @@ def _validated(
     parameters = {**{n: v for n, v in base.items() if n not in request.parameters}, **request.parameters}
     inputs = {**_beside(workflow, request), **request.inputs}
     full = msgspec.structs.replace(request, parameters=parameters, inputs=inputs)
-    return making.validate(full, config, {}, document, pointer, workflow)
+    return validate(full, config, {}, document, pointer, workflow)
 
 
 def _base(workflow: Workflow) -> tuple[dict[str, Any], list[str]]:

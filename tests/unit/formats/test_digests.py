@@ -17,6 +17,7 @@ from esap_wf.formats import digests
 from esap_wf.models.plan import Plan
 from esap_wf.models.request import Request
 from esap_wf.planning import making
+from esap_wf.request.validation import validate
 
 PROPERTIES = {
     "zenith": {"type": "number", "title": "Zenith", "unit": "deg", "default": 20},
@@ -54,7 +55,7 @@ def plan(toy: Any, config: Config, tmp_path: Path) -> Any:
             inputs=inputs,
             **more,
         )
-        valid, problems = making.validate(request, config)
+        valid, problems = validate(request, config)
         assert not problems, problems
         return making.make(request, config, valid)
 

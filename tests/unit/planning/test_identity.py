@@ -28,6 +28,7 @@ from esap_wf.models.plan import (
 from esap_wf.models.request import DataRef, Request
 from esap_wf.planning import identity, making
 from esap_wf.planning.identity import FIELDS, Identity
+from esap_wf.request.validation import validate
 
 IMAGE = ContainerChoice(
     image="i", reference="/i.sif", form="sif", digest="sha256:1", runtime="apptainer", program="/a"
@@ -177,7 +178,7 @@ def test_a_plan_that_is_read_again_has_the_digest_that_it_says(toy: Any, config:
 def planned(workflow: Workflow | str, config: Config) -> Plan:
     text = workflow if isinstance(workflow, str) else str(workflow.folder / "workflow.yaml")
     request = Request(workflow=text)
-    valid, problems = making.validate(request, config)
+    valid, problems = validate(request, config)
     assert not problems, problems
     return making.make(request, config, valid)
 

@@ -18,6 +18,7 @@ from esap_wf.models.plan import Plan, checksum
 from esap_wf.models.request import Request, ResourceRequest
 from esap_wf.models.run import encode
 from esap_wf.planning import making, saved
+from esap_wf.request.validation import validate
 
 PROPERTIES = {
     "units": {"type": "integer", "title": "Units", "default": 4},
@@ -54,7 +55,7 @@ def plan(toy: Any, config: Config, tmp_path: Path) -> Any:
         request = Request(
             workflow=str(workflow.folder / "workflow.yaml"), parameters=parameters or {}, **more
         )
-        valid, problems = making.validate(request, within)
+        valid, problems = validate(request, within)
         assert not problems, problems
         return making.make(request, within, valid)
 
@@ -187,7 +188,7 @@ def test_a_resource_model_that_fails_is_told_with_its_line(toy: Any, config: Con
             },
         )
         request = Request(workflow=str(workflow.folder))
-        valid, problems = making.validate(request, config)
+        valid, problems = validate(request, config)
         assert not problems
         with pytest.raises(UsageError, match=r"resource model fails\n.*workflow\.yaml:\d+:\d+: resources"):
             making.make(request, config, valid)

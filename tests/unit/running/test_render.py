@@ -18,6 +18,7 @@ from esap_wf.config import Config
 from esap_wf.models.plan import Plan, SoftwareChoice
 from esap_wf.models.request import Request
 from esap_wf.planning import making
+from esap_wf.request.validation import validate
 from esap_wf.running import render
 from esap_wf.runs.removal import delete_tree
 
@@ -60,7 +61,7 @@ def made(toy: Any, config: Config, tmp_path: Path) -> Any:
         request = Request(
             workflow=str(workflow.folder), inputs={"data": [str(tmp_path / "in put's.txt")]}, **more
         )
-        valid, problems = making.validate(request, config)
+        valid, problems = validate(request, config)
         assert not problems
         return making.make(request, config, valid), workflow
 
