@@ -14,6 +14,7 @@ from esap_wf.config import Config
 from esap_wf.errors import Problem, RefusedError
 from esap_wf.models.run import Phase
 from esap_wf.planning import joining
+from esap_wf.running import control
 from esap_wf.runs import states
 from esap_wf.runs.store import Run
 
@@ -47,7 +48,7 @@ def cancel(runs: Iterable[Run], drain: bool, wait: float, say: Say) -> list[tupl
     problems, stopping = [], []
     for run in runs:
         try:
-            flow.cancel(run, drain, say)
+            control.cancel(run, drain, say)
             stopping.append(run)
         except RefusedError as error:
             problems += [Problem(run.id, error.message)]
@@ -98,4 +99,4 @@ def resume(run: Run, config: Config, changes: Mapping[str, Any], say: Say) -> bo
         for note in notes:
             say(note)
         return own
-    return flow.resume(run, say)
+    return control.resume(run, say)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,13 +15,13 @@ from esap_wf.api.result import Result, RunLike, config_of, found, warn
 from esap_wf.api.waiting import interrupted, wait
 from esap_wf.catalogue import discovery
 from esap_wf.errors import Problem, RunFailedError, UsageError
+from esap_wf.flow import IfExists
 from esap_wf.formats import documents, schemas
 from esap_wf.models.plan import Plan
 from esap_wf.models.request import Request
 from esap_wf.models.run import Phase
 from esap_wf.planning import duplicates, making, saved
 from esap_wf.request.assembly import Asked, assemble
-from esap_wf.running import delivery
 
 Place = str | os.PathLike[str]
 Parameters = Mapping[str, Any] | None
@@ -106,7 +105,7 @@ def run(
     inputs: Inputs = None,
     *,
     store: Place | None = None,
-    if_exists: str = flow.REUSE,
+    if_exists: str = "reuse",
     detach: bool = False,
     progress: bool | None = None,
     **options: Any,
@@ -141,7 +140,7 @@ def run(
     UsageError, RefusedError
         It can't be planned, or not be started.
     """
-    if if_exists not in (flow.REUSE, flow.RERUN):
+    if if_exists not in (IfExists.REUSE, IfExists.RERUN):
         raise UsageError(
             "the request is not valid",
             [Problem("if_exists", f"{if_exists!r} is neither 'reuse' nor 'rerun'")],
@@ -152,21 +151,14 @@ def run(
         made = workflow
     else:
         made = _made(workflow, parameters, inputs, options, config)
-    if made.request.results:
-        delivery.confirm_writable(Path(made.request.results))
     with interrupted(config.store):
-        started = flow.start(
-            made, config, flow.always_rerun if if_exists == flow.RERUN else flow.always_reuse
-        )
+        started = flow.start(made, config, IfExists(if_exists))
     return _concluded(started, detach, progress)
 
 
 def _concluded(started: flow.Started, detach: bool, progress: bool | None) -> Result:
     """Follow what was started, and say what became of it."""
-    state = started.run.observe() if detach or started.reused else wait(started.run, progress)
-    if started.results and state.phase is Phase.COMPLETED:
-        # what the supervisor has copied is there; a run that was there may know another place, or none
-        delivery.copy_outputs(started.run, Path(started.results))
+    state = flow.conclude(started, detach, lambda run: wait(run, progress))
     if not detach and state.phase is not Phase.COMPLETED:
         raise RunFailedError(f"run {started.run.id} is {state.phase}: {state.reason}")
     return Result(

@@ -10,7 +10,7 @@ from esap_wf import flow, steering
 from esap_wf.cli.output import Answer, Verb, completes
 from esap_wf.cli.text import report_of, run_line
 from esap_wf.cli.times import age
-from esap_wf.errors import EsapError, ExitCode, Problem, RefusedError, UsageError
+from esap_wf.errors import EsapError, Problem, RefusedError, UsageError
 from esap_wf.models.run import Phase
 from esap_wf.runs.lookup import find_run, find_runs
 from esap_wf.runs.store import Run, Store
@@ -55,21 +55,15 @@ def cancel(answer: Answer, runs: tuple[str, ...], drain: bool, wait: float) -> N
 @click.pass_obj
 def resume(answer: Answer, /, run: str, detach: bool, **changes: object) -> int:
     """Continue a run. Processes that it left behind are ended first; finished units are not repeated."""
+    from esap_wf.cli.start import followed
+
     config = answer.config()
     found = find_run(config, run, answer.say)
     wanted = {name: value for name, value in changes.items() if value is not None}
     own = steering.resume(found, config, wanted, answer.say)
     if not own:
         answer.say("another command is resuming it at this moment; following it")
-    interrupted = False
-    if detach:
-        state = found.observe()
-    else:
-        from esap_wf.cli.live import follow
-
-        state, interrupted = follow(found, answer, own)
-    ended_badly = not detach and state.phase is not Phase.COMPLETED
-    code = ExitCode.INTERRUPTED if interrupted else ExitCode.RUN_FAILED if ended_badly else ExitCode.DONE
+    state, code = followed(answer, flow.Started(found), detach, own)
     data: dict[str, object] = {
         "run": found.id,
         "dir": str(found.dir),

@@ -16,6 +16,7 @@ from esap_wf.cli.times import lasting
 from esap_wf.errors import EsapError, RefusedError
 from esap_wf.formats.printing import one_line, printable
 from esap_wf.models.run import Phase, State
+from esap_wf.running import control
 from esap_wf.runs import states
 from esap_wf.runs.store import Run
 
@@ -46,7 +47,7 @@ class _Stops:
         if self.count > 2 or not self.own:
             raise KeyboardInterrupt
         try:
-            state = flow.cancel(self.run, drain=self.count == 1)
+            state = control.cancel(self.run, drain=self.count == 1)
         except RefusedError:
             return
         self.tell(

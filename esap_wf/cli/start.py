@@ -20,6 +20,7 @@ from esap_wf.cli.text import duplicate_text, report_of, run_line
 from esap_wf.cli.times import age
 from esap_wf.config import Config
 from esap_wf.errors import ExitCode, Problem, RefusedError, UsageError
+from esap_wf.flow import IfExists
 from esap_wf.formats import documents, schemas
 from esap_wf.formats.printing import one_line
 from esap_wf.models.plan import Plan
@@ -333,7 +334,7 @@ def plan(ctx: click.Context, /, output: str | None, verbose: bool, **values: Any
 )
 @click.option(
     "--if-exists",
-    type=click.Choice([flow.REUSE, flow.ASK, flow.RERUN]),
+    type=click.Choice([choice.value for choice in IfExists]),
     help="What to do if an identical run exists. [default: ask on a terminal, otherwise reuse]",
 )
 @click.option("--detach", is_flag=True, help="Return at once; the run goes on in the background.")
@@ -355,25 +356,17 @@ def run(
         saved.confirm_fresh(made, config)
     else:
         made, config = _planned(ctx, values)
-    if made.request.results:
-        from esap_wf.running.delivery import confirm_writable
-
-        confirm_writable(Path(made.request.results))
     for warning in made.warnings:
         answer.say(f"warning: {warning}")
     for earlier in duplicates.find(made, config) if made.digest.science else []:
         if earlier.level == "science":
             answer.say(f"note: {duplicate_text(earlier)}")
-    asked = if_exists or (
-        flow.ASK if sys.stdin.isatty() and sys.stderr.isatty() and not answer.as_json else flow.REUSE
-    )
-    started = flow.start(
-        made, config, {flow.REUSE: flow.always_reuse, flow.RERUN: flow.always_rerun}.get(asked, _ask)
-    )
-    return conclude(answer, started, detach)
+    on_terminal = sys.stdin.isatty() and sys.stderr.isatty() and not answer.as_json
+    policy = IfExists(if_exists) if if_exists else IfExists.ASK if on_terminal else IfExists.REUSE
+    return conclude(answer, flow.start(made, config, policy, _ask), detach)
 
 
-def _ask(run: Run, state: State) -> str:
+def _ask(run: Run) -> IfExists:
     record = run.record()
     echo(f"An identical run is COMPLETED: {run.id} by {record.owner}, {age(record.created)}", err=True)
     reply = click.prompt(
@@ -384,12 +377,12 @@ def _ask(run: Run, state: State) -> str:
     )
     if reply == "quit":
         raise RefusedError("nothing was started")
-    return str(reply)
+    return IfExists(reply)
 
 
 def conclude(answer: Answer, started: flow.Started, detach: bool) -> int:
     """Tell what became of a start, follow the run, and give the answer."""
-    run, results = started.run, started.results
+    run = started.run
     if started.reused:
         answer.say(
             f"an identical run is COMPLETED: {run.id}; its results are used\n(--if-exists rerun runs it "
@@ -406,24 +399,7 @@ def conclude(answer: Answer, started: flow.Started, detach: bool) -> int:
         answer.say(f"run {run.id} in {run.dir}")
     for note in started.notes:
         answer.say(note)
-    if detach or started.reused:
-        state = run.observe()
-        code = ExitCode.DONE
-    else:
-        from esap_wf.cli.live import follow
-
-        state, interrupted = follow(run, answer, own=not started.attached or started.resumed)
-        code = (
-            ExitCode.INTERRUPTED
-            if interrupted
-            else ExitCode.DONE
-            if state.phase is Phase.COMPLETED
-            else ExitCode.RUN_FAILED
-        )
-    if results and state.phase is Phase.COMPLETED:
-        from esap_wf.running.delivery import copy_outputs
-
-        copy_outputs(run, Path(results))
+    state, code = followed(answer, started, detach, own=not started.attached or started.resumed)
     data = {
         "run": run.id,
         "dir": str(run.dir),
@@ -434,3 +410,21 @@ def conclude(answer: Answer, started: flow.Started, detach: bool) -> int:
     data["report"] = str(page) if (page := report_of(run)) else None
     answer.give(data, run_line(run, state))
     return code
+
+
+def followed(answer: Answer, started: flow.Started, detach: bool, own: bool) -> tuple[State, ExitCode]:
+    """The last state of what was started, shown while it is waited for, and the exit code that follows."""
+    interrupted = False
+
+    def wait(run: Run) -> State:
+        nonlocal interrupted
+        from esap_wf.cli.live import follow
+
+        state, interrupted = follow(run, answer, own)
+        return state
+
+    state = flow.conclude(started, detach, wait)
+    if interrupted:
+        return state, ExitCode.INTERRUPTED
+    done = detach or started.reused or state.phase is Phase.COMPLETED
+    return state, ExitCode.DONE if done else ExitCode.RUN_FAILED

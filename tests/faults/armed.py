@@ -7,14 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from esap_wf import flow
 from esap_wf.cli import main
+from esap_wf.running import control
 from esap_wf.runs import processes
 from esap_wf.runs.store import Run
 
 
 def spawn(run: Run) -> subprocess.Popen[bytes]:
-    """As `flow.spawn`, with a point armed."""
+    """As `control.spawn`, with a point armed."""
     with (run.dir / "logs" / "supervisor.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("crash_at.py")), sys.argv[1], "esap_wf.running.supervisor",
@@ -25,5 +25,5 @@ def spawn(run: Run) -> subprocess.Popen[bytes]:
 
 
 if __name__ == "__main__":
-    flow.spawn = spawn
+    control.spawn = spawn
     main(sys.argv[2:])

@@ -16,9 +16,8 @@ from esap_wf.runs import lease
 lease.RENEW, lease.TTL = 0.3, 5.0
 pulse.LOOK, pulse.DEAD, pulse.DEAD_ON_FULL_DISK = 0.5, 4.0, 2.0
 
-from esap_wf import flow  # noqa: E402
 from esap_wf.cli import main  # noqa: E402
-from esap_wf.running import supervisor  # noqa: E402
+from esap_wf.running import control, supervisor  # noqa: E402
 from esap_wf.runs import processes  # noqa: E402
 from esap_wf.runs.store import Run  # noqa: E402
 
@@ -30,7 +29,7 @@ for function in (lease.watch, lease.Lease.acquire.__func__):  # type: ignore[att
 
 
 def spawn(run: Run) -> subprocess.Popen[bytes]:
-    """As `flow.spawn`, as impatient as this process."""
+    """As `control.spawn`, as impatient as this process."""
     with (run.dir / "logs" / "supervisor.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, __file__, "supervisor", str(run.store.root), run.id, *filter(None, [run.judged()])],
@@ -40,7 +39,7 @@ def spawn(run: Run) -> subprocess.Popen[bytes]:
 
 
 if __name__ == "__main__":
-    flow.spawn = spawn
+    control.spawn = spawn
     if sys.argv[1] == "supervisor":
         sys.exit(supervisor.main(sys.argv[2:]))
     main(sys.argv[1:])

@@ -96,7 +96,7 @@ def test_a_start_leaves_the_umask_of_its_process(place: Place) -> None:
     valid, _ = validate(request, config)
     before = os.umask(0o022)
     try:
-        started = flow.start(making.make(request, config, valid), config, flow.always_reuse)
+        started = flow.start(making.make(request, config, valid), config)
         assert os.umask(0o022) == 0o022
     finally:
         os.umask(before)

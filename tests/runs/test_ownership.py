@@ -16,6 +16,7 @@ import pytest
 from esap_wf import files, flow
 from esap_wf.errors import RefusedError, UsageError
 from esap_wf.models.run import Phase, State, encode
+from esap_wf.running import control
 from esap_wf.runs import claims, lease, processes
 from esap_wf.runs.lease import HeldByOther, Lease
 from esap_wf.runs.processes import Holder
@@ -366,7 +367,7 @@ def test_an_owner_far_away_that_beats_is_left_alone(
     with pytest.raises(RefusedError, match="EXECUTING"):
         run.store.remove(run, lambda _: None)
     with pytest.raises(RefusedError, match="EXECUTING"):
-        flow.resume(run, lambda _: None)
+        control.resume(run, lambda _: None)
 
 
 def test_who_follows_a_silent_owner_far_away_comes_to_an_end(
@@ -383,11 +384,11 @@ def test_a_run_of_a_silent_owner_far_away_can_be_stopped_and_removed(
 ) -> None:
     monkeypatch.setattr(lease, "TTL", 0.3)
     started: list[str] = []
-    monkeypatch.setattr(flow, "spawn", lambda run: started.append(run.id))
+    monkeypatch.setattr(control, "spawn", lambda run: started.append(run.id))
     run = owned_far_away(make, far)
     with pytest.raises(RefusedError, match="EXECUTING"):
         run.store.remove(Run(run.store, run.id))
-    assert flow.cancel(run, False, lambda _: None).phase is Phase.UNKNOWN
+    assert control.cancel(run, False, lambda _: None).phase is Phase.UNKNOWN
     assert started == [run.id], "a supervisor writes the last state"
     assert run.stop_requested() is not None
     run.store.remove(Run(run.store, run.id), lambda _: None)
@@ -423,8 +424,8 @@ def test_resume_between_the_last_state_and_its_release(make: Maker, monkeypatch:
         process.pid = os.getpid()
         return process
 
-    monkeypatch.setattr(flow, "spawn", spawn)
-    assert flow.resume(run)
+    monkeypatch.setattr(control, "spawn", spawn)
+    assert control.resume(run)
     assert lease.latest_epoch(run) == 2
     assert len(started) == 2
 
@@ -433,14 +434,14 @@ def test_resume_does_not_start_supervisors_for_ever(make: Maker, monkeypatch: py
     run = make()
     finish(run, Phase.ERROR)
     started: list[object] = []
-    monkeypatch.setattr(flow, "spawn", lambda run: (started.append(None), Refused())[1])
-    flow.resume(run)
-    assert len(started) == flow.RETRIES
+    monkeypatch.setattr(control, "spawn", lambda run: (started.append(None), Refused())[1])
+    control.resume(run)
+    assert len(started) == control.RETRIES
 
 
 def test_the_environment_does_not_say_who_somebody_is(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "somebody-else")
-    assert flow.user() == processes.user() == pwd.getpwuid(os.getuid()).pw_name
+    assert processes.user() == pwd.getpwuid(os.getuid()).pw_name
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000_123)
-    assert flow.user() == "4000000123"
+    assert processes.user() == "4000000123"
