@@ -16,12 +16,12 @@ from typing import Any
 import msgspec
 
 from esap_wf.engines import EngineBase, Results
-from esap_wf.errors import EsapError
-from esap_wf.formats import digests, documents, schemas
+from esap_wf.formats import digests
 from esap_wf.formats.quantities import human_count
 from esap_wf.models.manifest import Manifest, Output
 from esap_wf.models.run import FOLDER_TYPE, Failure, OutputFile, Reason
 from esap_wf.running.products import Workplace
+from esap_wf.running.validity import Check, Validity
 from esap_wf.runs.trees import SHOWN, Tree
 
 STEP = "collect"
@@ -58,8 +58,8 @@ class Collected:
 def named_by(engine: EngineBase, run: Path, epoch: int) -> tuple[Results | None, list[str]]:
     """What an engine names as results, and a warning if its plug-in can't."""
     try:
-        told = engine.results(run, epoch)
-        msgspec.json.encode(told.values if told else None)
+        named = engine.results(run, epoch)
+        msgspec.json.encode(named.values if named else None)
     except Exception as error:  # a plug-in may raise anything, and the work is done
         what = f"{type(error).__name__}: {error}"[:300]
         return None, [
@@ -68,7 +68,7 @@ def named_by(engine: EngineBase, run: Path, epoch: int) -> tuple[Results | None,
                 f"taken: {what}"
             )
         ]
-    return told, []
+    return named, []
 
 
 def collect(
@@ -77,7 +77,7 @@ def collect(
     snapshot: Path,
     beat: Callable[[], None] = lambda: None,
     *,
-    told: Results | None = None,
+    named: Results | None = None,
     given: Iterable[Path] = (),
     place: Workplace | None = None,
 ) -> Collected:
@@ -93,7 +93,7 @@ def collect(
         The workflow's folder in it: schemas of outputs stand there.
     beat : callable, optional
         Called between files and while a large one is hashed; may raise to stop.
-    told : Results, optional
+    named : Results, optional
         What the engine itself names: it takes the place of outputs that are only guessed (`Output.guess`).
     given : iterable of Path
         What the user gave the run: a link to it is a result.
@@ -101,31 +101,40 @@ def collect(
         Where a pipeline worked that was not written for esap-wf: if nobody says what its results are, what
         appeared there is.
     """
+    named = _to_be_trusted(manifest, named or Results(appeared="if empty"))
     look = _Look(run, snapshot, beat, given, place)
-    told = told or Results(appeared="if empty")
-    look.found.values = dict(told.values)
-    # what their author declares is what there is
-    if manifest.outputs and not any(o.guess for o in manifest.outputs):
-        told = replace(told, paths=None, appeared="if empty" if told.appeared != "never" else "never")
-    wanted = [o for o in manifest.outputs if told.paths is None or not o.guess]
-    # what has a name of its own first: a pattern takes the rest
-    for output in [o for o in wanted if told.paths is None or "*" not in o.path]:
+    look.found.values = dict(named.values)
+    by_name, by_pattern = _wanted(manifest, named)
+    for output in by_name:
         look.declared(output)
-    for name, path in _flat(told.paths):
+    for name, path in _flat(named.paths):
         look.named(name, path, manifest.outputs)
-    for output in [o for o in wanted if told.paths is not None and "*" in o.path]:
+    for output in by_pattern:
         look.declared(output)
-    empty = not look.found.values and not any(o.bytes for o in look.found.outputs)
-    if (
-        place
-        and not look.found.failures
-        and (told.appeared == "always" or (told.appeared == "if empty" and empty))
-    ):
-        look.appeared(place, manifest.outputs, guessed=told.appeared != "always")
+    guessed = named.appeared == "if empty" and look.is_empty
+    if place and not look.found.failures and (guessed or named.appeared == "always"):
+        look.appeared(place, manifest.outputs, guessed)
     look.found.warnings += _at_most(look.tree.told)
     if not look.found.outputs and not look.found.values and not look.found.failures:
         look.found.warnings.insert(0, NOTHING)
     return look.found
+
+
+def _to_be_trusted(manifest: Manifest, named: Results) -> Results:
+    """What an engine names, as far as it counts: what an author declares is what there is."""
+    if not manifest.outputs or any(o.guess for o in manifest.outputs):
+        return named
+    return replace(named, paths=None, appeared="never" if named.appeared == "never" else "if empty")
+
+
+def _wanted(manifest: Manifest, named: Results) -> tuple[list[Output], list[Output]]:
+    """
+    Declared outputs: those to look for before what the engine names, and the patterns that take the rest.
+    """
+    if named.paths is None:
+        return manifest.outputs, []
+    sure = [o for o in manifest.outputs if not o.guess]
+    return [o for o in sure if "*" not in o.path], [o for o in sure if "*" in o.path]
 
 
 class _Look:
@@ -139,65 +148,59 @@ class _Look:
         given: Iterable[Path],
         place: Workplace | None,
     ) -> None:
-        self.run, self.snapshot, self.beat, self.place = run, snapshot, beat, place
+        self.run, self.beat, self.place = run, beat, place
         self.tree = Tree(run, given, beat)
         self.found = Collected()
+        self.validity = Validity(self.tree, snapshot, self.found.warnings)
         self.taken: set[Path] = set()
         self.names: dict[Path, set[str]] = {}
-        self.verdicts: dict[str, tuple[list[dict[str, object]], list[str]]] = {}
         self.sums: dict[Path, str] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was found yet, or nothing but empty files."""
+        return not self.found.values and not any(o.bytes for o in self.found.outputs)
 
     def declared(self, output: Output) -> None:
         """What a pattern of the manifest means."""
-        paths, checks, wrong = (
-            self.tree.matching(output.path),
-            list[dict[str, object]](),
-            list[tuple[Reason, str]](),
-        )
-        if output.guess and self.place:
-            paths = [p for p in paths if not self.place.is_own(p)]
-        if len(paths) < output.at_least:
-            if output.required and not output.guess:
-                what = (
-                    f"{output.path} is missing"
-                    if output.at_least == 1
-                    else (
-                        f"{human_count(len(paths), 'file')} matching {output.path}, but at least "
-                        f"{output.at_least} expected"
-                    )
-                )
-                wrong.append((Reason.MISSING_OUTPUT, what))
-            elif not paths:
-                return
+        paths = self._matching(output)
+        wrong = _too_few(output, len(paths))
+        if not paths and not wrong:
+            return
         if "*" in output.path:  # a folder of results also holds those that have a name of their own
             paths = [p for p in paths if p not in self.taken]
-        needed = output.required and not output.guess and "*" not in output.path
-        for path in [p for p in paths if needed and self.tree.wrong_with(p)]:
-            wrong.append((Reason.INVALID_OUTPUT, self.tree.wrong_with(path)))
-            paths.remove(path)
-        usable = [p for p in paths if not self._passed_over(p)]
-        for path in usable:
-            wrong += [(Reason.INVALID_OUTPUT, what) for what in self._wrong_with(path, output, checks)]
-        if output.verdict and paths:
-            if output.verdict not in self.verdicts:
-                self.verdicts[output.verdict] = _verdict(
-                    self.run / output.verdict, output.verdict, self.found.warnings
-                )
-            said, against = self.verdicts[output.verdict]
-            checks += said
-            wrong += [(Reason.INVALID_OUTPUT, what) for what in against]
+        usable, refused = self._usable(paths, output)
+        judged = [self.validity.of_file(path, output) for path in usable]
+        if output.verdict and len(paths) > len(refused):
+            judged.append(self.validity.of_verdict(output.verdict))
+        against = [what for one in judged for what in one.problems]
+        wrong += [(Reason.INVALID_OUTPUT, what) for what in (*refused, *against)]
         self.found.failures += [
             Failure(step=STEP, unit=output.name, reason=reason, detail=what) for reason, what in wrong
         ]
         if not wrong:
+            checks = [check for one in judged for check in one.checks]
             for path in usable:
                 self.accept(path, output.name, output.media_type, checks)
 
-    def named(self, name: str, place: str, outputs: list[Output]) -> None:
+    def _matching(self, output: Output) -> list[Path]:
+        paths = self.tree.matching(output.path)
+        if output.guess and self.place:
+            return [p for p in paths if not self.place.is_own(p)]
+        return paths
+
+    def _usable(self, paths: list[Path], output: Output) -> tuple[list[Path], list[str]]:
+        """Those that can be results, and of a needed output why others can't; else they are passed over."""
+        if not output.required or output.guess or "*" in output.path:
+            return [p for p in paths if not self._passed_over(p)], []
+        against = {p: why for p in paths if (why := self.tree.wrong_with(p))}
+        return [p for p in paths if p not in against], list(against.values())
+
+    def named(self, name: str, text: str, outputs: list[Output]) -> None:
         """A path that the engine names."""
-        path = self.run / place
-        if "://" in place or ".." in path.parts or not path.is_relative_to(self.run):
-            self.tree.tell(f"{place} is outside of the run directory")
+        path = self.run / text
+        if "://" in text or ".." in path.parts or not path.is_relative_to(self.run):
+            self.tree.tell(f"{text} is outside of the run directory")
         elif not path.exists() and not path.is_symlink():
             self.tree.tell(f"{self.tree.name(path)} was named as a result but does not exist")
         elif not (self.place and self.place.is_own(path)):
@@ -231,7 +234,7 @@ class _Look:
         media_type = fitting[0].media_type if fitting else Output(name="any", path="any").media_type
         self.accept(path, name or (fitting[0].name if fitting else UNNAMED), media_type, [])
 
-    def accept(self, path: Path, name: str, media_type: str, checks: list[dict[str, object]]) -> None:
+    def accept(self, path: Path, name: str, media_type: str, checks: list[Check]) -> None:
         """Enter a file, or a folder with all that it holds."""
         if not path.is_dir():
             self._enter(path, name, media_type, checks, path.stat().st_size, self._sum(path))
@@ -253,13 +256,13 @@ class _Look:
                 self._enter(part, name, media_type, [], part.stat().st_size, self._sum(part))
 
     def _enter(
-        self, path: Path, name: str, media_type: str, checks: list[dict[str, object]], size: int, content: str
+        self, path: Path, name: str, media_type: str, checks: list[Check], size: int, content: str
     ) -> None:
         self.taken.add(path)
-        place = self.tree.name(path) + ("/" if media_type == FOLDER_TYPE else "")
+        relative = self.tree.name(path) + ("/" if media_type == FOLDER_TYPE else "")
         self.found.outputs.append(
             OutputFile(
-                name=name, path=place, bytes=size, sha256=content, media_type=media_type, checks=checks
+                name=name, path=relative, bytes=size, sha256=content, media_type=media_type, checks=checks
             )
         )
 
@@ -274,25 +277,13 @@ class _Look:
             self.tree.tell(wrong)
         return bool(wrong)
 
-    def _wrong_with(self, path: Path, output: Output, checks: list[dict[str, object]]) -> list[str]:
-        name = self.tree.name(path)
-        size = (
-            path.stat().st_size
-            if not path.is_dir()
-            else sum(p.stat().st_size for p in self.tree.below(path) if not p.is_dir())
-        )
-        if size < output.min_bytes:
-            return [f"{name} has {human_count(size, 'byte')}, but at least {output.min_bytes} are expected"]
-        if output.schema:
-            try:
-                file = self.snapshot / output.schema
-                check = schemas.validator(documents.load(file, schema=True).data, file, self.snapshot)
-                problems = schemas.problems(check, documents.load(path))
-            except EsapError as error:
-                return [f"{name}: {error}"]
-            checks.append({"name": f"schema {output.schema}", "passed": not problems})
-            return [str(p) for p in problems]
+
+def _too_few(output: Output, there: int) -> list[tuple[Reason, str]]:
+    """The failure if a needed output is not there, or not often enough."""
+    if there >= output.at_least or not output.required or output.guess:
         return []
+    what = f"{human_count(there, 'file')} matching {output.path}, but at least {output.at_least} expected"
+    return [(Reason.MISSING_OUTPUT, f"{output.path} is missing" if output.at_least == 1 else what)]
 
 
 def _flat(paths: Any, name: str = "", top: bool = True) -> Iterator[tuple[str, str]]:
@@ -307,29 +298,8 @@ def _flat(paths: Any, name: str = "", top: bool = True) -> Iterator[tuple[str, s
             yield from _flat(part, name, top=False)
 
 
-def _at_most(told: list[str]) -> list[str]:
+def _at_most(passed_over: list[str]) -> list[str]:
     """What was passed over, in a number that can be read."""
-    shown = [f"not among the results: {what}" for what in told[:SHOWN]]
-    return [*shown, f"not among the results: {len(told) - SHOWN} more"] if len(told) > SHOWN else shown
-
-
-def _verdict(path: Path, name: str, warnings: list[str]) -> tuple[list[dict[str, object]], list[str]]:
-    """Checks of the workflow's own verdict, and what it says against the output."""
-    try:
-        data = documents.load(path).data
-        checks = [{k: c[k] for k in ("name", "passed", "detail") if k in c} for c in data.get("checks", [])]
-        warnings += [str(w) for w in data.get("warnings", []) if str(w) not in warnings]
-        against = [
-            f"check failed: {c['name']}" + (f" ({c['detail']})" if c.get("detail") else "")
-            for c in checks
-            if not c["passed"]
-        ]
-        if data["valid"] is None and not against:
-            warnings.append(f"the workflow's verdict {name} says: not judged")
-        elif data["valid"] is not True and not against:
-            against = [f"the workflow's verdict {name} says: not valid"]
-        return checks, against
-    except EsapError as error:
-        return [], [f"the verdict {name} can't be read: {error}"]
-    except (KeyError, TypeError, AttributeError):
-        return [], [f"the verdict {name} does not have the form that docs/workflows.md describes"]
+    shown = [f"not among the results: {what}" for what in passed_over[:SHOWN]]
+    more = len(passed_over) - SHOWN
+    return [*shown, f"not among the results: {more} more"] if more > 0 else shown

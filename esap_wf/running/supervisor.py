@@ -464,7 +464,7 @@ class Supervisor(Tenure):
         if ended is None or ended.orphans:
             self.clear_survivors()  # a step's background process must not change what is accepted
         try:
-            told, warnings = collect.named_by(self.engine, self.run.dir, self.epoch)
+            named, warnings = collect.named_by(self.engine, self.run.dir, self.epoch)
             given = trees.given_to(self.plan)
             place = None
             if self.plan.config == "plain":
@@ -476,7 +476,7 @@ class Supervisor(Tenure):
                 )
             warnings += originals.changed(self.plan, self.cache, self.beat)
             found = collect.collect(
-                self.manifest, self.run.dir, self.snapshot, self.beat, told=told, given=given, place=place
+                self.manifest, self.run.dir, self.snapshot, self.beat, named=named, given=given, place=place
             )
         except StoppedError:
             return self.aborted(code)

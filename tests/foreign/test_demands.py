@@ -12,15 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services import engines
 
+from esap_wf import backends
 from esap_wf.backends.local import memory
 from esap_wf.engines import Demand
 from esap_wf.engines.cwl.engine import Cwltool
 from esap_wf.engines.nextflow import demands as nextflow_demands
 from esap_wf.engines.snakemake.engine import Snakemake
+from esap_wf.errors import RefusedError
 from esap_wf.formats.quantities import to_bytes
 from esap_wf.models.plan import Allocation
 from esap_wf.models.request import Request, ResourceRequest
-from esap_wf.planning import making, places
+from esap_wf.planning import places
 
 GIB = 2**30
 
@@ -241,7 +243,7 @@ def settled(
         wall_seconds=3600,
     )
     wishes = places.wishes(request, False, demands, "Engine")
-    profiles = making.backends.profiles(config)
+    profiles = backends.profiles(config)
     _, made, _, warnings = places.choose(request, config, profiles, places.wanted(start, wishes), wishes)
     return made, warnings
 
@@ -286,7 +288,7 @@ def test_more_than_there_is_ends_only_what_the_engine_would_end(
         "it may never be run: a guess blocks nothing"
     )
     with pytest.raises(
-        making.RefusedError,
+        RefusedError,
         match=r"64 cores asked for, but it has 4 .*process a \(f:1\) asks for it, and Engine runs nothing with less",
     ):
         settled(monkeypatch, config, [Demand("cores", 64, "process a", "f:1", True, True)])
@@ -296,7 +298,7 @@ def test_less_than_a_step_insists_on_is_refused_with_what_to_give(
     monkeypatch: pytest.MonkeyPatch, config: Any
 ) -> None:
     with pytest.raises(
-        making.RefusedError, match=r'f:1: process a asks for 2.15 GB of memory, .* 1 GB .*--memory "2 GiB"'
+        RefusedError, match=r'f:1: process a asks for 2.15 GB of memory, .* 1 GB .*--memory "2 GiB"'
     ):
         settled(
             monkeypatch, config, [Demand("memory", 2 * GIB, "process a", "f:1", True, True)], memory="1 GB"

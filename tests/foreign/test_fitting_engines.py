@@ -17,7 +17,7 @@ from esap_wf.engines.cwl.engine import Cwltool
 from esap_wf.engines.nextflow.engine import Nextflow
 from esap_wf.engines.snakemake.engine import Snakemake
 from esap_wf.errors import RefusedError
-from esap_wf.planning import making
+from esap_wf.planning.runners import find_engine
 
 SNAKEFILE = 'import notable\nrule all:\n    output: "o"\n    shell: "touch o"\n'
 
@@ -53,16 +53,16 @@ def test_the_first_candidate_that_has_what_the_pipeline_imports_is_taken(
     monkeypatch.setattr("sys.prefix", str(tmp_path / "none"))
     monkeypatch.setenv("PATH", os.pathsep.join([str(bare), str(rich), os.environ["PATH"]]))
     workflow = discovery.find(config, str(pipeline))
-    _, _, choice, passed = making.find_engine(workflow, config, None)
+    _, _, choice, passed = find_engine(workflow, config, None)
     assert choice.path == str(rich / "snakemake")
     assert len(passed) == 1 and f"at {bare}/snakemake (PATH): imports notable" in passed[0]
 
     monkeypatch.setenv("PATH", str(bare))
     with pytest.raises(RefusedError, match=r"Snakefile:1: imports notable.*pip install notable"):
-        making.find_engine(workflow, config, None)
+        find_engine(workflow, config, None)
     (pipeline / "Snakefile").write_text(SNAKEFILE.replace("notable", "pandas"))
     with pytest.raises(RefusedError, match="esap-wf engines install snakemake gives one that has it"):
-        making.find_engine(discovery.find(config, str(pipeline)), config, None)
+        find_engine(discovery.find(config, str(pipeline)), config, None)
 
 
 @pytest.mark.parametrize(

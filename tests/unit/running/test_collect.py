@@ -214,15 +214,15 @@ def test_what_is_only_guessed_may_be_missing_and_gives_way_to_what_the_engine_na
     told = Results(
         ["outputs/b.txt", str(tmp_path / "run/outputs/d.dat"), "/etc/passwd", "../x", "outputs/gone"]
     )
-    found, failures, warnings = look(tmp_path, guess, more={"told": told})
+    found, failures, warnings = look(tmp_path, guess, more={"named": told})
     assert (found, failures) == (["outputs/b.txt", "outputs/d.dat"], [])
     assert len(warnings) == 3
-    declared = look(tmp_path, {"path": "outputs/a.txt"}, more={"told": told})[0]
+    declared = look(tmp_path, {"path": "outputs/a.txt"}, more={"named": told})[0]
     assert declared == ["outputs/a.txt"], "what an author declares is what there is"
-    both = look(tmp_path, {"path": "outputs/a.txt"}, guess, more={"told": told})[0]
+    both = look(tmp_path, {"path": "outputs/a.txt"}, guess, more={"named": told})[0]
     assert both == ["outputs/a.txt", "outputs/b.txt", "outputs/d.dat"]
     twice = Results({"one": "outputs/b.txt", "other": ["outputs/b.txt", "outputs/b.txt"]})
-    assert look(tmp_path, guess, more={"told": twice})[0] == ["outputs/b.txt", "outputs/b.txt"], (
+    assert look(tmp_path, guess, more={"named": twice})[0] == ["outputs/b.txt", "outputs/b.txt"], (
         "once under each name"
     )
 
