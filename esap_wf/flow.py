@@ -18,8 +18,8 @@ from typing import Any
 
 import msgspec
 
-from esap_wf.catalogue import discovery
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue import workflows
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
 from esap_wf.errors import NotFoundError, Problem, RefusedError
 from esap_wf.models.plan import Plan
@@ -131,7 +131,7 @@ def _start(
     """Claim the plan's identity and make a run; or leave it to the run that has the claim."""
     run_id = store.new_id()
     if not plan.digest.deterministic:
-        return Started(creation.create(plan, discovery.again(config, plan), store, run_id, None, rerun_of))
+        return Started(creation.create(plan, workflows.of_plan(config, plan), store, run_id, None, rerun_of))
     notes: tuple[str, ...] = ()
     claim = claims.claim(store, plan.digest.identity, run_id)
     while not claim.mine:
@@ -148,7 +148,8 @@ def _start(
         claim = claims.claim(store, plan.digest.identity, run_id, renew_from=claim.generation)
     try:
         return Started(
-            creation.create(plan, discovery.again(config, plan), store, run_id, claim, rerun_of), notes=notes
+            creation.create(plan, workflows.of_plan(config, plan), store, run_id, claim, rerun_of),
+            notes=notes,
         )
     except BaseException:
         if not store.run_exists(run_id):
@@ -313,12 +314,12 @@ def rerun(
     warn : callable, optional
         Told what its author may not have meant.
     """
-    old = saved.read(run.dir / "plan.json")
+    old = saved.read_intact_plan(run.dir / "plan.json")
     notes: tuple[str, ...] = ()
     try:  # not by its name: that may mean another workflow by now
-        workflow = discovery.again(config, old)
+        workflow = workflows.of_plan(config, old)
     except NotFoundError:
-        workflow = discovery.find(config, old.request.workflow)
+        workflow = workflows.find(config, old.request.workflow)
         notes = (f"{old.source} is gone: the workflow is taken from {workflow.document.source}",)
     asked = Asked(
         request=Request(workflow=old.request.workflow, parameters=values(workflow)),

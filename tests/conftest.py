@@ -15,7 +15,8 @@ from adapter import inside as run_inside
 from hypothesis import HealthCheck, settings
 
 from esap_wf import config as configuration
-from esap_wf.catalogue.workflows import Workflow, read
+from esap_wf.catalogue.manifests import read_manifest
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
 
 # other work runs beside the tests: no example may fail because it was slow
@@ -141,6 +142,6 @@ def toy(tmp_path: Path) -> Toy:
         properties: dict[str, Any] | None = None, manifest: dict[str, Any] | None = None, **more: Any
     ) -> Workflow:
         folder = write_workflow(tmp_path / more.pop("at", "toy"), properties, manifest, **more)
-        return read(folder / "workflow.yaml")
+        return read_manifest(folder / "workflow.yaml")
 
     return make

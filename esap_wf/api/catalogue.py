@@ -9,8 +9,8 @@ import msgspec
 
 from esap_wf.api.result import config_of
 from esap_wf.api.tables import Rows
-from esap_wf.catalogue import discovery
-from esap_wf.catalogue import workflows as catalog
+from esap_wf.catalogue import manifests
+from esap_wf.catalogue.workflows import find
 from esap_wf.formats.summaries import clipped
 from esap_wf.planning import descriptions
 
@@ -37,7 +37,7 @@ def workflows() -> Rows[dict[str, Any]]:
     list of dict
         With name, title, version, engines and source; a broken one with its error.
     """
-    rows = catalog.summaries(config_of(None))
+    rows = manifests.summaries(config_of(None))
     header = ("name", "version", "engines", "source", "title")
     return Rows(
         rows,
@@ -71,6 +71,6 @@ def show(workflow: str | os.PathLike[str]) -> Description:
     NotFoundError
         There is none.
     """
-    found = discovery.find(config_of(None), os.fspath(workflow))
+    found = find(config_of(None), os.fspath(workflow))
     plain = msgspec.to_builtins({**descriptions.of(found)}, enc_hook=str)
     return Description(plain)

@@ -13,7 +13,7 @@ from esap_wf import flow, steering
 from esap_wf.api import values
 from esap_wf.api.result import Result, RunLike, config_of, found, warn
 from esap_wf.api.waiting import interrupted, wait
-from esap_wf.catalogue import discovery
+from esap_wf.catalogue import workflows
 from esap_wf.errors import Problem, RunFailedError, UsageError
 from esap_wf.flow import IfExists
 from esap_wf.formats import documents, schemas
@@ -89,7 +89,7 @@ def _made(
     config: configuration.Config,
 ) -> Plan:
     request = _request(workflow, inputs, options)
-    found = discovery.find(config, request.workflow)
+    found = workflows.find(config, request.workflow)
     named = values.of_parameters(parameters, found.properties)
     asked = Asked(request=msgspec.structs.replace(request, parameters=named))
     assembled = assemble(asked, found, config)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.code import repositories
 from esap_wf.errors import Problem, RefusedError, UsageError
 from esap_wf.models.manifest import Implementation, Upstream
@@ -52,7 +52,7 @@ def make(workflow: Workflow, into: Path | None = None, upstream: Upstream | None
     Parameters
     ----------
     workflow : Workflow
-        As `esap_wf.catalogue.discovery.find` derived it.
+        As `esap_wf.catalogue.workflows.find` derived it.
     into : Path, optional
         Folder of the manifest; the pipeline's own if it is None.
     upstream : Upstream, optional
@@ -70,7 +70,7 @@ def make(workflow: Workflow, into: Path | None = None, upstream: Upstream | None
     RefusedError
         A file already exists, or can't be written.
     """
-    if not workflow.is_derived:
+    if workflow.kind is not Kind.DERIVED:
         raise UsageError(
             "there is a manifest",
             [Problem(str(workflow.document.source), "already exists", "edit it, or delete it first")],

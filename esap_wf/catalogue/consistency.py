@@ -10,7 +10,7 @@ from esap_wf.errors import Problem
 from esap_wf.formats import expressions, reading, schemas
 
 if TYPE_CHECKING:
-    from esap_wf.catalogue.workflows import Workflow
+    from esap_wf.catalogue.workflow import Kind, Workflow
 
 Pointer = Sequence[str | int]
 
@@ -94,7 +94,7 @@ class _Names:
 def _outputs(workflow: Workflow) -> Iterator[Problem]:
     where, names = workflow.document.where, [o.name for o in workflow.manifest.outputs]
     for i, name in enumerate(names):
-        if not (workflow.own_names or re.fullmatch("[a-z][a-z0-9_]*", name)):
+        if workflow.kind is Kind.HOUSE and not re.fullmatch("[a-z][a-z0-9_]*", name):
             yield Problem(where(["outputs", i, "name"]), f"{name} is not in snake_case")
         if names.count(name) > 1:
             yield Problem(where(["outputs", i, "name"]), f"the output {name} is listed twice")

@@ -40,7 +40,7 @@ class Record:
     problems: tuple[str, ...] = field(default=())
 
 
-def read(folder: Path) -> Record:
+def read_record(folder: Path) -> Record:
     """
     The record of a workflow's folder; of a collection ``workflows/NAME`` that of the repository, if the
     folder has none.

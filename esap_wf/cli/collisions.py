@@ -59,13 +59,14 @@ def shadowed(workflow: Any, flags: Collection[str]) -> Iterator[tuple[str, str]]
     Nothing is lost where such a flag means the pipeline's own all the same (`esap_wf.request.given`):
     ``--input FILE``, the place of results.
     """
+    from esap_wf.catalogue.workflow import Kind
     from esap_wf.request.parameters import flag
 
-    own = workflow.own_names
     for name in {**workflow.manifest.inputs, **workflow.properties}:
-        meant = own and name == "input" and name not in workflow.properties
-        if flag(name, own) in flags and not meant and not workflow.properties.get(name, {}).get("results"):
-            yield name, flag(name, own)
+        prop, is_input = workflow.properties.get(name, {}), name not in workflow.properties
+        meant = is_input and name == "input" and workflow.kind is not Kind.HOUSE
+        if flag(name, workflow.kind) in flags and not meant and not prop.get("results"):
+            yield name, flag(name, workflow.kind)
 
 
 def instead(workflow: Any, name: str) -> str:

@@ -143,11 +143,11 @@ def _looks_like_a_path(text: str) -> bool:
 
 def workflow(ctx: click.Context, param: click.Parameter, begun: str) -> Items:
     """Names of workflows; files and folders for what looks like a path, or is no name's beginning."""
-    from esap_wf.catalogue import workflows
+    from esap_wf.catalogue import manifests
 
     if _looks_like_a_path(begun):
         return [Item(begun, type="file")]
-    return _beginning(sorted({name for name, _, _ in workflows.entries(_config(ctx))}), begun) or [
+    return _beginning(sorted({name for name, _, _ in manifests.entries(_config(ctx))}), begun) or [
         Item(begun, type="file")
     ]
 
@@ -227,11 +227,11 @@ def parameter(ctx: click.Context, param: click.Parameter, begun: str) -> Items:
 
 def parameter_of_run(ctx: click.Context, param: click.Parameter, begun: str) -> Items:
     """``NAME=`` of the parameters of a run's workflow, then its values."""
-    from esap_wf.catalogue import discovery
+    from esap_wf.catalogue import workflows
     from esap_wf.planning import saved
 
-    plan = saved.read(_named_run(ctx).dir / "plan.json")
-    return _pair(discovery.again(_config(ctx), plan).properties, begun)
+    plan = saved.read_intact_plan(_named_run(ctx).dir / "plan.json")
+    return _pair(workflows.of_plan(_config(ctx), plan).properties, begun)
 
 
 def _pair(properties: Mapping[str, Mapping[str, Any]], begun: str) -> Items:

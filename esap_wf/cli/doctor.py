@@ -30,7 +30,7 @@ def _writable(path: Path) -> bool:
 def checks(config: Config) -> Iterator[dict[str, Any]]:
     """One row a check; nothing is changed."""
     from esap_wf import backends, plugins
-    from esap_wf.catalogue import workflows
+    from esap_wf.catalogue import manifests
     from esap_wf.engines import finding
     from esap_wf.planning import routes
 
@@ -106,9 +106,9 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
             if isinstance(runtime, str)
             else f"{runtime.version} at {runtime.program}",
         )
-    for name, file, source in workflows.entries(config):
+    for name, file, source in manifests.entries(config):
         try:
-            route = routes.choose(workflows.read(file, source), config)
+            route = routes.choose(manifests.read_manifest(file, source), config)
             hint = f"esap-wf software build {name} does it now; otherwise the first run does"
             yield _check(
                 f"workflow {name}", True, f"software: {route.detail}" + ("" if route.ready else f" ({hint})")

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from esap_wf.catalogue.workflow import Kind
 from esap_wf.cli import collisions
 from esap_wf.cli.output import NAMED, Answer, Verb
 from esap_wf.errors import Problem, UsageError
@@ -36,13 +37,13 @@ class WorkflowVerb(Verb):
             args = args[:cut]
         name = self._workflow(args, ctx)
         if name is not None:
-            from esap_wf.catalogue import discovery
+            from esap_wf.catalogue import workflows
 
             answer = ctx.ensure_object(Answer)
             ctx.meta[NAMED] = name
             try:
                 if not (ctx.resilient_parsing and "://" in name):  # who completes fetches nothing
-                    ctx.meta[_META] = discovery.find(answer.config(), name)
+                    ctx.meta[_META] = workflows.find(answer.config(), name)
             except Exception:
                 if not ctx.resilient_parsing:  # a shell that completes must not be answered with an error
                     raise
@@ -133,7 +134,7 @@ class WorkflowVerb(Verb):
                 if isinstance(param, ParameterOption) and (record := param.get_help_record(ctx)):
                     groups.setdefault(param.group, []).append(record)
             for name, prop in {**inputs_of(workflow), **workflow.properties}.items():
-                if name not in shown and not (workflow.own_names and prop.get("hidden")):
+                if name not in shown and (workflow.kind is Kind.HOUSE or not prop.get("hidden")):
                     how = collisions.instead(workflow, name)
                     groups.setdefault(prop.get("group", "Parameters"), []).append((how, describe(prop, name)))
             for group, records in groups.items():
@@ -146,7 +147,7 @@ class WorkflowVerb(Verb):
 class ParameterOption(click.Option):
     """A flag of a workflow; its text is judged by the schema, with all other problems at once."""
 
-    def __init__(self, name: str, prop: dict[str, Any], flags: Sequence[str], own: bool = False) -> None:
+    def __init__(self, name: str, prop: dict[str, Any], flags: Sequence[str], kind: Kind) -> None:
         kinds = prop.get("type", "string")
         kinds = kinds if isinstance(kinds, list) else [kinds]
         self.parameter, self.group, self.prop = name, str(prop.get("group", "Parameters")), prop
@@ -168,9 +169,9 @@ class ParameterOption(click.Option):
             [*flags, f"parameter_{name.encode().hex()}"],
             type=str,
             metavar=metavar,
-            multiple="array" in kinds or bool(prop.get("told_twice")),
+            multiple="array" in kinds or bool(prop.get("repeated")),
             help=describe(prop, name),
-            hidden=own and bool(prop.get("hidden")),
+            hidden=kind is not Kind.HOUSE and bool(prop.get("hidden")),
             shell_complete=self._choices,
             **extra,
         )
@@ -216,8 +217,8 @@ def _clipped(value: Any) -> str:
 
 def inputs_of(workflow: Any) -> dict[str, dict[str, Any]]:
     """
-    Inputs, as flags have them. A second file of one that takes a single one is told, but to users of a
-    pipeline of others.
+    Inputs, as flags have them. A second file of one that takes a single one is a problem, but to users of a
+    plain workflow the last one counts.
     """
     return {
         name: {
@@ -228,7 +229,7 @@ def inputs_of(workflow: Any) -> dict[str, dict[str, Any]]:
             "hidden": spec.hidden,
             "group": "Inputs",
             "default": spec.default,
-            "told_twice": not workflow.own_names,
+            "repeated": workflow.kind is Kind.HOUSE,
             "needed": spec.required and not (spec.default or spec.engine_default),
         }
         for name, spec in workflow.manifest.inputs.items()
@@ -245,17 +246,17 @@ def options(workflow: Any, taken: set[str]) -> list[ParameterOption]:
     from esap_wf.request.parameters import flag
 
     properties = {**inputs_of(workflow), **workflow.properties}
-    own = workflow.own_names
+    kind = workflow.kind
     taken = set(taken)
-    literal = {flag(name, own) for name in properties}
+    literal = {flag(name, kind) for name in properties}
     found = []
     for name, prop in properties.items():
-        flags = [f for f in [flag(name, own)] if f not in taken]
-        if own and flag(name) not in taken | literal:
+        flags = [f for f in [flag(name, kind)] if f not in taken]
+        if kind is not Kind.HOUSE and flag(name) not in taken | literal:
             flags.append(flag(name))
         taken |= set(flags)
         if flags:
-            found.append(ParameterOption(name, prop, flags, own))
+            found.append(ParameterOption(name, prop, flags, kind))
     return found
 
 

@@ -33,12 +33,12 @@ def software_build(answer: Answer, workflow: str) -> None:
     """
     if (Path(workflow) / "image.yaml").is_file():
         return _build_image(answer, Path(workflow))
-    from esap_wf.catalogue import discovery
+    from esap_wf.catalogue import workflows
     from esap_wf.planning import routes
     from esap_wf.software import containers, environments
 
     config = answer.config()
-    found = discovery.find(config, workflow)
+    found = workflows.find(config, workflow)
     built = []
     for requirements in dict.fromkeys(routes.requirements_of(found)):
         answer.say(f"building the environment of {workflow} from {requirements.name} …")
@@ -84,11 +84,11 @@ def _build_image(answer: Answer, path: Path) -> None:
 @click.pass_obj
 def software_check(answer: Answer, workflow: str) -> int:
     """Show which ways of getting the software work here, which one is used, and what containers lack."""
-    from esap_wf.catalogue import discovery
+    from esap_wf.catalogue import workflows
     from esap_wf.planning import routes
 
     config = answer.config()
-    found = discovery.find(config, workflow)
+    found = workflows.find(config, workflow)
     rows: list[dict[str, Any]] = []
     lines = []
     for route, choice, why in routes.alternatives(found, config):

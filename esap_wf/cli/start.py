@@ -11,8 +11,9 @@ import click
 import msgspec
 
 from esap_wf import files, flow
-from esap_wf.catalogue import discovery
-from esap_wf.catalogue.workflows import Workflow, is_path
+from esap_wf.catalogue import workflows
+from esap_wf.catalogue.manifests import is_path
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.cli.output import Answer, completes, echo
 from esap_wf.cli.parameters import WorkflowVerb, engine_options, given, words_of, workflow_of
 from esap_wf.cli.planned import plan_screen, plan_text, start_line
@@ -120,7 +121,7 @@ def _workflow_in(config: Config, path: Path, file: ParameterFile | None) -> Work
         raise UsageError(
             "no workflow was named", [Problem("WORKFLOW", "is missing", "esap-wf workflows lists them all")]
         )
-    return discovery.find(config, absolute(name, path.parent) if is_path(name) else name)
+    return workflows.find(config, absolute(name, path.parent) if is_path(name) else name)
 
 
 def _fields(values: dict[str, Any], request: Request) -> dict[str, Any]:
@@ -352,7 +353,7 @@ def run(
             what = "it can't be combined with a workflow, parameters, inputs or other options"
             raise UsageError("a saved plan is complete", [Problem("--plan", what, "make a new plan")])
         config = answer.config()
-        made = saved.saved(Path(plan_file))
+        made = saved.read_plan(Path(plan_file))
         saved.confirm_fresh(made, config)
     else:
         made, config = _planned(ctx, values)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 @click.pass_obj
 def workflows(answer: Answer) -> None:
     """List the workflows: those that come with esap-wf, and those in folders that the configuration names."""
-    from esap_wf.catalogue import workflows as catalog
+    from esap_wf.catalogue import manifests
 
-    rows = catalog.summaries(answer.config())
+    rows = manifests.summaries(answer.config())
     text = table(
         [
             (r["name"], r["version"], ",".join(r["engines"]), r["source"], r.get("error") or r["title"])
@@ -40,14 +40,15 @@ def workflows(answer: Answer) -> None:
 @click.pass_obj
 def show(answer: Answer, workflow: str) -> None:
     """Show what a workflow does, what it takes, what it produces, and what it needs."""
-    from esap_wf.catalogue import discovery
+    from esap_wf.catalogue import workflows
+    from esap_wf.catalogue.workflow import Kind
     from esap_wf.cli import collisions
     from esap_wf.cli.parameters import describe
     from esap_wf.formats.quantities import human_cores
     from esap_wf.planning import descriptions
     from esap_wf.request.parameters import flag
 
-    found = discovery.find(answer.config(), workflow)
+    found = workflows.find(answer.config(), workflow)
     m = found.manifest
     data = descriptions.of(found)
     lines = [f"{m.name} {m.version}: {m.title}", "", *_paragraphs(m.description), ""]
@@ -55,7 +56,7 @@ def show(answer: Answer, workflow: str) -> None:
     hidden = dict(collisions.shadowed(found, collisions.taken()))
 
     def how(name: str) -> str:
-        return "  " + (collisions.instead(found, name) if name in hidden else flag(name, found.own_names))
+        return "  " + (collisions.instead(found, name) if name in hidden else flag(name, found.kind))
 
     rows = [(how(n), _kind(p), describe(p, n), said("parameters", n)) for n, p in found.properties.items()]
     lines += ["Parameters:", _columns(rows), ""]
@@ -71,7 +72,7 @@ def show(answer: Answer, workflow: str) -> None:
         sizes = (f"{n}: {human_cores(s.cores)}, {s.memory}, {s.wall}" for n, s in m.resources.sizes.items())
         lines += [f"Sizes (default {m.resources.default}):", *(f"  {s}" for s in sizes), ""]
     lines += [f"Engines: {', '.join(i.engine for i in m.implementations)}"]
-    if found.is_derived:
+    if found.kind is Kind.DERIVED:
         # of a repository elsewhere only the commits' cache is here, which is nobody's to write
         elsewhere = found.source == "url"
         pipeline = m.implementations[0].file if elsewhere else found.derived_from.get("pipeline", "")

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from esap_wf import tasks
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.planning import routes as software
 
 

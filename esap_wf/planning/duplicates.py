@@ -66,21 +66,21 @@ def find(plan: Plan, config: Config) -> list[Duplicate]:
 
 def _differs(plan: Plan, store: Store, run_id: str) -> list[str]:
     try:
-        other = saved.read(store.run(run_id).dir / "plan.json")
+        other = saved.read_intact_plan(store.run(run_id).dir / "plan.json")
     except (NotFoundError, UsageError):
         return ["its plan can't be read"]
-    told = [
+    found = [
         f"{k}: {other.parameters.get(k)} there, {v} here"
         for k, v in plan.parameters.items()
         if other.parameters.get(k) != v
     ]
     if other.code != plan.code:
-        told.append(f"code of the workflow (version {other.version} there, {plan.version} here)")
+        found.append(f"code of the workflow (version {other.version} there, {plan.version} here)")
     here, there = making.content(plan.inputs), making.content(other.inputs)
-    told += [f"input {name}" for name in here if here[name] != there.get(name)]
+    found += [f"input {name}" for name in here if here[name] != there.get(name)]
     if (other.engine.name, other.engine.version) != (plan.engine.name, plan.engine.version):
-        told.append(
+        found.append(
             f"engine: {other.engine.name} {other.engine.version} there, {plan.engine.name} "
             f"{plan.engine.version} here"
         )
-    return told
+    return found

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from esap_wf.catalogue import discovery
+from esap_wf.catalogue import workflows
 from esap_wf.config import Config
 from esap_wf.errors import EsapError, Problem, RefusedError, UsageError
 from esap_wf.models.plan import Plan
@@ -32,20 +32,20 @@ def revised(run: Run, plan: Plan, config: Config) -> tuple[Path | None, str]:
     -------
     staged : Path or None
         From `esap_wf.running.revisions.stage`; None if nothing differs.
-    told : str
+    differences : str
         In what.
     """
     try:
-        old = saved.saved(run.dir / revisions.PLAN)
+        old = saved.read_plan(run.dir / revisions.PLAN)
     except EsapError:  # broken: the new one mends it
         old = None
     if old is not None and not saved.differs(old, plan):
         return None, ""
-    told = "; ".join(saved.told_differences(old, plan)) if old else "its own can't be read"
+    differences = "; ".join(saved.differences(old, plan)) if old else "its own can't be read"
     if old is not None and old.request.results:  # who asked first wants them there still
         request = msgspec.structs.replace(plan.request, results=old.request.results)
         plan = making.sealed(msgspec.structs.replace(plan, request=request))
-    return revisions.stage(run, plan, discovery.again(config, plan)), told or "another command"
+    return revisions.stage(run, plan, workflows.of_plan(config, plan)), differences or "another command"
 
 
 def replanned(run: Run, config: Config, changes: Mapping[str, Any]) -> Plan:
@@ -66,8 +66,8 @@ def replanned(run: Run, config: Config, changes: Mapping[str, Any]) -> Plan:
     UsageError, UnavailableError
         As for a new request.
     """
-    old = saved.read(run.dir / revisions.PLAN)
-    workflow = discovery.again(config, old)
+    old = saved.read_intact_plan(run.dir / revisions.PLAN)
+    workflow = workflows.of_plan(config, old)
     resources = msgspec.structs.replace(
         old.request.resources, **{k: v for k, v in changes.items() if k != "software"}
     )
@@ -132,7 +132,7 @@ def _is_newest(run: Run, name: str, config: Config) -> bool:
 
 
 def _planned_place(run: Run) -> str | None:
-    return saved.saved(run.dir / revisions.PLAN).request.results
+    return saved.read_plan(run.dir / revisions.PLAN).request.results
 
 
 def _otherwise(plan: Plan, run: Run, reused: bool) -> list[str]:
@@ -141,13 +141,13 @@ def _otherwise(plan: Plan, run: Run, reused: bool) -> list[str]:
     interest.
     """
     try:
-        old = saved.saved(run.dir / revisions.PLAN)
+        old = saved.read_plan(run.dir / revisions.PLAN)
     except EsapError:
         return []
-    told = saved.made_otherwise(old, plan) if reused else saved.told_differences(old, plan)
+    different = saved.made_otherwise(old, plan) if reused else saved.differences(old, plan)
     what = (
         "it was made with other software than would be used now"
         if reused
         else "it runs as it was planned, not as it was asked for now"
     )
-    return [f"{what}: {'; '.join(told)}"] if told else []
+    return [f"{what}: {'; '.join(different)}"] if different else []

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from esap_wf import backends
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
 from esap_wf.errors import RefusedError, UsageError
 from esap_wf.formats import digests

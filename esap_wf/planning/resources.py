@@ -11,7 +11,7 @@ import msgspec
 
 from esap_wf import plugins
 from esap_wf.backends import Capacity, Profile
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.errors import Problem
 from esap_wf.formats import expressions, schemas
 from esap_wf.formats.quantities import to_bytes, to_seconds

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from esap_wf.backends import Profile
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
 from esap_wf.errors import EsapError, Problem, RefusedError, UsageError
 from esap_wf.models.manifest import Software

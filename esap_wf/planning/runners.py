@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from esap_wf import plugins
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
 from esap_wf.engines import Demand, EngineBase, finding
 from esap_wf.errors import Problem, RefusedError, UnavailableError, UsageError

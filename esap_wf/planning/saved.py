@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from esap_wf import files
-from esap_wf.catalogue import discovery
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue import workflows
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
 from esap_wf.errors import Problem, RefusedError, UsageError
 from esap_wf.formats.quantities import human_bytes, human_seconds
@@ -21,7 +21,7 @@ from esap_wf.planning import making
 from esap_wf.request.validation import validate
 
 
-def read(path: Path) -> Plan:
+def read_intact_plan(path: Path) -> Plan:
     """
     The plan of a run.
 
@@ -30,7 +30,7 @@ def read(path: Path) -> Plan:
     UsageError
         Broken, of a newer version, or edited by hand.
     """
-    plan = saved(path)
+    plan = read_plan(path)
     if plan.checksum != checksum(plan):
         raise UsageError(
             "the plan was edited by hand",
@@ -43,7 +43,7 @@ def read(path: Path) -> Plan:
     return plan
 
 
-def saved(path: Path) -> Plan:
+def read_plan(path: Path) -> Plan:
     """
     A saved plan, to be held against the present by `confirm_fresh`; UsageError if it is broken or of a newer
     version.
@@ -51,10 +51,10 @@ def saved(path: Path) -> Plan:
     plan = files.read_json(path, Plan)
     for name, text in (("created", plan.created), ("expires", plan.expires)):
         try:
-            told = datetime.fromisoformat(text).tzinfo is not None
+            has_zone = datetime.fromisoformat(text).tzinfo is not None
         except ValueError:
-            told = False
-        if not told and plan.checksum == checksum(plan):  # of one that was edited, more is said
+            has_zone = False
+        if not has_zone and plan.checksum == checksum(plan):  # of one that was edited, more is said
             raise UsageError(
                 f"{path} is broken",
                 [Problem(f"{path}: {name}", f"{text[:80]!r} is not a time with a time zone", "plan again")],
@@ -75,10 +75,10 @@ def confirm_fresh(plan: Plan, config: Config) -> None:
     edited = plan.checksum != checksum(plan)
     if not edited and datetime.fromisoformat(plan.expires) < datetime.now(UTC):
         raise RefusedError(
-            "the plan is stale", [Problem("expires", f"it was valid until {plan.expires}", AGAIN)]
+            "the plan is stale", [Problem("expires", f"it was valid until {plan.expires}", ANEW)]
         )
     try:
-        workflow = discovery.again(config, plan)
+        workflow = workflows.of_plan(config, plan)
         valid, problems = validate(plan.request, config, workflow=workflow)
         if not problems:
             problems = changes(plan, as_drawn(plan, making.make(plan.request, config, valid), workflow))
@@ -103,7 +103,7 @@ def as_drawn(plan: Plan, fresh: Plan, workflow: Workflow) -> Plan:
     return making.sealed(msgspec.structs.replace(fresh, nonce=plan.nonce, digest=digest))
 
 
-AGAIN = "make a new plan"
+ANEW = "make a new plan"
 #: What two plans of one request need not have in common.
 OF_THE_MOMENT = {"created", "expires", "checksum", "duplicates", "offers", "estimate", "warnings"}
 #: What changes without anybody's doing, and how it is called.
@@ -129,7 +129,7 @@ def changes(saved: Plan, fresh: Plan) -> list[Problem]:
                     "the plan was made by another version of esap-wf, which computes the identity of runs "
                     "differently"
                 ),
-                AGAIN,
+                ANEW,
             )
         ]
     was, is_now = _facts(saved), _facts(fresh)
@@ -139,13 +139,13 @@ def changes(saved: Plan, fresh: Plan) -> list[Problem]:
             continue
         if name in _CHANGING:
             old, new = (p.engine if name == "engine" else f[name] for p, f in ((saved, was), (fresh, is_now)))
-            found.append(Problem(_CHANGING[name], f"was {_short(old)}, is now {_short(new)}", AGAIN))
+            found.append(Problem(_CHANGING[name], f"was {_short(old)}, is now {_short(new)}", ANEW))
         else:
             found.append(
                 Problem(
                     name,
                     f"says {_json(was[name])}; a new plan of its request says {_json(is_now[name])}",
-                    AGAIN,
+                    ANEW,
                 )
             )
     found += _changed_inputs(saved, fresh)
@@ -169,7 +169,7 @@ def differs(old: Plan, new: Plan) -> bool:
     return any(was[name] != is_now[name] for name in is_now if name not in _OF_A_RUN)
 
 
-def told_differences(old: Plan, new: Plan) -> list[str]:
+def differences(old: Plan, new: Plan) -> list[str]:
     """In what two identical plans differ that a user may have asked for."""
     a, b = old.allocation, new.allocation
     pairs: list[tuple[str, ...]] = [
@@ -187,12 +187,12 @@ def told_differences(old: Plan, new: Plan) -> list[str]:
                 *(", ".join(r.path or r.uri for r in p.inputs.get(name, [])) for p in (old, new)),
             )
         )
-    return _told(pairs)
+    return _different(pairs)
 
 
 def made_otherwise(old: Plan, new: Plan) -> list[str]:
     """In what the software of results that are there differs from what would be taken now."""
-    return _told(
+    return _different(
         [("engine", *(f"{p.engine.name} {p.engine.version}" for p in (old, new))), *_software(old, new)]
     )
 
@@ -203,7 +203,7 @@ def _software(old: Plan, new: Plan) -> list[tuple[str, ...]]:
     return [("software", *(f"{p.software.route}: {p.software.detail}" for p in (old, new)))]
 
 
-def _told(pairs: list[tuple[str, ...]]) -> list[str]:
+def _different(pairs: list[tuple[str, ...]]) -> list[str]:
     return [f"{what} {was or 'none'} → {is_now or 'none'}" for what, was, is_now in pairs if was != is_now]
 
 
@@ -212,12 +212,12 @@ def _changed_inputs(saved: Plan, fresh: Plan) -> Iterator[Problem]:
     for name in sorted(saved.inputs.keys() | fresh.inputs.keys()):
         paths = ", ".join(r.path or r.uri for r in fresh.inputs.get(name, [])) or "nothing"
         if was.get(name) != is_now.get(name):
-            yield Problem(f"input {name}", f"its content changed since the plan was made: {paths}", AGAIN)
+            yield Problem(f"input {name}", f"its content changed since the plan was made: {paths}", ANEW)
         elif saved.inputs.get(name) != fresh.inputs.get(name):
             yield Problem(
                 f"input {name}",
                 f"the plan describes a different file from the one that its request names: {paths}",
-                AGAIN,
+                ANEW,
             )
 
 

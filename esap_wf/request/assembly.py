@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from esap_wf.catalogue import discovery
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue import workflows
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats.documents import Document
@@ -111,7 +111,7 @@ def assemble(
     ]
     if asked.earlier is not None:
         request = _over(given.without(asked.earlier, by_flag), request)
-    fields = {**asked.fields, "workflow": discovery.reference_of(workflow)}
+    fields = {**asked.fields, "workflow": workflows.reference_of(workflow)}
     if results is not None:
         fields["results"] = _one_folder(asked.fields.get("results"), results)
     if inputs:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import literals
 from esap_wf.formats.documents import Document
@@ -43,7 +43,7 @@ def sorted_out(
     UsageError
         What is given for an input names no file.
     """
-    if not workflow.own_names:
+    if workflow.kind is Kind.HOUSE:
         return request
     known = {*workflow.properties, *workflow.manifest.inputs}
     values: dict[str, Any] = {}
@@ -141,11 +141,16 @@ def flags(
         prop = workflow.properties.get(name, {})
         if name in workflow.manifest.inputs and name not in workflow.properties:
             inputs[name] = list(texts)
-        elif workflow.own_names and prop.get("results") and texts and texts[-1] != prop.get("default"):
+        elif _says_where_results_go(workflow, name) and texts and texts[-1] != prop.get("default"):
             results = texts[-1]
         else:
             values[name] = texts
     return values, inputs, results
+
+
+def _says_where_results_go(workflow: Workflow, name: str) -> bool:
+    """Whether a parameter of a plain workflow says where its results go."""
+    return workflow.kind is not Kind.HOUSE and bool(workflow.properties.get(name, {}).get("results"))
 
 
 def mistaken_paths(workflow: Workflow, values: Mapping[str, Any], folder: Path) -> list[str]:
@@ -161,7 +166,7 @@ def mistaken_paths(workflow: Workflow, values: Mapping[str, Any], folder: Path) 
         From which the user means them.
     """
     found = []
-    for name, value in values.items() if workflow.own_names else ():
+    for name, value in values.items() if workflow.kind is not Kind.HOUSE else ():
         for part in value if isinstance(value, (list, tuple)) else [value]:
             if (
                 not isinstance(part, str)
@@ -191,10 +196,10 @@ def input_pairs(workflow: Workflow, texts: Iterable[str]) -> dict[str, list[str]
         A text is neither.
     """
     found: dict[str, list[str]] = {}
-    own = workflow.own_names and "input" in workflow.manifest.inputs
+    has_input = workflow.kind is not Kind.HOUSE and "input" in workflow.manifest.inputs
     for text in texts:
         name, equals, value = text.partition("=")
-        if own and name not in workflow.manifest.inputs:
+        if has_input and name not in workflow.manifest.inputs:
             name, value = "input", text
         elif not equals or not name:
             raise UsageError(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.code import selection
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import digests, documents, reading, schemas, tables
@@ -61,9 +61,8 @@ def resolve(
         if not refs and spec.default:
             refs = [str(workflow.folder / spec.default)]
         if not refs and spec.required:
-            how = f"{flag(name, workflow.own_names)} PATH" + (
-                "" if workflow.own_names else f", or --input {name}=PATH"
-            )
+            how = f"{flag(name, workflow.kind)} PATH"
+            how += f", or --input {name}=PATH" if workflow.kind is Kind.HOUSE else ""
             problems.append(Problem(f"input {name}", f"{spec.title} is needed", how))
         if len(refs) > 1 and not spec.many:
             problems.append(
@@ -157,7 +156,7 @@ def _described(
             rows = check_table(
                 path,
                 schema,
-                keyed=not workflow.is_plain,
+                keyed=workflow.kind not in (Kind.PLAIN, Kind.DERIVED),
                 reading=spec.reading,
                 file=file,
                 root=workflow.folder,

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import documents, schemas
 from esap_wf.formats.documents import Document
@@ -86,6 +86,6 @@ def _is_request(data: dict[str, Any], workflow: Workflow | None) -> bool:
     itself.
     """
     own: set[str] = set()
-    if workflow is not None and workflow.own_names:
+    if workflow is not None and workflow.kind is not Kind.HOUSE:
         own = {*workflow.properties, *workflow.manifest.inputs}
     return bool({"parameters", "workflow"} & set(data) - own)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.errors import Problem
 from esap_wf.formats import expressions, patterns, quantities, schemas
 from esap_wf.formats.documents import Document
@@ -33,9 +33,9 @@ def types_of(prop: Mapping[str, Any]) -> list[str]:
     return [t for t in (kind if isinstance(kind, list) else [kind]) if t != "null"]
 
 
-def flag(name: str, own: bool = False) -> str:
-    """``energy_min`` → ``--energy-min``; a pipeline's `own` names stay as they are."""
-    return "--" + (name if own else name.replace("_", "-"))
+def flag(name: str, kind: Kind = Kind.HOUSE) -> str:
+    """``energy_min`` → ``--energy-min``; names of a plain workflow stay as they are."""
+    return "--" + (name.replace("_", "-") if kind is Kind.HOUSE else name)
 
 
 def defaults(workflow: Workflow) -> dict[str, Any]:
@@ -127,16 +127,16 @@ def _guessed(text: str, types: list[str]) -> Any:
     return text
 
 
-def from_flags(texts: tuple[str, ...], prop: Mapping[str, Any], own: bool) -> Any:
+def from_flags(texts: tuple[str, ...], prop: Mapping[str, Any], kind: Kind) -> Any:
     """
     The value of a flag that may have been given several times.
 
-    Of a pipeline's `own` list each is one item, whatever it holds; else commas part them.
+    Of a list of a plain workflow each is one item, whatever it holds; else commas part them.
     """
     types = types_of(prop)
     if (
         "array" in types
-        and own
+        and kind is not Kind.HOUSE
         and not (len(texts) == 1 and (texts[0].lstrip().startswith("[") or len(types) > 1))
     ):
         return [from_text(text, _item(prop)) for text in texts]
@@ -208,7 +208,7 @@ def resolve(
 
     def where(name: str) -> str:
         if name in flags:
-            return f"--param {name[:80]}" if name in named else flag(name[:80], workflow.own_names)
+            return f"--param {name[:80]}" if name in named else flag(name[:80], workflow.kind)
         return document.where([*pointer, name]) if document and name in file else f"parameter {name[:80]}"
 
     values = defaults(workflow)
@@ -238,7 +238,7 @@ def resolve(
         prop = properties[name]
         try:
             if name in flags:
-                value = from_flags(value if isinstance(value, tuple) else (value,), prop, workflow.own_names)
+                value = from_flags(value if isinstance(value, tuple) else (value,), prop, workflow.kind)
             values[name] = value
             values[name] = value if order and name not in flags else _normalised(value, prop)
         except ValueError as error:
@@ -271,7 +271,7 @@ def resolve(
         if not path and name:
             what, hint = (
                 "a value is needed",
-                f"{flag(name, workflow.own_names)} VALUE" + (f", in {unit}" if unit else ""),
+                f"{flag(name, workflow.kind)} VALUE" + (f", in {unit}" if unit else ""),
             )
         elif path and isinstance(told := properties.get(name, {}).get("error"), str):
             what = f"{told} ({what})"

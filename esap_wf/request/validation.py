@@ -9,8 +9,8 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from esap_wf.catalogue import discovery
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue import workflows
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
 from esap_wf.errors import Problem
 from esap_wf.formats.documents import Document
@@ -65,7 +65,7 @@ def validate(
     problems : list of Problem
         All of them; empty if the request may be planned.
     """
-    workflow = workflow or discovery.find(config, request.workflow)
+    workflow = workflow or workflows.find(config, request.workflow)
     own = {name: value for name, value in workflow.order.items() if name not in request.inputs}
     values, problems = parameters.resolve(
         workflow, {**own, **request.parameters}, flags or {}, document, pointer, named

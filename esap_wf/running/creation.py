@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from esap_wf import files
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.code import contents
 from esap_wf.errors import Problem, RefusedError
 from esap_wf.models.plan import Plan

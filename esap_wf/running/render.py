@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from esap_wf import plugins
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.code import contents as codes
 from esap_wf.engines import EngineBase, Job, JobInput, Rendered
 from esap_wf.errors import EsapError

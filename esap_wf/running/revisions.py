@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from esap_wf import files
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.errors import EsapError, NotFoundError, UsageError
 from esap_wf.formats import reading
 from esap_wf.models.plan import Plan

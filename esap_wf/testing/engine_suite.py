@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from esap_wf import plugins
-from esap_wf.catalogue.workflows import builtin
+from esap_wf.catalogue.manifests import builtin
 from esap_wf.testing.places import Done, Place, of_run, until
 
 #: Units of a run of ``noop``.

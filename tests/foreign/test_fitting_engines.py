@@ -10,7 +10,7 @@ import pytest
 from adapter import Done, Place
 from services import engines
 
-from esap_wf.catalogue import discovery
+from esap_wf.catalogue import workflows
 from esap_wf.config import Config
 from esap_wf.engines import EngineBase, finding
 from esap_wf.engines.cwl.engine import Cwltool
@@ -52,7 +52,7 @@ def test_the_first_candidate_that_has_what_the_pipeline_imports_is_taken(
     bare, rich = environment(tmp_path / "bare"), environment(tmp_path / "rich", "notable")
     monkeypatch.setattr("sys.prefix", str(tmp_path / "none"))
     monkeypatch.setenv("PATH", os.pathsep.join([str(bare), str(rich), os.environ["PATH"]]))
-    workflow = discovery.find(config, str(pipeline))
+    workflow = workflows.find(config, str(pipeline))
     _, _, choice, passed = find_engine(workflow, config, None)
     assert choice.path == str(rich / "snakemake")
     assert len(passed) == 1 and f"at {bare}/snakemake (PATH): imports notable" in passed[0]
@@ -62,7 +62,7 @@ def test_the_first_candidate_that_has_what_the_pipeline_imports_is_taken(
         find_engine(workflow, config, None)
     (pipeline / "Snakefile").write_text(SNAKEFILE.replace("notable", "pandas"))
     with pytest.raises(RefusedError, match="esap-wf engines install snakemake gives one that has it"):
-        find_engine(discovery.find(config, str(pipeline)), config, None)
+        find_engine(workflows.find(config, str(pipeline)), config, None)
 
 
 @pytest.mark.parametrize(

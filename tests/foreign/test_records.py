@@ -34,7 +34,7 @@ SAVED = {
 
 def test_codemeta_tells_authors_licence_and_citation(tmp_path: Path) -> None:
     write(tmp_path, {"codemeta.json": json.dumps(CODEMETA)})
-    record = records.read(tmp_path)
+    record = records.read_record(tmp_path)
     first, second = record.authors
     assert (first.name, first.orcid, first.affiliation) == (
         "Josiah Carberry",
@@ -48,14 +48,14 @@ def test_codemeta_tells_authors_licence_and_citation(tmp_path: Path) -> None:
 
 def test_a_saved_record_needs_no_network_and_its_doi_comes_first(tmp_path: Path) -> None:
     write(tmp_path, {"ossr.json": json.dumps(SAVED)})
-    record = records.read(tmp_path)
+    record = records.read_record(tmp_path)
     assert (
         record.authors[0].name == "Carberry, Josiah"
         and record.description == "Counts more."
         and record.license == "mit-license"
     )
     write(tmp_path, {"codemeta.json": json.dumps(CODEMETA)})
-    both = records.read(tmp_path)
+    both = records.read_record(tmp_path)
     assert both.citation == ("10.5281/zenodo.7654321", "10.5281/zenodo.1234567") and both.license == "MIT"
     assert both.files == ("codemeta.json", "ossr.json")
 
@@ -96,7 +96,7 @@ def test_a_broken_record_is_a_note_and_no_error(inside: Any, place: Place, tmp_p
     folder = write_workflow(tmp_path / "toy")
     (folder / "codemeta.json").write_bytes(text.encode("latin-1"))
     assert inside("show", folder, "--json").code == 0
-    record = records.read(folder)
+    record = records.read_record(folder)
     assert bool(record.problems) == ("author" not in text)
 
 
@@ -134,5 +134,5 @@ def test_any_json_is_a_record_or_a_note(
 ) -> None:
     folder = tmp_path_factory.mktemp("r")
     write(folder, {"codemeta.json": json.dumps(data), "ossr.json": json.dumps(data)})
-    record = records.read(folder)
+    record = records.read_record(folder)
     assert all(isinstance(a.name, str) and a.name for a in record.authors)

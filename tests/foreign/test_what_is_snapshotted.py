@@ -14,7 +14,7 @@ from adapter import Done, Place
 from git_repositories import commit, write
 
 from esap_wf import config as configuration
-from esap_wf.catalogue import discovery
+from esap_wf.catalogue import workflows
 from esap_wf.code import contents, selection
 from esap_wf.config import Config
 from esap_wf.errors import RefusedError, UsageError
@@ -34,11 +34,11 @@ def snakefile(text: str = "data/a.txt") -> str:
 
 def of(config: Config, path: Path) -> dict[str, str]:
     """Names in the snapshot of a pipeline, without the place, and where links lead."""
-    return {f.name.split("/", 2)[2]: f.link for f in discovery.find(config, str(path)).code_files()}
+    return {f.name.split("/", 2)[2]: f.link for f in workflows.find(config, str(path)).code_files()}
 
 
 def digest(config: Config, path: Path) -> str:
-    return discovery.find(config, str(path)).code_digest()
+    return workflows.find(config, str(path)).code_digest()
 
 
 # --- the root
@@ -56,7 +56,7 @@ def test_a_pipeline_that_reaches_above_its_folder_gets_the_repository(config: Co
     )
     commit(folder)
     assert of(config, folder / "p") == {"p/Snakefile": "", "data/a.txt": "", "other/x": "", "q/Snakefile": ""}
-    found = discovery.find(config, str(folder / "p"))
+    found = workflows.find(config, str(folder / "p"))
     assert found.manifest.implementations[0].workdir == "p"
     assert found.manifest.name == "p"
     (tmp_path / "short").symlink_to(folder / "p")
@@ -81,12 +81,12 @@ def test_snakemake_is_at_work_where_its_configuration_is(config: Config, tmp_pat
     text = 'configfile: "config/c.yaml"\n' + snakefile()
     folder = write(tmp_path / "r", {"sub/Snakefile": text, "config/c.yaml": "n: 1\n"})
     commit(folder)
-    found = discovery.find(config, str(folder / "sub/Snakefile"))
+    found = workflows.find(config, str(folder / "sub/Snakefile"))
     assert found.manifest.implementations[0].workdir is None
     assert "n" in found.properties
     assert any("top of its repository" in note for note in found.notes)
     write(folder, {"sub/config/c.yaml": "m: 1\n"})
-    found = discovery.find(config, str(folder / "sub/Snakefile"))
+    found = workflows.find(config, str(folder / "sub/Snakefile"))
     assert "m" in found.properties and not found.notes, "its own folder comes first"
 
 
@@ -127,13 +127,13 @@ def test_a_repository_that_is_too_large_is_refused_with_the_ways_out(
     commit(folder)
     monkeypatch.setattr(selection, "MAX_FILES", 5)
     with pytest.raises(UsageError, match=r"(?s)too large.*p/Snakefile may read.*\.gitignore") as error:
-        discovery.find(config, str(folder / "p"))
+        workflows.find(config, str(folder / "p"))
     assert "11 files" in str(error.value)
     assert of(config, folder / "q") == {"Snakefile": ""}, "what does not reach above is not kept from running"
     monkeypatch.setattr(selection, "MAX_FILES", 500)
     monkeypatch.setattr(selection, "MAX_BYTES", 10)
     with pytest.raises(UsageError, match="MB"):
-        discovery.find(config, str(folder / "q")).code_files()
+        workflows.find(config, str(folder / "q")).code_files()
 
 
 # --- git
@@ -276,7 +276,7 @@ def test_hidden_files_that_are_named_are_there(config: Config, tmp_path: Path) -
     files = {"Snakefile": 'configfile: "config.yaml"\n' + snakefile(), "config.yaml": "samples: .test/s.tsv\n", ".test/s.tsv": "s\n.more\n",
              ".more/x": "", ".ssh/id": "secret", ".env": "secret"}  # fmt: skip
     folder = write(tmp_path / "r", files)
-    workflow = discovery.find(config, str(folder))
+    workflow = workflows.find(config, str(folder))
     assert set(of(config, folder)) == {"Snakefile", "config.yaml", ".test/s.tsv", ".more/x"}
     assert any(".env, .ssh" in told for told in workflow.told_of_code()), "what is left out is said"
     commit(folder)
@@ -286,7 +286,7 @@ def test_hidden_files_that_are_named_are_there(config: Config, tmp_path: Path) -
 def test_content_that_git_lfs_has_not_fetched_is_told(config: Config, tmp_path: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12345\n"
     folder = write(tmp_path / "r", {"Snakefile": snakefile(), "data/a.txt": pointer})
-    workflow = discovery.find(config, str(folder))
+    workflow = workflows.find(config, str(folder))
     (told,) = workflow.told_of_code()
     assert "data/a.txt" in told and "git lfs pull" in told
     spec = Input(title="table")
@@ -308,7 +308,7 @@ def test_a_submodule_that_is_not_there_is_told(config: Config, tmp_path: Path) -
     commit(folder)
     assert "lib/x" in of(config, folder)
     git(tmp_path, "clone", "--quiet", str(folder), "clone")
-    (told,) = discovery.find(config, str(tmp_path / "clone")).told_of_code()
+    (told,) = workflows.find(config, str(tmp_path / "clone")).told_of_code()
     assert "lib" in told and "submodule update" in told
 
 
@@ -350,7 +350,7 @@ def test_a_kept_commit_is_read_only_and_no_hint_leads_to_writing_there(
     assert "--into DIR" in shown.out and "file://" in shown.out
     kept.chmod(0o755)
     (kept / "p/Snakefile").chmod(0o644)  # as earlier versions left it
-    found = discovery.find(configuration.load(), url)
+    found = workflows.find(configuration.load(), url)
     assert not (kept / "p/Snakefile").stat().st_mode & 0o222
     assert {f.name.split("/", 2)[2] for f in found.code_files()} == {"p/Snakefile", "data/a.txt", "run.sh"}, (
         "the repository, whatever part"
@@ -359,7 +359,7 @@ def test_a_kept_commit_is_read_only_and_no_hint_leads_to_writing_there(
     assert refused.code == 3 and "--into" in refused.problems
     made = inside("init", url, "--into", tmp_path / "wrapper", "--json")
     assert made.code == 0, made.out
-    wrapped = discovery.find(configuration.load(), str(tmp_path / "wrapper/p.workflow.yaml"))
+    wrapped = workflows.find(configuration.load(), str(tmp_path / "wrapper/p.workflow.yaml"))
     assert wrapped.manifest.implementations[0].workdir == "p", "the wrapper's run is that of the pipeline"
 
 
@@ -403,7 +403,7 @@ def test_a_saved_plan_is_stale_if_what_may_be_read_changed(
     folder = write(tmp_path / "r", README)
     commit(folder)
     assert inside("plan", folder, "-o", tmp_path / "plan.json", "--json").code == 0
-    plan = saved.read(tmp_path / "plan.json")
+    plan = saved.read_intact_plan(tmp_path / "plan.json")
     write(folder, {"README.md": "b\n"})
     saved.confirm_fresh(plan, config)
     write(folder, {"data/a.txt": "2\n"})
@@ -424,7 +424,7 @@ def test_what_is_named_through_links_is_there_once(config: Config, tmp_path: Pat
     (folder / "more").symlink_to("real/big")
     (folder / "p/file.txt").symlink_to("data/a.txt")
     commit(folder)
-    workflow = discovery.find(config, str(folder / "p"))
+    workflow = workflows.find(config, str(folder / "p"))
     assert of(config, folder / "p") == {
         "p/Snakefile": "", "p/c.yaml": "", "p/data": "../more", "p/file.txt": "data/a.txt", "more": "real/big", "real/big/a.txt": "",
     }  # fmt: skip

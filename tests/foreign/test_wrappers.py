@@ -170,7 +170,7 @@ def test_a_manifest_from_elsewhere_can_not_name_a_folder_of_this_machine(
     from dataclasses import replace
 
     from esap_wf import config
-    from esap_wf.catalogue import discovery, workflows
+    from esap_wf.catalogue import manifests, workflows
     from esap_wf.errors import UsageError
 
     folder = write(
@@ -178,7 +178,7 @@ def test_a_manifest_from_elsewhere_can_not_name_a_folder_of_this_machine(
         {"workflow.yaml": manifest("w", {"url": upstream.as_uri()}, "W"), "params.schema.json": schema()},
     )
     elsewhere = replace(
-        workflows.read(folder / "workflow.yaml", "url"), reference="https://example.org/w@0#w"
+        manifests.read_manifest(folder / "workflow.yaml", "url"), reference="https://example.org/w@0#w"
     )
     with pytest.raises(UsageError, match="can't name a repository of this machine"):
-        discovery.wrapping(config.load(), elsewhere)
+        workflows.wrapping(config.load(), elsewhere)

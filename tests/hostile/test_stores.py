@@ -115,7 +115,7 @@ def test_a_saved_plan_that_somebody_wrote_ends_in_an_error(
             pass
         with bounded():
             try:
-                saved.confirm_fresh(saved.saved(path), settings)
+                saved.confirm_fresh(saved.read_plan(path), settings)
             except EsapError:
                 taken += 1
     assert taken == 150, "a plan of an earlier version is fresh"

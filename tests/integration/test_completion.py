@@ -199,14 +199,14 @@ def test_a_shell_is_never_answered_with_an_error(
 
 
 def test_what_takes_long_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    from esap_wf.catalogue import discovery
+    from esap_wf.catalogue import workflows
 
     def endless(*_: Any) -> None:
         while True:
             select.select([], [], [], 60)
 
     monkeypatch.setattr(shells, "PATIENCE", 0.05)
-    monkeypatch.setattr(discovery, "find", endless)
+    monkeypatch.setattr(workflows, "find", endless)
     asked = {
         "_ESAP_WF_COMPLETE": "bash_complete",
         "COMP_WORDS": "esap-wf\nrun\n./slow\n--det",

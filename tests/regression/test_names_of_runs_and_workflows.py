@@ -10,7 +10,7 @@ import pytest
 from adapter import Place, write_workflow
 
 import esap_wf
-from esap_wf.catalogue import discovery, sources
+from esap_wf.catalogue import derivation, sources
 from esap_wf.config import Config
 from esap_wf.errors import UnavailableError, UsageError
 
@@ -148,7 +148,7 @@ def test_a_folder_named_without_a_slash_is_pointed_out(
     ],
 )
 def test_versions_of_pipelines_become_semantic_ones(said: str, version: str) -> None:
-    assert discovery._version(said) == version
+    assert derivation._version(said) == version
 
 
 def test_what_ssh_says_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from esap_wf import config
-from esap_wf.catalogue import workflows
+from esap_wf.catalogue import manifests
 from esap_wf.code import contents
 from esap_wf.errors import NotFoundError, UsageError
 from esap_wf.formats import digests
@@ -94,7 +94,7 @@ def test_what_can_not_be_snapshotted_is_refused(toy: Any, tmp_path: Path, kind: 
 @pytest.mark.parametrize("name", ["./" + "x" * 5000, "~no-such-user/w", "./a\0b"])
 def test_a_workflow_path_that_can_not_be_is_not_found(config: config.Config, name: str) -> None:
     with pytest.raises(NotFoundError):
-        workflows.find(config, name)
+        manifests.find(config, name)
 
 
 @pytest.mark.parametrize("variable", ["ESAP_WF_STORE", "ESAP_WF_CACHE"])

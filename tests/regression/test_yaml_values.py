@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from esap_wf.catalogue.workflows import read
+from esap_wf.catalogue.manifests import read_manifest
 from esap_wf.config import Config
 from esap_wf.errors import UsageError
 from esap_wf.formats import expressions, quantities
@@ -137,6 +137,6 @@ def test_units_are_counted_in_the_table_that_the_manifest_names(
         workflow=str(made.folder),
         inputs={"calibration": [str(tmp_path / "c.csv")], "units_table": [str(tmp_path / "u.csv")]},
     )
-    valid, problems = validate(request, config, workflow=read(made.folder / "workflow.yaml"))
+    valid, problems = validate(request, config, workflow=read_manifest(made.folder / "workflow.yaml"))
     assert not problems
     assert making.make(request, config, valid).units == 1

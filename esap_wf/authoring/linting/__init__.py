@@ -15,8 +15,9 @@ from esap_wf import plugins
 from esap_wf.authoring.linting import examples, manifests, outputs, scripts
 from esap_wf.authoring.linting.examples import Example
 from esap_wf.authoring.linting.rehearsals import Rehearsal, Rehearsals
-from esap_wf.catalogue import discovery, workflows
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue import manifests as manifest_files
+from esap_wf.catalogue import workflows
+from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.config import Config
 from esap_wf.engines import EngineBase, Outline, finding
 from esap_wf.errors import NotFoundError, Problem, UnavailableError, UsageError
@@ -60,7 +61,7 @@ def lint(
     ----------
     config : Config
     texts : iterable of str
-        As `esap_wf.catalogue.discovery.find` takes them; of a folder with several manifests each is meant.
+        As `esap_wf.catalogue.workflows.find` takes them; of a folder with several manifests each is meant.
     collisions : callable, optional
         What the surface has to say of the names of parameters and inputs.
     engines : str
@@ -102,12 +103,12 @@ def _started(
             continue
         one._workflow = workflow
         if file:
-            one.errors += workflows.misnamed(workflow)
+            one.errors += manifest_files.misnamed(workflow)
         manifests.look(workflow, one.errors, one.warnings)
         example = examples.of(workflow, config, one.errors, one.warnings)
         _engines(one, workflow, config, example if not problems else None, engines, stage)
         wrong = scripts.of_workflow(workflow)
-        (one.warnings if workflow.own_names else one.errors).extend(wrong)
+        (one.errors if workflow.kind is Kind.HOUSE else one.warnings).extend(wrong)
         one.warnings += collisions(workflow)
         one.warnings += [Problem(workflow.reference or one.place, note) for note in workflow.notes]
         yield one
@@ -116,21 +117,23 @@ def _started(
 def _found(config: Config, text: str) -> Iterable[tuple[Path | None, Workflow | None, list[Problem]]]:
     """Manifest files with their workflows; no file where there is no manifest."""
     try:
-        file, source = workflows.locate(config, text)
-        if not workflows.is_manifest(file):
-            yield None, discovery.find(config, text), []
+        file, source = manifest_files.locate(config, text)
+        if not manifest_files.is_manifest(file):
+            yield None, workflows.find(config, text), []
             return
     except NotFoundError as error:
         try:
-            workflow = discovery.find(config, text)
+            workflow = workflows.find(config, text)
         except NotFoundError as other:
-            raise (other if workflows.is_path(text) and Path(text).expanduser().exists() else error) from None
+            raise (
+                other if manifest_files.is_path(text) and Path(text).expanduser().exists() else error
+            ) from None
         yield None, workflow, []
         return
-    for each in workflows.manifests(file.parent) if Path(text).expanduser().is_dir() else [file]:
+    for each in manifest_files.in_folder(file.parent) if Path(text).expanduser().is_dir() else [file]:
         try:
-            opened, problems = workflows.opened(each, source)
-            yield each, opened if problems else discovery.wrapping(config, opened), problems
+            opened, problems = manifest_files.opened(each, source)
+            yield each, opened if problems else workflows.wrapping(config, opened), problems
         except UsageError as error:
             yield each, None, error.problems or [Problem(str(each), error.message)]
 
@@ -155,8 +158,8 @@ def _engines(
         outline = engine.outline(entry, implementation.item)
         one._outlines[engine.title] = outline
         one.errors += outline.problems
-        one.warnings += [] if workflow.own_names else outline.warnings
-        if example and example.valid and not workflow.own_names:
+        one.warnings += outline.warnings if workflow.kind is Kind.HOUSE else []
+        if example and example.valid and workflow.kind is Kind.HOUSE:
             one.errors += engine.job_problems(
                 entry, implementation.item, example.job(workflow, implementation)
             )
@@ -224,6 +227,6 @@ def _ended(one: Linted, stage: Rehearsals) -> None:
     for rehearsed in heard.values():
         # somebody's pipeline may want data that its users bring
         missing = rehearsed.warnings
-        (one.warnings if workflow.own_names else one.errors).extend(missing)
+        (one.errors if workflow.kind is Kind.HOUSE else one.warnings).extend(missing)
         one.errors += rehearsed.problems
     outputs.look(workflow, one._outlines, heard, one.errors, one.warnings)

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from esap_wf.catalogue import workflows
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue import manifests
+from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.config import Config
 from esap_wf.engines import Job, JobInput
 from esap_wf.errors import EsapError, Problem, UsageError
@@ -108,7 +108,7 @@ def of(workflow: Workflow, config: Config, errors: list[Problem], warnings: list
         valid, problems = _validated(workflow, config, Request(workflow=workflow.manifest.name), base)
     except UsageError as error:
         problems = error.problems or [Problem(str(workflow.document.source), error.message)]
-    if problems and not workflow.own_names:
+    if problems and workflow.kind is Kind.HOUSE:
         told = [p for p in problems if not _told(p, errors)]
         errors += [Problem(p.where, f"with only defaults and examples: {p.what}", p.hint) for p in told]
     if problems:
@@ -131,10 +131,10 @@ def _files(workflow: Workflow) -> list[Path]:
     folder, file = workflow.folder / "test", Path(workflow.document.source)
     name = (
         ""
-        if file.name == "workflow.yaml" or not workflows.is_manifest(file)
-        else f"{workflows.name_of(file)}."
+        if file.name == "workflow.yaml" or not manifests.is_manifest(file)
+        else f"{manifests.name_of(file)}."
     )
-    if workflow.is_derived or not folder.is_dir():
+    if workflow.kind is Kind.DERIVED or not folder.is_dir():
         return []
     begins = tuple(f"{name}{word}" for word in ("params", "request", "job"))
     there = sorted(p for p in folder.iterdir() if p.suffix in _ENDINGS and p.is_file())
@@ -207,7 +207,7 @@ def _beside(workflow: Workflow, request: Request) -> dict[str, list[str]]:
     found = {}
     for name, spec in workflow.manifest.inputs.items():
         if (
-            workflow.is_derived
+            workflow.kind is Kind.DERIVED
             or name in request.inputs
             or not spec.required
             or spec.default

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from esap_wf.authoring.linting import parameters
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.errors import EsapError, Problem, UsageError
 from esap_wf.formats import documents, quantities, schemas
 from esap_wf.models.manifest import Software
@@ -18,7 +18,7 @@ from esap_wf.software import environments
 
 def look(workflow: Workflow, errors: list[Problem], warnings: list[Problem]) -> None:
     """Note what is wrong."""
-    if not workflow.is_derived:
+    if workflow.kind is not Kind.DERIVED:
         _schema(workflow, errors)
         _sizes(workflow, errors)
         for number, software in enumerate(workflow.manifest.software):
@@ -27,7 +27,7 @@ def look(workflow: Workflow, errors: list[Problem], warnings: list[Problem]) -> 
             hint = "say what the workflow does, for whom, and what it costs"
             errors.append(Problem(str(workflow.folder), "README.md is missing", hint))
     where = workflow.document.where
-    if not workflow.own_names:
+    if workflow.kind is Kind.HOUSE:
         for number, output in enumerate(workflow.manifest.outputs):
             for key, path in (("path", output.path), ("verdict", output.verdict)):
                 if path and not path.startswith("outputs/"):
@@ -53,7 +53,7 @@ def _schema(workflow: Workflow, errors: list[Problem]) -> None:
     except EsapError as error:
         errors += error.problems
         return
-    wrong = parameters.problems(document, workflow.own_names)
+    wrong = parameters.problems(document, workflow.kind is not Kind.HOUSE)
     errors += wrong or _examples(workflow, document)
     for name, declared in m.inputs.items():
         if declared.rows:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.engines import DryRun, Outline
 from esap_wf.errors import Problem
 from esap_wf.formats import schemas
@@ -23,7 +23,7 @@ def look(
     Hold a manifest against what engines and files say; what only an engine can know is an error only if one
     has said so.
     """
-    if workflow.is_derived:
+    if workflow.kind is Kind.DERIVED:
         return
     m, where = workflow.manifest, workflow.document.where
     for title, outline in outlines.items():
@@ -49,7 +49,7 @@ def look(
             and not rehearsed.warnings
         )
         made = rehearsed.made if sure and rehearsed else outline.made
-        if made is None or workflow.own_names:
+        if made is None or workflow.kind is not Kind.HOUSE:
             continue
         for number, output in enumerate(m.outputs):
             for key, path in (("path", output.path), ("verdict", output.verdict)):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from esap_wf.authoring.linting.examples import SNAPSHOT, Example
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.code import contents
 from esap_wf.engines import DryRun, EngineBase
 from esap_wf.errors import Problem

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.errors import EsapError, Problem
 from esap_wf.formats import digests, reading
 

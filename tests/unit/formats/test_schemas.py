@@ -10,13 +10,13 @@ import pytest
 
 from esap_wf.authoring import linting
 from esap_wf.authoring.linting import parameters
-from esap_wf.catalogue import workflows
+from esap_wf.catalogue import manifests
 from esap_wf.config import Config
 from esap_wf.errors import UsageError
 from esap_wf.formats import documents, schemas
 from esap_wf.models.manifest import Manifest
 
-MANIFEST = """\
+manifestsFEST = """\
 schema_version: 1
 name: Toy
 titel: A toy
@@ -42,7 +42,7 @@ def flat(**properties: Any) -> dict[str, Any]:
 
 def test_every_problem_of_a_manifest_is_told_at_once_with_its_place() -> None:
     with pytest.raises(UsageError) as caught:
-        schemas.convert(documents.parse(MANIFEST, "workflow.yaml"), Manifest, "manifest")
+        schemas.convert(documents.parse(manifestsFEST, "workflow.yaml"), Manifest, "manifest")
     found = {p.where: p for p in caught.value.problems}
     text = str(caught.value)
     assert "workflow.yaml:2:1: name" in found
@@ -114,7 +114,7 @@ def test_a_link_out_of_the_workflow_folder_is_refused(toy: Any, tmp_path: Path) 
     (folder / "Snakefile").unlink()
     (folder / "Snakefile").symlink_to(tmp_path / "secret")
     with pytest.raises(UsageError, match="leads out of the workflow folder"):
-        workflows.read(folder / "workflow.yaml")
+        manifests.read_manifest(folder / "workflow.yaml")
 
 
 def test_a_newer_manifest_is_refused_as_newer(toy: Any) -> None:

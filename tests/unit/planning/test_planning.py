@@ -308,10 +308,10 @@ def test_a_saved_plan_reads_back_and_an_edited_one_is_refused(plan: Any, tmp_pat
     path = tmp_path / "plan.json"
     made = plan({"units": 300})
     path.write_bytes(encode(made))
-    assert saved.read(path) == msgspec.json.decode(encode(made), type=Plan)
+    assert saved.read_intact_plan(path) == msgspec.json.decode(encode(made), type=Plan)
     path.write_text(path.read_text().replace('"units": 300', '"units": 301'))
     with pytest.raises(UsageError, match="edited by hand"):
-        saved.read(path)
+        saved.read_intact_plan(path)
 
 
 def test_what_others_ran_meanwhile_does_not_count_as_an_edit(plan: Any) -> None:
@@ -328,7 +328,7 @@ def test_what_others_ran_meanwhile_does_not_count_as_an_edit(plan: Any) -> None:
 def test_what_is_no_plan_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "p.json").write_text(content, "latin-1")
     with pytest.raises(EsapError) as caught:
-        saved.read(tmp_path / "p.json")
+        saved.read_intact_plan(tmp_path / "p.json")
     assert caught.value.exit_code == 2
     if "99" in content:
         assert "newer esap-wf" in str(caught.value)

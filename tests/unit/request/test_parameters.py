@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from esap_wf.catalogue.workflow import Kind
 from esap_wf.formats import documents
 from esap_wf.request import parameters
 
@@ -209,7 +210,7 @@ def shared() -> Any:
         manifest=manifest,
         schema=schema,
         properties=PROPERTIES,
-        own_names=False,
+        kind=Kind.HOUSE,
         takes_job_orders=False,
         takes_null=False,
         folder=Path("/none"),

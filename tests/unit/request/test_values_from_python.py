@@ -15,7 +15,7 @@ from astropy import units as u
 from astropy.time import Time
 
 from esap_wf.api import values
-from esap_wf.catalogue.workflows import Workflow
+from esap_wf.catalogue.workflow import Workflow
 from esap_wf.errors import UsageError
 from esap_wf.request import parameters
 
