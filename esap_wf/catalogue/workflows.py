@@ -19,7 +19,7 @@ from esap_wf.files import inside
 from esap_wf.models.plan import Plan
 
 if TYPE_CHECKING:
-    from esap_wf.catalogue import sources
+    from esap_wf.catalogue import addresses
 
 #: A workflow's name, with its source.
 _NAME = re.compile(r"[a-z][a-z0-9-]*(@[a-z-]+)?")
@@ -39,10 +39,10 @@ def find(config: Config, text: str) -> Workflow:
         Its repository can't be fetched.
     """
     if not _NAME.fullmatch(text):  # a name loads nothing that repositories need
-        from esap_wf.catalogue import sources
+        from esap_wf.catalogue import addresses
 
-        if sources.is_url(text):
-            return _fetched(config, sources.parse(text))
+        if addresses.is_url(text):
+            return _fetched(config, addresses.parse(text))
     path, item = split(text)
     # no name of a workflow holds a dot
     is_path = manifests.is_path(text) or ("." in path.name and path.is_file())
@@ -57,13 +57,13 @@ def find(config: Config, text: str) -> Workflow:
     return derivation.derived(real, item)
 
 
-def _fetched(config: Config, reference: sources.Reference) -> Workflow:
+def _fetched(config: Config, reference: addresses.Reference) -> Workflow:
     """
     A workflow of a repository; it is called by the commit, so that whoever runs it again means the same code.
     """
-    from esap_wf.catalogue import sources
+    from esap_wf.catalogue import repositories
 
-    source = sources.fetch(reference, config)
+    source = repositories.fetch(reference, config)
     pinned = str(replace(reference, ref=source.commit))
     part, item = (*reference.parts, None, None)[:2]
     file = _manifest_in(source.folder, part, str(reference))
@@ -112,12 +112,12 @@ def wrapping(config: Config, workflow: Workflow) -> Workflow:
     for number, implementation in enumerate(workflow.manifest.implementations):
         if implementation.upstream is None:
             continue
-        from esap_wf.catalogue import sources
+        from esap_wf.catalogue import addresses, repositories
 
         where = workflow.document.where(["implementations", number, "upstream"])
         upstream = implementation.upstream
         text = upstream.url + (f"@{upstream.ref}" if upstream.ref else "")
-        reference = sources.parse(text)
+        reference = addresses.parse(text)
         if reference.parts:
             raise UsageError(
                 "the manifest is not valid",
@@ -132,7 +132,7 @@ def wrapping(config: Config, workflow: Workflow) -> Workflow:
                 "the manifest is not valid",
                 [Problem(where, "a manifest from elsewhere can't name a repository of this machine")],
             )
-        source = sources.fetch(reference, config)
+        source = repositories.fetch(reference, config)
         homes[upstream_place(upstream)] = source.folder
         if not (source.folder / implementation.file).is_file():
             raise UsageError(

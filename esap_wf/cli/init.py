@@ -30,15 +30,15 @@ def init(answer: Answer, path: str, into: str | None) -> None:
     Write a manifest for a pipeline that has none, from what the pipeline says about itself, for you to edit.
     """
     from esap_wf.authoring import drafting
-    from esap_wf.catalogue import sources, workflows
+    from esap_wf.catalogue import addresses, workflows
     from esap_wf.errors import Problem, UsageError
     from esap_wf.models.manifest import Upstream
 
     workflow = workflows.find(answer.config(), path)
     upstream = None
     folder = Path(into).expanduser().absolute() if into else None
-    if sources.is_url(workflow.reference):
-        reference = sources.parse(workflow.reference)
+    if addresses.is_url(workflow.reference):
+        reference = addresses.parse(workflow.reference)
         upstream = Upstream(url=reference.url, ref=reference.ref)
         folder = folder or Path(workflow.manifest.name).absolute()
     elif folder:

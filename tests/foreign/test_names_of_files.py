@@ -10,7 +10,7 @@ from adapter import Place
 from git_repositories import commit, write
 from services import engines
 
-from esap_wf.catalogue import sources
+from esap_wf.catalogue import addresses
 
 pytestmark = [
     pytest.mark.integration,
@@ -103,8 +103,8 @@ def test_names_reach_the_engine_as_they_are(
     assert (Path(done.json["dir"]) / output["path"]).read_text() == "given\nbeside\n"
     if engine == "cwl":  # by URL, too
         folder = tmp_path / "r" / NAME
-        url = sources.Reference(folder.as_uri(), None, (f"{NAME}/{file.name}",))
-        assert sources.parse(str(url)) == url
+        url = addresses.Reference(folder.as_uri(), None, (f"{NAME}/{file.name}",))
+        assert addresses.parse(str(url)) == url
         shown = at.inside("show", url, "--json")
         assert shown.code == 0, shown.out
         assert Path(shown.json["derived_from"]["pipeline"]).name == file.name

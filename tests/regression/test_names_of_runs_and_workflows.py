@@ -10,7 +10,7 @@ import pytest
 from adapter import Place, write_workflow
 
 import esap_wf
-from esap_wf.catalogue import derivation, sources
+from esap_wf.catalogue import addresses, derivation, repositories
 from esap_wf.config import Config
 from esap_wf.errors import UnavailableError, UsageError
 
@@ -158,7 +158,7 @@ def test_what_ssh_says_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "ssh").chmod(0o755)
     monkeypatch.setenv("GIT_SSH_COMMAND", str(tmp_path / "ssh"))
     with pytest.raises(UnavailableError) as caught:
-        sources.fetch(
-            sources.parse("git@x.invalid:a/b.git"), Config(store=tmp_path, cache=tmp_path, source=tmp_path)
+        repositories.fetch(
+            addresses.parse("git@x.invalid:a/b.git"), Config(store=tmp_path, cache=tmp_path, source=tmp_path)
         )
     assert "Connection refused" in caught.value.problems[0].what

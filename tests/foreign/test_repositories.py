@@ -18,7 +18,8 @@ from git_repositories import answering, commit, git, serving, write
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esap_wf.catalogue import sources
+from esap_wf.catalogue import addresses, repositories
+from esap_wf.catalogue import git as git_program
 from esap_wf.code import contents, selection
 from esap_wf.config import Config
 from esap_wf.errors import EsapError, NotFoundError, UnavailableError, UsageError
@@ -40,7 +41,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def text_at(config: Config, text: str) -> str:
-    return (sources.fetch(sources.parse(text), config).folder / "main.txt").read_text()
+    return (repositories.fetch(addresses.parse(text), config).folder / "main.txt").read_text()
 
 
 def test_branch_tag_commit_and_default_branch_are_found(repository: Path, config: Config) -> None:
@@ -48,7 +49,7 @@ def test_branch_tag_commit_and_default_branch_are_found(repository: Path, config
     first = git(repository, "rev-parse", "v1^{commit}")
     assert text_at(config, url) == "two\n"
     for ref in ("v1", "light", "feature/x", first, first[:10], "refs/heads/feature/x"):
-        source = sources.fetch(sources.parse(f"{url}@{ref}"), config)
+        source = repositories.fetch(addresses.parse(f"{url}@{ref}"), config)
         assert source.commit == first, ref
         assert (source.folder / "main.txt").read_text() == "one\n"
     assert source.folder.name == "upstream"
@@ -65,24 +66,24 @@ def test_a_commit_that_is_no_tip_is_found(repository: Path, config: Config) -> N
 
 def test_a_cached_commit_needs_no_repository_and_a_branch_says_so(repository: Path, config: Config) -> None:
     url = repository.as_uri()
-    pinned = sources.fetch(sources.parse(url), config).commit
+    pinned = repositories.fetch(addresses.parse(url), config).commit
     shutil.rmtree(repository)
     assert text_at(config, f"{url}@{pinned}") == "two\n"
     with pytest.raises(NotFoundError, match="no such repository"):
-        sources.fetch(sources.parse(url), config)
+        repositories.fetch(addresses.parse(url), config)
     with pytest.raises(NotFoundError):
-        sources.fetch(sources.parse(f"{url}@{'0' * 40}"), config)
+        repositories.fetch(addresses.parse(f"{url}@{'0' * 40}"), config)
 
 
 def test_a_bare_repository_and_a_ref_of_a_path_are_sources(
     repository: Path, config: Config, tmp_path: Path
 ) -> None:
     git(tmp_path, "clone", "--quiet", "--bare", str(repository), "bare.git")
-    assert sources.is_url(str(tmp_path / "bare.git"))
+    assert addresses.is_url(str(tmp_path / "bare.git"))
     assert text_at(config, str(tmp_path / "bare.git")) == "two\n"
     assert text_at(config, f"{tmp_path / 'bare.git'}@v1") == "one\n"
     assert text_at(config, f"{repository}@v1") == "one\n"
-    assert not sources.is_url(str(repository)), "a clone without a ref is a folder"
+    assert not addresses.is_url(str(repository)), "a clone without a ref is a folder"
 
 
 def test_submodules_come_with_it(repository: Path, config: Config, tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_submodules_come_with_it(repository: Path, config: Config, tmp_path: Pat
     commit(outer)
     git(outer, "submodule", "--quiet", "add", "../upstream", "inner")
     commit(outer)
-    folder = sources.fetch(sources.parse(outer.as_uri()), config).folder
+    folder = repositories.fetch(addresses.parse(outer.as_uri()), config).folder
     assert (folder / "inner/main.txt").read_text() == "two\n"
     assert not list(folder.rglob(".git"))
 
@@ -98,31 +99,31 @@ def test_submodules_come_with_it(repository: Path, config: Config, tmp_path: Pat
 def test_a_tag_and_a_branch_of_one_name_are_not_guessed(repository: Path, config: Config) -> None:
     git(repository, "branch", "v1", "main")
     with pytest.raises(UsageError, match="a tag and a branch"):
-        sources.fetch(sources.parse(f"{repository.as_uri()}@v1"), config)
+        repositories.fetch(addresses.parse(f"{repository.as_uri()}@v1"), config)
     assert text_at(config, f"{repository.as_uri()}@refs/heads/v1") == "two\n"
 
 
 @pytest.mark.parametrize("ref", ["nope", "v2", "0" * 12])
 def test_a_ref_that_is_not_there_is_named(repository: Path, config: Config, ref: str) -> None:
     with pytest.raises(NotFoundError, match=ref):
-        sources.fetch(sources.parse(f"{repository.as_uri()}@{ref}"), config)
+        repositories.fetch(addresses.parse(f"{repository.as_uri()}@{ref}"), config)
 
 
 def test_several_at_once_download_once(
     repository: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found: list[sources.Source] = []
+    found: list[repositories.Source] = []
     downloads: list[str] = []
-    download = sources._download
+    download = repositories._download
 
-    def counted(*given: Any) -> sources.Source:
+    def counted(*given: Any) -> repositories.Source:
         downloads.append(str(given[0]))
         return download(*given)
 
-    monkeypatch.setattr(sources, "_download", counted)
+    monkeypatch.setattr(repositories, "_download", counted)
 
     def fetch() -> None:
-        found.append(sources.fetch(sources.parse(repository.as_uri()), config))
+        found.append(repositories.fetch(addresses.parse(repository.as_uri()), config))
 
     threads = [threading.Thread(target=fetch) for _ in range(4)]
     for thread in threads:
@@ -135,11 +136,11 @@ def test_several_at_once_download_once(
 
 
 def test_what_a_killed_download_left_is_cleared(repository: Path, config: Config) -> None:
-    reference = sources.parse(repository.as_uri())
-    home = sources.fetch(reference, config).folder.parents[1]
+    reference = addresses.parse(repository.as_uri())
+    home = repositories.fetch(reference, config).folder.parents[1]
     write(home, {"new-x/upstream/main.txt": "half"})
     commit(repository)
-    sources.fetch(reference, config)
+    repositories.fetch(reference, config)
     assert not list(home.glob("new-*"))
 
 
@@ -159,7 +160,7 @@ def test_links_inside_a_repository_stay_links(repository: Path, config: Config) 
     (repository / "folder/up").symlink_to("..")
     (repository / "nothing").symlink_to("gone")
     commit(repository)
-    folder = sources.fetch(sources.parse(repository.as_uri()), config).folder
+    folder = repositories.fetch(addresses.parse(repository.as_uri()), config).folder
     assert snapshot(folder) == {
         "main.txt": "", "folder/data.txt": "", ".hidden": "", "link": "folder", "file.txt": "main.txt", "folder/up": "..",
         "nothing": "gone",
@@ -172,13 +173,13 @@ def test_a_link_out_of_a_repository_is_refused_if_it_is_named_and_else_left_out(
 ) -> None:
     (repository / name).symlink_to(target)
     commit(repository)
-    folder = sources.fetch(sources.parse(repository.as_uri()), config).folder
+    folder = repositories.fetch(addresses.parse(repository.as_uri()), config).folder
     chosen = selection.choose(folder)
     assert name not in chosen.names
     assert any(w.startswith(f"{name} is a link") for w in chosen.warnings)
     write(repository, {"folder/data.txt": f"read {name}/x\n"})
     commit(repository)
-    folder = sources.fetch(sources.parse(repository.as_uri()), config).folder
+    folder = repositories.fetch(addresses.parse(repository.as_uri()), config).folder
     with pytest.raises(UsageError, match=r"folder/data.txt names it"):
         selection.choose(folder)
 
@@ -218,7 +219,7 @@ def test_git_s_own_server_is_a_source(repository: Path, config: Config, tmp_path
     try:
         assert text_at(config, f"git://127.0.0.1:{port}/upstream@v1") == "one\n"
         with pytest.raises(NotFoundError):
-            sources.fetch(sources.parse(f"git://127.0.0.1:{port}/gone"), config)
+            repositories.fetch(addresses.parse(f"git://127.0.0.1:{port}/gone"), config)
     finally:
         os.killpg(daemon.pid, signal.SIGTERM)
         daemon.wait(120)
@@ -230,9 +231,9 @@ def test_ssh_asks_nobody(config: Config) -> None:
         port = server.getsockname()[1]
     before = time.monotonic()
     with pytest.raises(UnavailableError):
-        sources.fetch(sources.parse(f"ssh://git@127.0.0.1:{port}/x.git"), config)
+        repositories.fetch(addresses.parse(f"ssh://git@127.0.0.1:{port}/x.git"), config)
     assert time.monotonic() - before < 10
-    assert "BatchMode=yes" in sources._environment("ssh://x/y")["GIT_SSH_COMMAND"]
+    assert "BatchMode=yes" in git_program.environment("ssh://x/y")["GIT_SSH_COMMAND"]
 
 
 @pytest.mark.parametrize(("code", "kind", "words"), [(401, UnavailableError, "password"), (403, UnavailableError, "password"),
@@ -243,7 +244,7 @@ def test_a_server_that_refuses_is_told_at_once(
     with answering(code) as (url, asked):
         before = time.monotonic()
         with pytest.raises(kind, match=words) as error:
-            sources.fetch(sources.parse(f"{url}/group/private.git"), config)
+            repositories.fetch(addresses.parse(f"{url}/group/private.git"), config)
         assert time.monotonic() - before < 10
         assert asked
         assert url in str(error.value)
@@ -252,11 +253,11 @@ def test_a_server_that_refuses_is_told_at_once(
 def test_a_server_that_keeps_silent_is_not_waited_for(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "ANSWER", 1)
+    monkeypatch.setattr(repositories, "ANSWER", 1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         before = time.monotonic()
         with pytest.raises(UnavailableError, match="no answer within 1 s"):
-            sources.fetch(sources.parse(f"http://127.0.0.1:{server.getsockname()[1]}/x.git"), config)
+            repositories.fetch(addresses.parse(f"http://127.0.0.1:{server.getsockname()[1]}/x.git"), config)
         assert time.monotonic() - before < 10
 
 
@@ -264,7 +265,7 @@ def test_a_port_where_nobody_listens(config: Config) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(UnavailableError, match="can't be fetched"):
-        sources.fetch(sources.parse(f"https://127.0.0.1:{port}/x.git"), config)
+        repositories.fetch(addresses.parse(f"https://127.0.0.1:{port}/x.git"), config)
 
 
 def test_an_askpass_program_is_never_started(
@@ -277,7 +278,7 @@ def test_an_askpass_program_is_never_started(
     for name in ("GIT_ASKPASS", "SSH_ASKPASS"):
         monkeypatch.setenv(name, str(program))
     with answering(401) as (url, _), pytest.raises(UnavailableError):
-        sources.fetch(sources.parse(f"{url}/x.git"), config)
+        repositories.fetch(addresses.parse(f"{url}/x.git"), config)
     assert not asked.exists()
 
 
@@ -296,7 +297,7 @@ def test_an_askpass_program_is_never_started(
 )  # fmt: skip
 def test_addresses_that_git_could_take_for_something_else_are_refused(text: str) -> None:
     with pytest.raises(UsageError) as error:
-        sources.parse(text)
+        addresses.parse(text)
     assert "secret" not in str(error.value) or text in str(error.value)
 
 
@@ -311,10 +312,10 @@ def test_a_submodule_can_not_run_commands_nor_read_this_machine(
         (evil / ".gitmodules").write_text(f'[submodule "inner"]\n\tpath = inner\n\turl = "{url}"\n')
         commit(evil)
         with pytest.raises(EsapError):
-            sources.fetch(sources.parse(evil.as_uri()), config)
+            repositories.fetch(addresses.parse(evil.as_uri()), config)
         assert not mark.exists()
         assert not list((config.cache / "sources").glob("*/new-*")), "half a download is cleared away"
-    assert "file" not in sources._environment("https://host/x")["GIT_ALLOW_PROTOCOL"].split(":")
+    assert "file" not in git_program.environment("https://host/x")["GIT_ALLOW_PROTOCOL"].split(":")
 
 
 def test_hooks_of_the_users_templates_are_not_run(
@@ -346,16 +347,16 @@ PATH = st.lists(NAME, min_size=1, max_size=4).map("/".join)
 def test_a_reference_is_read_as_it_is_written(
     scheme: str, host: str, path: str, ref: str | None, parts: list[str]
 ) -> None:
-    made = sources.Reference(f"{scheme}://{host}/{path}", ref, tuple(parts))
-    assert sources.is_url(str(made))
-    assert sources.parse(str(made)) == made
-    assert sources.parse(f"git+{made}") == made
+    made = addresses.Reference(f"{scheme}://{host}/{path}", ref, tuple(parts))
+    assert addresses.is_url(str(made))
+    assert addresses.parse(str(made)) == made
+    assert addresses.parse(f"git+{made}") == made
 
 
 @given(st.text(max_size=60) | st.text("ab/@#:.-~ \n\x00", max_size=30).map(lambda t: "https://h/" + t))
 def test_any_text_is_a_reference_or_a_clear_error(text: str) -> None:
     try:
-        found = sources.parse(text)
+        found = addresses.parse(text)
     except UsageError as error:
         assert error.problems
     else:
@@ -364,7 +365,9 @@ def test_any_text_is_a_reference_or_a_clear_error(text: str) -> None:
 
 
 def test_user_at_host_means_ssh() -> None:
-    assert sources.parse("git@example.org:group/x.git@v1#a") == sources.Reference(
+    assert addresses.parse("git@example.org:group/x.git@v1#a") == addresses.Reference(
         "ssh://git@example.org/group/x.git", "v1", ("a",)
     )
-    assert sources.parse("https://example.org/@group/x") == sources.Reference("https://example.org/@group/x")
+    assert addresses.parse("https://example.org/@group/x") == addresses.Reference(
+        "https://example.org/@group/x"
+    )
