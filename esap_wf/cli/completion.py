@@ -204,7 +204,7 @@ def software(ctx: click.Context, param: click.Parameter, begun: str) -> Items:
 
 def choices(prop: Mapping[str, Any], begun: str, head: str = "") -> Items:
     """Values of a parameter, as far as its schema lists them; files where it asks for a path."""
-    from esap_wf.request.parameters import types_of
+    from esap_wf.request.texts import types_of
 
     types = types_of(prop)
     if "array" in types and not prop.get("enum"):

@@ -21,7 +21,8 @@ from esap_wf.formats.quantities import human_count
 from esap_wf.models.manifest import Input, Reading
 from esap_wf.models.request import DataRef
 from esap_wf.request import dataframes, references, sheets
-from esap_wf.request.parameters import flag, from_text
+from esap_wf.request.parameters import flag
+from esap_wf.request.texts import from_text
 
 _BAD_IN_PATH = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.errors import Problem
-from esap_wf.formats import expressions, patterns, quantities, schemas
+from esap_wf.formats import expressions, patterns, schemas
 from esap_wf.formats.documents import Document
+from esap_wf.request import texts
 
 #: Longer texts are data: they belong into an input.
 MAX_TEXT = 100_000
@@ -25,12 +27,6 @@ _CONTROL_BUT_LINES = re.compile(
 )
 
 Where = Callable[[str], str]
-
-
-def types_of(prop: Mapping[str, Any]) -> list[str]:
-    """JSON types of a property, without null."""
-    kind = prop.get("type", "string")
-    return [t for t in (kind if isinstance(kind, list) else [kind]) if t != "null"]
 
 
 def flag(name: str, kind: Kind = Kind.HOUSE) -> str:
@@ -47,7 +43,7 @@ def defaults(workflow: Workflow) -> dict[str, Any]:
     for name, prop in workflow.properties.items():
         if "default" in prop:
             try:
-                found[name] = _normalised(prop["default"], prop)
+                found[name] = texts.normalised(prop["default"], prop)
             except ValueError:
                 found[name] = prop["default"]  # the check against the schema says what is wrong with it
     return found
@@ -61,118 +57,6 @@ def missing(workflow: Workflow, given: Mapping[str, Any]) -> list[str]:
     """Parameters that must still be asked for."""
     required = workflow.schema.get("required", [])
     return [name for name in required if name not in given and not _preset(workflow.properties.get(name, {}))]
-
-
-def from_text(text: str, prop: Mapping[str, Any]) -> Any:
-    """
-    A flag's text, or a text in a file where a number is due, as the value that the schema wants.
-
-    Raises
-    ------
-    ValueError
-        It can't be one; says what is expected.
-    """
-    kind = prop.get("type", "string")
-    types = types_of(prop)
-    # to a pipeline of others "none" may be a word like any other
-    nothing = {"null"} if "string" in types and "cwl_type" in prop else {"null", "none", ""}
-    if isinstance(kind, list) and "null" in kind and text.strip().lower() in nothing:
-        return None
-    if "array" in types and (text.lstrip().startswith("[") or not {"string", "object"} & set(types)):
-        if text.lstrip().startswith("[") and (listed := _from_json(text, list)) is not None:
-            return listed
-        items = [t for t in text.strip().removeprefix("[").removesuffix("]").split(",") if t.strip()]
-        return [from_text(t.strip(), _item(prop)) for t in items]
-    if "object" in types and (text.lstrip().startswith("{") or len(types) == 1):
-        if (mapping := _from_json(text, dict)) is None:
-            raise ValueError(f"{text!r} is not a JSON object; a parameter file (--params) can contain one")
-        return mapping
-    if len(types) > 1 and "string" in types:
-        return _guessed(text, types)
-    if "boolean" in types:
-        if text.lower() in {"true", "yes", "on", "1"}:
-            return True
-        if text.lower() in {"false", "no", "off", "0"}:
-            return False
-        raise ValueError(f"{text!r} is neither true nor false")
-    if "number" in types or "integer" in types:
-        if re.fullmatch(r"\s*[-+]?\d+\s*", text, re.ASCII) and "integer" in types:
-            return int(text)
-        value = quantities.in_unit(text, prop.get("unit"))
-        return whole(value) if "integer" in types and "number" not in types else value
-    return text
-
-
-def _from_json(text: str, kind: type) -> Any:
-    """A list or a mapping that is written as JSON; None if it is none."""
-    import json
-
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, kind) else None
-
-
-def _guessed(text: str, types: list[str]) -> Any:
-    """A text for a parameter that may be several things: what it looks like."""
-    if "boolean" in types and text in {"true", "false"}:
-        return text == "true"
-    if {"boolean", "integer", "number"} <= set(types) and not re.fullmatch(r"-?\d+(\.\d+)?", text, re.ASCII):
-        return text  # of what may be anything, 1e5 and +1 are texts: so Nextflow takes them
-    if "integer" in types and re.fullmatch(r"[-+]?\d{1,18}", text, re.ASCII):
-        return int(text)
-    if "number" in types and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text, re.ASCII):
-        return float(text)
-    return text
-
-
-def from_flags(texts: tuple[str, ...], prop: Mapping[str, Any], kind: Kind) -> Any:
-    """
-    The value of a flag that may have been given several times.
-
-    Of a list of a plain workflow each is one item, whatever it holds; else commas part them.
-    """
-    types = types_of(prop)
-    if (
-        "array" in types
-        and kind is not Kind.HOUSE
-        and not (len(texts) == 1 and (texts[0].lstrip().startswith("[") or len(types) > 1))
-    ):
-        return [from_text(text, _item(prop)) for text in texts]
-    return from_text(",".join(texts) if types == ["array"] else texts[-1], prop)
-
-
-def whole(value: float) -> int | float:
-    """``1e6`` is an integer too."""
-    return int(value) if value.is_integer() and abs(value) < 2**53 else value
-
-
-def _normalised(value: Any, prop: Mapping[str, Any]) -> Any:
-    """
-    A file's value in the shape that digests and jobs get: texts with units become numbers, 20 and 20.0 the
-    same.
-    """
-    types = types_of(prop)
-    if isinstance(value, str) and "string" not in types:
-        return from_text(value, prop)
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int) and "number" in types and "integer" not in types and abs(value) < 2**63:
-        return float(value)
-    if isinstance(value, float) and "integer" in types and "number" not in types:
-        return whole(value)
-    if isinstance(value, list):
-        return [_normalised(v, _item(prop)) for v in value]
-    if isinstance(value, dict):
-        members = prop.get("properties", {})
-        return {k: _normalised(v, members[k]) if k in members else v for k, v in value.items()}
-    return value
-
-
-def _item(prop: Mapping[str, Any]) -> dict[str, Any]:
-    """Schema of one item of an array; the array's unit is its items' unit."""
-    return {**({"unit": prop["unit"]} if "unit" in prop else {}), **prop.get("items", {})}
 
 
 def resolve(
@@ -194,7 +78,7 @@ def resolve(
     flags : mapping
         Values of the command line, as text; they win.
     document : Document, optional
-        The file, so that a problem names its line; `pointer` is the place of the parameters in it.
+        The file, so that a problem names its line; `pointer` is the position of the parameters in it.
     named : container of str, optional
         Which flags were written as ``--param NAME=VALUE``.
 
@@ -204,83 +88,124 @@ def resolve(
         Every parameter, in the unit of the schema.
     problems : list of Problem
     """
-    properties, problems = workflow.properties, []
-
-    def where(name: str) -> str:
-        if name in flags:
-            return f"--param {name[:80]}" if name in named else flag(name[:80], workflow.kind)
-        return document.where([*pointer, name]) if document and name in file else f"parameter {name[:80]}"
-
-    values = defaults(workflow)
-    order = workflow.takes_job_orders
-    for name, value in {**file, **flags}.items():
-        if name not in properties and order and name not in flags:
-            # the engine's own keys, files of which more is said than their place, what it passes over
-            values[name] = value
-            continue
-        if (
-            name not in properties
-            and value is None
-            and name in workflow.manifest.inputs
-            and workflow.takes_null
-        ):
-            values[name] = None  # it takes the place of the pipeline's own default
-            continue
-        if name not in properties:
-            hint = (
-                schemas.closest(name, properties)
-                or f"esap-wf show {workflow.manifest.name} lists the parameters"
-            )
-            problems.append(
-                Problem(where(name), f"{workflow.manifest.name} has no parameter {name[:80]}", hint)
-            )
-            continue
-        prop = properties[name]
-        try:
-            if name in flags:
-                value = from_flags(value if isinstance(value, tuple) else (value,), prop, workflow.kind)
-            values[name] = value
-            values[name] = value if order and name not in flags else _normalised(value, prop)
-        except ValueError as error:
-            problems.append(Problem(where(name), schemas.clipped(str(error))))
-    bad = {p.where for p in problems}
-    problems += [
-        p for name in values if not order for p in _texts(values[name], properties.get(name, {}), where(name))
-    ]
+    stated = _Stated(workflow, file, flags, document, pointer, named)
+    values, problems = stated.values()
+    wrong = {p.where for p in problems}
+    if not workflow.takes_job_orders:
+        for name, value in values.items():
+            problems += _in_texts(value, workflow.properties.get(name, {}), stated.where(name))
     beyond = [
-        Problem(where(name), "is not a finite number of at most 64 bits")
+        Problem(stated.where(name), "is not a finite number of at most 64 bits")
         for name, value in values.items()
         if not _stored(value)
     ]
-    problems += beyond
-    bad |= {p.where for p in beyond}
-    # null in a job order is as good as nothing, where the document has a default
-    given = {
-        name: value
-        for name, value in values.items()
-        if name in properties
-        and not (value is None and (workflow.takes_null or (order and _preset(properties[name]))))
-    }
-    checked = {name: _checkable(value) for name, value in given.items()}
+    wrong |= {p.where for p in beyond}
+    against = _against_schema(workflow, values, stated.where)
+    problems += [*beyond, *(p for p in against if p.where not in wrong)]
+    return values, problems + _rules(workflow, values, stated.where, {p.where for p in problems})
+
+
+@dataclass(frozen=True)
+class _Stated:
+    """What a file and flags say, and where each of it stands."""
+
+    workflow: Workflow
+    file: Mapping[str, Any]
+    flags: Mapping[str, str | tuple[str, ...]]
+    document: Document | None
+    pointer: tuple[str, ...]
+    named: Container[str]
+
+    def where(self, name: str) -> str:
+        """Where a parameter stands, as its author sees it."""
+        if name in self.flags:
+            by_name = name in self.named
+            return f"--param {name[:80]}" if by_name else flag(name[:80], self.workflow.kind)
+        if self.document and name in self.file:
+            return self.document.where([*self.pointer, name])
+        return f"parameter {name[:80]}"
+
+    def values(self) -> tuple[dict[str, Any], list[Problem]]:
+        """Every parameter with its value, defaults included; what is none, and what can't be read."""
+        properties, problems = self.workflow.properties, []
+        values = defaults(self.workflow)
+        for name, given in {**self.file, **self.flags}.items():
+            if name not in properties:
+                if self._passed_on(name, given):
+                    values[name] = given
+                else:
+                    problems.append(self._unknown(name))
+                continue
+            try:
+                values[name] = value = self._as_given(name, given)
+                values[name] = value if self._is_ordered(name) else texts.normalised(value, properties[name])
+            except ValueError as error:
+                problems.append(Problem(self.where(name), schemas.clipped(str(error))))
+        return values, problems
+
+    def _as_given(self, name: str, given: Any) -> Any:
+        if name not in self.flags:
+            return given
+        parts = given if isinstance(given, tuple) else (given,)
+        return texts.from_flags(parts, self.workflow.properties[name], self.workflow.kind)
+
+    def _is_ordered(self, name: str) -> bool:
+        """Whether it stands in a job order, which the engine is given as it is."""
+        return self.workflow.takes_job_orders and name not in self.flags
+
+    def _passed_on(self, name: str, given: Any) -> bool:
+        """Whether something that is no parameter reaches the engine all the same."""
+        if self._is_ordered(name):
+            # the engine's own keys, files of which more is said than their path, what it passes over
+            return True
+        # null takes the place of the pipeline's own default
+        return given is None and name in self.workflow.manifest.inputs and self.workflow.takes_null
+
+    def _unknown(self, name: str) -> Problem:
+        workflow = self.workflow.manifest.name
+        hint = (
+            schemas.closest(name, self.workflow.properties) or f"esap-wf show {workflow} lists the parameters"
+        )
+        return Problem(self.where(name), f"{workflow} has no parameter {name[:80]}", hint)
+
+
+def _against_schema(workflow: Workflow, values: Mapping[str, Any], where: Where) -> list[Problem]:
+    """What does not agree with the workflow's JSON Schema."""
     schema = {k: v for k, v in workflow.schema.items() if k not in {"$schema", "$id"}}
     check = schemas.validator(schema, workflow.folder / workflow.manifest.parameters, workflow.folder)
-    for misfit in islice(check.iter_errors(checked), schemas.MAX_ERRORS):
-        path, what, hint = schemas.wording(misfit, workflow.schema)
-        name = str(path[0]) if path else misfit.kind.property if misfit.kind.name == "required" else ""
-        unit = properties.get(name, {}).get("unit")
-        if not path and name:
-            what, hint = (
-                "a value is needed",
-                f"{flag(name, workflow.kind)} VALUE" + (f", in {unit}" if unit else ""),
-            )
-        elif path and isinstance(told := properties.get(name, {}).get("error"), str):
-            what = f"{told} ({what})"
-        elif path and misfit.kind.name == "pattern":
-            what, hint = _form(misfit.instance, properties.get(name, {}))
-        if where(name) not in bad:
-            problems.append(Problem(where(name), what + (f" (in {unit})" if unit and path else ""), hint))
-    wrong = {p.where for p in problems}
-    return values, problems + _rules(workflow, values, where, wrong)
+    checked = {
+        name: _checkable(value) for name, value in values.items() if _is_checked(workflow, name, value)
+    }
+    return [
+        _incompatibility(error, workflow, where)
+        for error in islice(check.iter_errors(checked), schemas.MAX_ERRORS)
+    ]
+
+
+def _is_checked(workflow: Workflow, name: str, value: Any) -> bool:
+    if name not in workflow.properties:
+        return False
+    # null in a job order is as good as nothing, where the document has a default
+    as_nothing = workflow.takes_null or (workflow.takes_job_orders and _preset(workflow.properties[name]))
+    return not (value is None and as_nothing)
+
+
+def _incompatibility(error: Any, workflow: Workflow, where: Where) -> Problem:
+    """One error of the validator, in words about a parameter."""
+    path, what, hint = schemas.wording(error, workflow.schema)
+    name = str(path[0]) if path else error.kind.property if error.kind.name == "required" else ""
+    prop = workflow.properties.get(name, {})
+    unit = prop.get("unit")
+    if not path and name:
+        what, hint = (
+            "a value is needed",
+            f"{flag(name, workflow.kind)} VALUE" + (f", in {unit}" if unit else ""),
+        )
+    elif path and isinstance(own := prop.get("error"), str):
+        what = f"{own} ({what})"
+    elif path and error.kind.name == "pattern":
+        what, hint = _form(error.instance, prop)
+    return Problem(where(name), what + (f" (in {unit})" if unit and path else ""), hint)
 
 
 def _form(value: Any, prop: Mapping[str, Any]) -> tuple[str, str]:
@@ -327,7 +252,7 @@ def _checkable(value: Any) -> Any:
     return value if _stored(value) else 0
 
 
-def _texts(value: Any, prop: Mapping[str, Any], where: str) -> list[Problem]:
+def _in_texts(value: Any, prop: Mapping[str, Any], where: str) -> list[Problem]:
     forbidden = _CONTROL_BUT_LINES if prop.get("format") == "multiline" else _CONTROL
     found = []
     for text in _inside(value):
