@@ -145,7 +145,7 @@ def _at_least(amount: int, needed: int, given: object) -> int:
     return amount if given is not None else max(amount, needed)
 
 
-def _of_moment() -> dict[str, str]:
+def _of_moment() -> dict[str, Any]:
     expires = datetime.now(UTC) + VALID_FOR
     return {"created": now(), "expires": expires.isoformat(timespec="seconds").replace("+00:00", "Z")}
 

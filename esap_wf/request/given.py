@@ -45,49 +45,66 @@ def sorted_out(
     """
     if workflow.kind is Kind.HOUSE:
         return request
+    sorting = _Sorting(workflow, request, document, pointer)
     known = {*workflow.properties, *workflow.manifest.inputs}
-    values: dict[str, Any] = {}
-    inputs, results = dict(request.inputs), request.results
-    problems = []
     for name, value in _flat(request.parameters, known).items():
-        where = document.where([*pointer, *name.split(".")]) if document else f"parameter {name[:80]}"
         if name in workflow.manifest.inputs and name not in workflow.properties:
-            refs = _references(value)
-            if (
-                workflow.takes_job_orders
-                and name not in request.inputs
-                and says_more(value, workflow.manifest.inputs[name])
-            ):
-                values[name] = value
-            elif refs is None:
-                problems.append(
-                    Problem(where, "names no file or folder", "a path, or {class: File, path: …}")
-                )
-            elif refs and name not in request.inputs:
-                inputs[name] = refs
-            elif (
-                value is None
-                and workflow.takes_null
-                and workflow.manifest.inputs[name].engine_default
-                and name not in request.inputs
-            ):
-                values[name] = None
-        elif workflow.properties.get(name, {}).get("results") and value is None:
-            continue
-        elif workflow.properties.get(name, {}).get("results"):
-            if not isinstance(value, str):
-                problems.append(Problem(where, "is not a place"))
-            elif value != workflow.properties[name].get("default"):
-                if results and results != value:
-                    problems.append(
-                        Problem(where, f"results are copied to only one place, but {results} is another one")
-                    )
-                results = value
+            sorting.add_input(name, value)
+        elif _says_where_results_go(workflow, name):
+            sorting.add_results(name, value)
         else:
-            values[name] = value
-    if problems:
-        raise UsageError("the request is not valid", problems)
-    return msgspec.structs.replace(request, parameters=values, inputs=inputs, results=results)
+            sorting.values[name] = value
+    if sorting.problems:
+        raise UsageError("the request is not valid", sorting.problems)
+    return msgspec.structs.replace(
+        request, parameters=sorting.values, inputs=sorting.inputs, results=sorting.results
+    )
+
+
+class _Sorting:
+    """Parameters of a request on their way to where they belong."""
+
+    def __init__(
+        self, workflow: Workflow, request: Request, document: Document | None, pointer: tuple[str, ...]
+    ) -> None:
+        self.workflow, self.request, self.document, self.pointer = workflow, request, document, pointer
+        self.values: dict[str, Any] = {}
+        self.inputs, self.results = dict(request.inputs), request.results
+        self.problems: list[Problem] = []
+
+    def where(self, name: str) -> str:
+        if self.document:
+            return self.document.where([*self.pointer, *name.split(".")])
+        return f"parameter {name[:80]}"
+
+    def add_input(self, name: str, value: Any) -> None:
+        """A file or folder; one that is also given as an input is that one."""
+        spec, is_free = self.workflow.manifest.inputs[name], name not in self.request.inputs
+        if self.workflow.takes_job_orders and is_free and says_more(value, spec):
+            self.values[name] = value
+            return
+        refs = _references(value)
+        if refs is None:
+            hint = "a path, or {class: File, path: …}"
+            self.problems.append(Problem(self.where(name), "names no file or folder", hint))
+        elif refs and is_free:
+            self.inputs[name] = refs
+        elif value is None and is_free and self.workflow.takes_null and spec.engine_default:
+            self.values[name] = None
+
+    def add_results(self, name: str, value: Any) -> None:
+        """The folder for the results, which many pipelines have a parameter for."""
+        if value is None:
+            return
+        if not isinstance(value, str):
+            self.problems.append(Problem(self.where(name), "is not a place"))
+            return
+        if value == self.workflow.properties[name].get("default"):
+            return
+        if self.results and self.results != value:
+            what = f"results are copied to only one place, but {self.results} is another one"
+            self.problems.append(Problem(self.where(name), what))
+        self.results = value
 
 
 def without(request: Request, names: Collection[str]) -> Request:
