@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
+from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.errors import Problem
 from esap_wf.formats import expressions, reading, schemas
-
-if TYPE_CHECKING:
-    from esap_wf.catalogue.workflow import Kind, Workflow
 
 Pointer = Sequence[str | int]
 

@@ -22,6 +22,11 @@ PROPERTIES = {
     "units": {"type": "integer", "title": "Units", "default": 4, "minimum": 1},
     "angle": {"type": "number", "title": "Angle", "unit": "deg", "default": 20.0},
 }
+VALUES = {"angle": "20 kg", "units": 0}
+WRONG = [
+    "'kg' is a mass (kg), this is an angle (deg); allowed units: deg, arcmin, arcsec, rad",
+    "0 is less than the minimum of 1",
+]
 MANIFEST = {"inputs": {"data": {"title": "Data", "required": False}}}
 
 
@@ -149,12 +154,10 @@ def test_what_an_earlier_run_was_given_warns_no_more(surfaces: Surfaces, pipelin
 def test_the_same_is_wrong_at_the_same_position(
     surfaces: Surfaces, toy: Any, surface: str, where: str
 ) -> None:
-    _, problems = getattr(surfaces, surface)(toy(PROPERTIES, MANIFEST).folder, {"units": 0, "angle": "20 kg"})
-    found = {p.what: p for p in problems()}
-    assert len(found) == 2
-    for name, what in (("units", "0 is less than the minimum of 1"), ("angle", "'20 kg'")):
-        (problem,) = [p for text, p in found.items() if what in text]
-        assert where.format(name) in problem.where
+    _, problems = getattr(surfaces, surface)(toy(PROPERTIES, MANIFEST).folder, VALUES)
+    found = {p.what: p.where for p in problems()}
+    assert list(found) == WRONG
+    assert all(where.format(name) in position for name, position in zip(VALUES, found.values(), strict=True))
 
 
 @pytest.mark.parametrize("surface", ["flags", "rerun_by_flags"])
