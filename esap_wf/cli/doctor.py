@@ -31,7 +31,7 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
     """One row a check; nothing is changed."""
     from esap_wf import backends, plugins
     from esap_wf.catalogue import manifests
-    from esap_wf.engines import finding
+    from esap_wf.engines import programs
     from esap_wf.planning import routes
 
     version = ".".join(map(str, sys.version_info[:3]))
@@ -69,7 +69,11 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
         kind = group.rsplit(".", 1)[1].removesuffix("s")
         for b in broken:
             yield _check(f"{kind} {b.name}", False, b.why, "repair or remove the package")
-        found = {n: finding.first(p, config, None) for n, p in usable.items()} if kind == "engine" else {}
+        found = (
+            {n: programs.first_suitable(p, config, None) for n, p in usable.items()}
+            if kind == "engine"
+            else {}
+        )
         for name, plugin in usable.items():
             if kind == "engine":
                 choice, refused = found[name].choice, found[name].refused

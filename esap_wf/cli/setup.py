@@ -32,13 +32,13 @@ store = group("store", "The run store itself.")
 def engines_list(answer: Answer) -> None:
     """Show which engines there are, and where they were found."""
     from esap_wf import plugins
-    from esap_wf.engines import finding
+    from esap_wf.engines import programs
 
     config = answer.config()
     usable, broken = plugins.load("esap_wf.engines")
     rows: list[dict[str, Any]] = []
     for name, engine in usable.items():
-        found = finding.first(engine, config, None)
+        found = programs.first_suitable(engine, config, None)
         choice, refused = found.choice, found.refused
         rows.append(
             {

@@ -97,8 +97,8 @@ def look(folder: Path) -> Seen:
     """
     tracked = is_kept(folder)
     own = not tracked and top_of(folder) is not None
-    if own and (told := _git(folder, *_LIST, "--cached")) and told[0] == 0:
-        return _listed(folder, told[1])
+    if own and (answer := _git(folder, *_LIST, "--cached")) and answer[0] == 0:
+        return _listed(folder, answer[1])
     if (
         not tracked
         and (own or (folder / ".gitignore").is_file())
@@ -122,14 +122,14 @@ def _without_repository(folder: Path) -> bytes | None:
         made = _git(Path(temporary), "init", "--quiet", "--bare", "--template=", ".")
         if made is None or made[0] != 0:
             return None
-        told = _git(folder, f"--git-dir={temporary}", f"--work-tree={folder}", *_LIST)
-        return told[1] if told and told[0] == 0 else None
+        answer = _git(folder, f"--git-dir={temporary}", f"--work-tree={folder}", *_LIST)
+        return answer[1] if answer and answer[0] == 0 else None
 
 
-def _listed(folder: Path, told: bytes) -> Seen:
+def _listed(folder: Path, answer: bytes) -> Seen:
     names: dict[str, bool] = {}
     absent: list[str] = []
-    for line in told.split(b"\0"):
+    for line in answer.split(b"\0"):
         tag, _, raw = line.partition(b" ")
         name = os.fsdecode(raw).rstrip("/")
         path = folder / name

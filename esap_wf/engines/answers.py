@@ -31,14 +31,14 @@ class Interface:
         Path in the run directory → path relative to `root` of what the pipeline finds by a relative path,
         where it has no working copy.
     schema : dict
-        JSON Schema of the parameters. What the pipeline itself sets is told as ``engine_default`` and never
+        JSON Schema of the parameters. What the pipeline itself sets is given as ``engine_default`` and never
         filled in as ``default``: it keeps the meaning that it has under the bare engine.
     inputs : dict of str to Input
         Files and folders, by the pipeline's own names.
     outputs : list of Output
         Where results are, as patterns below the run directory.
     unit_steps : tuple of str
-        Steps that run once a unit, if that can be told.
+        Steps that run once a unit, if that is known.
     requires : str, optional
         The engine's version, in the pipeline's own words.
     name : str
@@ -58,7 +58,7 @@ class Interface:
     origins : dict of str to str
         ``parameters.NAME``, ``inputs.NAME``, ``outputs.NAME`` … → ``file:line`` that says so.
     warnings : tuple of str
-        What could not be told.
+        What could not be found out.
     order : mapping
         What a file beside the pipeline gives for its inputs, if that is more than one file's place: as a job
         order has it, paths absolute.
@@ -155,10 +155,10 @@ class Outline:
     Parameters
     ----------
     steps : tuple of str, optional
-        Names of its steps; None: they can't be told.
+        Names of its steps; None: unknown.
     made : tuple of str, optional
         Patterns of what it makes, relative to the run directory; a pattern without ``/`` is a name in any
-        folder. None: it can't be told.
+        folder. None: unknown.
     problems, warnings : tuple of Problem
         What is wrong, or against the rules of docs/workflows.md.
     """
@@ -172,7 +172,7 @@ class Outline:
 @dataclass(frozen=True)
 class DryRun:
     """
-    What an engine said when it was asked to read everything and to start nothing.
+    What an engine reported when it was asked to read everything and to start nothing.
 
     Parameters
     ----------

@@ -32,8 +32,8 @@ CONTRACT = 1
 
 class EventSource(Protocol):
     """
-    Reads what an engine tells, from where the last call ended. `esap_wf.engines.following.Record` is one for
-    a file of lines.
+    Reads what an engine reports, from where the last call ended. `esap_wf.engines.following.Record` is one
+    for a file of lines.
     """
 
     def read(self) -> list[Event]:
@@ -58,7 +58,7 @@ class EngineBase(ABC):
     a later version of the plug-in. What a run needs to remember is in its run directory. Methods are called
     by position.
 
-    What a method may raise, it says; any `EsapError` is told to the user with its problems. Anything else
+    What a method may raise, it says; any `EsapError` is shown to the user with its problems. Anything else
     counts as a fault of the plug-in: while planning the command ends with an internal error, in the
     supervisor the run ends as ERROR, and ``logs/supervisor.log`` has the traceback.
 
@@ -111,9 +111,9 @@ class EngineBase(ABC):
         UsageError
             What is configured is not there.
         """
-        from esap_wf.engines import finding
+        from esap_wf.engines import programs
 
-        return finding.choices(self, config)
+        return programs.choices(self, config)
 
     def why_unsuitable(self, choice: EngineChoice, requires: str | None) -> str:
         """
@@ -122,9 +122,9 @@ class EngineBase(ABC):
 
         Called once for each of `installations`. The default holds the version against `requires` and `needs`.
         """
-        from esap_wf.engines import finding
+        from esap_wf.engines import programs
 
-        return finding.misfit(choice.version, requires, self.needs)
+        return programs.incompatibility(choice.version, requires, self.needs)
 
     def lacks(self) -> list[Problem]:
         """
@@ -153,9 +153,9 @@ class EngineBase(ABC):
 
         The default: the version of `package` in `pins`.
         """
-        from esap_wf.engines import finding
+        from esap_wf.engines import programs
 
-        return finding.pinned(self, requires)
+        return programs.pinned(self, requires)
 
     def install(self, config: Config) -> Path:
         """
@@ -230,7 +230,7 @@ class EngineBase(ABC):
         """
         The bare command and its files.
 
-        Called while planning, and again when the run is created: the same arguments must give the same
+        Called while planning, and once more when the run is created: the same arguments must give the same
         answer, wherever and whenever they are given. Values of users reach the command as whole arguments or
         in files, never as a part of a shell line.
 
@@ -262,11 +262,11 @@ class EngineBase(ABC):
     @abstractmethod
     def events(self, run: Path, epoch: int, cursor: Cursor) -> EventSource:
         """
-        What the engine of an epoch tells, behind `cursor`.
+        What the engine of an epoch reports, behind `cursor`.
 
         Called once by each supervisor that watches the epoch, also before the engine has written anything,
         and once more for an earlier epoch whose supervisor was killed. An event that was passed on is never
-        told again; a field that the engine doesn't report is None.
+        reported again; a field that the engine doesn't report is None.
         """
 
     def stop_signal(self, drain: bool) -> StopSignal | None:
@@ -285,7 +285,7 @@ class EngineBase(ABC):
         Why it ended badly, from its own records, the cause first; empty if they don't say.
 
         Called once, when it has ended with another code than 0 (None: nobody saw it), nobody asked it to, and
-        no event told a failed job. The default: nothing; then the run says the exit code.
+        no event reported a failed job. The default: nothing; then the run says the exit code.
         """
         return []
 
@@ -300,7 +300,7 @@ class EngineBase(ABC):
 
     def results(self, run: Path, epoch: int) -> Results | None:
         """
-        What it names as results itself; None if it doesn't tell: then patterns and what appeared count.
+        What it names as results itself; None if it names none: then patterns and what appeared count.
 
         Called once, when it has ended well; `epoch` is the one that ended, and what earlier ones did counts
         as well. Whatever it raises does no harm: a warning says so. The default: None.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-#: What a plug-in may write down as a place in its record (`esap_wf.models.run.Event.mark`).
+#: What a plug-in may write down as a position in its record (`esap_wf.models.run.Event.mark`).
 Mark = int | str
 
 
 @dataclass(frozen=True)
 class Cursor:
     """
-    Up to where an engine's record has been passed on, as `EngineBase.events` is told it.
+    Up to where an engine's record has been passed on, as `EngineBase.events` is given it.
 
     There are three kinds, and a plug-in's own values can't be taken for one of them: `Cursor.START`, nothing
     was passed on; ``Cursor.at(mark)``, everything up to the event that had this mark; `Cursor.LOST`, nobody

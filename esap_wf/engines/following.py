@@ -64,13 +64,14 @@ class Record(ABC):
     A record of one line for each thing that happens, as an `EventSource`: the mark of an event is the offset
     behind its line.
 
-    What lies before the cursor is read again, because later lines may refer to it, but not told again.
+    What lies before the cursor is read once more, because later lines may refer to it, but it is not reported
+    a second time.
 
     Parameters
     ----------
     path : Path
         Need not exist yet.
-    told : int
+    reported : int
         Bytes that were passed on, from `offset_of`.
 
     Attributes
@@ -79,14 +80,14 @@ class Record(ABC):
         Behind the line that is read.
     """
 
-    def __init__(self, path: Path, told: int = 0) -> None:
-        self.path, self.told, self.offset = path, told, 0
+    def __init__(self, path: Path, reported: int = 0) -> None:
+        self.path, self.reported, self.offset = path, reported, 0
 
     @abstractmethod
     def events_of(self, line: bytes) -> Iterable[Event]:
         """
-        What one complete line tells, with its newline; nothing of one that the engine can't have written. It
-        raises nothing.
+        The events of one complete line, with its newline; none of one that the engine can't have written.
+        It raises nothing.
         """
 
     def read(self) -> list[Event]:
@@ -103,6 +104,6 @@ class Record(ABC):
         for line in lines_after(self.path, self.offset):
             self.offset += len(line)
             found = self.events_of(line)
-            if self.offset > self.told:
+            if self.offset > self.reported:
                 events += [msgspec.structs.replace(event, mark=self.offset) for event in found]
         return events

@@ -24,37 +24,37 @@ class Written(float):
 
 def number(text: str) -> float:
     """The number that a text stands for, a `Written` if Python would write another text."""
-    plain = text.replace("_", "")
-    value = float(plain)
+    digits = text.replace("_", "")
+    value = float(digits)
     if repr(value) == text:
         return value
     kept = Written(value)
-    kept.text = plain
+    kept.text = digits
     return kept
 
 
 def whole(text: str) -> int | float:
     """An integer; beyond 64 bits a `Written`, for a parameter that takes any number."""
-    plain = text.replace("_", "")
-    value = int(plain, 0) if plain[1:2] in ("x", "o") else int(plain)
-    return value if abs(value) < 2**63 or abs(value) > 10**300 else number(plain)
+    digits = text.replace("_", "")
+    value = int(digits, 0) if digits[1:2] in ("x", "o") else int(digits)
+    return value if abs(value) < 2**63 or abs(value) > 10**300 else number(digits)
 
 
 def taken_out(value: Any) -> tuple[Any, dict[str, str]]:
-    """A value with plain numbers, and the texts of those that were `Written`, by pointer."""
+    """A value with ordinary numbers, and the texts of those that were `Written`, by pointer."""
     written: dict[str, str] = {}
 
-    def plain(part: Any, pointer: str) -> Any:
+    def without_texts(part: Any, pointer: str) -> Any:
         if isinstance(part, dict):
-            return {k: plain(v, f"{pointer}/{_escaped(k)}") for k, v in part.items()}
+            return {k: without_texts(v, f"{pointer}/{_escaped(k)}") for k, v in part.items()}
         if isinstance(part, list):
-            return [plain(v, f"{pointer}/{i}") for i, v in enumerate(part)]
+            return [without_texts(v, f"{pointer}/{i}") for i, v in enumerate(part)]
         if isinstance(part, Written):
             written[pointer] = part.text
             return float(part)
         return part
 
-    return plain(value, ""), written
+    return without_texts(value, ""), written
 
 
 def of(names: Any, written: Mapping[str, str]) -> dict[str, str]:

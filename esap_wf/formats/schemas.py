@@ -101,8 +101,8 @@ def validator(schema: Any, file: Path | None = None, root: Path | None = None) -
             schema, validate_formats=True, retriever=retrieve, base_uri=base
         )
     except (ValueError, TypeError, jsonschema_rs.ReferencingError) as error:
-        told = retrieve.refused or clipped((str(error).splitlines() or ["it can't be read"])[0])
-        raise UsageError("a JSON Schema is broken", [Problem(str(file or ""), told)]) from None
+        what = retrieve.refused or clipped((str(error).splitlines() or ["it can't be read"])[0])
+        raise UsageError("a JSON Schema is broken", [Problem(str(file or ""), what)]) from None
 
 
 class _Beside:
@@ -140,18 +140,18 @@ def wording(error: Any, schema: dict[str, Any] | None = None) -> tuple[list[str 
     if kind == "anyOf":
         # of the alternatives those that want another type say nothing; if all do, they say what is wanted
         branches = [b for b in error.kind.context if b]
-        told = [b for b in branches if b[0].kind.name != "type"] or [
+        telling = [b for b in branches if b[0].kind.name != "type"] or [
             b for b in branches if not b[0].message.endswith('"null"')
         ]
-        if told:
-            return pointer, clipped(" or ".join(dict.fromkeys(_said(b[0], schema) for b in told))), ""
-    text = _said(error, schema)
+        if telling:
+            return pointer, clipped(" or ".join(dict.fromkeys(_sentence(b[0], schema) for b in telling))), ""
+    text = _sentence(error, schema)
     hint = closest(str(error.instance)[:80], map(str, error.kind.options)) if kind == "enum" else ""
     return pointer, text, hint
 
 
-def _said(error: Any, schema: Mapping[str, Any] | None) -> str:
-    """A misfit in words: all choices, and no regular expression that people would have to read."""
+def _sentence(error: Any, schema: Mapping[str, Any] | None) -> str:
+    """An error in words: all choices, and no regular expression that people would have to read."""
     kind = error.kind.name
     if kind == "enum" and len(error.kind.options) <= CHOICES:
         return clipped(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from esap_wf import plugins
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
-from esap_wf.engines import Demand, EngineBase, finding
+from esap_wf.engines import Demand, EngineBase, programs
 from esap_wf.errors import Problem, RefusedError, UnavailableError, UsageError
 from esap_wf.models.manifest import Implementation
 from esap_wf.models.plan import EngineChoice
@@ -68,7 +68,7 @@ def find_engine(workflow: Workflow, config: Config, wanted: str | None) -> Runne
             passed += [problem.what for problem in lacking]
             continue
         file = workflow.home(implementation)[1] / implementation.file
-        found = finding.first(
+        found = programs.first_suitable(
             engine, config, implementation.requires, partial(_objections, engine, file, implementation.item)
         )
         if found.choice:
@@ -102,7 +102,7 @@ def _not_found(engine: EngineBase, implementation: Implementation, refused: list
         if refused
         else f"{engine.title}{needs} was not found"
     )
-    return Problem(implementation.engine, what, finding.advice(engine, implementation.requires))
+    return Problem(implementation.engine, what, programs.advice(engine, implementation.requires))
 
 
 def _objections(engine: EngineBase, file: Path, item: str | None, choice: EngineChoice) -> list[Problem]:

@@ -58,7 +58,7 @@ class Container:
         if not (self.knows(file.name) and file.is_file()):
             return None
         document = documents.load(file)
-        task = read(document)
+        task = read_task(document)
         problems = [
             Problem(
                 document.where(["command"]),
@@ -106,7 +106,7 @@ class Container:
         """One command, in the image if the software's route is one."""
         if job.source is None:
             raise UsageError("the task can't be rendered", [Problem(job.entry, "its file does not exist")])
-        task = read(documents.load(job.source))
+        task = read_task(documents.load(job.source))
         values: dict[str, Any] = dict(job.parameters)
         values |= dict(job.selected)
         for name, given in job.inputs.items():
@@ -124,7 +124,7 @@ class Container:
         )
 
 
-def read(document: Document) -> TaskFile:
+def read_task(document: Document) -> TaskFile:
     """A task's file; UsageError with every problem."""
     task = schemas.convert(document, TaskFile, "task")
     if not task.command or not isinstance(task.command[0], str):

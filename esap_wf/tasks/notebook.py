@@ -48,7 +48,7 @@ class Notebook:
         """Names and types of the cell that is tagged ``parameters``."""
         if not (path.is_file() and self.knows(path.name)):
             return None
-        document, path = read(path), path.absolute()
+        document, path = read_notebook(path), path.absolute()
         root, notes = selection.root_of(path, path.parent)
         folder = path.parent.relative_to(root).as_posix()
         properties, inputs, origins, warnings = _interface(document, path)
@@ -160,7 +160,7 @@ class Notebook:
         return Steps([Step("execute", execute), Step("page", page)], files, PROJECT)
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_notebook(path: Path) -> dict[str, Any]:
     """A notebook (format 4); UsageError if it is none."""
     try:
         data = reading.json_value(reading.read_text(path, limit=_MAX_BYTES))
@@ -289,7 +289,7 @@ def _typed(value: Any) -> dict[str, Any]:
 def failing_cell(executed: Path) -> str:
     """What a failed notebook says: the error of the cell that raised it, as one line; empty if none did."""
     try:
-        cells = read(executed)["cells"]
+        cells = read_notebook(executed)["cells"]
     except UsageError:
         return ""
     for number, cell in enumerate(cells, 1):
@@ -297,6 +297,6 @@ def failing_cell(executed: Path) -> str:
             if isinstance(output, dict) and output.get("output_type") == "error":
                 count = cell.get("execution_count")
                 name = f"cell [{count}]" if count else f"cell {number}"
-                said = " ".join(f"{output.get('ename')}: {output.get('evalue')}".split())
-                return f"{name}: {''.join(c for c in said if c.isprintable())}"[:500]
+                message = " ".join(f"{output.get('ename')}: {output.get('evalue')}".split())
+                return f"{name}: {''.join(c for c in message if c.isprintable())}"[:500]
     return ""

@@ -237,7 +237,7 @@ def completed(found: Declared, interface: Interface) -> Interface:
             n for n in interface.schema.get("required", []) if "default" not in properties.get(n, {})
         ],
     }
-    told, more = outputs(found)
+    declared_outputs, more = outputs(found)
     # the workspace is where it is at work
     places = {
         o.name: o.path.replace(f"{PROJECT}/{interface.workdir}/", f"{PROJECT}/", 1)
@@ -245,7 +245,7 @@ def completed(found: Declared, interface: Interface) -> Interface:
         if interface.workdir
     }
     own = tuple(msgspec.structs.replace(o, path=places.get(o.name, o.path)) for o in interface.outputs)
-    if found.kind == "snakemake" and told:
+    if found.kind == "snakemake" and declared_outputs:
         origins = {k: v for k, v in origins.items() if not k.startswith("outputs.")} | more
     return replace(
         interface,
@@ -253,7 +253,7 @@ def completed(found: Declared, interface: Interface) -> Interface:
         file=found.pipeline.relative_to(found.root).as_posix(),
         schema=schema,
         inputs=inputs,
-        outputs=tuple(told) if found.kind == "snakemake" and told else own,
+        outputs=tuple(declared_outputs) if found.kind == "snakemake" and declared_outputs else own,
         workdir="",
         named=(),
         origins={**origins, "reana": str(found.file)},

@@ -37,7 +37,7 @@ class Serial:
         given, document, pointer = reana.values(found)
         properties: dict[str, dict[str, Any]] = {}
         inputs: dict[str, Input] = {}
-        told, origins = reana.outputs(found)
+        outputs, origins = reana.outputs(found)
         files = reana.files(found)
         for name, value in given.items():
             where = document.line([*pointer, name])
@@ -67,7 +67,7 @@ class Serial:
             file=found.file.name,
             schema=schema,
             inputs=inputs,
-            outputs=tuple(told),
+            outputs=tuple(outputs),
             images=tuple(images),
             files=files,
             contained=True,

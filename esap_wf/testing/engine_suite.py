@@ -2,7 +2,7 @@
 stopping, what events tell.
 
 Two workflows that come with esap-wf are run: ``noop`` (units in parallel, a fan-in, a verdict; a unit sleeps,
-or fails, as it is told) and ``hello`` (one step, which gets a text of a user).
+or fails, as it is asked to) and ``hello`` (one step, which gets a text of a user).
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ class EngineSuite:
         runs_bare(greeted, tmp_path / "bare")
 
     @answers("first line of a failure: step, unit, exit code, log")
-    def test_a_failed_unit_is_told_in_one_way(self, failed: Ended) -> None:
+    def test_a_failed_unit_is_reported_in_one_way(self, failed: Ended) -> None:
         assert (failed.done.code, failed.done.json["phase"]) == (1, "ERROR"), failed.done
         failure = failed.state["failures"][0]
         assert (failure["step"], failure["reason"], failure["exit_code"]) == ("unit", "EXIT_CODE", 3), (
@@ -252,18 +252,18 @@ class EngineSuite:
     def test_what_events_tell(self, failed: Ended, record_property: Callable[[str, object], None]) -> None:
         ended = [e for e in of(failed.events, step="unit") if e["kind"] in ("done", "failed")]
         assert {e["kind"] for e in ended} == {"done", "failed"}
-        told = {
+        features = {
             f"event: {name}": "yes" if any(e.get(name) is not None for e in ended) else "–" for name in FIELDS
         }
-        told["event: start"] = "yes" if of(failed.events, kind="start", step="unit") else "–"
-        record_property("features", told)
+        features["event: start"] = "yes" if of(failed.events, kind="start", step="unit") else "–"
+        record_property("features", features)
 
     @answers("resume repeats only what is missing")
     def test_a_resumed_run_does_not_repeat_what_is_done(self, failed: Ended) -> None:
         first = {e["unit"] for e in of(failed.events, kind="done", step="unit", epoch=1)}
         assert len(first) == UNITS - 1, "the others were not stopped by the failure"
-        again = failed.at.inside("resume", failed.run.name, "--json")
-        assert again.code == 1
+        resumed = failed.at.inside("resume", failed.run.name, "--json")
+        assert resumed.code == 1
         second = {e["unit"] for e in events(failed.run, kind="start", step="unit", epoch=2)}
         repeated = {e["unit"] for e in events(failed.run, kind="failed", step="unit", epoch=2)}
         assert len(repeated) == 1
@@ -283,10 +283,10 @@ class EngineSuite:
         assert (troubled.done.code, troubled.done.json["phase"]) == (0, "COMPLETED"), troubled.done
         assert any("adopted" in (e.get("detail") or "") for e in events(troubled.run, kind="note"))
         ends = [e["unit"] for e in events(troubled.run, kind="done", step="unit")]
-        assert sorted(ends) == sorted(set(ends)) and len(ends) == UNITS, "each is told once"
+        assert sorted(ends) == sorted(set(ends)) and len(ends) == UNITS, "each is reported once"
         starts = [e["unit"] for e in events(troubled.run, kind="start", step="unit", epoch=2)]
         assert sorted(starts) == sorted(set(starts)), (
-            "what was told to the supervisor that was killed is not told to its successor"
+            "what was reported to the supervisor that was killed is not reported to its successor"
         )
 
     @answers("cancel leaves nothing behind")

@@ -121,9 +121,9 @@ def inside(*args: object, environment: Mapping[str, str], cwd: Path | None = Non
             main([word(a) for a in args])  # type: ignore[misc]
         except SystemExit as ended:
             code = ended.code or 0
-    said = [stream.buffer.getvalue().decode(errors="surrogateescape") for stream in (out, err)]
+    streams = [stream.buffer.getvalue().decode(errors="surrogateescape") for stream in (out, err)]
     assert isinstance(code, int), code
-    return Done(code, *said)
+    return Done(code, *streams)
 
 
 @contextlib.contextmanager

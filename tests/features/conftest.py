@@ -31,17 +31,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
     feature = getattr(getattr(item, "function", None), "feature", None)
     if feature and report.when == "call" and report.passed:
         properties, params = dict(report.user_properties), item.callspec.params  # type: ignore[attr-defined]
-        told = properties.get("features") or {feature.format(**params): properties.get("value", "yes")}
-        report.user_properties.append(("of engine", [str(params["engine"]), told]))
+        answers = properties.get("features") or {feature.format(**params): properties.get("value", "yes")}
+        report.user_properties.append(("of engine", [str(params["engine"]), answers]))
     return report
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     for name, value in report.user_properties:
         if name == "of engine":
-            column, told = value  # type: ignore[misc]
-            for feature, said in told.items():  # type: ignore[union-attr]
-                _found.setdefault(feature, {})[str(column)] = said
+            column, answers = value  # type: ignore[misc]
+            for feature, answer in answers.items():  # type: ignore[union-attr]
+                _found.setdefault(feature, {})[str(column)] = answer
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

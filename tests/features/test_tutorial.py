@@ -24,5 +24,5 @@ def test_an_engine_made_by_the_tutorial_answers_all_questions(tmp_path: Path) ->
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^miniflow +1\.0 +PATH +/.*/site/bin/miniflow$", done.stdout, re.MULTILINE), done.stdout
-    (said,) = re.findall(r"\d+ passed", tutorial.TEXT)
-    assert said in done.stdout and "skipped" not in done.stdout, done.stdout
+    (expected,) = re.findall(r"\d+ passed", tutorial.TEXT)
+    assert expected in done.stdout and "skipped" not in done.stdout, done.stdout

@@ -12,7 +12,7 @@ from services import engines
 
 from esap_wf.catalogue import workflows
 from esap_wf.config import Config
-from esap_wf.engines import EngineBase, finding
+from esap_wf.engines import EngineBase, programs
 from esap_wf.engines.cwl.engine import Cwltool
 from esap_wf.engines.nextflow.engine import Nextflow
 from esap_wf.engines.snakemake.engine import Snakemake
@@ -72,8 +72,8 @@ def test_the_first_candidate_that_has_what_the_pipeline_imports_is_taken(
 def test_an_installation_is_advised_only_if_it_gives_what_is_needed(
     engine: EngineBase, old: str, new: str
 ) -> None:
-    assert f"esap-wf engines install {engine.name}" in finding.advice(engine, old)
-    advised = finding.advice(engine, new)
+    assert f"esap-wf engines install {engine.name}" in programs.advice(engine, old)
+    advised = programs.advice(engine, new)
     given = engine.installable(new)
     assert given and not given.fits and f"gives {given.version}, which does not fit" in advised
     assert f"[engines.{engine.name}] path" in advised

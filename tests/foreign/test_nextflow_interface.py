@@ -289,10 +289,10 @@ def test_an_entry_must_be_there(tmp_path: Path) -> None:
         ("true", True), ("null", None), ('"costs \\$5"', "costs $5"), ("'\\u00e9'", "é"),
     ],
 )  # fmt: skip
-def test_plain_values_are_read(text: str, expected: object) -> None:
+def test_literals_are_read(text: str, expected: object) -> None:
     source = Source(text, "x")
     found = value(source, 0, len(source.tokens))
-    assert (found.kind, found.data) == ("plain", expected)
+    assert (found.kind, found.data) == ("literal", expected)
 
 
 @pytest.mark.parametrize(

@@ -335,8 +335,8 @@ def test_literal_texts_are_read_as_python_does(
     folder = tmp_path_factory.mktemp("p")
     quoted = ",\n        ".join(repr(t) for t in texts)
     (folder / "Snakefile").write_text(f"rule all:\n    input:\n        {quoted}\n")
-    said = snakefile.read(folder / "Snakefile", folder)
-    assert [t.value for t in said.rules[0].said["input"]] == list(ast.literal_eval(f"[{quoted}]"))
+    declared = snakefile.read_snakefile(folder / "Snakefile", folder)
+    assert [t.value for t in declared.rules[0].directives["input"]] == list(ast.literal_eval(f"[{quoted}]"))
 
 
 # --- configuration wherever it is

@@ -211,7 +211,7 @@ def test_a_value_that_says_where_rules_write_is_no_input(tmp_path: Path, said: s
     assert found is not None
     assert found.inputs.keys() == {"y"}
     assert "x" in found.schema["properties"]
-    assert snakefile.written(snakefile.read(folder / "Snakefile", folder)) == {"x"}
+    assert snakefile.written(snakefile.read_snakefile(folder / "Snakefile", folder)) == {"x"}
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ COLLECTED = "Error collecting output for parameter 'out': t.cwl:6:79: Expression
     ],
 )
 def test_an_expression_that_fails_is_told_with_its_error(tmp_path: Path, message: str, told: str) -> None:
-    assert events.told_of(message, tmp_path) == told
+    assert events.in_one_line(message, tmp_path) == told
     if message is COLLECTED:
         assert events.reason_of(0, None, False, message) == (Reason.ENGINE, told), (
             "no output is missing: its expression fails"

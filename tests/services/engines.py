@@ -10,7 +10,7 @@ import pytest
 from adapter import CACHE, ROOT
 from services import cwl, nextflow
 
-from esap_wf.engines import finding
+from esap_wf.engines import programs
 from esap_wf.errors import EsapError, UnavailableError
 from esap_wf.software import environments
 
@@ -29,7 +29,7 @@ def program(engine: str) -> Path:
 def _papermill() -> Path:
     try:
         return (
-            environments.build(finding.REQUIREMENTS / "notebook.txt", CACHE / "cache") / "bin" / "papermill"
+            environments.build(programs.REQUIREMENTS / "notebook.txt", CACHE / "cache") / "bin" / "papermill"
         )
     except UnavailableError as error:
         pytest.skip(f"papermill can't be installed: {error.problems[0].hint}")

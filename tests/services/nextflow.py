@@ -14,7 +14,7 @@ import pytest
 from adapter import CACHE
 
 from esap_wf.config import Config
-from esap_wf.engines.nextflow import installations as finding
+from esap_wf.engines.nextflow import installations
 from esap_wf.engines.nextflow import installer as install
 from esap_wf.engines.nextflow.engine import Nextflow
 from esap_wf.errors import EsapError
@@ -26,11 +26,11 @@ HOME = CACHE
 def found() -> tuple[Path | None, str]:
     """The program, or why there is none."""
     config = Config(store=HOME / "store", cache=HOME, source=HOME / "config.toml")
-    java = finding.java_of(None, config)
+    java = installations.java_of(None, config)
     if java is None:
         return None, "there is no Java"
-    version = finding.java_version(java, HOME)
-    if version is None or finding.major(version) < finding.java_wanted(install.VERSION):
+    version = installations.java_version(java, HOME)
+    if version is None or installations.major(version) < installations.java_wanted(install.VERSION):
         return None, f"Java {version} at {java} is too old for Nextflow"
     if not (install.location(HOME) / "nextflow").is_file() and shutil.which("mvn") is None:
         return None, "Nextflow is not installed, and there is no Maven (mvn) to get it"

@@ -19,7 +19,7 @@ from esap_wf.catalogue import manifests as manifest_files
 from esap_wf.catalogue import workflows
 from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.config import Config
-from esap_wf.engines import EngineBase, Outline, finding
+from esap_wf.engines import EngineBase, Outline, programs
 from esap_wf.errors import NotFoundError, Problem, UnavailableError, UsageError
 from esap_wf.models.manifest import Implementation
 
@@ -188,7 +188,7 @@ def _asked(
 ) -> bool:
     """Whether an engine was set to a dry run; why not is told."""
     entry = workflow.home(implementation)[1] / implementation.file
-    found = finding.first(
+    found = programs.first_suitable(
         engine, config, implementation.requires, partial(_objections, engine, entry, implementation.item)
     )
     if found.choice is None and found.objector:
@@ -197,7 +197,7 @@ def _asked(
     if found.choice is None:
         why = f"; {'; '.join(found.refused)}" if found.refused else ""
         what = f"{engine.title} is not installed here, so it did not check {implementation.file}{why}"
-        one.warnings.append(Problem(where, what, finding.advice(engine, implementation.requires)))
+        one.warnings.append(Problem(where, what, programs.advice(engine, implementation.requires)))
         return False
     if example is None or example.valid is None:
         reasons = example.lacks if example else ["the manifest is not valid"]

@@ -36,7 +36,7 @@ from esap_wf.software import containers
 from esap_wf.tasks import HERE, Step
 
 SCRIPT = "steps.sh"
-TOLD = "STEPS_TOLD"
+RECORD_VARIABLE = "STEPS_TOLD"
 _HERE = Path(HERE)
 #: What stands for a place or a key in a step's words, and the script's variable that has it when it runs.
 _RUN, _ENGINE = "esap-wf-key-of-the-run", "esap-wf-key-of-the-engine"
@@ -100,11 +100,11 @@ class TaskEngine(EngineBase):
 
     def launch_additions(self, run: Path, epoch: int, resume: bool) -> LaunchAdditions:
         """Where the ends of the steps are written."""
-        return LaunchAdditions(environment={TOLD: str(self._told(run, epoch))})
+        return LaunchAdditions(environment={RECORD_VARIABLE: str(self._record(run, epoch))})
 
     def events(self, run: Path, epoch: int, cursor: Cursor) -> EventSource:
         """What the script wrote."""
-        record = self._told(run, epoch)
+        record = self._record(run, epoch)
         return StepEvents(record, run, epoch, following.offset_of(cursor, record), self.why)
 
     def why(self, run: Path, step: str, exit_code: int) -> str:
@@ -117,7 +117,7 @@ class TaskEngine(EngineBase):
         """
         return StopSignal(signal.SIGTERM, to_jobs=not drain)
 
-    def _told(self, run: Path, epoch: int) -> Path:
+    def _record(self, run: Path, epoch: int) -> Path:
         return run / "engine" / f"{epoch}.steps.tsv"
 
 
@@ -134,10 +134,10 @@ class Command(TaskEngine):
         """The bash that is there: it runs ``command.sh`` anyway."""
         program = shutil.which("bash")
         if program:
-            told = subprocess.run(
+            printed = subprocess.run(
                 [program, "--version"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
             ).stdout
-            match = re.search(r"version (\d+(\.\d+)*)", told)
+            match = re.search(r"version (\d+(\.\d+)*)", printed)
             yield EngineChoice(name=self.name, path=program, version=match[1] if match else "0", found="PATH")
 
     def how_to_install(self) -> str:

@@ -18,16 +18,16 @@ class StepEvents(following.Record):
     path, run : Path
         The file, which need not exist yet; the run directory.
     epoch : int
-    told : int
+    reported : int
         See `following.Record`.
     why : callable
         Why a step failed: run directory, step, exit code → one line.
     """
 
     def __init__(
-        self, path: Path, run: Path, epoch: int, told: int, why: Callable[[Path, str, int], str]
+        self, path: Path, run: Path, epoch: int, reported: int, why: Callable[[Path, str, int], str]
     ) -> None:
-        super().__init__(path, told)
+        super().__init__(path, reported)
         self.run, self.epoch, self.why = run, epoch, why
 
     def events_of(self, line: bytes) -> Iterable[Event]:

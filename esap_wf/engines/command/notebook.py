@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from esap_wf.engines import Results, finding
+from esap_wf.engines import Results, programs
 from esap_wf.engines.command.engine import TaskEngine
 from esap_wf.models.plan import EngineChoice
 from esap_wf.tasks.notebook import EXECUTED, failing_cell
@@ -20,7 +20,7 @@ class Notebook(TaskEngine):
     title = "papermill"
     program = "papermill"
     package = "papermill"
-    pins = finding.REQUIREMENTS / "notebook.txt"
+    pins = programs.REQUIREMENTS / "notebook.txt"
 
     def why_unsuitable(self, choice: EngineChoice, requires: str | None) -> str:
         """It makes the page, too."""

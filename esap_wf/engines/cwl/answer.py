@@ -34,7 +34,7 @@ def results(run: Path) -> Results | None:
     for name, value in answer.items():
         paths[name] = [_inside(run, place) for place in _places(value)]
         if not _is_files(value):
-            values[name] = _plain(value, run)
+            values[name] = _readable(value, run)
     return Results(paths, values)
 
 
@@ -58,11 +58,11 @@ def _answer(run: Path) -> dict[str, Any] | None:
     try:
         found = json.loads((run / job_order.ANSWER).read_bytes())
     except (OSError, ValueError):
-        found = _told_last(run / "logs" / "engine.log")
+        found = _last_object(run / "logs" / "engine.log")
     return found if isinstance(found, dict) else None
 
 
-def _told_last(log: Path) -> Any:
+def _last_object(log: Path) -> Any:
     """The last object of a log that begins on a line of its own."""
     try:
         text = log.read_bytes()[-_TAIL:].decode("utf-8", "replace")
@@ -113,14 +113,14 @@ def _is_files(value: Any) -> bool:
     return isinstance(value, dict) and is_file_object(value) and _place(value) is not None
 
 
-def _plain(value: Any, run: Path) -> Any:
+def _readable(value: Any, run: Path) -> Any:
     """A value as every reader of JSON takes it; a file in it by its path in the run directory."""
     if isinstance(value, list):
-        return [_plain(v, run) for v in value]
+        return [_readable(v, run) for v in value]
     if isinstance(value, dict):
         if is_file_object(value) and (place := _place(value)) is not None:
             return {"class": value["class"], "path": _inside(run, place)}
-        return {_plain(k, run): _plain(v, run) for k, v in value.items()}
+        return {_readable(k, run): _readable(v, run) for k, v in value.items()}
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:

@@ -202,9 +202,9 @@ def check(file: Path, item: str | None) -> Checked:
     found = Checked(file, item)
     root = found.reader.open(file.absolute())
     if root is not None and isinstance(root.data, dict) and root.data.get("cwlVersion") not in VERSIONS:
-        said = root.data.get("cwlVersion")
-        what = f"cwlVersion is {said}" if said else "there is no cwlVersion"
-        found.reader.wrong(root.at("cwlVersion") if said else root, what, f"one of {', '.join(VERSIONS)}")
+        version = root.data.get("cwlVersion")
+        what = f"cwlVersion is {version}" if version else "there is no cwlVersion"
+        found.reader.wrong(root.at("cwlVersion") if version else root, what, f"one of {', '.join(VERSIONS)}")
     return found
 
 
@@ -247,8 +247,8 @@ def objections(found: Checked, title: str, node: str | None) -> list[Problem]:
 
 
 def _version(node: Node) -> str:
-    said = node.data.get("cwlVersion") if isinstance(node.data, dict) else None
-    return said if isinstance(said, str) else ""
+    version = node.data.get("cwlVersion") if isinstance(node.data, dict) else None
+    return version if isinstance(version, str) else ""
 
 
 def _classes(reader: Reader, node: Node) -> Iterator[tuple[str, Node]]:

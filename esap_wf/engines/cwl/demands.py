@@ -149,9 +149,9 @@ def _over(reader: Reader, node: Node, inherited: _Inherited) -> _Inherited:
     found = dict(inherited)
     for key, required in (("hints", False), ("requirements", True)):
         for name in _CLASSES:
-            said = _named(reader, node.at(key), name)
-            if said is not None and (required or not found.get(name, (None, False))[1]):
-                found[name] = (said, required)
+            member = _named(reader, node.at(key), name)
+            if member is not None and (required or not found.get(name, (None, False))[1]):
+                found[name] = (member, required)
     return found
 
 
@@ -172,16 +172,16 @@ class _Inputs:
     def __init__(self, reader: Reader, process: Node, values: Mapping[str, Any] | None) -> None:
         self.reader, self.process, self.values = reader, process, values
 
-    def number(self, said: Any) -> float | None:
+    def number(self, value: Any) -> float | None:
         """A number, or ``$(inputs.x)`` of one; None if only the engine can tell."""
-        if isinstance(said, str) and self.values is not None and (match := _INPUT.fullmatch(said.strip())):
-            said = self.values.get(match[1])
-            if said is None:
+        if isinstance(value, str) and self.values is not None and (match := _INPUT.fullmatch(value.strip())):
+            value = self.values.get(match[1])
+            if value is None:
                 inputs = dict(self.reader.entries(self.process.at("inputs"), "type"))
-                said = inputs[match[1]].at("default").data if match[1] in inputs else None
+                value = inputs[match[1]].at("default").data if match[1] in inputs else None
         return (
-            float(said)
-            if isinstance(said, (int, float)) and not isinstance(said, bool) and 0 <= said < 2**53
+            float(value)
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 2**53
             else None
         )
 

@@ -29,11 +29,11 @@ from esap_wf.engines import (
     Rendered,
     Results,
     StopSignal,
-    finding,
     following,
+    programs,
 )
 from esap_wf.engines.cwl import answer, check, demands, interface, job_order, rehearsal
-from esap_wf.engines.cwl.events import CwlEvents, Steps, told_of
+from esap_wf.engines.cwl.events import CwlEvents, Steps, in_one_line
 from esap_wf.errors import EsapError, Problem
 from esap_wf.models.plan import EngineChoice
 from esap_wf.models.run import Failure, Reason
@@ -58,7 +58,7 @@ class Cwltool(EngineBase):
     program = "cwltool"
     package = "cwltool"
     needs = ">=3.3"  # --parallel-max: without it a run takes every core of the machine
-    pins = finding.REQUIREMENTS / "cwl.txt"
+    pins = programs.REQUIREMENTS / "cwl.txt"
 
     def interface(self, path: Path, item: str | None) -> Interface | None:
         """From the document."""
@@ -77,7 +77,7 @@ class Cwltool(EngineBase):
 
     def job_problems(self, entry: Path, item: str | None, job: Job) -> list[Problem]:
         """What the document asks for and the job order doesn't give."""
-        return rehearsal.misfits(entry, item, job)
+        return rehearsal.incompatibilities(entry, item, job)
 
     def dry_run(self, choice: EngineChoice, job: Job, rendered: Rendered) -> list[str]:
         """
@@ -94,7 +94,7 @@ class Cwltool(EngineBase):
 
     def read_dry_run(self, exit_code: int, text: str, entry: str) -> DryRun:
         """See `esap_wf.engines.cwl.rehearsal`."""
-        return rehearsal.read(exit_code, text, entry)
+        return rehearsal.read_check(exit_code, text, entry)
 
     def demands(
         self, entry: Path, item: str | None, options: Sequence[str], values: Mapping[str, Any]
@@ -148,7 +148,7 @@ class Cwltool(EngineBase):
 
     def events(self, run: Path, epoch: int, cursor: Cursor) -> EventSource:
         """What the hook wrote."""
-        record = told_path(run, epoch)
+        record = hook_record(run, epoch)
         return CwlEvents(record, run, epoch, steps_of(run), following.offset_of(cursor, record))
 
     def stop_signal(self, drain: bool) -> StopSignal:
@@ -166,13 +166,13 @@ class Cwltool(EngineBase):
 
     def explain(self, run: Path, epoch: int, exit_code: int | None) -> list[Failure]:
         """What it logged as an error."""
-        return explained(told_path(run, epoch), exit_code)
+        return explained(hook_record(run, epoch), exit_code)
 
 
 # --- what Toil shares
 
 
-def told_path(run: Path, epoch: int) -> Path:
+def hook_record(run: Path, epoch: int) -> Path:
     """Where the hook of an epoch tells."""
     return run / "engine" / f"{epoch}.cwl.jsonl"
 
@@ -185,7 +185,7 @@ def hooked(run: Path, epoch: int) -> dict[str, str]:
     files.write_atomic(place / HOOK.name, HOOK.read_bytes(), sync=False)
     return {
         "PYTHONPATH": str(place),
-        "ESAP_WF_CWL_TOLD": str(told_path(run, epoch)),
+        "ESAP_WF_CWL_RECORD": str(hook_record(run, epoch)),
         "ESAP_WF_CWL_LOGS": str(run / "logs" / "jobs"),
         "ESAP_WF_CWL_KEEP": " ".join(job_order.PRESERVED),
     }
@@ -200,17 +200,17 @@ def steps_of(run: Path) -> Steps:
         return Steps()
 
 
-def explained(path: Path, exit_code: int | None, said: Sequence[str] = ()) -> list[Failure]:
+def explained(path: Path, exit_code: int | None, otherwise: Sequence[str] = ()) -> list[Failure]:
     """
     Errors that belong to no job: a document or an input that is refused or gone, an expression that fails;
-    else `said`.
+    else `otherwise`.
     """
     run = path.parent.parent
     found = CwlEvents(path, run, 0, Steps())
     while found.read():
         pass
-    texts = [told_of(text, run) for text in found.said if not _ECHO.match(text)] or [
-        told_of(text, run) for text in said
+    texts = [in_one_line(text, run) for text in found.errors if not _ECHO.match(text)] or [
+        in_one_line(text, run) for text in otherwise
     ]
     if exit_code == UNSUPPORTED:
         texts.sort(key=lambda text: "unsupported" not in text.lower())

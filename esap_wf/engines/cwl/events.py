@@ -21,7 +21,7 @@ from esap_wf.engines.cwl import reasons
 from esap_wf.models.run import Event, Reason
 
 _NUMBERED = re.compile(r"(?P<step>.+)_(?P<number>[1-9][0-9]*)")
-_SAID = re.compile(r"\[(?P<kind>job|step|workflow) (?P<name>[^\]]*)\] (?P<text>.*)", re.DOTALL)
+_LOGGED = re.compile(r"\[(?P<kind>job|step|workflow) (?P<name>[^\]]*)\] (?P<text>.*)", re.DOTALL)
 _SIGNAL = re.compile(r"was terminated by signal: (?P<name>\w+)")
 _NO_SPACE = ("No space left on device", "Errno 28", "Disk quota exceeded")
 #: Where a message stands: schema-salad begins each of its lines with it.
@@ -111,11 +111,11 @@ class CwlEvents(following.Record):
         See `following.Record`.
     """
 
-    def __init__(self, path: Path, run: Path, epoch: int, steps: Steps, told: int = 0) -> None:
-        super().__init__(path, told)
+    def __init__(self, path: Path, run: Path, epoch: int, steps: Steps, reported: int = 0) -> None:
+        super().__init__(path, reported)
         self.run, self.epoch, self.steps = run, epoch, steps
         self._moment = 0.0  # of the last line
-        self.said: list[str] = []
+        self.errors: list[str] = []
         self._decode = msgspec.json.Decoder().decode
         self._jobs: dict[str, _Job] = {}
         self._totals = (
@@ -132,16 +132,16 @@ class CwlEvents(following.Record):
     def events_of(self, line: bytes) -> Iterable[Event]:
         """What a line tells; none of one that isn't JSON."""
         try:
-            said = self._decode(line)
-            self._moment = float(said["t"])
-            return list(self._line(self._moment, said))
+            entry = self._decode(line)
+            self._moment = float(entry["t"])
+            return list(self._line(self._moment, entry))
         except (*files.BROKEN, KeyError, TypeError, ValueError, AttributeError):
             return []
 
     def _part(self) -> list[Event]:
         self._moment = 0.0
         events = super()._part()
-        if (plan := self.plan(self._moment)) and self.offset > self.told:
+        if (plan := self.plan(self._moment)) and self.offset > self.reported:
             events.insert(0, plan)
         return events
 
@@ -153,15 +153,15 @@ class CwlEvents(following.Record):
         self._planned = totals
         return Event(t=moment, kind="plan", epoch=self.epoch, totals=totals)
 
-    def _line(self, t: float, said: dict[str, Any]) -> Iterable[Event]:
-        if said.get("anew") is True:
+    def _line(self, t: float, entry: dict[str, Any]) -> Iterable[Event]:
+        if entry.get("anew") is True:
             return [Event(t=t, kind="anew", epoch=self.epoch)]
-        if "job" in said:
-            return self._process(t, str(said["job"]), said)
-        message = str(said["log"])
-        match = _SAID.fullmatch(message)
-        if said.get("level") in ("ERROR", "CRITICAL") or message.startswith("Failed to evaluate expression"):
-            self.said.append(str(said.get("raised") or message))
+        if "job" in entry:
+            return self._process(t, str(entry["job"]), entry)
+        message = str(entry["log"])
+        match = _LOGGED.fullmatch(message)
+        if entry.get("level") in ("ERROR", "CRITICAL") or message.startswith("Failed to evaluate expression"):
+            self.errors.append(str(entry.get("raised") or message))
         if match is None:
             return []
         if match["kind"] == "step":
@@ -179,17 +179,17 @@ class CwlEvents(following.Record):
         elif text == "will be skipped":
             self._totals.pop(name, None)
 
-    def _process(self, t: float, name: str, said: dict[str, Any]) -> list[Event]:
+    def _process(self, t: float, name: str, entry: dict[str, Any]) -> list[Event]:
         """The hook saw a job's process start or end."""
-        if said.get("drained"):
+        if entry.get("drained"):
             self._drained.add(name)  # it will fail, but it never ran
             return []
-        if said.get("started"):
+        if entry.get("started"):
             job = self._known(name)
-            job.log = self._relative(said.get("log_path"))
+            job.log = self._relative(entry.get("log_path"))
             return [Event(t=t, kind="start", epoch=self.epoch, **_names(name, job))]
         job = self._known(name)
-        job.code, job.cpu, job.memory = said.get("code"), said.get("cpu"), said.get("rss")
+        job.code, job.cpu, job.memory = entry.get("code"), entry.get("cpu"), entry.get("rss")
         return []
 
     def _job(self, t: float, name: str, text: str) -> list[Event]:
@@ -244,9 +244,9 @@ def _names(name: str, job: _Job) -> dict[str, Any]:
     return {"step": job.step, "unit": job.unit, "job": name, "attempt": job.attempt, "log": job.log}
 
 
-def reason_of(code: int | None, signal: str | None, late: bool, said: str) -> tuple[Reason, str | None]:
+def reason_of(code: int | None, signal: str | None, late: bool, text: str) -> tuple[Reason, str | None]:
     """Why a job failed, and the line that says it."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
 
     def line(*signs: str) -> str | None:
         return next((text for text in lines if any(sign in text for sign in signs)), None)
@@ -259,14 +259,14 @@ def reason_of(code: int | None, signal: str | None, late: bool, said: str) -> tu
         return Reason.SIGNAL, f"terminated by {signal}"
     if code:
         return Reason.EXIT_CODE, f"exit code {code}"
-    if reasons.FAILED in said:
-        return Reason.ENGINE, reasons.expression(said)
+    if reasons.FAILED in text:
+        return Reason.ENGINE, reasons.expression(text)
     if found := line(*_LOST_OUTPUT):
         return Reason.MISSING_OUTPUT, found
     return Reason.ENGINE, lines[0] if lines else None
 
 
-def told_of(text: str, run: Path) -> str:
+def in_one_line(text: str, run: Path) -> str:
     """A message in one line: paths relative to the run directory, each place once, no objects in full."""
     seen: set[str] = set()
 

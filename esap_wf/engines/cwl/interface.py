@@ -161,12 +161,12 @@ def _interface(reader: Reader, process: Node, file: Path, asked: Path) -> Interf
     required: list[str] = []
     origins: dict[str, str] = {}
     for name, node in reader.entries(process.at("inputs"), "type"):
-        kind = types.read(reader, node.at("type"), named)
+        kind = types.read_type(reader, node.at("type"), named)
         given = reader.resolved(node.at("default"))
         default = None if _is_gone(reader, given) else given.data
         needed = not kind.optional and default is None
         files = kind.files()
-        title, text = _told(node, name)
+        title, text = _title_and_text(node, name)
         if files and _NAME.fullmatch(name):
             inputs[name] = Input(
                 title=title,
@@ -240,7 +240,7 @@ def _relative(reader: Reader, root: Path) -> Iterator[str]:
         yield path.absolute().relative_to(root).as_posix()
 
 
-def _told(node: Node, name: str) -> tuple[str, str]:
+def _title_and_text(node: Node, name: str) -> tuple[str, str]:
     """Title and text: the label, else the first short line of the documentation, else the name."""
     label, doc = node.text("label").strip(), node.text("doc").strip()
     return label or name, doc

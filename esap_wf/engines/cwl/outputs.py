@@ -29,7 +29,7 @@ def outputs(reader: Reader, process: Node) -> tuple[tuple[Output, ...], dict[str
     declared: list[Output] = []
     origins: dict[str, str] = {}
     for name, node in reader.entries(process.at("outputs"), "type"):
-        kind = types.read(reader, node.at("type"), named)
+        kind = types.read_type(reader, node.at("type"), named)
         title = node.text("label") or name
         origins[f"outputs.{name}"] = node.line
         if kind.files() is None and not _holds_files(kind):
@@ -111,7 +111,7 @@ def _of_step(reader: Reader, workflow: Node, source: str, depth: int) -> str | N
     found = dict(reader.entries(process.at("outputs"), "type")).get(parts[-1])
     if found is None:
         return None
-    kind = types.read(reader, found.at("type"), types.definitions(reader, process))
+    kind = types.read_type(reader, found.at("type"), types.definitions(reader, process))
     return _pattern(reader, process, parts[-1], found, kind, depth + 1)
 
 

@@ -30,9 +30,9 @@ def expression(text: str) -> str:
     cause = _cause(lines)
     if not cause:
         return text
-    said = " ".join(_PLACE.sub(" ", head).split()).removeprefix("Failed to evaluate expression:").strip()
+    what = " ".join(_PLACE.sub(" ", head).split()).removeprefix("Failed to evaluate expression:").strip()
     return " ".join(
-        part for part in (said, place[0] if place else "", f"{_written(program)} fails: {cause}") if part
+        part for part in (what, place[0] if place else "", f"{_written(program)} fails: {cause}") if part
     )
 
 
@@ -40,9 +40,9 @@ def _cause(lines: list[str]) -> str:
     behind = next((i for i, line in enumerate(lines) if _STDERR.match(line)), None)
     if behind is None:
         return next((line for line in lines if line), "")
-    told = [_STDERR.sub(r"\g<text>", lines[behind]), *lines[behind + 1 :]]
-    error = next((m[0] for line in told if (m := _ERROR.search(line))), "")
-    return (error or next((line for line in told if line.strip("'")), "")).strip("'").strip()
+    printed = [_STDERR.sub(r"\g<text>", lines[behind]), *lines[behind + 1 :]]
+    error = next((m[0] for line in printed if (m := _ERROR.search(line))), "")
+    return (error or next((line for line in printed if line.strip("'")), "")).strip("'").strip()
 
 
 def _written(program: re.Match[str] | None) -> str:

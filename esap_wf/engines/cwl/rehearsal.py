@@ -16,7 +16,7 @@ from esap_wf.engines.cwl import job_order
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import schemas
 
-_SAID = re.compile(r"^(?P<level>ERROR|WARNING)\s+(?P<text>.*)", re.MULTILINE)
+_LOGGED = re.compile(r"^(?P<level>ERROR|WARNING)\s+(?P<text>.*)", re.MULTILINE)
 _PLACE = re.compile(
     r"(?P<file>\S+\.(?:cwl|ya?ml|json)):(?P<line>\d+):(?P<column>\d+):[ \t]*(?P<text>.*(?:\n[ \t]+\S.*)*)"
 )
@@ -47,7 +47,7 @@ def outline(entry: Path, item: str | None) -> Outline:
     return Outline(tuple(steps), made, tuple(found.problems))
 
 
-def misfits(entry: Path, item: str | None, job: Job) -> list[Problem]:
+def incompatibilities(entry: Path, item: str | None, job: Job) -> list[Problem]:
     """What a document asks for and a job order of example values doesn't give, or gives as something else."""
     try:
         found = cwl_interface.derive(entry, item)
@@ -63,7 +63,7 @@ def misfits(entry: Path, item: str | None, job: Job) -> list[Problem]:
         pointer, what, _ = schemas.wording(error, found.schema)
         name = str(pointer[0]) if pointer else str(getattr(error.kind, "property", ""))
         where = found.origins.get(f"parameters.{name}", str(entry))
-        told = (
+        message = (
             f"its input {name} is given {values[name]!r}: {what}"
             if name in values
             else f"its input {name} is given nothing"
@@ -71,7 +71,7 @@ def misfits(entry: Path, item: str | None, job: Job) -> list[Problem]:
         problems.append(
             Problem(
                 where,
-                schemas.clipped(told),
+                schemas.clipped(message),
                 "parameters and inputs of the manifest are the document's, by name and type",
             )
         )
@@ -87,7 +87,7 @@ def misfits(entry: Path, item: str | None, job: Job) -> list[Problem]:
     return problems
 
 
-def read(exit_code: int, text: str, entry: str) -> DryRun:
+def read_check(exit_code: int, text: str, entry: str) -> DryRun:
     """Places and sentences of cwltool's check; the last of nested ones is the reason."""
     if exit_code == 0:
         return DryRun()
@@ -100,17 +100,17 @@ def read(exit_code: int, text: str, entry: str) -> DryRun:
         (f"{m['file']}:{m['line']}:{m['column']}", _WAY.sub("", " ".join(m["text"].split())))
         for m in _PLACE.finditer(wrong)
     ]
-    placed = [(at, said) for at, said in placed if said]
+    placed = [(at, sentence) for at, sentence in placed if sentence]
     found: dict[str, str] = {}
     where = ""
     # an outer sentence only leads to an inner one; one may go on at the next place
-    for at, sentence in [(at, said) for at, said in placed if not _OUTER.match(said)] or placed:
+    for at, sentence in [p for p in placed if not _OUTER.match(p[1])] or placed:
         where = where if where and sentence.startswith("with ") else at
         found[where] = f"{found.get(where, '')} {sentence.split(', tried')[0].lstrip('* ')}".strip()
     problems = [Problem(where, what[:600]) for where, what in found.items()]
     if not problems:
-        said = [
-            m["text"] for m in _SAID.finditer(text) if m["level"] == "ERROR"
+        errors = [
+            m["text"] for m in _LOGGED.finditer(text) if m["level"] == "ERROR"
         ] or text.strip().splitlines()[-1:]
-        problems = [Problem(entry, (said[0] if said else f"cwltool: exit code {exit_code}")[:600])]
+        problems = [Problem(entry, (errors[0] if errors else f"cwltool: exit code {exit_code}")[:600])]
     return DryRun(tuple(problems[:20]))

@@ -30,8 +30,8 @@ from esap_wf.engines import (
     Rendered,
     Results,
     StopSignal,
-    finding,
     following,
+    programs,
     settings,
 )
 from esap_wf.engines.cwl import answer, check, demands, engine, interface, job_order, rehearsal
@@ -69,7 +69,7 @@ class Toil(EngineBase):
     program = "toil-cwl-runner"
     package = "toil"
     needs = ">=9,<10"  # its message bus and its names of jobs
-    pins = finding.REQUIREMENTS / "toil.txt"  # of its own: Toil pins a cwltool
+    pins = programs.REQUIREMENTS / "toil.txt"  # of its own: Toil pins a cwltool
     #: Its workers' command is a text whose words a shell parts.
     refused_in_paths = r"[^\w./+%=@,-]"
 
@@ -93,7 +93,7 @@ class Toil(EngineBase):
 
     def job_problems(self, entry: Path, item: str | None, job: Job) -> list[Problem]:
         """What the document asks for and the job order doesn't give."""
-        return rehearsal.misfits(entry, item, job)
+        return rehearsal.incompatibilities(entry, item, job)
 
     def demands(
         self, entry: Path, item: str | None, options: Sequence[str], values: Mapping[str, Any]
@@ -175,14 +175,14 @@ class Toil(EngineBase):
             if store.exists():
                 shutil.rmtree(store)
             files.append_line(
-                engine.told_path(run, epoch),
+                engine.hook_record(run, epoch),
                 msgspec.json.encode({"t": round(time.time(), 4), "anew": True}) + b"\n",
             )
         return LaunchAdditions(arguments, engine.hooked(run, epoch))
 
     def events(self, run: Path, epoch: int, cursor: Cursor) -> EventSource:
         """What the workers' hook and the leader told."""
-        records = engine.told_path(run, epoch), _bus(run, epoch)
+        records = engine.hook_record(run, epoch), _bus(run, epoch)
         hook, _, bus = str(cursor.mark or "0:0").partition(":")
         offsets = (
             (following.size(records[0]), following.size(records[1])) if cursor.lost else (int(hook), int(bus))
@@ -213,8 +213,8 @@ class Toil(EngineBase):
         except OSError:
             text = ""
         raised = [m["text"] for m in _RAISED.finditer(text) if m["name"] != "FailedJobsException"]
-        told = raised or [m["text"] for line in text.splitlines() if (m := _LOGGED.match(line))]
-        return engine.explained(engine.told_path(run, epoch), exit_code, told[-1:])
+        messages = raised or [m["text"] for line in text.splitlines() if (m := _LOGGED.match(line))]
+        return engine.explained(engine.hook_record(run, epoch), exit_code, messages[-1:])
 
 
 def _bus(run: Path, epoch: int) -> Path:

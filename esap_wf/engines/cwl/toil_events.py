@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from esap_wf.engines import following
-from esap_wf.engines.cwl.events import CwlEvents, Steps, told_of
+from esap_wf.engines.cwl.events import CwlEvents, Steps, in_one_line
 from esap_wf.models.run import Event, Reason
 
 
@@ -24,25 +24,25 @@ class ToilEvents:
 
     Parameters
     ----------
-    told_path, bus : Path
+    hook, bus : Path
         Need not exist yet.
     run : Path
     epoch : int
     steps : Steps
-    told : tuple of int
-        Bytes of both that were told before.
+    reported : tuple of int
+        Bytes of both that were reported before.
     """
 
     def __init__(
-        self, told_path: Path, bus: Path, run: Path, epoch: int, steps: Steps, told: tuple[int, int] = (0, 0)
+        self, hook: Path, bus: Path, run: Path, epoch: int, steps: Steps, reported: tuple[int, int] = (0, 0)
     ) -> None:
-        self.hook = _Workers(told_path, run, epoch, steps, told[0])
-        self.bus, self.epoch, self.told = bus, epoch, told[1]
+        self.hook = _Workers(hook, run, epoch, steps, reported[0])
+        self.bus, self.epoch, self.reported = bus, epoch, reported[1]
         self.offset = 0
 
     def read(self) -> list[Event]:
         """Events since the last call; empty only if there are no more."""
-        # before what the hook told: a worker ends after it
+        # before what the hook reported: a worker ends after it
         lines = following.lines_after(self.bus, self.offset)
         issued = [_fields(line) for line in lines]
         for words in issued:
@@ -52,10 +52,10 @@ class ToilEvents:
         events = [self._placed(event, before) for event in self._workers()]
         for line, words in zip(lines, issued, strict=True):
             self.offset += len(line)
-            if words and self.offset > self.told and (event := self._died(words)):
+            if words and self.offset > self.reported and (event := self._died(words)):
                 events.append(self._placed(event, self.offset))
         self.offset = before + sum(map(len, lines))
-        if lines and self.offset > self.told and (plan := self.hook.plan(time.time())):
+        if lines and self.offset > self.reported and (plan := self.hook.plan(time.time())):
             events.insert(0, plan)
         return events
 
@@ -126,14 +126,14 @@ class _Workers(CwlEvents):
         # a chained job is not issued
         self._begun[step] = max(self._issued.get(step, 0), self._started.get(step, 0))
 
-    def _process(self, t: float, name: str, said: dict[str, Any]) -> list[Event]:
-        if "crashed" in said:
-            return self._crashed(t, name, said)
-        if said.get("started"):
+    def _process(self, t: float, name: str, entry: dict[str, Any]) -> list[Event]:
+        if "crashed" in entry:
+            return self._crashed(t, name, entry)
+        if entry.get("started"):
             self._count(self._started, name)
-        return super()._process(t, name, said)
+        return super()._process(t, name, entry)
 
-    def _crashed(self, t: float, name: str, said: dict[str, Any]) -> list[Event]:
+    def _crashed(self, t: float, name: str, entry: dict[str, Any]) -> list[Event]:
         """
         A worker ended by an exception: for a tool's failure, which was told, or for what it could not even
         begin.
@@ -141,7 +141,7 @@ class _Workers(CwlEvents):
         if name in self._failed:
             return []
         job = self._known(name)
-        job.detail.append(told_of(str(said["crashed"]), self.run))
+        job.detail.append(in_one_line(str(entry["crashed"]), self.run))
         return [self._end(t, name, job, "crashed")]
 
     def _end(self, t: float, name: str, job: Any, status: str) -> Event:

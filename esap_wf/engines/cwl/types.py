@@ -71,9 +71,9 @@ class Type:
             inner = core.parts[0].files()
             return (inner[0], True) if inner and not inner[1] and not core.parts[0].optional else None
         if core.kind == "union":
-            told = [p.files() for p in core.parts]
-            found = [t for t in told if t]
-            if found and len(found) == len(told):
+            by_part = [p.files() for p in core.parts]
+            found = [t for t in by_part if t]
+            if found and len(found) == len(by_part):
                 kinds = {kind for kind, _ in found}
                 return kinds.pop() if len(kinds) == 1 else "any", any(many for _, many in found)
         return None
@@ -94,7 +94,7 @@ class Type:
         return text + "?" if self.optional and self.kind != "null" else text
 
 
-def read(reader: Reader, node: Node, named: dict[str, Node], depth: int = 0) -> Type:
+def read_type(reader: Reader, node: Node, named: dict[str, Node], depth: int = 0) -> Type:
     """
     The type that a value of a document says.
 
@@ -116,12 +116,12 @@ def read(reader: Reader, node: Node, named: dict[str, Node], depth: int = 0) -> 
     if isinstance(data, list) and data:
         return Type(
             "union",
-            tuple(_alternatives(read(reader, node.at(i), named, depth + 1) for i in range(len(data)))),
+            tuple(_alternatives(read_type(reader, node.at(i), named, depth + 1) for i in range(len(data)))),
         )
     if isinstance(data, dict) and "type" in data:
         kind = data["type"]
         if kind == "array":
-            return Type("array", (read(reader, node.at("items"), named, depth + 1),))
+            return Type("array", (read_type(reader, node.at("items"), named, depth + 1),))
         if kind == "enum":
             symbols = data.get("symbols")
             if not isinstance(symbols, list) or not symbols or not all(isinstance(s, str) for s in symbols):
@@ -130,7 +130,7 @@ def read(reader: Reader, node: Node, named: dict[str, Node], depth: int = 0) -> 
             return Type("enum", names=tuple(dict.fromkeys(map(short, symbols))))
         if kind == "record":
             return _record(reader, node, named, depth)
-        return read(reader, node.at("type"), named, depth + 1)
+        return read_type(reader, node.at("type"), named, depth + 1)
     reader.wrong(
         node,
         "a type is expected",
@@ -141,7 +141,7 @@ def read(reader: Reader, node: Node, named: dict[str, Node], depth: int = 0) -> 
 
 def _record(reader: Reader, node: Node, named: dict[str, Node], depth: int) -> Type:
     fields = dict(reader.entries(node.at("fields"), "type"))
-    parts = tuple(read(reader, field.at("type"), named, depth + 1) for field in fields.values())
+    parts = tuple(read_type(reader, field.at("type"), named, depth + 1) for field in fields.values())
     return Type(
         "record", parts, tuple(fields), tuple(f.text("label") or f.text("doc") for f in fields.values())
     )
@@ -171,7 +171,7 @@ def _named(reader: Reader, node: Node, text: str, named: dict[str, Node], depth:
     if definition is None:
         reader.wrong(node, f"there is no type {text!r}", closest(text, [*PRIMITIVE, *FILES, "Any", *named]))
         return Type("Any")
-    return read(reader, definition, named, depth + 1)
+    return read_type(reader, definition, named, depth + 1)
 
 
 def definitions(reader: Reader, process: Node) -> dict[str, Node]:

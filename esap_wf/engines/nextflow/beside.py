@@ -1,7 +1,7 @@
 """Files of a pipeline that Nextflow finds by a relative path, from the folder where it is started: they are
 put into the run directory.
 
-What is named by a plain text and is there counts, and what tables among that name.
+What is named by a literal text and is there counts, and what tables among that name.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _meant(text: str, folders: Collection[Path]) -> Iterator[tuple[str, Path]]:
                 matches = sorted(p for p in folder.glob(pattern) if not p.name.startswith("."))[:_MATCHES]
             except (ValueError, NotImplementedError, OSError):
                 matches = []
-            # a pattern like *.txt is that of a process's outputs, too: only plain files are taken for meant
+            # a pattern like *.txt is that of a process's outputs, too: only regular files are taken for meant
             found = [(p.relative_to(folder).as_posix(), p) for p in matches if p.is_file()]
         else:
             path = folder.joinpath(*parts[:fixed])

@@ -67,15 +67,15 @@ def text(job: Job) -> str:
         "    file = 'logs/trace.tsv'",
         f"    fields = {quoted(','.join(FIELDS))}",
         "}",
-        *_told("report", "logs/nextflow-report.html"),
-        *_told("timeline", "logs/nextflow-timeline.html"),
-        *_told("dag", "logs/dag.mmd"),
+        *_reporting("report", "logs/nextflow-report.html"),
+        *_reporting("timeline", "logs/nextflow-timeline.html"),
+        *_reporting("dag", "logs/dag.mmd"),
         *_containers(job),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _told(name: str, file: str) -> list[str]:
+def _reporting(name: str, file: str) -> list[str]:
     return [f"{name} {{", "    enabled = true", "    overwrite = true", f"    file = {quoted(file)}", "}"]
 
 

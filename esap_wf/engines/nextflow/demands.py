@@ -36,11 +36,11 @@ _PUT_IN = re.compile(r"\$\{\s*params\.([\w.]+)\s*\}|\$params\.(\w+(?:\.\w+)*)")
 
 @dataclass
 class _Process:
-    """A process: its labels, and what it says itself (a value, ``file:line``)."""
+    """A process: its labels and its directives (value, ``file:line``)."""
 
     name: str
     labels: list[str] = field(default_factory=list)
-    said: dict[str, tuple[Value, str]] = field(default_factory=dict)
+    directives: dict[str, tuple[Value, str]] = field(default_factory=dict)
 
 
 def demands(main: Path, item: str | None, options: Sequence[str], values: Mapping[str, Any]) -> list[Demand]:
@@ -60,7 +60,7 @@ def demands(main: Path, item: str | None, options: Sequence[str], values: Mappin
         Parameters that were given.
     """
     settings = Settings(profiles=profiles_of(options))
-    scripts = nextflow_scripts.read(main, main.parent, settings)
+    scripts = nextflow_scripts.read_scripts(main, main.parent, settings)
     config = main.parent / "nextflow.config"
     if config.is_file():
         read_config(settings, config, main.parent)
@@ -104,10 +104,10 @@ class _Known:
     def of(self, process: _Process, certain: bool) -> Iterator[Demand]:
         """What one process asks for."""
         for directive, what in ASKED.items():
-            said = self._said(process, directive)
-            if said is None:
+            setting = self._setting(process, directive)
+            if setting is None:
                 continue
-            found, where, sure = said
+            found, where, sure = setting
             amount = self._amount(what, found) if sure and not self.elsewhere else None
             limit, capped = self._limit(process, directive, what)
             if limit is not None and amount is not None:
@@ -117,32 +117,32 @@ class _Known:
                 what, amount, f"process {process.name}", where, limited=fails, fails=fails, certain=certain
             )
 
-    def _said(self, process: _Process, directive: str) -> tuple[Value, str, bool] | None:
+    def _setting(self, process: _Process, directive: str) -> tuple[Value, str, bool] | None:
         """Value, where it stands, and whether it is the one that counts."""
         there = self.settings.last(f"process.{directive}")
-        said = (there.value, there.origin, there.certain) if there else None
-        if directive in process.said:
-            said = (*process.said[directive], True)
+        counts = (there.value, there.origin, there.certain) if there else None
+        if directive in process.directives:
+            counts = (*process.directives[directive], True)
         for labels in (True, False):
             for is_label, pattern, named, setting in self.selected:
                 if is_label is not labels or named != directive:
                     continue
                 applies = _applies(pattern, process.labels if labels else [process.name])
                 if applies or applies is None:
-                    said = (setting.value, setting.origin, setting.certain and applies is True)
-        return said
+                    counts = (setting.value, setting.origin, setting.certain and applies is True)
+        return counts
 
     def _limit(self, process: _Process, directive: str, what: str) -> tuple[int | None, bool]:
         """What ``resourceLimits`` leaves of it, if that is a number; whether there are any."""
-        own = process.said.get(_LIMITS)
+        own = process.directives.get(_LIMITS)
         if own and directive in own[0].data:
-            return self._amount(what, Value("plain", own[0].data[directive], "")), True
+            return self._amount(what, Value("literal", own[0].data[directive], "")), True
         there = self.settings.last(f"process.{_LIMITS}.{directive}")
         capped = own is not None or any(f".{_LIMITS}" in s.name for s in self.settings.found)
         return (self._amount(what, there.value) if there and there.certain else None), capped
 
     def _amount(self, what: str, found: Value) -> int | None:
-        data = found.data if found.kind == "plain" else None
+        data = found.data if found.kind == "literal" else None
         if found.kind == "code" and (match := _PARAMETER.fullmatch(found.text.strip())):
             data = self._parameter(match[1])
         elif found.kind == "template":
@@ -159,7 +159,7 @@ class _Known:
         if self.values.get(name) is not None:
             return self.values[name]
         setting = self.settings.last(f"params.{name}")
-        return setting.value.data if setting and setting.certain and setting.value.kind == "plain" else None
+        return setting.value.data if setting and setting.certain and setting.value.kind == "literal" else None
 
 
 def amount_of(what: str, data: Any) -> int | None:
@@ -238,9 +238,9 @@ def _process(source: Source, name: str, first: int, last: int) -> _Process:
             if token.text == "label" and tokens[begin].kind == "string":
                 found.labels.append(str(tokens[begin].value))
             elif token.text in ASKED:
-                found.said[token.text] = (value(source, begin, close), source.where(token))
+                found.directives[token.text] = (value(source, begin, close), source.where(token))
             elif token.text == _LIMITS:
-                found.said[_LIMITS] = (_mapping(source, begin, close), source.where(token))
+                found.directives[_LIMITS] = (_mapping(source, begin, close), source.where(token))
         at = end + 1
     return found
 
@@ -252,9 +252,9 @@ def _mapping(source: Source, first: int, last: int) -> Value:
         if source.tokens[i].text in ASKED and source.tokens[i + 1].is_op(":"):
             end = next((j for j in range(i + 2, last) if source.tokens[j].is_op(",", "]")), last)
             one = value(source, i + 2, end)
-            if one.kind == "plain":
+            if one.kind == "literal":
                 found[source.tokens[i].text] = one.data
-    return Value("plain", found, "")
+    return Value("literal", found, "")
 
 
 class _Calls:

@@ -27,7 +27,7 @@ from esap_wf.engines import (
     Rendered,
     Results,
     StopSignal,
-    finding,
+    programs,
     settings,
 )
 from esap_wf.engines.nextflow import installations, installer, published
@@ -46,7 +46,7 @@ HEAP = 512_000_000
 HEAP_PER_BYTE = 12
 
 _COMMENT = re.compile(r"(?P<text>'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\")|/\*.*?\*/|//[^\n]*", re.DOTALL)
-_VERSION = re.compile(r"\bnextflowVersion\s*[=:]\s*(['\"])(?P<said>[^'\"]*)\1")
+_VERSION = re.compile(r"\bnextflowVersion\s*[=:]\s*(['\"])(?P<version>[^'\"]*)\1")
 _PLUGIN = re.compile(r"\bid\s*\(?\s*(['\"])(?P<id>[A-Za-z0-9_.-]+)(?:@(?P<version>[^'\"]+))?\1")
 
 
@@ -64,7 +64,7 @@ class Nextflow(EngineBase):
 
     def why_unsuitable(self, choice: EngineChoice, requires: str | None) -> str:
         """Java, the program itself, the version in Nextflow's words."""
-        return installations.misfit(choice, requires)
+        return installations.incompatibility(choice, requires)
 
     def how_to_install(self) -> str:
         """With and without internet."""
@@ -112,8 +112,10 @@ class Nextflow(EngineBase):
             return []
         text = _COMMENT.sub(lambda m: m["text"] or re.sub(r"[^\n]", " ", m[0]), text)
         problems = []
-        if (said := _VERSION.search(text)) and said["said"].strip():
-            problems += self._against(choice, said["said"], f"{config}:{_line(text, said.start())}")
+        if (declared := _VERSION.search(text)) and declared["version"].strip():
+            problems += self._against(
+                choice, declared["version"], f"{config}:{_line(text, declared.start())}"
+            )
         if not Machine.of(choice.detail).online:
             problems += self._plugins(text, config)
         return problems
@@ -132,7 +134,7 @@ class Nextflow(EngineBase):
         """See `esap_wf.engines.nextflow.rehearsal`."""
         from esap_wf.engines.nextflow import rehearsal
 
-        return rehearsal.read(exit_code, text, entry)
+        return rehearsal.read_preview(exit_code, text, entry)
 
     def demands(
         self, entry: Path, item: str | None, options: Sequence[str], values: Mapping[str, Any]
@@ -175,7 +177,7 @@ class Nextflow(EngineBase):
             if installations.fits(choice.version, wanted):
                 return []
             what = f"Nextflow {wanted} is needed, there is {choice.version} at {choice.path} ({choice.found})"
-            hint = finding.advice(self, wanted)
+            hint = programs.advice(self, wanted)
         except ValueError as error:
             what, hint = f"nextflowVersion: {error}", "write for example >=23.04"
         return [Problem(where, what, hint)]

@@ -46,7 +46,7 @@ CHUNK = 4_000_000
 #: know.
 BLOCK = 65_536
 
-_SAID = re.compile(
+_LOGGED = re.compile(
     rb"^(?P<stamp>\S+-\d\d \d\d:\d\d:\d\d\.\d{3}) \[[^\n]*?\] (?:INFO |WARN |ERROR|DEBUG) \S+ - (?:"
     rb"\[(?P<hash>[0-9a-f]{2}/[0-9a-f]{6})\] (?:(?P<what>Submitted|Re-submitted|Cached) process > "
     rb"(?P<name>[^\n]*)"
@@ -65,8 +65,8 @@ _NEXT = re.compile(rb"^\S+-\d\d \d\d:\d\d:\d\d\.\d{3} \[", re.MULTILINE)
 
 def run_name(run: Path, epoch: int) -> str:
     """Nextflow's name of what an epoch runs: unique in a history, in the characters that Nextflow takes."""
-    plain = re.sub(r"[^a-z0-9]+", "-", run.name.lower()).strip("-")[:60]
-    return f"run-{plain}-{epoch}" if plain else f"run-{epoch}"
+    name = re.sub(r"[^a-z0-9]+", "-", run.name.lower()).strip("-")[:60]
+    return f"run-{name}-{epoch}" if name else f"run-{epoch}"
 
 
 def trace_path(run: Path, epoch: int) -> Path:
@@ -114,7 +114,7 @@ class NextflowEvents:
         self._roots = {str(run), str(run.resolve())}
         for earlier in range(1, epoch):
             self._remember(trace_path(run, earlier))
-        self._told = self._sizes() if cursor.lost else _parse(cursor)
+        self._reported = self._sizes() if cursor.lost else _parse(cursor)
 
     def _sizes(self) -> dict[str, int]:
         log = log_path(self.run, self.epoch)
@@ -127,7 +127,7 @@ class NextflowEvents:
         for line in _lines(path, 0)[0]:
             row = _row(line, columns)
             if row:
-                number, _ = self._names.enter(row["name"], row["hash"], _again(row))
+                number, _ = self._names.enter(row["name"], row["hash"], _is_retry(row))
                 done = row["status"] in ("COMPLETED", "CACHED")
                 if done:
                     self._done_before |= {row["workdir"], row["hash"]}
@@ -145,7 +145,7 @@ class NextflowEvents:
         for line in rows:
             row = _row(line, self._columns)
             found = self._ended(row) if row else []
-            if self._at["trace"] + len(line) > self._told["trace"]:
+            if self._at["trace"] + len(line) > self._reported["trace"]:
                 events += [self._sourced(event) for event in found[:-1]]
                 self._at["trace"] += len(line)
                 events += [self._sourced(event) for event in found[-1:]]
@@ -157,8 +157,8 @@ class NextflowEvents:
     def _sourced(self, event: Event, log: int | None = None) -> Event:
         # a place before what was told would tell the rest of it again
         places = {
-            "log": max(self._at["log"] if log is None else log, self._told["log"]),
-            "trace": max(self._at["trace"], self._told["trace"]),
+            "log": max(self._at["log"] if log is None else log, self._reported["log"]),
+            "trace": max(self._at["trace"], self._reported["trace"]),
         }
         return msgspec.structs.replace(event, mark=f"log:{places['log']},trace:{places['trace']}")
 
@@ -186,15 +186,15 @@ class NextflowEvents:
             if end == 0:
                 break
             base = self._at["log"]
-            for match in _SAID.finditer(data, 0, end):
-                event = self._said(match, data, end)
+            for match in _LOGGED.finditer(data, 0, end):
+                event = self._logged(match, data, end)
                 place = base + match.end()
-                if event is not None and place > self._told["log"]:
+                if event is not None and place > self._reported["log"]:
                     events.append(self._sourced(event, place))
             self._at["log"] = base + end
         return events
 
-    def _said(self, match: re.Match[bytes], data: bytes, end: int) -> Event | None:
+    def _logged(self, match: re.Match[bytes], data: bytes, end: int) -> Event | None:
         text = {k: v.decode("utf-8", "replace") for k, v in match.groupdict().items() if v is not None}
         if "session" in text:
             return Event(
@@ -241,7 +241,7 @@ class NextflowEvents:
         submitted).
         """
         status, name = row["status"], row["name"]
-        number, attempt = self._names.enter(name, row["hash"], _again(row))
+        number, attempt = self._names.enter(name, row["hash"], _is_retry(row))
         if status in ("COMPLETED", "CACHED"):
             self._names.done(name, number)
             if row["workdir"] in self._done_before:
@@ -321,7 +321,7 @@ def _row(line: bytes, columns: list[str]) -> dict[str, str] | None:
     )
 
 
-def _again(row: dict[str, str]) -> bool:
+def _is_retry(row: dict[str, str]) -> bool:
     """Whether a row is of a further attempt."""
     return row["status"] != "CACHED" and (_number(row["attempt"]) or 1) > 1
 

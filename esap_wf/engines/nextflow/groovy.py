@@ -1,7 +1,7 @@
 """Words of Groovy, as far as Nextflow's scripts and configuration need: texts, numbers, names, brackets, each
 with its line.
 
-Nothing is evaluated: what is no plain value stays the text that it is.
+Nothing is evaluated: what is no literal stays the text that it is.
 """
 
 from __future__ import annotations
@@ -233,13 +233,13 @@ class Source:
 
 
 def _number(text: str) -> int | float:
-    plain = text.replace("_", "")
-    if plain[:2].lower() == "0x":
-        return int(plain[2:].rstrip("lLgGiI") or "0", 16)
-    plain = plain.rstrip("lLfFdDgGiI")
-    if plain.isdigit() and plain.isascii() and len(plain) < 4000:
-        return int(plain)
-    return float(plain)
+    digits = text.replace("_", "")
+    if digits[:2].lower() == "0x":
+        return int(digits[2:].rstrip("lLgGiI") or "0", 16)
+    digits = digits.rstrip("lLfFdDgGiI")
+    if digits.isdigit() and digits.isascii() and len(digits) < 4000:
+        return int(digits)
+    return float(digits)
 
 
 def _unescaped(raw: str) -> str:

@@ -19,10 +19,10 @@ class Value:
     Parameters
     ----------
     kind : str
-        ``plain`` (a number, text, truth value, null, or a list or map of those), ``template`` (a text that
+        ``literal`` (a number, text, truth value, null, or a list or map of those), ``template`` (a text that
         something is put into), or ``code``.
     data : object
-        Of a plain one.
+        Of a literal.
     text : str
         As written.
     """
@@ -32,7 +32,7 @@ class Value:
     text: str
 
 
-class _NotPlainError(Exception):
+class _NotLiteralError(Exception):
     """Something that only the engine can evaluate."""
 
 
@@ -43,24 +43,24 @@ def value(source: Source, first: int, last: int) -> Value:
     if len(words) == 1 and source.tokens[words[0]].kind == "template":
         return Value("template", None, source.tokens[words[0]].text)
     try:
-        data, rest = _plain(source, words, 0)
+        data, rest = _literal(source, words, 0)
         if rest < len(words) and not (
             source.tokens[words[rest]].kind == "name" and source.tokens[words[rest]].text == "as"
         ):
-            raise _NotPlainError
-    except (_NotPlainError, IndexError):
+            raise _NotLiteralError
+    except (_NotLiteralError, IndexError):
         return Value("code", None, text)
-    return Value("plain", data, text)
+    return Value("literal", data, text)
 
 
-def _plain(source: Source, words: list[int], at: int) -> tuple[Any, int]:
+def _literal(source: Source, words: list[int], at: int) -> tuple[Any, int]:
     token = source.tokens[words[at]]
     if token.kind == "string":
         return token.value, at + 1
     if token.is_op("-", "+"):
         number = source.tokens[words[at + 1]]
         if number.kind != "number" or not abs(number.value) < 2**63:
-            raise _NotPlainError
+            raise _NotLiteralError
         return (-number.value if token.text == "-" else number.value), at + 2
     if token.kind == "number":
         after = [source.tokens[w] for w in words[at + 1 : at + 3]]
@@ -68,13 +68,13 @@ def _plain(source: Source, words: list[int], at: int) -> tuple[Any, int]:
             # 8.GB, 2.h: sizes and times are texts to everybody else
             return f"{token.text}.{after[1].text}", at + 3
         if not abs(token.value) < 2**63:
-            raise _NotPlainError
+            raise _NotLiteralError
         return token.value, at + 1
     if token.kind == "name" and token.text in {"true", "false", "null"}:
         return {"true": True, "false": False, "null": None}[token.text], at + 1
     if token.is_op("["):
         return _collection(source, words, at)
-    raise _NotPlainError
+    raise _NotLiteralError
 
 
 def _collection(source: Source, words: list[int], at: int) -> tuple[Any, int]:
@@ -91,14 +91,14 @@ def _collection(source: Source, words: list[int], at: int) -> tuple[Any, int]:
     while not op(at, "]"):
         token = source.tokens[words[at]]
         if token.kind in {"name", "string"} and op(at + 1, ":"):
-            pairs[token.value if token.kind == "string" else token.text], at = _plain(source, words, at + 2)
+            pairs[token.value if token.kind == "string" else token.text], at = _literal(source, words, at + 2)
         else:
-            item, at = _plain(source, words, at)
+            item, at = _literal(source, words, at)
             items.append(item)
         if op(at, ","):
             at += 1
         elif not op(at, "]"):
-            raise _NotPlainError
+            raise _NotLiteralError
     if items and pairs:
-        raise _NotPlainError
+        raise _NotLiteralError
     return (pairs if pairs else items), at + 1

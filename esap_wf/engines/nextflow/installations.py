@@ -16,7 +16,7 @@ from pathlib import Path
 
 from esap_wf import files
 from esap_wf.config import Config
-from esap_wf.engines import finding
+from esap_wf.engines import programs
 from esap_wf.engines.nextflow.installer import location
 from esap_wf.errors import EsapError, Problem, UsageError
 from esap_wf.models.plan import EngineChoice
@@ -67,7 +67,7 @@ def choices(config: Config) -> Iterator[EngineChoice]:
     version = java_version(java, config.cache) if java else None
     options = " ".join(str(settings.get("java_options", "")).split())
     machine = Machine(str(java or ""), version or "", options, online=settings.get("offline") is False)
-    places = list(finding.candidates(ENGINE, ENGINE, config))
+    places = list(programs.candidates(ENGINE, ENGINE, config))
     if not settings.get("path") and (location(config.cache) / ENGINE).is_file():
         places.append((location(config.cache) / ENGINE, "engines install"))
     for path, how in places:
@@ -100,8 +100,8 @@ def version_of(program: Path, cache: Path, java: Path | None = None) -> str:
             text = file.read(100_000)
     except OSError:
         return UNKNOWN
-    if text.startswith(b"#!") and (said := _SCRIPT_VERSION.search(text)):
-        return said[1].decode()
+    if text.startswith(b"#!") and (script := _SCRIPT_VERSION.search(text)):
+        return script[1].decode()
     if java is None:
         return UNKNOWN
     asked = _asked(
@@ -171,15 +171,15 @@ def java_version(java: Path, cache: Path) -> str | None:
     """
     real = java.resolve()
     try:
-        said = (
+        found = (
             _RELEASE.search((real.parent.parent / "release").read_text("utf-8", "replace"))
             if real.name == "java"
             else None
         )
     except OSError:
-        said = None
-    said = said or _JAVA_SAYS.search(_asked(cache, [str(real), "-version"], real, {}))
-    return said[1] if said else None
+        found = None
+    found = found or _JAVA_SAYS.search(_asked(cache, [str(real), "-version"], real, {}))
+    return found[1] if found else None
 
 
 def _asked(cache: Path, argv: list[str], program: Path, added: Mapping[str, str]) -> str:
@@ -266,7 +266,7 @@ def fits(version: str, requires: str) -> bool:
     return kept
 
 
-def misfit(choice: EngineChoice, requires: str | None) -> str:
+def incompatibility(choice: EngineChoice, requires: str | None) -> str:
     """Why one can't run, or not a pipeline that `requires` a version; empty if it can."""
     machine = Machine.of(choice.detail)
     if not machine.java:

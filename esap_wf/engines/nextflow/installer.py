@@ -12,14 +12,14 @@ import tempfile
 from pathlib import Path
 
 from esap_wf.config import Config
-from esap_wf.engines import finding
+from esap_wf.engines import programs
 from esap_wf.errors import Problem, UnavailableError
 
 PROGRAM = "nextflow"
 #: All its parts are on Maven Central, which holds for few releases.
 VERSION = "24.10.0"
-POM = finding.REQUIREMENTS / "nextflow.xml"
-LAUNCHER = finding.REQUIREMENTS / "nextflow.sh"
+POM = programs.REQUIREMENTS / "nextflow.xml"
+LAUNCHER = programs.REQUIREMENTS / "nextflow.sh"
 #: What Java loads at each start, ready for use (JEP 350); a quarter of the start. Java leaves alone what
 #: isn't its own.
 CLASSES = "classes.jsa"
@@ -94,9 +94,12 @@ def _build(maven: str, target: Path, log: Path) -> None:
             lines = [
                 line for line in log.read_text("utf-8", "replace").splitlines() if line.startswith("[ERROR]")
             ]
-            said = lines[0].removeprefix("[ERROR] ")[:500] if lines else f"Maven ended with exit code {code}"
+            reason = (
+                lines[0].removeprefix("[ERROR] ")[:500] if lines else f"Maven ended with exit code {code}"
+            )
             raise UnavailableError(
-                "Nextflow can't be installed", [Problem(str(log), said, f"is Maven Central reachable? {HOW}")]
+                "Nextflow can't be installed",
+                [Problem(str(log), reason, f"is Maven Central reachable? {HOW}")],
             )
         shutil.rmtree(target, ignore_errors=True)
         staging.rename(target)

@@ -81,7 +81,7 @@ def derive(path: Path, item: str | None) -> Interface | None:
         return None
     main = main.absolute()
     project = main.parent
-    scripts = nextflow_scripts.read(main, project, settings)
+    scripts = nextflow_scripts.read_scripts(main, project, settings)
     config, launch = project / nextflow_project.CONFIG, nextflow_project.launch_config(path, main)
     for file in filter(None, (config if config.is_file() else None, launch)):
         read_config(settings, file, project)
@@ -90,7 +90,7 @@ def derive(path: Path, item: str | None) -> Interface | None:
         (d for f in (config, launch) if f and (d := f.parent / nextflow_schema.FILE).is_file()), None
     ):
         try:
-            schema = nextflow_schema.read(described)
+            schema = nextflow_schema.read_schema(described)
         except UsageError as error:
             settings.problems += error.problems
     problems = settings.problems + schema.problems
@@ -146,28 +146,28 @@ class _Derivation:
                 self._found(name, setting, results)
         for name in sorted(results):
             self._result(name)
-        said = self.settings
-        for warning in profiles.elsewhere(said):
+        settings = self.settings
+        for warning in profiles.elsewhere(settings):
             self.warn(warning)
-        contributors = said.plain("manifest.contributors")
+        contributors = settings.literal("manifest.contributors")
         people = (
             [c["name"] for c in contributors if isinstance(c, dict) and isinstance(c.get("name"), str)]
             if isinstance(contributors, list)
             else []
         )
         authors = tuple(people) or tuple(
-            a.strip() for a in said.text("manifest.author").split(",") if a.strip()
+            a.strip() for a in settings.text("manifest.author").split(",") if a.strip()
         )
-        root, files, told = self._root
-        for warning in told:
+        root, files, warnings = self._root
+        for warning in warnings:
             self.warn(warning)
         outputs = self._outputs(results)
         beside = self._beside(root, results, outputs)
         if files is not None:
             files = tuple(sorted({*files, *(n for b in beside.values() for n in selection.below(root, b))}))
-        name = said.text("manifest.name").rsplit("/", 1)[-1]
+        name = settings.text("manifest.name").rsplit("/", 1)[-1]
         name = name or (self.main.stem if files is not None else self.project.name)
-        title = said.text("manifest.name") or (
+        title = settings.text("manifest.name") or (
             self.project.name if self.main.name == "main.nf" else self.main.stem
         )
         return Interface(
@@ -185,17 +185,17 @@ class _Derivation:
             },
             inputs=self.inputs,
             outputs=outputs,
-            requires=said.text("manifest.nextflowVersion") or None,
+            requires=settings.text("manifest.nextflowVersion") or None,
             title=title,
-            version=said.text("manifest.version"),
-            description=said.text("manifest.description") or self.schema.description,
+            version=settings.text("manifest.version"),
+            description=settings.text("manifest.description") or self.schema.description,
             authors=authors,
-            license=said.text("manifest.license") or None,
-            citation=tuple(d.strip() for d in said.text("manifest.doi").split(",") if d.strip()),
+            license=settings.text("manifest.license") or None,
+            citation=tuple(d.strip() for d in settings.text("manifest.doi").split(",") if d.strip()),
             images=tuple(self._images()),
             contained=self._contained(),
             origins=self.origins,
-            warnings=tuple(said.warnings),
+            warnings=tuple(settings.warnings),
         )
 
     def _set(self) -> dict[str, Setting]:
@@ -217,7 +217,7 @@ class _Derivation:
         used = {n: where for n, where in self.scripts.used.items() if n.split(".")[0] not in known}
         alone = {n for n in used if not any(n.startswith(f"{other}.") for other in used)}
         return {
-            n: Setting(f"params.{n}", Value("plain", None, ""), where)
+            n: Setting(f"params.{n}", Value("literal", None, ""), where)
             for n, where in used.items()
             if n in alone
         }
@@ -246,7 +246,7 @@ class _Derivation:
             self.warn(f"{declared.origin}: {name!r} can't be given here")
             return
         prop = dict(declared.property)
-        if setting is not None and setting.value.kind != "plain":
+        if setting is not None and setting.value.kind != "literal":
             prop["engine_default"] = setting.value.text
         elif setting is not None and setting.value.data is not None:
             prop["engine_default"] = setting.value.data
@@ -313,7 +313,7 @@ class _Derivation:
         group = {"group": f"Not in {nextflow_schema.FILE}", "hidden": True} if self.schema.parameters else {}
         is_path = bool(used) or beside or declared == "Path"
         texts = declared in {"", "Path"} and (
-            value.kind != "plain" or isinstance(value.data, (str, type(None)))
+            value.kind != "literal" or isinstance(value.data, (str, type(None)))
         )
         if is_path and texts and name not in results and _INPUT_NAME.fullmatch(name):
             self.inputs[name] = Input(
@@ -321,7 +321,7 @@ class _Derivation:
                 required=missing,
                 kind="folder" if used == "folder" else "any",
                 pattern=used == "pattern" or "*" in value.text,
-                engine_default=_shown(value.data) if value.kind == "plain" else value.text,
+                engine_default=_shown(value.data) if value.kind == "literal" else value.text,
             )
             self.origins[f"inputs.{name}"] = setting.origin + (
                 f", used as a path in {where}" if where else ""
@@ -330,7 +330,7 @@ class _Derivation:
         prop: dict[str, Any] = {"title": name, "type": list(_UNTYPED)}
         if declared in TYPES:
             prop["type"] = TYPES[declared]
-        elif value.kind == "plain" and value.data is not None:
+        elif value.kind == "literal" and value.data is not None:
             prop["type"] = _type_of(value.data)
         elif value.kind == "template":
             prop["type"] = "string"
@@ -338,7 +338,7 @@ class _Derivation:
             self.warn(f"{setting.origin}: params.{name} is computed by the engine: {_clipped(value.text)}")
         if not setting.certain:
             self.warn(f"{setting.origin}: params.{name} is set under a condition")
-        if value.kind != "plain":
+        if value.kind != "literal":
             prop["engine_default"] = value.text
         elif value.data is not None:
             prop["engine_default"] = value.data
@@ -368,7 +368,7 @@ class _Derivation:
             first = sorted(results)[0]
             places[FOLDER] = self.origins.get(f"parameters.{first}", "")
         for published, where in self.scripts.published:
-            text = published.data if published.kind == "plain" else None
+            text = published.data if published.kind == "literal" else None
             if isinstance(text, str) and (folder := _own(text)):
                 places.setdefault(folder, where)
             elif isinstance(text, str) and os.path.normpath(text).startswith(("/", "..")):
@@ -408,13 +408,13 @@ class _Derivation:
         for image, where in values:
             names = nextflow_scripts.images_of(image)
             found |= dict.fromkeys(names)
-            if image.kind != "plain":
+            if image.kind != "literal":
                 self.warn(f"{where}: the image is chosen when it runs")
         return list(found)
 
     def _contained(self) -> bool:
         """Whether the pipeline's configuration itself starts containers."""
-        enabled = [f"{name}.enabled" for name in RUNTIMES if self.settings.plain(f"{name}.enabled") is True]
+        enabled = [f"{name}.enabled" for name in RUNTIMES if self.settings.literal(f"{name}.enabled") is True]
         if enabled and not self._images():
             where = self.settings.last(enabled[0])
             self.warn(
@@ -440,7 +440,9 @@ class _Derivation:
         texts |= {i.engine_default for i in self.inputs.values()}
         written = {o.path.split("/")[0] for o in outputs}
         written |= {
-            posixpath.normpath(t) for n in results if isinstance(t := self.settings.plain(f"params.{n}"), str)
+            posixpath.normpath(t)
+            for n in results
+            if isinstance(t := self.settings.literal(f"params.{n}"), str)
         }
         starts = [self.project, self.launch.parent if self.launch else repositories.top_of(self.main)]
         found, clashes = nextflow_beside.beside(texts, list(filter(None, starts)), root, written)

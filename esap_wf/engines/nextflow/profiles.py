@@ -25,8 +25,8 @@ def conflicts(job: Job) -> list[Problem]:
     config = job.source.parent / "nextflow.config"
     if not named or not config.is_file() or any(o in ("-c", "-C", "-config") for o in job.options):
         return []
-    plain, chosen = _read(config, ()), _read(config, tuple(named))
-    if plain is None or chosen is None:
+    unchosen, chosen = _read(config, ()), _read(config, tuple(named))
+    if unchosen is None or chosen is None:
         return []
     problems = []
     if not any(_NOT_FOLLOWED in warning for warning in chosen.warnings):
@@ -36,7 +36,7 @@ def conflicts(job: Job) -> list[Problem]:
                     closest(name, chosen.there) or f"available: {', '.join(sorted(chosen.there)) or 'none'}"
                 )
                 problems.append(Problem(f"-profile {name}", f"{config} has no profile {name}", hint))
-    before = {(s.name, s.origin) for s in plain.found}
+    before = {(s.name, s.origin) for s in unchosen.found}
     for setting in _elsewhere(chosen):
         if (setting.name, setting.origin) not in before:
             what = (

@@ -110,7 +110,7 @@ def root(main: Path, used: Collection[Path], whole: bool) -> tuple[Path, tuple[s
             f"{main} includes files far from it", [Problem(str(p), "lies outside of its folder") for p in far]
         )
     if whole:
-        found, told = selection.root_of(main, top)
-        return found, None, told
+        found, warnings = selection.root_of(main, top)
+        return found, None, warnings
     beside = {p for folder in _ALONGSIDE for p in (project / folder).rglob("*") if p.is_file()}
     return top, tuple(sorted(p.relative_to(top).as_posix() for p in {*used, *beside})), []

@@ -117,14 +117,14 @@ def explain(run: Path, exit_code: int | None, log: str | None, title: str) -> li
         return [_failure(Reason.OUT_OF_MEMORY, exit_code, "logs/engine.log", f"{hint} ({_line_of(found)})")]
     if not log:
         found = _MACHINE.search(printed)
-        said = (
+        message = (
             _line_of(found)
             if found
             else next((line for line in reversed(printed.splitlines()) if line.strip()), "")
         )
         return (
-            [_failure(Reason.ENGINE, exit_code, "logs/engine.log", f"{title} did not start: {said[:400]}")]
-            if said
+            [_failure(Reason.ENGINE, exit_code, "logs/engine.log", f"{title} did not start: {message[:400]}")]
+            if message
             else []
         )
     text = _message(printed, own)
@@ -158,7 +158,7 @@ def _message(printed: str, own: str) -> str:
     )
     if not more and "Caused by:" in lines[1:]:  # a task that could not be started is told by Nextflow itself
         cause = lines[lines.index("Caused by:") + 1 :]
-        said = next(
+        message = next(
             (
                 line.removeprefix("message:").strip()
                 for line in cause
@@ -166,7 +166,7 @@ def _message(printed: str, own: str) -> str:
             ),
             "",
         )
-        more = ": ".join(part for part in (cause[0] if cause else "", said) if part)
+        more = ": ".join(part for part in (cause[0] if cause else "", message) if part)
     if head == "parsing failed" and logged:
         causes = _DEEPEST.findall(own)
         more = causes[-1] if causes else ""

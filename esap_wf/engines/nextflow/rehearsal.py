@@ -33,7 +33,7 @@ def outline(entry: Path) -> Outline:
     """
     settings = Settings()
     try:
-        scripts = nextflow_scripts.read(entry, entry.parent, settings)
+        scripts = nextflow_scripts.read_scripts(entry, entry.parent, settings)
     except UsageError as error:
         return Outline(problems=tuple(error.problems))
     names, made = [*scripts.processes, *scripts.workflows], set()
@@ -49,7 +49,7 @@ def outline(entry: Path) -> Outline:
     return Outline(tuple(names) or None, tuple(sorted(made)), tuple(settings.problems))
 
 
-def read(exit_code: int, text: str, entry: str) -> DryRun:
+def read_preview(exit_code: int, text: str, entry: str) -> DryRun:
     """What it complains of; a preview says nothing of files."""
     if exit_code == 0:
         return DryRun()

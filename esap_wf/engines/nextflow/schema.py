@@ -74,7 +74,7 @@ class Schema:
     warnings: list[str] = field(default_factory=list)
 
 
-def read(path: Path) -> Schema:
+def read_schema(path: Path) -> Schema:
     """
     A schema file.
 

@@ -50,7 +50,7 @@ class Scripts:
     needs_project : bool
         Whether anything in the project's folder may be used.
     texts : set of str
-        All plain texts but those of `include`.
+        All literal texts but those of `include`.
     """
 
     files: set[Path] = field(default_factory=set)
@@ -65,7 +65,7 @@ class Scripts:
     texts: set[str] = field(default_factory=set)
 
 
-def read(main: Path, project: Path, settings: Settings) -> Scripts:
+def read_scripts(main: Path, project: Path, settings: Settings) -> Scripts:
     """
     The main script and all that it includes; its parameters go to `settings`.
 
@@ -101,7 +101,7 @@ def read(main: Path, project: Path, settings: Settings) -> Scripts:
         if path == main or not asked:
             read_script(settings, source, project)
         _look(found, source, is_main=path == Path(os.path.normpath(main)))
-        uses.append(nextflow_uses.read(source))
+        uses.append(nextflow_uses.read_uses(source))
         queue += _included(source, project, settings, found)
     # a script that is included with parameters of its own reads those
     for use in uses[:1] if any(u.gives for u in uses) else uses:
@@ -261,7 +261,7 @@ def parameter_of(found: Value) -> tuple[str, str] | None:
 
 def images_of(found: Value) -> list[str]:
     """Names of images in a directive; of a choice by engine the one that is no download."""
-    if found.kind == "plain":
+    if found.kind == "literal":
         return [found.data] if isinstance(found.data, str) and _IMAGE.fullmatch(found.data) else []
     texts = [t for _, t in re.findall(r"(['\"])([^'\"$\n]*)\1", found.text)]
     return [

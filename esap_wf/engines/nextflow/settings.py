@@ -81,15 +81,15 @@ class Settings:
         there = [s for s in self.found if s.name == name]
         return next((s for s in reversed(there) if s.certain), there[-1] if there else None)
 
-    def plain(self, name: str) -> Any:
-        """Value of a setting that is a plain one, else None."""
+    def literal(self, name: str) -> Any:
+        """Value of a setting that is a literal, else None."""
         setting = self.last(name)
-        return setting.value.data if setting and setting.value.kind == "plain" else None
+        return setting.value.data if setting and setting.value.kind == "literal" else None
 
     def text(self, name: str) -> str:
         """Value of a setting that is a text, else empty."""
-        plain = self.plain(name)
-        return plain if isinstance(plain, str) else ""
+        literal = self.literal(name)
+        return literal if isinstance(literal, str) else ""
 
     def below(self, prefix: str) -> dict[str, Setting]:
         """What is set below a scope, by the rest of the name; each as it counts."""
@@ -103,7 +103,7 @@ class Settings:
 
 
 def read_config(settings: Settings, path: Path, project: Path, asked: str = "") -> None:
-    """A configuration file and all that it includes by a plain name."""
+    """A configuration file and all that it includes by a literal name."""
     if path in settings.files:
         return
     if len(settings.files) >= MAX_FILES:
@@ -133,7 +133,7 @@ def _source(settings: Settings, path: Path, asked: str) -> Source | None:
 
 
 def in_project(text: str, project: Path, here: Path) -> Path | None:
-    """The path that a plain text or one that begins with ``projectDir`` names; None if it can't be told."""
+    """The path that a literal text or one that begins with ``projectDir`` names; None if it can't be told."""
     moved = _HERE.sub(lambda m: str(here if "module" in m[0] else project), text)
     if "$" in moved or re.match(r"[a-z][a-z0-9+.-]*://", moved):
         return None
@@ -312,7 +312,7 @@ class _Walk:
         if equals < end:
             self._assign(f"params.{name}", at, equals + 1, end, certain, declared)
         else:
-            missing = Value("plain", None, "")
+            missing = Value("literal", None, "")
             self.settings.found.append(
                 Setting(
                     f"params.{name}", missing, self.source.where(self.tokens[at]), certain, declared or "?"
@@ -324,7 +324,7 @@ class _Walk:
         end = self._end(at, last)
         where = self.source.where(self.tokens[at])
         given = value(self.source, at + 1, end)
-        text = given.data if given.kind == "plain" else given.text if given.kind == "template" else None
+        text = given.data if given.kind == "literal" else given.text if given.kind == "template" else None
         path = (
             in_project(text, self.project, Path(self.source.name).parent) if isinstance(text, str) else None
         )
@@ -350,12 +350,12 @@ _TABLE = 40
 
 
 def _leaves(name: str, found: Value) -> Iterator[tuple[str, Value]]:
-    """A small map of plain values is one setting an entry."""
-    if found.kind == "plain" and isinstance(found.data, dict) and 0 < _count(found.data) <= _TABLE:
+    """A small map of literals is one setting an entry."""
+    if found.kind == "literal" and isinstance(found.data, dict) and 0 < _count(found.data) <= _TABLE:
         for key, part in found.data.items():
             if "." not in key:
                 yield from _leaves(
-                    f"{name}.{key}", Value("plain", part, repr(part) if not isinstance(part, str) else part)
+                    f"{name}.{key}", Value("literal", part, repr(part) if not isinstance(part, str) else part)
                 )
     else:
         yield name, found

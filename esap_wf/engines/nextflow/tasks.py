@@ -21,23 +21,23 @@ class Names:
         self._tasks: dict[tuple[str, str], tuple[int, int]] = {}
         self._hashes: dict[str, tuple[str, int]] = {}
         self._latest: dict[tuple[str, int], str] = {}
-        self._taken: dict[str, set[int]] = {}
+        self._numbers: dict[str, set[int]] = {}
         self._failed: dict[str, list[int]] = {}
         self._done: set[tuple[str, int]] = set()
-        self._first: dict[str, str] = {}
+        self._first_hash: dict[str, str] = {}
         self._attempts: dict[tuple[str, int], int] = {}
 
-    def enter(self, name: str, hash: str, again: bool = False) -> tuple[int, int]:
+    def enter(self, name: str, hash: str, retried: bool = False) -> tuple[int, int]:
         """Number of a task among those of its name, and its attempt."""
         known = self._tasks.get((name, hash))
         if known is not None:
             return known
-        taken = self._taken.setdefault(name, set())
-        number = self._repeated(name, taken) if again else None
+        taken = self._numbers.setdefault(name, set())
+        number = self._repeated(name, taken) if retried else None
         if number is None:
             number = next(n for n in range(1, len(taken) + 2) if n not in taken)
         taken.add(number)
-        self._first.setdefault(name, hash)
+        self._first_hash.setdefault(name, hash)
         attempt = self._attempts[name, number] = self._attempts.get((name, number), 0) + 1
         self._latest[name, number] = hash
         self._hashes[hash] = name, number
@@ -72,7 +72,7 @@ class Names:
         """Unless it was done in an earlier epoch: whoever has its name next is it."""
         if (name, number) in self._done:
             return
-        self._taken.get(name, set()).discard(number)
+        self._numbers.get(name, set()).discard(number)
         self._attempts.pop((name, number), None)
 
     def words(self, name: str, number: int) -> tuple[str, str | None, str | None]:
@@ -81,7 +81,7 @@ class Names:
         unit = tag.removesuffix(")") if tag else None
         if number > 1:
             unit = f"{unit or ''} #{number}".strip()
-        return step, unit, self._first.get(name) if unit is None else None
+        return step, unit, self._first_hash.get(name) if unit is None else None
 
 
 def moment(stamp: str, now: float | None = None) -> float:

@@ -24,7 +24,7 @@ class Uses:
     gives: bool = False
 
 
-def read(source: Source) -> Uses:
+def read_uses(source: Source) -> Uses:
     """``params.x``, ``params.x.size()``, ``params['x']``, ``"${params.x}"``; not ``params.x = …``."""
     found, tokens = Uses(), source.tokens
     for i, token in enumerate(tokens):

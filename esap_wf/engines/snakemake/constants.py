@@ -137,7 +137,7 @@ def texts(
         above = of(node.value) if node.attr == "parent" else None
         return above and [str(PurePosixPath(t).parent) for t in above]
     if key := key_of(node):
-        return _plain(values.get(key, _fallback(node)))
+        return _literals(values.get(key, _fallback(node)))
     if isinstance(node, (ast.List, ast.Tuple)):
         found = [of(part) for part in node.elts]
         return [t for f in found if f is not None for t in f] if None not in found else None
@@ -207,7 +207,7 @@ def _joined(parts: list[list[str] | None], between: str) -> list[str] | None:
     return made if len(made) <= _MOST else None
 
 
-def _plain(value: Any) -> list[str] | None:
+def _literals(value: Any) -> list[str] | None:
     many = value if isinstance(value, list) else [value]
     return (
         [str(v) for v in many]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from esap_wf.engines import Demand
-from esap_wf.engines.snakemake.snakefile import Said, Tokens
+from esap_wf.engines.snakemake.snakefile import Declarations, Tokens
 from esap_wf.formats.quantities import to_bytes, to_seconds
 
 _CONFIG = re.compile(
@@ -23,18 +23,20 @@ _CONFIG = re.compile(
 _SPACE = {tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT}
 
 
-def demands(said: Said, defaults: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[Demand]:
+def demands(
+    declared: Declarations, defaults: Mapping[str, Any], values: Mapping[str, Any]
+) -> Iterator[Demand]:
     """
     What every rule asks for.
 
     Parameters
     ----------
-    said : Said
+    declared : Declarations
     defaults, values : mapping
         Of the configuration, by names with dots: its own, and what was given.
     """
     known = {**defaults, **{n: v for n, v in values.items() if v is not None}}
-    for rule in said.rules:
+    for rule in declared.rules:
         if tokens := _words(rule.asks.get("threads", [])):
             yield Demand(
                 "cores", _whole(_value(tokens, known)), f"rule {rule.name}", _where(rule.where, tokens)
@@ -121,13 +123,13 @@ def _minutes(value: Any) -> int | None:
         return None
 
 
-def defaults_of(root: Path, said: Said) -> dict[str, Any]:
+def defaults_of(root: Path, declared: Declarations) -> dict[str, Any]:
     """Values of the default configuration files, by names with dots."""
     from esap_wf.errors import EsapError
     from esap_wf.formats import documents
 
     found: dict[str, Any] = {}
-    for text, _ in said.configfiles:
+    for text, _ in declared.configfiles:
         try:
             data = documents.load(root / text.value).data
         except EsapError:

@@ -29,8 +29,8 @@ from esap_wf.engines import (
     Rendered,
     Results,
     StopSignal,
-    finding,
     following,
+    programs,
     settings,
 )
 from esap_wf.engines.command.engine import last_line
@@ -77,7 +77,7 @@ class Snakemake(EngineBase):
     program = "snakemake"
     package = "snakemake"
     needs = ">=9.3"  # the logger interface
-    pins = finding.REQUIREMENTS / "snakemake.txt"
+    pins = programs.REQUIREMENTS / "snakemake.txt"
 
     def why_unsuitable(self, choice: EngineChoice, requires: str | None) -> str:
         """
@@ -95,7 +95,7 @@ class Snakemake(EngineBase):
                 f"{name} is missing there, so esap-wf could not see what its jobs do; pip install "
                 f"'{name}{needed}' into that environment"
             )
-        why = finding.misfit(there[name], needed)
+        why = programs.incompatibility(there[name], needed)
         return (
             f"{name} there is {there[name]}, {why}: pip install --upgrade {name} in that environment"
             if why
@@ -134,12 +134,12 @@ class Snakemake(EngineBase):
         """
         _, root = interface.find(entry) or (entry, entry.parent)
         try:
-            said = snakefile.read(entry, root)
+            declared = snakefile.read_snakefile(entry, root)
         except UsageError:  # with a manifest, it is Snakemake's to say
             return []
         # one that is configured is never replaced by another
         given = () if choice.found == "configured" else environments.pins(self.pins)
-        return python.objections(said, root, Path(choice.path), given)
+        return python.objections(declared, root, Path(choice.path), given)
 
     def outline(self, entry: Path, item: str | None) -> Outline:
         """Rules and what they write, see `esap_wf.engines.snakemake.rehearsal`."""
@@ -151,7 +151,7 @@ class Snakemake(EngineBase):
 
     def read_dry_run(self, exit_code: int, text: str, entry: str) -> DryRun:
         """See `esap_wf.engines.snakemake.rehearsal`."""
-        return rehearsal.read(exit_code, text, entry)
+        return rehearsal.read_dry_run(exit_code, text, entry)
 
     def demands(
         self, entry: Path, item: str | None, options: Sequence[str], values: Mapping[str, Any]
@@ -159,10 +159,10 @@ class Snakemake(EngineBase):
         """``threads`` and ``resources`` of its rules, see `esap_wf.engines.snakemake.demands`."""
         _, root = interface.find(entry) or (entry, entry.parent)
         try:
-            said = snakefile.read(entry, root)
+            declared = snakefile.read_snakefile(entry, root)
         except UsageError:
             return []
-        return list(demands.demands(said, demands.defaults_of(root, said), values))
+        return list(demands.demands(declared, demands.defaults_of(root, declared), values))
 
     def conflicts(self, choice: EngineChoice, job: Job) -> list[Problem]:
         """Executors and storages without a plug-in, see `esap_wf.engines.snakemake.profiles`."""
@@ -176,7 +176,7 @@ class Snakemake(EngineBase):
     def render(self, choice: EngineChoice, job: Job) -> Rendered:
         """One configuration file, and the bare command relative to the run directory."""
         if job.plain:
-            return self._plain(choice, job)
+            return self._render_plain(choice, job)
         memory = max(1, job.allocation.memory_bytes // 1_000_000)
         command = [
             choice.path,
@@ -211,7 +211,7 @@ class Snakemake(EngineBase):
             added.bin_dirs,
         )
 
-    def _plain(self, choice: EngineChoice, job: Job) -> Rendered:
+    def _render_plain(self, choice: EngineChoice, job: Job) -> Rendered:
         """
         A pipeline with its own names, in a copy of its repository: there relative paths mean what they mean
         in a clone.
@@ -273,7 +273,7 @@ class Snakemake(EngineBase):
         if job.source is None:
             return False
         try:
-            return snakefile.read(job.source, job.source.parents[len(file.parts) - 1]).moves
+            return snakefile.read_snakefile(job.source, job.source.parents[len(file.parts) - 1]).moves
         except UsageError:  # with a manifest, it is Snakemake's to say
             return False
 
@@ -309,20 +309,22 @@ class Snakemake(EngineBase):
             link.unlink(missing_ok=True)
             link.symlink_to(target)
         kept = targets.protect(run, epoch)
-        arguments = ["--logger", "esap", "--logger-esap-path", str(self._told(run, epoch))]
+        arguments = ["--logger", "esap", "--logger-esap-path", str(self._record(run, epoch))]
         arguments += ["--logger-esap-keep", str(kept)] if kept else []
         return LaunchAdditions(
             arguments, {"PYTHONPATH": str(plugins)}, [["--unlock"]] if resume and self._is_locked(run) else []
         )
 
     def _is_locked(self, run: Path) -> bool:
-        worked = [d for told in (run / "engine").glob("*.snakemake.jsonl") if (d := targets.directory(told))]
+        worked = [
+            d for record in (run / "engine").glob("*.snakemake.jsonl") if (d := targets.directory(record))
+        ]
         locks = [place / ".snakemake" / "locks" for place in (run / _directory(run), *worked)]
         return any(p.is_dir() and any(p.iterdir()) for p in locks)
 
     def events(self, run: Path, epoch: int, cursor: Cursor) -> EventSource:
         """What the plug-in wrote."""
-        record = self._told(run, epoch)
+        record = self._record(run, epoch)
         return SnakemakeEvents(record, run, epoch, following.offset_of(cursor, record), _directory(run))
 
     def stop_signal(self, drain: bool) -> StopSignal:
@@ -334,35 +336,36 @@ class Snakemake(EngineBase):
 
     def results(self, run: Path, epoch: int) -> Results | None:
         """Files of the targets, as Snakemake has evaluated them."""
-        return targets.results(self._told(run, epoch), run)
+        return targets.results(self._record(run, epoch), run)
 
     def explain(self, run: Path, epoch: int, exit_code: int | None) -> list[Failure]:
         """
         Its first error that is no job's, as the plug-in heard it; what it printed last if it didn't come so
         far as to load it.
         """
-        said: list[str] = []
-        source = SnakemakeEvents(self._told(run, epoch), run, epoch)
+        errors: list[str] = []
+        source = SnakemakeEvents(self._record(run, epoch), run, epoch)
         while events := source.read():
-            said += [e.detail for e in events if e.kind == "engine" and e.reason and e.detail]
-        if not said and exit_code and exit_code > 0 and not source.path.exists():
-            said = [last_line(run / "logs" / "engine.log")]
-        plain = [
-            re.sub(r"^WorkflowError:\n|\n  File \"[^\n]*, line \d+, in [^\n]*", "", text) for text in said[:1]
+            errors += [e.detail for e in events if e.kind == "engine" and e.reason and e.detail]
+        if not errors and exit_code and exit_code > 0 and not source.path.exists():
+            errors = [last_line(run / "logs" / "engine.log")]
+        texts = [
+            re.sub(r"^WorkflowError:\n|\n  File \"[^\n]*, line \d+, in [^\n]*", "", text)
+            for text in errors[:1]
         ]
-        told = [
+        details = [
             re.sub(r"\s+", " ", text.removesuffix(":\nNone").replace(f"{run}/", ""))[:1000]
-            for text in plain
+            for text in texts
             if text
         ]
         return [
             Failure(
                 step="engine", reason=Reason.ENGINE, exit_code=exit_code, log="logs/engine.log", detail=text
             )
-            for text in told
+            for text in details
         ]
 
-    def _told(self, run: Path, epoch: int) -> Path:
+    def _record(self, run: Path, epoch: int) -> Path:
         return run / "engine" / f"{epoch}.snakemake.jsonl"
 
 

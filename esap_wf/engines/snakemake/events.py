@@ -38,14 +38,14 @@ class SnakemakeEvents(following.Record):
     run : Path
         Run directory: log paths are told relative to it.
     epoch : int
-    told : int
+    reported : int
         See `following.Record`.
     base : str
         Working directory of the engine, relative to the run directory.
     """
 
-    def __init__(self, path: Path, run: Path, epoch: int, told: int = 0, base: str = "") -> None:
-        super().__init__(path, told)
+    def __init__(self, path: Path, run: Path, epoch: int, reported: int = 0, base: str = "") -> None:
+        super().__init__(path, reported)
         self.run, self.epoch, self.base = run, epoch, base
         self._decode = msgspec.json.Decoder().decode
         self._jobs: dict[int, dict[str, Any]] = {}
@@ -54,59 +54,59 @@ class SnakemakeEvents(following.Record):
     def events_of(self, line: bytes) -> Iterable[Event]:
         """What a line tells; none of one that isn't JSON."""
         try:
-            said = self._decode(line)
-            told = getattr(self, "_" + said["event"], None)
-            event = told(said["t"], said) if told else None
+            entry = self._decode(line)
+            event_of = getattr(self, "_" + entry["event"], None)
+            event = event_of(entry["t"], entry) if event_of else None
         except (*files.BROKEN, KeyError, TypeError, AttributeError):
             return []
         return [event] if event is not None else []
 
-    def _run_info(self, t: float, said: dict[str, Any]) -> Event:
-        totals = {rule: n for rule, n in said["stats"].items() if rule not in TARGETS}
+    def _run_info(self, t: float, entry: dict[str, Any]) -> Event:
+        totals = {rule: n for rule, n in entry["stats"].items() if rule not in TARGETS}
         return Event(t=t, kind="plan", epoch=self.epoch, totals=totals)
 
-    def _workflow_started(self, t: float, said: dict[str, Any]) -> Event:
-        if said.get("directory"):  # a Snakefile may say where it works
-            worked, real = str(said["directory"]), os.path.realpath(self.run)
+    def _workflow_started(self, t: float, entry: dict[str, Any]) -> Event:
+        if entry.get("directory"):  # a Snakefile may say where it works
+            worked, real = str(entry["directory"]), os.path.realpath(self.run)
             self.base = "" if worked == real else worked.removeprefix(f"{real}/")
         return Event(
             t=t,
             kind="engine",
             epoch=self.epoch,
-            host=said.get("host"),
-            detail=f"Snakemake {said.get('snakemake')} started",
+            host=entry.get("host"),
+            detail=f"Snakemake {entry.get('snakemake')} started",
         )
 
-    def _job_info(self, t: float, said: dict[str, Any]) -> Event | None:
-        if said["rule"] in TARGETS:
+    def _job_info(self, t: float, entry: dict[str, Any]) -> Event | None:
+        if entry["rule"] in TARGETS:
             return None
-        logs = [self._relative(p) for p in said.get("log") or []]
+        logs = [self._relative(p) for p in entry.get("log") or []]
         job = {
-            "step": said["rule"],
-            "unit": unit_of(said.get("wildcards")),
-            "job": str(said["jobid"]),
-            "attempt": said.get("attempt"),
+            "step": entry["rule"],
+            "unit": unit_of(entry.get("wildcards")),
+            "job": str(entry["jobid"]),
+            "attempt": entry.get("attempt"),
             "log": logs[0] if logs else None,
         }
-        self._jobs[said["jobid"]] = job
-        self._failed.discard(said["jobid"])
+        self._jobs[entry["jobid"]] = job
+        self._failed.discard(entry["jobid"])
         return Event(t=t, kind="start", epoch=self.epoch, **job)
 
-    def _job_finished(self, t: float, said: dict[str, Any]) -> Event | None:
-        job = self._jobs.pop(said["jobid"], None)
+    def _job_finished(self, t: float, entry: dict[str, Any]) -> Event | None:
+        job = self._jobs.pop(entry["jobid"], None)
         return Event(t=t, kind="done", epoch=self.epoch, **job) if job else None
 
-    def _job_error(self, t: float, said: dict[str, Any]) -> Event | None:
-        if said["rule"] in TARGETS:
+    def _job_error(self, t: float, entry: dict[str, Any]) -> Event | None:
+        if entry["rule"] in TARGETS:
             return None
-        job = self._jobs.get(said["jobid"]) or {
-            "step": said["rule"],
-            "unit": unit_of(said.get("wildcards")),
-            "job": str(said["jobid"]),
+        job = self._jobs.get(entry["jobid"]) or {
+            "step": entry["rule"],
+            "unit": unit_of(entry.get("wildcards")),
+            "job": str(entry["jobid"]),
         }
-        if said.get("log"):
-            job = job | {"log": self._relative(said["log"][0])}
-        kind, text = said.get("kind"), said.get("reason")
+        if entry.get("log"):
+            job = job | {"log": self._relative(entry["log"][0])}
+        kind, text = entry.get("kind"), entry.get("reason")
         reasons = {"exit": Reason.EXIT_CODE, "signal": Reason.SIGNAL, "missing_output": Reason.MISSING_OUTPUT}
         reason = reasons.get(str(kind), Reason.UNKNOWN)
         for word, meaning in (
@@ -120,16 +120,16 @@ class SnakemakeEvents(following.Record):
             alone = not any(
                 j
                 for number, j in self._jobs.items()
-                if number != said["jobid"] and number not in self._failed
+                if number != entry["jobid"] and number not in self._failed
             )
-            text = cause(self.run, said["rule"], said.get("exit_code"), alone) or text
-        self._failed.add(said["jobid"])
+            text = cause(self.run, entry["rule"], entry.get("exit_code"), alone) or text
+        self._failed.add(entry["jobid"])
         return Event(
             t=t,
             kind="failed",
             epoch=self.epoch,
             reason=reason,
-            exit_code=said.get("exit_code"),
+            exit_code=entry.get("exit_code"),
             detail=text,
             **job,
         )
@@ -141,8 +141,8 @@ class SnakemakeEvents(following.Record):
         except OSError:
             return False
 
-    def _error(self, t: float, said: dict[str, Any]) -> Event:
-        return Event(t=t, kind="engine", epoch=self.epoch, reason=Reason.ENGINE, detail=said.get("message"))
+    def _error(self, t: float, entry: dict[str, Any]) -> Event:
+        return Event(t=t, kind="engine", epoch=self.epoch, reason=Reason.ENGINE, detail=entry.get("message"))
 
     def _relative(self, log: str) -> str:
         log = log.removeprefix(f"{self.run}/")

@@ -17,7 +17,7 @@ from typing import Any
 from esap_wf.code import repositories, selection
 from esap_wf.engines import Interface
 from esap_wf.engines.snakemake import constants, snakefile
-from esap_wf.engines.snakemake.snakefile import Said, Text
+from esap_wf.engines.snakemake.snakefile import Declarations, Text
 from esap_wf.errors import EsapError, Problem, UsageError
 from esap_wf.formats import documents, reading, schemas
 from esap_wf.formats.documents import Document
@@ -72,19 +72,19 @@ def derive(path: Path, item: str | None) -> Interface | None:
     if found is None:
         return None
     file, own = (p.absolute() for p in found)
-    said = snakefile.read(file, own)
-    at_top = _at_top(file, own, said)
+    declared = snakefile.read_snakefile(file, own)
+    at_top = _at_top(file, own, declared)
     root, notes = selection.root_of(
-        file, own, sure=at_top or any(not f.is_relative_to(own) for f in said.files)
+        file, own, sure=at_top or any(not f.is_relative_to(own) for f in declared.files)
     )
     if root != own:
-        said = snakefile.read(file, root)  # what it says is told by names in the repository
+        declared = snakefile.read_snakefile(file, root)  # what it says is told by names in the repository
     workdir = root if at_top else own
-    config = _Config(root, workdir, said)
+    config = _Config(root, workdir, declared)
     config.read()
-    outputs, origins = _outputs(root, workdir, said, item, file, config.flat)
-    warnings = [*said.warnings, *config.warnings, *notes]
-    if said.conda:
+    outputs, origins = _outputs(root, workdir, declared, item, file, config.flat)
+    warnings = [*declared.warnings, *config.warnings, *notes]
+    if declared.conda:
         warnings.append(
             "its rules name conda environments, which are not built: their software is taken from PATH "
             "(or give Snakemake its own option: -- --software-deployment-method conda)"
@@ -109,15 +109,15 @@ def derive(path: Path, item: str | None) -> Interface | None:
         inputs=config.inputs,
         outputs=tuple(outputs),
         workdir="" if workdir == root else workdir.relative_to(root).as_posix(),
-        named=tuple(_named(root, workdir, said, config)),
-        requires=said.requires,
-        images=tuple(dict.fromkeys(said.images)),
+        named=tuple(_named(root, workdir, declared, config)),
+        requires=declared.requires,
+        images=tuple(dict.fromkeys(declared.images)),
         origins={**config.origins, **origins},
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
-def _at_top(file: Path, own: Path, said: Said) -> bool:
+def _at_top(file: Path, own: Path, declared: Declarations) -> bool:
     """
     Whether Snakemake is started at the top of the repository, not in the pipeline's own folder as one would
     in a clone.
@@ -126,7 +126,9 @@ def _at_top(file: Path, own: Path, said: Said) -> bool:
     there.
     """
     top = repositories.top_of(file)
-    files = [text.value for text, _ in said.configfiles if text.literal and not text.value.startswith("/")]
+    files = [
+        text.value for text, _ in declared.configfiles if text.literal and not text.value.startswith("/")
+    ]
     return bool(
         top
         and files
@@ -135,17 +137,17 @@ def _at_top(file: Path, own: Path, said: Said) -> bool:
     )
 
 
-def _named(root: Path, workdir: Path, said: Said, config: _Config) -> Iterator[str]:
+def _named(root: Path, workdir: Path, declared: Declarations, config: _Config) -> Iterator[str]:
     """
     Files that the pipeline reads for sure, although git may ignore them: what it includes, configuration,
     defaults of inputs.
     """
-    made = {t.value for rule in said.rules for t in rule.said.get("output", [])}
-    found = [*said.files, *config.files]
+    made = {t.value for rule in declared.rules for t in rule.directives.get("output", [])}
+    found = [*declared.files, *config.files]
     found += [
         workdir / t.value
-        for rule in said.rules
-        for t in rule.said.get("input", [])
+        for rule in declared.rules
+        for t in rule.directives.get("input", [])
         if t.literal and t.value not in made
     ]
     for path in found:
@@ -157,8 +159,8 @@ def _named(root: Path, workdir: Path, said: Said, config: _Config) -> Iterator[s
 class _Config:
     """Parameters and inputs that configuration files and schemas tell."""
 
-    def __init__(self, root: Path, workdir: Path, said: Said) -> None:
-        self.root, self.workdir, self.said = root, workdir, said
+    def __init__(self, root: Path, workdir: Path, declared: Declarations) -> None:
+        self.root, self.workdir, self.declared = root, workdir, declared
         self.files: list[Path] = []
         self.properties: dict[str, dict[str, Any]] = {}
         self.required: list[str] = []
@@ -166,7 +168,7 @@ class _Config:
         self.origins: dict[str, str] = {}
         self.warnings: list[str] = []
         self.rows: dict[str, tuple[str, Reading]] = {}
-        self.written = snakefile.written(said)
+        self.written = snakefile.written(declared)
         self.flat: dict[str, Any] = {}
 
     def read(self) -> None:
@@ -174,7 +176,7 @@ class _Config:
         defaults = list(self._defaults())
         problems: list[Problem] = []
         configurations = []
-        for variable, name, file, line in self.said.validates:
+        for variable, name, file, line in self.declared.validates:
             target = reading.real(file.parent / name)
             if not target.is_file():
                 problems.append(
@@ -186,8 +188,8 @@ class _Config:
                 problems.append(Problem(f"{file}:{line}", f"{name} leads out of the repository"))
             elif variable == "config":
                 configurations.append(target)
-            elif variable in self.said.tables:
-                table = self.said.tables[variable]
+            elif variable in self.declared.tables:
+                table = self.declared.tables[variable]
                 if table.reading is None:
                     self.warnings.append(
                         f"{file.name}:{line}: only Python can tell how {table.key} is read, so "
@@ -203,15 +205,15 @@ class _Config:
             self._schema(documents.load(target, schema=True), [d.data for d in defaults])
         for document in defaults:
             self._values(document, document.data, [])
-        for name, where in self.said.used.items():
+        for name, where in self.declared.used.items():
             known = any(k == name or k.startswith(f"{name}.") for k in (*self.properties, *self.inputs))
             if (
-                (not defaults or name in self.said.fallbacks)
-                and not self.said.validates
+                (not defaults or name in self.declared.fallbacks)
+                and not self.declared.validates
                 and not known
                 and _usable(name)
             ):
-                default = self.said.fallbacks.get(name)
+                default = self.declared.fallbacks.get(name)
                 shown = {"engine_default": default} if isinstance(default, (bool, int, float, str)) else {}
                 self.properties[name] = {"title": name, **shown}
                 self.origins[f"parameters.{name}"] = where
@@ -220,7 +222,7 @@ class _Config:
         self.required = [n for n in dict.fromkeys(self.required) if n in self.properties]
 
     def _defaults(self) -> Iterator[Document]:
-        for text, _ in self.said.configfiles:
+        for text, _ in self.declared.configfiles:
             file = Path(os.path.normpath(self.workdir / text.value))
             shown = file.relative_to(self.root).as_posix() if file.is_relative_to(self.root) else text.value
             there = file.is_file() and reading.real(file).is_relative_to(self.root.resolve())
@@ -334,7 +336,7 @@ class _Config:
     def _is_input(self, name: str, prop: Mapping[str, Any], default: Any) -> bool:
         if name in self.written:  # a user's file must not be where a rule writes
             return False
-        if any(name == table.key for table in self.said.tables.values()) or prop.get("format") in {
+        if any(name == table.key for table in self.declared.tables.values()) or prop.get("format") in {
             "file-path",
             "directory-path",
             "path",
@@ -365,11 +367,11 @@ class _Config:
         self.origins[f"inputs.{name}"] = where
         self.files += [self.workdir / d for d in defaults]
         if missing := [d for d in defaults if not _exists(self.workdir, d)]:
-            told = (
+            what = (
                 f"the default of {name}, {', '.join(missing)}, is not part of the repository: give "
                 f"--input {name}=PATH"
             )
-            self.warnings.append(f"{where}: {told}")
+            self.warnings.append(f"{where}: {what}")
 
     def _line(self, document: Document, pointer: list[Any]) -> str:
         place = document.line(pointer)
@@ -458,7 +460,7 @@ def _finite(value: Any) -> bool:
 
 
 def _outputs(
-    root: Path, workdir: Path, said: Said, item: str | None, file: Path, config: Mapping[str, Any]
+    root: Path, workdir: Path, declared: Declarations, item: str | None, file: Path, config: Mapping[str, Any]
 ) -> tuple[list[Output], dict[str, str]]:
     """
     What the target rule names, and the folders of results that rules write into.
@@ -466,13 +468,17 @@ def _outputs(
     With the configuration's own values: what is wanted in a run, Snakemake itself tells at its end.
     """
     base = "/".join([PROJECT, *map(glob.escape, workdir.relative_to(root).parts)])
-    if said.workdir and _safe(said.workdir):
-        base = f"{base}/{said.workdir.strip('/')}"
+    if declared.workdir and _safe(declared.workdir):
+        base = f"{base}/{declared.workdir.strip('/')}"
     target = next(
         (
             r
-            for r in said.rules
-            if (r.name == item if item else any(t.value == "True" for t in r.said.get("default_target", [])))
+            for r in declared.rules
+            if (
+                r.name == item
+                if item
+                else any(t.value == "True" for t in r.directives.get("default_target", []))
+            )
         ),
         None,
     )
@@ -481,11 +487,13 @@ def _outputs(
             "no such target",
             [
                 Problem(
-                    str(file), f"has no rule {item}", f"it has {', '.join(r.name for r in said.rules[:20])}"
+                    str(file),
+                    f"has no rule {item}",
+                    f"it has {', '.join(r.name for r in declared.rules[:20])}",
                 )
             ],
         )
-    target = target or next((r for r in said.rules if not r.included), None)
+    target = target or next((r for r in declared.rules if not r.included), None)
     outputs: dict[str, Output] = {}
     origins: dict[str, str] = {}
 
@@ -503,8 +511,8 @@ def _outputs(
         origins[f"outputs.{name}"] = where
 
     if target is not None:
-        kind = "output" if target.paths.get("output") or target.said.get("output") else "input"
-        once = {name: values[0] for name, values in said.assigned.items() if len(values) == 1}
+        kind = "output" if target.paths.get("output") or target.directives.get("output") else "input"
+        once = {name: values[0] for name, values in declared.assigned.items() if len(values) == 1}
         found = [constants.texts(node, config, once) for node in target.paths.get(kind, [])]
         if (
             found
@@ -514,13 +522,13 @@ def _outputs(
             for name in plain:
                 add(re.sub(r"\{[^{}]*\}", "*", name), target.where)
         else:
-            for text in target.said.get(kind, []):
+            for text in target.directives.get(kind, []):
                 pattern = re.sub(r"\{[^{}]*\}", "*", text.value)
                 if not pattern.startswith("*"):  # anything might be meant
                     add(pattern, f"{target.where.rsplit(':', 1)[0]}:{text.line}")
     made: dict[str, str] = {}
-    for rule in said.rules:
-        for text in rule.said.get("output", []):
+    for rule in declared.rules:
+        for text in rule.directives.get("output", []):
             made.setdefault(
                 PurePosixPath(text.value).parts[0] if len(PurePosixPath(text.value).parts) > 1 else "",
                 f"{rule.where}",

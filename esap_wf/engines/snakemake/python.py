@@ -12,7 +12,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from esap_wf.engines.snakemake.snakefile import Said
+from esap_wf.engines.snakemake.snakefile import Declarations
 from esap_wf.errors import Problem
 
 _SUFFIXES = (".py", ".pyc", ".so", ".pyd")
@@ -20,13 +20,15 @@ _SUFFIXES = (".py", ".pyc", ".so", ".pyd")
 MAX_ENTRIES = 20_000
 
 
-def objections(said: Said, root: Path, program: Path, installable: Collection[str] = ()) -> list[Problem]:
+def objections(
+    declared: Declarations, root: Path, program: Path, installable: Collection[str] = ()
+) -> list[Problem]:
     """
     Imports at the top of a Snakefile that can't succeed.
 
     Parameters
     ----------
-    said : Said
+    declared : Declarations
         The Snakefile, with all that it includes.
     root : Path
         The pipeline's folder: modules in it are its own.
@@ -41,9 +43,11 @@ def objections(said: Said, root: Path, program: Path, installable: Collection[st
         None if the layout of Python's folders is unknown, or the Snakefile changes ``sys.path``.
     """
     wanted = {
-        n: where for n, where in said.imports.items() if n not in sys.stdlib_module_names and n != "snakemake"
+        n: where
+        for n, where in declared.imports.items()
+        if n not in sys.stdlib_module_names and n != "snakemake"
     }
-    if not wanted or said.moves_path:
+    if not wanted or declared.moves_path:
         return []
     places = folders(program)
     if not places:

@@ -54,23 +54,23 @@ def cause(run: Path, rule: str, exit_code: int | None, alone: bool) -> str | Non
     text = _tail(run / LOG)
     for block in reversed(list(_BLOCK.finditer(text))):
         end = _END.search(text, block.end())
-        said = " ".join(text[block.end() : end.start() if end else None].split())
+        message = " ".join(text[block.end() : end.start() if end else None].split())
         inside = _INSIDE.match(text, end.start()) if end else None
         if inside and inside["rule"] != rule:
             continue
         if block["kind"] == "CalledProcessError":
-            status = _STATUS.search(said)
+            status = _STATUS.search(message)
             if exit_code is None and status and inside:
                 return f"a command of its run: block ended with exit code {status[1]}"
             if status and exit_code == int(status[1]) and alone:
-                return _said(text[: block.start()])
+                return _printed_error(text[: block.start()])
         elif exit_code is None:
             place = block["file"].removeprefix(f"{run}/")
-            return f"{block['kind']}: {said} ({place}:{block['line']})"[:1000]
+            return f"{block['kind']}: {message} ({place}:{block['line']})"[:1000]
     return None
 
 
-def _said(before: str) -> str | None:
+def _printed_error(before: str) -> str | None:
     """The error of a script, or else the last line that a job printed."""
     lines = before.rstrip("\n").splitlines()
     begun = next(

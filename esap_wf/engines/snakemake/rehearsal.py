@@ -8,7 +8,7 @@ from pathlib import Path
 
 from esap_wf.engines import DryRun, Outline
 from esap_wf.engines.snakemake import interface, snakefile
-from esap_wf.engines.snakemake.snakefile import Said
+from esap_wf.engines.snakemake.snakefile import Declarations
 from esap_wf.errors import EsapError, Problem, UsageError
 from esap_wf.formats.reading import read_text
 
@@ -31,21 +31,21 @@ def outline(entry: Path) -> Outline:
     """Rules, what they write, a forgotten colon, rules without a log."""
     file, root = interface.find(entry) or (entry, entry.parent)
     try:
-        said = snakefile.read(file, root)
+        declared = snakefile.read_snakefile(file, root)
     except UsageError as error:
         return Outline(problems=tuple(error.problems))
-    certain = not any("are not known" in w or "include" in w for w in said.warnings)
-    steps = tuple(rule.name for rule in said.rules)
+    certain = not any("are not known" in w or "include" in w for w in declared.warnings)
+    steps = tuple(rule.name for rule in declared.rules)
     made = tuple(
         _stars(text.value) if text.literal else "*"
-        for rule in said.rules
-        for text in rule.said.get("output", [])
+        for rule in declared.rules
+        for text in rule.directives.get("output", [])
     )
     return Outline(
         steps if certain else None,
         made if certain else None,
-        tuple(p for f in said.files for p in _colons(f)),
-        tuple(_unlogged(said, root)),
+        tuple(p for f in declared.files for p in _colons(f)),
+        tuple(_unlogged(declared, root)),
     )
 
 
@@ -53,9 +53,9 @@ def _stars(text: str) -> str:
     return re.sub(r"\{[^{}]*\}", "*", text)
 
 
-def _unlogged(said: Said, root: Path) -> Iterator[Problem]:
-    for rule in said.rules:
-        if _ACTS & set(rule.said) and "log" not in rule.said:
+def _unlogged(declared: Declarations, root: Path) -> Iterator[Problem]:
+    for rule in declared.rules:
+        if _ACTS & set(rule.directives) and "log" not in rule.directives:
             where = rule.where if Path(rule.where).is_absolute() else f"{root / rule.where}"
             hint = f'log: "logs/{rule.name}/…", and `> {{log:q}} 2>&1` in its command'
             yield Problem(
@@ -78,7 +78,7 @@ def _colons(file: Path) -> Iterator[Problem]:
             yield Problem(f"{file}:{number}", f"a colon is missing after {match[1]}", f"{match[1]}:")
 
 
-def read(exit_code: int, text: str, entry: str) -> DryRun:
+def read_dry_run(exit_code: int, text: str, entry: str) -> DryRun:
     """Errors with file and line, and the files that the jobs would make."""
     made = tuple(name for m in _OUTPUT.finditer(text) for name in m["files"].split(", "))
     if exit_code == 0:
@@ -109,12 +109,14 @@ def _what(kind: str, text: str) -> str:
     if kind == "MissingInputException":
         files = re.findall(r"^ {8}(\S.*)$", text, re.MULTILINE)
         return f"nothing makes {', '.join(files[:10])}, and there is no such file"
-    told = re.sub(r"\s*(?:Traceback:|^\s*File \").*", "", text, flags=re.DOTALL | re.MULTILINE)
-    told = re.sub(r"^Error:\s*", "", told)
-    told = re.sub(r"\s+", " ", told.split(" Also note that braces")[0]).strip()
-    told = re.sub(r"Wildcards: .*", "", told).strip()
+    message = re.sub(r"\s*(?:Traceback:|^\s*File \").*", "", text, flags=re.DOTALL | re.MULTILINE)
+    message = re.sub(r"^Error:\s*", "", message)
+    message = re.sub(r"\s+", " ", message.split(" Also note that braces")[0]).strip()
+    message = re.sub(r"Wildcards: .*", "", message).strip()
     return (
-        told if kind in ("RuleException", "InputFunctionException", "WorkflowError") else f"{kind}: {told}"
+        message
+        if kind in ("RuleException", "InputFunctionException", "WorkflowError")
+        else f"{kind}: {message}"
     )[:600]
 
 

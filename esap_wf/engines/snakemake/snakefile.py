@@ -56,7 +56,7 @@ class Text:
 
 
 @dataclass
-class RuleSaid:
+class Rule:
     """
     A rule: the texts of its directives; `paths`, the expressions of its files; the words behind ``threads``
     and ``resources``.
@@ -68,12 +68,12 @@ class RuleSaid:
     where: str
     included: bool = False
     asks: dict[str, Tokens] = field(default_factory=dict)
-    said: dict[str, list[Text]] = field(default_factory=dict)
+    directives: dict[str, list[Text]] = field(default_factory=dict)
     paths: dict[str, list[ast.expr]] = field(default_factory=dict)
 
 
 @dataclass
-class Said:
+class Declarations:
     """
     What a Snakefile and all that it includes say.
 
@@ -87,7 +87,7 @@ class Said:
     configfiles: list[tuple[Text, Path]] = field(default_factory=list)
     validates: list[tuple[str, str, Path, int]] = field(default_factory=list)
     tables: dict[str, Table] = field(default_factory=dict)
-    rules: list[RuleSaid] = field(default_factory=list)
+    rules: list[Rule] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
     requires: str | None = None
     workdir: str | None = None
@@ -103,7 +103,7 @@ class Said:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read(file: Path, root: Path) -> Said:
+def read_snakefile(file: Path, root: Path) -> Declarations:
     """
     Read a Snakefile with what it includes.
 
@@ -118,21 +118,24 @@ def read(file: Path, root: Path) -> Said:
     UsageError
         It is broken: every problem with file and line.
     """
-    said = Said()
-    _read(file, root, said)
-    if said.problems:
-        raise UsageError("the Snakefile is broken", said.problems)
-    said.warnings = list(dict.fromkeys(said.warnings))
-    return said
+    declared = Declarations()
+    _read(file, root, declared)
+    if declared.problems:
+        raise UsageError("the Snakefile is broken", declared.problems)
+    declared.warnings = list(dict.fromkeys(declared.warnings))
+    return declared
 
 
-def written(said: Said) -> set[str]:
+def written(declared: Declarations) -> set[str]:
     """Keys of the configuration that say where rules write."""
     names: dict[str, set[str]] = {}
-    for name, values in said.assigned.items():
+    for name, values in declared.assigned.items():
         names[name] = {key for value in values for key in constants.keys(value, names)}
     places = [
-        p for rule in said.rules for kind in ("output", "log", "benchmark") for p in rule.paths.get(kind, [])
+        p
+        for rule in declared.rules
+        for kind in ("output", "log", "benchmark")
+        for p in rule.paths.get(kind, [])
     ]
     return {key for place in places for key in constants.keys(place, names)}
 
@@ -141,76 +144,79 @@ def _name(file: Path, root: Path) -> str:
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
 
 
-def _read(file: Path, root: Path, said: Said, always: bool = True) -> None:
-    if reading.real(file) in (reading.real(f) for f in said.files):
+def _read(file: Path, root: Path, declared: Declarations, always: bool = True) -> None:
+    if reading.real(file) in (reading.real(f) for f in declared.files):
         return
-    if len(said.files) >= MAX_FILES:
-        said.problems.append(Problem(str(file), f"more than {MAX_FILES} files are included"))
+    if len(declared.files) >= MAX_FILES:
+        declared.problems.append(Problem(str(file), f"more than {MAX_FILES} files are included"))
         return
-    said.files.append(file)
+    declared.files.append(file)
     try:
         text = reading.read_text(file, limit=documents.MAX_BYTES)
         tokens = [t for t in tokenize.generate_tokens(io.StringIO(text).readline) if t.type not in _SKIPPED]
     except (tokenize.TokenError, SyntaxError) as error:
         line = error.args[1][0] if isinstance(error, tokenize.TokenError) else error.lineno
         what = str(error.args[0]) if error.args else "syntax error"
-        said.problems.append(Problem(f"{file}:{line}", f"is not a Snakefile: {what}"))
+        declared.problems.append(Problem(f"{file}:{line}", f"is not a Snakefile: {what}"))
         return
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        said.problems.append(Problem(str(file), f"can't be read: {error}"))
+        declared.problems.append(Problem(str(file), f"can't be read: {error}"))
         return
-    said.moves_path = (
-        said.moves_path
+    declared.moves_path = (
+        declared.moves_path
         or re.search(r"\bsys\s*\.\s*path\b|\bsite\s*\.\s*addsitedir\b|\bPYTHONPATH\b", text) is not None
     )
-    _statements(tokens, file, root, said, always)
+    _statements(tokens, file, root, declared, always)
     for match in re.finditer(r"""config\s*((?:\[\s*(?:"[^"\n]+"|'[^'\n]+')\s*\])+)""", text):
         key = ".".join(re.findall(r"""["']([^"'\n]+)["']""", match[1]))
-        said.used.setdefault(key, f"{_name(file, root)}:{text.count(chr(10), 0, match.start()) + 1}")
+        declared.used.setdefault(key, f"{_name(file, root)}:{text.count(chr(10), 0, match.start()) + 1}")
     for match in re.finditer(r"""\bconfig\.get\(\s*["']([^"'\n]+)["']\s*(?:,\s*([^,()\n]+))?\)""", text):
-        said.used.setdefault(match[1], f"{_name(file, root)}:{text.count(chr(10), 0, match.start()) + 1}")
+        declared.used.setdefault(match[1], f"{_name(file, root)}:{text.count(chr(10), 0, match.start()) + 1}")
         with contextlib.suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            said.fallbacks.setdefault(match[1], ast.literal_eval(match[2].strip()) if match[2] else None)
+            declared.fallbacks.setdefault(match[1], ast.literal_eval(match[2].strip()) if match[2] else None)
 
 
-def _statements(tokens: Tokens, file: Path, root: Path, said: Said, always: bool) -> None:
+def _statements(tokens: Tokens, file: Path, root: Path, declared: Declarations, always: bool) -> None:
     for statement, block in _split(tokens):
         first = statement[0]
         colon = next((i for i, t in enumerate(statement) if t.string == ":"), None)
         if first.string in _RULES and colon in (1, 2):
             name = statement[1].string if colon == 2 else f"rule at line {first.start[0]}"
-            rule = RuleSaid(name, f"{_name(file, root)}:{first.start[0]}", included=file != said.files[0])
+            rule = Rule(name, f"{_name(file, root)}:{first.start[0]}", included=file != declared.files[0])
             for inner, more in _split(block):
                 if len(inner) > 1 and inner[1].string == ":" and inner[0].type == tokenize.NAME:
                     if inner[0].string in _PATHS:
                         rule.paths[inner[0].string] = constants.parsed(_source([*inner[2:], *more]))
-                    rule.said[inner[0].string] = [
+                    rule.directives[inner[0].string] = [
                         t for a in _arguments([*inner[2:], *more]) if (t := _text(a))
                     ]
                     if inner[0].string in {"threads", "resources"}:
                         rule.asks[inner[0].string] = [*inner[2:], *more]
-            said.rules.append(rule)
-            said.images += [
-                t.value for key in ("container", "singularity") for t in rule.said.get(key, []) if t.literal
+            declared.rules.append(rule)
+            declared.images += [
+                t.value
+                for key in ("container", "singularity")
+                for t in rule.directives.get(key, [])
+                if t.literal
             ]
-            said.conda += [t.value for t in rule.said.get("conda", [])]
+            declared.conda += [t.value for t in rule.directives.get("conda", [])]
         elif first.string in _TOP and colon == 1:
-            _directive(first.string, [*statement[2:], *block], file, root, said, always)
+            _directive(first.string, [*statement[2:], *block], file, root, declared, always)
         elif first.string == "module" and colon == 2:
-            said.warnings.append(
+            declared.warnings.append(
                 f"{_name(file, root)}:{first.start[0]}: the rules of the module "
                 f"{statement[1].string} are "
                 "not known before it runs"
             )
         else:
             if always and first.string in {"import", "from"}:
-                _imports(statement, file, said)
+                _imports(statement, file, declared)
             if first.type == tokenize.NAME and len(statement) > 2 and statement[1].string == "=":
-                said.assigned.setdefault(first.string, []).extend(
+                declared.assigned.setdefault(first.string, []).extend(
                     constants.parsed(_source(statement[2:]))[:1]
                 )
-            _calls(statement, file, said)
-            _statements(block, file, root, said, always=False)
+            _calls(statement, file, declared)
+            _statements(block, file, root, declared, always=False)
 
 
 def _source(tokens: Tokens) -> str:
@@ -228,61 +234,63 @@ def _source(tokens: Tokens) -> str:
     return made
 
 
-def _imports(statement: Tokens, file: Path, said: Said) -> None:
+def _imports(statement: Tokens, file: Path, declared: Declarations) -> None:
     with contextlib.suppress(SyntaxError, ValueError):
         for node in ast.parse(" ".join(t.string for t in statement)).body:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names = [node.module]
             for name in names:
-                said.imports.setdefault(name.split(".")[0], f"{file}:{statement[0].start[0]}")
+                declared.imports.setdefault(name.split(".")[0], f"{file}:{statement[0].start[0]}")
 
 
-def _directive(name: str, value: Tokens, file: Path, root: Path, said: Said, always: bool) -> None:
+def _directive(
+    name: str, value: Tokens, file: Path, root: Path, declared: Declarations, always: bool
+) -> None:
     where = f"{_name(file, root)}:{value[0].start[0] if value else '?'}"
-    said.moves = said.moves or name == "workdir"
+    declared.moves = declared.moves or name == "workdir"
     texts = [t for a in _arguments(value) if (t := _text(a))]
     text = texts[0] if texts else None
     if (text is None or not text.literal) and name in {"configfile", "include"}:
-        text = _placed(value, file, said) or text
+        text = _placed(value, file, declared) or text
     if name == "workdir" and (text is None or not text.literal):
         return  # the engine says where it worked
     if text is None or not text.literal:
-        said.warnings.append(f"{where}: {name} is not known before it runs")
+        declared.warnings.append(f"{where}: {name} is not known before it runs")
     elif name == "include":
         target = file.parent / text.value
         if re.match(r"[a-z][a-z0-9+.-]*://", text.value):
-            said.warnings.append(
+            declared.warnings.append(
                 f"{where}: {text.value} is included from elsewhere: its rules are not known, and "
                 "not part "
                 "of the snapshot"
             )
         elif not target.is_file() and not always:
-            said.warnings.append(
+            declared.warnings.append(
                 f"{where}: {text.value} is included under a condition, but there is no such file"
             )
         elif not target.is_file():
-            said.problems.append(
+            declared.problems.append(
                 Problem(f"{file}:{text.line}", f"includes {text.value}, but there is no such file")
             )
         else:
-            _read(target, root, said, always)
+            _read(target, root, declared, always)
     elif name == "configfile":
-        said.configfiles.append((Text(text.value, text.line, certain=always), file))
+        declared.configfiles.append((Text(text.value, text.line, certain=always), file))
     elif name in {"container", "containerized", "singularity"}:
-        said.images.append(text.value)
+        declared.images.append(text.value)
     elif name == "conda":
-        said.conda.append(text.value)
+        declared.conda.append(text.value)
     elif name == "workdir":
-        said.workdir = text.value
+        declared.workdir = text.value
     else:
-        said.warnings.append(f"{where}: {name} is left to Snakemake")
+        declared.warnings.append(f"{where}: {name} is left to Snakemake")
 
 
-def _placed(value: Tokens, file: Path, said: Said) -> Text | None:
+def _placed(value: Tokens, file: Path, declared: Declarations) -> Text | None:
     """A path that is made of the place of the Snakefile, or of variables that are set once."""
-    places = {"workflow.basedir": said.files[0].parent, "workflow.current_basedir": file.parent}
-    known = {name: values[0] for name, values in said.assigned.items() if len(values) == 1}
+    places = {"workflow.basedir": declared.files[0].parent, "workflow.current_basedir": file.parent}
+    known = {name: values[0] for name, values in declared.assigned.items() if len(values) == 1}
     known |= {name: ast.Constant(str(place)) for name, place in places.items()}
     for node in constants.parsed(_source(value))[:1]:
         found = constants.texts(node, {}, known)
@@ -291,9 +299,9 @@ def _placed(value: Tokens, file: Path, said: Said) -> Text | None:
     return None
 
 
-def _calls(statement: Tokens, file: Path, said: Said) -> None:
+def _calls(statement: Tokens, file: Path, declared: Declarations) -> None:
     """``validate(config, "…")``, ``min_version("…")``, ``samples = pd.read_csv(config["samples"], …)``."""
-    _table(statement, said)
+    _table(statement, declared)
     for i, token in enumerate(statement[:-1]):
         if token.type != tokenize.NAME or statement[i + 1].string != "(":
             continue
@@ -301,9 +309,9 @@ def _calls(statement: Tokens, file: Path, said: Said) -> None:
         if token.string == "validate" and len(arguments) >= 2 and len(arguments[0]) == 1:
             text = _text(next((a for a in arguments[1:] if a[0].string == "schema"), arguments[1]))
             if text and text.literal:
-                said.validates.append((arguments[0][0].string, text.value, file, token.start[0]))
+                declared.validates.append((arguments[0][0].string, text.value, file, token.start[0]))
             else:
-                said.warnings.append(
+                declared.warnings.append(
                     f"{file.name}:{token.start[0]}: the schema of {arguments[0][0].string} is "
                     "not known "
                     "before it runs"
@@ -311,16 +319,18 @@ def _calls(statement: Tokens, file: Path, said: Said) -> None:
         elif token.string == "min_version" and arguments:
             text = _text(arguments[0])
             if text and text.literal and re.fullmatch(r"\d+(\.\d+)*", text.value):
-                said.requires = f">={text.value}"
+                declared.requires = f">={text.value}"
 
 
-def _table(statement: Tokens, said: Said) -> None:
+def _table(statement: Tokens, declared: Declarations) -> None:
     """A variable that holds a sample sheet, or a statement that changes one before it is checked."""
     first, text = statement[0].string, " ".join(t.string for t in statement)
-    if first in said.tables and not any(first == variable for variable, *_ in said.validates):
-        said.tables[first] = snakefile_tables.changed(text, said.tables[first]) or said.tables[first]
+    if first in declared.tables and not any(first == variable for variable, *_ in declared.validates):
+        declared.tables[first] = (
+            snakefile_tables.changed(text, declared.tables[first]) or declared.tables[first]
+        )
     elif ("read_csv" in text or "read_table" in text) and (found := snakefile_tables.table(text)):
-        said.tables[found.variable] = found
+        declared.tables[found.variable] = found
 
 
 def _split(tokens: Tokens) -> Iterator[tuple[Tokens, Tokens]]:

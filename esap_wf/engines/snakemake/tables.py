@@ -159,11 +159,11 @@ def _chained(value: ast.expr, base: ast.expr, reading: Reading) -> Reading:
         value = value.func.value
     for call in reversed(calls):
         if _called(call) == "set_index":
-            said = {k.arg: _literal(k.value) for k in call.keywords}
-            keys = said.pop("keys", _literal(call.args[0]) if call.args else None)
-            if said.pop("drop", True):
+            given = {k.arg: _literal(k.value) for k in call.keywords}
+            keys = given.pop("keys", _literal(call.args[0]) if call.args else None)
+            if given.pop("drop", True):
                 reading = msgspec.structs.replace(reading, without=[*reading.without, *_columns(keys)])
-            if set(said) - {"verify_integrity"}:
+            if set(given) - {"verify_integrity"}:
                 raise _UnknownError
     return reading
 
@@ -194,10 +194,10 @@ def _reading(call: ast.Call) -> Reading:
     """The arguments of the reader."""
     if len(call.args) > 2 or any(k.arg is None for k in call.keywords):
         raise _UnknownError
-    said = {k.arg: k.value for k in call.keywords if k.arg not in {*_IGNORED, "filepath_or_buffer"}}
+    arguments = {k.arg: k.value for k in call.keywords if k.arg not in {*_IGNORED, "filepath_or_buffer"}}
     if len(call.args) == 2:
-        said["sep"] = call.args[1]
-    given = {str(name): _literal(node) for name, node in said.items()}
+        arguments["sep"] = call.args[1]
+    given = {str(name): _literal(node) for name, node in arguments.items()}
     if given.pop("delim_whitespace", False):
         given["sep"] = r"\s+"
     made: dict[str, Any] = {

@@ -21,22 +21,22 @@ from esap_wf.runs.trees import given_to
 _LONGEST = 4096
 
 
-def results(told: Path, run: Path) -> Results | None:
+def results(record: Path, run: Path) -> Results | None:
     """Files of the targets in the plug-in's record; None if it names none."""
     names: list[str] = []
-    for line in following.all_lines(told):
+    for line in following.all_lines(record):
         if b'"event":"targets"' in line:
             names += msgspec.json.decode(line)["files"]
     if not names:
         return None
-    base, real = directory(told) or run, os.path.realpath(run)
+    base, real = directory(record) or run, os.path.realpath(run)
     places = [name if "://" in name else os.path.normpath(base / name) for name in names]
     return Results([p.removeprefix(f"{real}/") for p in places], appeared="if empty")
 
 
-def directory(told: Path) -> Path | None:
+def directory(record: Path) -> Path | None:
     """Where Snakemake worked, by the plug-in's record: `workdir` in a Snakefile may lead anywhere."""
-    for line in following.all_lines(told):
+    for line in following.all_lines(record):
         if b'"event":"workflow_started"' in line:
             place = msgspec.json.decode(line).get("directory")
             return Path(place) if place else None
@@ -71,11 +71,11 @@ def protect(run: Path, epoch: int) -> Path | None:
     given = [*given_to(plan), *(p for p in _files_in(plan.parameters) if p.stat().st_mtime < before)]
     if not given:
         return None
-    said = {
+    given_files = {
         "files": [str(p) for p in given if not p.is_dir()],
         "folders": [str(p) for p in given if p.is_dir()],
         "before": before,
     }
     path = run / "engine" / f"{epoch}.inputs.json"
-    files.write_atomic(path, msgspec.json.encode(said), sync=False)
+    files.write_atomic(path, msgspec.json.encode(given_files), sync=False)
     return path

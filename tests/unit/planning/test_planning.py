@@ -197,9 +197,9 @@ def test_a_resource_model_that_fails_is_told_with_its_line(toy: Any, config: Con
 def test_a_missing_engine_is_told_with_the_command_that_installs_it(
     plan: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from esap_wf.engines import finding
+    from esap_wf.engines import programs
 
-    monkeypatch.setattr(finding, "candidates", lambda *_: iter(()))
+    monkeypatch.setattr(programs, "candidates", lambda *_: iter(()))
     with pytest.raises(UnavailableError) as caught:
         plan()
     assert caught.value.exit_code == 4

@@ -4,9 +4,8 @@ Standard library only.
 It stands on PYTHONPATH as ``sitecustomize`` (`esap_wf.engines.cwl.hook`), because neither has plug-ins. It
 changes no result:
 
-- what cwltool logs, and how each job's process ended, go to the file ``ESAP_WF_CWL_TOLD``, one JSON object a
-  line; the tools' own output
-  goes elsewhere, so that no tool can tell anything in cwltool's name;
+- what cwltool logs, and how each job's process ended, go to the file ``ESAP_WF_CWL_RECORD``, one JSON object
+  a line; the tools' own output goes elsewhere, so that no tool can report anything in cwltool's name;
 - a tool's output that is not captured goes to ``ESAP_WF_CWL_LOGS/<job>.log``, where it isn't mixed with that
   of others;
 - tools get the variables named in ``ESAP_WF_CWL_KEEP``, by which their processes are found.
@@ -42,12 +41,12 @@ TAIL = 262_144
 _draining = threading.Event()
 
 
-def _tell(**said: object) -> None:
-    line = json.dumps({"t": round(time.time(), 4), **said}, ensure_ascii=True) + "\n"
+def _report(**entry: object) -> None:
+    line = json.dumps({"t": round(time.time(), 4), **entry}, ensure_ascii=True) + "\n"
     try:
         # one write to an appended file: workers tell at the same time
         file = os.open(
-            os.environ["ESAP_WF_CWL_TOLD"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
+            os.environ["ESAP_WF_CWL_RECORD"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
         )
         try:
             os.write(file, line.encode("ascii"))
@@ -65,7 +64,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= 6000 else f"{text[:2000]}\n…\n{text[-4000:]}"
 
 
-class _Told(logging.Filter):
+class _Messages(logging.Filter):
     """Sees each record of cwltool's logger, and lets it pass."""
 
     def __init__(self) -> None:
@@ -84,7 +83,7 @@ class _Told(logging.Filter):
                     if record.exc_info and record.exc_info[1]
                     else {}
                 )
-                _tell(log=_cut(message), level=record.levelname, **raised)
+                _report(log=_cut(message), level=record.levelname, **raised)
         except Exception:  # whatever happens here is no reason for a run to fail
             pass
         return True
@@ -108,9 +107,9 @@ class _Crashed(logging.Filter):
             elif message.startswith("Worker crashed") and raised is not None and self.job is not None:
                 text = _cut(str(raised) or type(raised).__name__)
                 if self.job.jobName == "CWLJob":  # type: ignore[attr-defined]
-                    _tell(job=sys.modules["toil.bus"].get_job_kind(self.job.get_names()), crashed=text)  # type: ignore[attr-defined]
+                    _report(job=sys.modules["toil.bus"].get_job_kind(self.job.get_names()), crashed=text)  # type: ignore[attr-defined]
                 else:  # one of Toil's own, which arranges others
-                    _tell(log=text, level="ERROR")
+                    _report(log=text, level="ERROR")
         except Exception:
             pass
         return True
@@ -125,7 +124,7 @@ def _patch() -> None:
     def popen(commands, stdin_path, stdout_path, stderr_path, *args, **more):  # type: ignore[no-untyped-def]
         name = str(more.get("name"))
         if _draining.is_set():
-            _tell(job=name, drained=True)
+            _report(job=name, drained=True)
             return 1
         path = Path(os.environ["ESAP_WF_CWL_LOGS"], _NAME.sub("_", name) + ".log")
         log, kept = None, []
@@ -146,7 +145,7 @@ def _patch() -> None:
                 more["monitor_function"] = lambda process: _wait(process, used)
             if isinstance(more.get("env"), dict):
                 more["env"] = {**_kept(), **more["env"]}
-            _tell(job=name, started=True, log_path=str(path))
+            _report(job=name, started=True, log_path=str(path))
         except Exception:
             return original(commands, stdin_path, stdout_path, stderr_path, *args, **more)
         try:
@@ -154,7 +153,7 @@ def _patch() -> None:
         finally:
             if log is not None and not log.closed:
                 log.close()
-        _tell(job=name, code=code, seconds=round(time.time() - started, 4), **used)
+        _report(job=name, code=code, seconds=round(time.time() - started, 4), **used)
         for file in kept:
             _keep(file, path)
         if code and stderr_path:
@@ -220,9 +219,9 @@ def _largest() -> int:
 def _keep(file: int, log: Path) -> None:
     """Append the end of an open file to a log, and close it."""
     try:
-        with os.fdopen(file, "rb") as said, log.open("ab") as kept:
-            said.seek(max(0, os.fstat(file).st_size - TAIL))
-            kept.write(said.read())
+        with os.fdopen(file, "rb") as source, log.open("ab") as kept:
+            source.seek(max(0, os.fstat(file).st_size - TAIL))
+            kept.write(source.read())
     except OSError:
         pass
 
@@ -245,13 +244,15 @@ class _Keys:
     def md5(self, data: bytes) -> object:
         key = (
             data
-            + json.dumps(_plain(getattr(self.order, "value", None)), sort_keys=True, default=repr).encode()
+            + json.dumps(
+                _comparable(getattr(self.order, "value", None)), sort_keys=True, default=repr
+            ).encode()
         )
         count = self.seen[key] = self.seen.get(key, 0) + 1
         return self.real.md5(key if count == 1 else key + b"#%d" % count)
 
 
-def _plain(value: object) -> object:
+def _comparable(value: object) -> object:
     """
     A job order without what differs each time: a file's content is in cwltool's own key, its name must be in
     ours.
@@ -262,9 +263,9 @@ def _plain(value: object) -> object:
             if value.get("class") == "File"
             else None
         )
-        return {k: _plain(v) for k, v in value.items() if kept is None or k in kept}
+        return {k: _comparable(v) for k, v in value.items() if kept is None or k in kept}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [_comparable(v) for v in value]
     return value
 
 
@@ -297,7 +298,7 @@ def _cache() -> bool:
 
 
 def _begin(program: str) -> None:
-    logging.getLogger("cwltool").addFilter(_Told())
+    logging.getLogger("cwltool").addFilter(_Messages())
     if program == PROGRAMS[3]:
         logging.getLogger("toil.worker").addFilter(_Crashed())
     if program not in ("cwltool", "cwl-runner") or not os.environ.get("ESAP_WF_CWL_CACHE"):
@@ -316,7 +317,7 @@ def _begin(program: str) -> None:
 _program = next(
     (name for name in (Path(a).name for a in getattr(sys, "orig_argv", [])[:4]) if name in PROGRAMS), None
 )
-if _program and os.environ.get("ESAP_WF_CWL_TOLD"):
+if _program and os.environ.get("ESAP_WF_CWL_RECORD"):
     try:
         _begin(_program)
     except Exception:

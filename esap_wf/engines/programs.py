@@ -83,7 +83,7 @@ def choices(engine: EngineBase, config: Config) -> Iterator[EngineChoice]:
             yield EngineChoice(name=engine.name, path=str(path), version=there, found=how)
 
 
-def misfit(version: str, *requires: str | None) -> str:
+def incompatibility(version: str, *requires: str | None) -> str:
     """Why a version doesn't keep the specifiers (PEP 440) of a workflow and a plug-in; empty if it does."""
     wanted = ",".join(filter(None, requires))
     if wanted:
@@ -119,7 +119,7 @@ class Found:
     objector: EngineChoice | None = None
 
 
-def first(
+def first_suitable(
     engine: EngineBase,
     config: Config,
     requires: str | None,
@@ -165,4 +165,4 @@ def advice(engine: EngineBase, requires: str | None) -> str:
 def pinned(engine: EngineBase, requires: str | None) -> Installable | None:
     """What the pins of an engine that is a Python package give, see `EngineBase.installable`."""
     version = environments.pins(engine.pins).get(engine.package) if engine.pins else None
-    return Installable(version, not misfit(version, requires, engine.needs)) if version else None
+    return Installable(version, not incompatibility(version, requires, engine.needs)) if version else None
