@@ -18,7 +18,8 @@ from adapter import Done, Place, of_run, until, write_workflow
 from services.nextflow import nextflow_fixture  # noqa: F401
 
 from esap_wf.engines import Cursor
-from esap_wf.engines.nextflow.events import NextflowEvents, run_name
+from esap_wf.engines.nextflow.events import NextflowEvents
+from esap_wf.engines.nextflow.log import run_name
 from esap_wf.models.run import Event
 
 NEXTFLOW = [{"engine": "nextflow", "file": "main.nf"}]

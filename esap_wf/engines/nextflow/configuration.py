@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from esap_wf.engines import Job
-from esap_wf.engines.nextflow.events import FIELDS
+from esap_wf.engines.nextflow.trace import FIELDS
 from esap_wf.models.plan import ContainerChoice
 from esap_wf.runs.processes import RUN_VARIABLE
 from esap_wf.software.containers.runtime import SHELL_LABELS

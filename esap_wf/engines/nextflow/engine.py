@@ -31,9 +31,11 @@ from esap_wf.engines import (
     settings,
 )
 from esap_wf.engines.nextflow import installations, installer, published
-from esap_wf.engines.nextflow.events import LOG, NextflowEvents, log_path, run_name, trace_path
+from esap_wf.engines.nextflow.events import NextflowEvents
 from esap_wf.engines.nextflow.installations import Machine
+from esap_wf.engines.nextflow.log import LOG, log_path, run_name
 from esap_wf.engines.nextflow.reasons import explain
+from esap_wf.engines.nextflow.trace import trace_path
 from esap_wf.errors import EsapError, Problem
 from esap_wf.formats import reading
 from esap_wf.models.plan import EngineChoice

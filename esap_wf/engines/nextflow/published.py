@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from esap_wf.engines import Results, following
-from esap_wf.engines.nextflow.events import log_path
+from esap_wf.engines.nextflow.log import log_path
 
 #: In the environment it makes Nextflow log each file that it publishes; its arguments stay as they are.
 TRACED = {"NXF_TRACE": "nextflow.processor.PublishDir"}
