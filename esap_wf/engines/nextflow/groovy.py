@@ -112,36 +112,52 @@ class Source:
         return end
 
     def _split(self) -> None:
-        text, at = self.text, 0
-        if text.startswith("#!"):
-            at = self._end_of_line(0)
-        while at < len(text):
-            char = text[at]
-            if char == "\n":
-                at = self._add("newline", at, at + 1)
-            elif char.isspace() or (char == "\\" and text[at + 1 : at + 2] == "\n"):
-                at += 2 if char == "\\" else 1
-            elif text.startswith("//", at):
-                at = self._end_of_line(at)
-            elif text.startswith("/*", at):
-                end = text.find("*/", at + 2)
-                if end < 0:
-                    raise self._broken(at, "the comment that begins here has no end")
-                at = end + 2
-            elif char in "\"'":
-                at = self._string(at)
-            elif char == "$" and text.startswith("$/", at) and (end := text.find("/$", at + 2)) > 0:
-                at = self._add("template", at, end + 2, text[at + 2 : end])
-            elif char == "/" and self._begins_text() and (slashy := _SLASHY.match(text, at)):
-                at = self._add("template", at, slashy.end(), slashy[0][1:-1])
-            elif match := _NUMBER.match(text, at):
-                at = self._add("number", at, match.end(), value=_number(match[0]))
-            elif match := _NAME.match(text, at):
-                at = self._add("name", at, match.end())
-            else:
-                match = _OPERATOR.match(text, at)
-                assert match is not None
-                at = self._add("op", at, match.end())
+        """Fill `tokens`."""
+        at = self._end_of_line(0) if self.text.startswith("#!") else 0
+        while at < len(self.text):
+            for part in (self._blank, self._quoted, self._word):
+                if (end := part(at)) is not None:
+                    at = end
+                    break
+
+    def _blank(self, at: int) -> int | None:
+        """The end of a space, of a line or of a comment; None if there is none."""
+        text, char = self.text, self.text[at]
+        if char == "\n":
+            return self._add("newline", at, at + 1)
+        if text.startswith("\\\n", at):
+            return at + 2
+        if char.isspace():
+            return at + 1
+        if text.startswith("//", at):
+            return self._end_of_line(at)
+        if text.startswith("/*", at):
+            end = text.find("*/", at + 2)
+            if end < 0:
+                raise self._broken(at, "the comment that begins here has no end")
+            return end + 2
+        return None
+
+    def _quoted(self, at: int) -> int | None:
+        """The end of a text between quotes, dollars or slashes; None if there is none."""
+        text, char = self.text, self.text[at]
+        if char in "\"'":
+            return self._string(at)
+        if char == "$" and text.startswith("$/", at) and (end := text.find("/$", at + 2)) > 0:
+            return self._add("template", at, end + 2, text[at + 2 : end])
+        if char == "/" and self._begins_text() and (slashy := _SLASHY.match(text, at)):
+            return self._add("template", at, slashy.end(), slashy[0][1:-1])
+        return None
+
+    def _word(self, at: int) -> int:
+        """The end of a number, a name or an operator."""
+        if match := _NUMBER.match(self.text, at):
+            return self._add("number", at, match.end(), value=_number(match[0]))
+        if match := _NAME.match(self.text, at):
+            return self._add("name", at, match.end())
+        match = _OPERATOR.match(self.text, at)
+        assert match is not None
+        return self._add("op", at, match.end())
 
     def _end_of_line(self, at: int) -> int:
         end = self.text.find("\n", at)

@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from esap_wf.code import repositories, selection
 from esap_wf.engines import Interface
@@ -22,35 +20,13 @@ from esap_wf.engines.nextflow import project as nextflow_project
 from esap_wf.engines.nextflow import schema as nextflow_schema
 from esap_wf.engines.nextflow import scripts as nextflow_scripts
 from esap_wf.engines.nextflow.configuration import RUNTIMES
-from esap_wf.engines.nextflow.groovy_values import Value
-from esap_wf.engines.nextflow.schema import Declared, Schema
+from esap_wf.engines.nextflow.parameters import FOLDER, IN_PROJECT, Parameters, clipped
+from esap_wf.engines.nextflow.schema import Schema
 from esap_wf.engines.nextflow.scripts import Scripts
-from esap_wf.engines.nextflow.settings import TYPES, Setting, Settings, read_config
+from esap_wf.engines.nextflow.settings import Settings
+from esap_wf.engines.nextflow.statements import read_config
 from esap_wf.errors import Problem, UsageError
-from esap_wf.formats import reading
-from esap_wf.models.manifest import Input, Output
-
-FOLDER = "outputs"
-#: Names under which pipelines let one say where results go, without case and separators.
-_RESULTS = {
-    "outdir",
-    "outputdir",
-    "publishdir",
-    "resultsdir",
-    "resultdir",
-    "outputfolder",
-    "outfolder",
-    "outpath",
-    "outputpath",
-}
-#: Nextflow's own, and those of the frameworks that only print something.
-_NOT_ASKED = {"help", "helpFull", "help_full", "showHidden", "show_hidden", "version"}
-_INPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
-_PARAMETER = re.compile(r"[^\s=\0]{1,100}")
-_HERE = re.compile(r"^\$\{?(?:workflow\.)?(?:projectDir|baseDir)\b")
-#: A map with more entries is a table of the pipeline's own.
-_TABLE = 40
-_UNTYPED = ["string", "integer", "number", "boolean"]
+from esap_wf.models.manifest import Output
 
 
 def derive(path: Path, item: str | None) -> Interface | None:
@@ -125,44 +101,23 @@ class _Derivation:
             schema,
         )
         self.is_project, self.launch = is_project or launch is not None, launch
-        self.properties: dict[str, dict[str, Any]] = {}
-        self.inputs: dict[str, Input] = {}
-        self.required: list[str] = []
-        self.origins: dict[str, str] = {}
         self.warn = settings.warn
+        for warning in schema.warnings:
+            self.warn(warning)
+        self.root, self.files, self.root_warnings = self._find_root()
+        self.parameters = Parameters(settings, scripts, schema, project, self.root)
+        self.origins = self.parameters.origins
 
     def interface(self) -> Interface:
         """Everything."""
-        for warning in self.schema.warnings:
-            self.warn(warning)
-        set_ = {n: s for n, s in self._set().items() if n not in _NOT_ASKED}
-        results = self._results(set_)
-        for name, declared in self.schema.parameters.items():
-            if name in _NOT_ASKED:
-                continue
-            self._declared(name, declared, set_.get(name), results)
-        for name, setting in set_.items():
-            if name not in self.schema.parameters:
-                self._found(name, setting, results)
-        for name in sorted(results):
-            self._result(name)
-        settings = self.settings
+        settings, parameters = self.settings, self.parameters
         for warning in profiles.elsewhere(settings):
             self.warn(warning)
-        contributors = settings.literal("manifest.contributors")
-        people = (
-            [c["name"] for c in contributors if isinstance(c, dict) and isinstance(c.get("name"), str)]
-            if isinstance(contributors, list)
-            else []
-        )
-        authors = tuple(people) or tuple(
-            a.strip() for a in settings.text("manifest.author").split(",") if a.strip()
-        )
-        root, files, warnings = self._root
-        for warning in warnings:
+        for warning in self.root_warnings:
             self.warn(warning)
-        outputs = self._outputs(results)
-        beside = self._beside(root, results, outputs)
+        root, files = self.root, self.files
+        outputs = self._outputs()
+        beside = self._beside(outputs)
         if files is not None:
             files = tuple(sorted({*files, *(n for b in beside.values() for n in selection.below(root, b))}))
         name = settings.text("manifest.name").rsplit("/", 1)[-1]
@@ -175,21 +130,21 @@ class _Derivation:
             file=self.main.relative_to(root).as_posix(),
             name=name,
             files=files,
-            named=(*self._named(root), *beside.values()),
+            named=(*self._named(), *beside.values()),
             beside=beside,
             schema={
                 "type": "object",
                 "additionalProperties": False,
-                "properties": self.properties,
-                "required": self.required,
+                "properties": parameters.properties,
+                "required": parameters.required,
             },
-            inputs=self.inputs,
+            inputs=parameters.inputs,
             outputs=outputs,
             requires=settings.text("manifest.nextflowVersion") or None,
             title=title,
             version=settings.text("manifest.version"),
             description=settings.text("manifest.description") or self.schema.description,
-            authors=authors,
+            authors=self._authors(),
             license=settings.text("manifest.license") or None,
             citation=tuple(d.strip() for d in settings.text("manifest.doi").split(",") if d.strip()),
             images=tuple(self._images()),
@@ -198,174 +153,21 @@ class _Derivation:
             warnings=tuple(settings.warnings),
         )
 
-    def _set(self) -> dict[str, Setting]:
-        """Parameters that scripts and configuration set; a large map is one, and none that one gives."""
-        found = self.settings.below("params")
-        tops: dict[str, int] = {}
-        for name in found:
-            tops[name.split(".")[0]] = tops.get(name.split(".")[0], 0) + 1
-        tables = {n for n, count in tops.items() if count > _TABLE}
-        for name in sorted(tables):
-            self.warn(f"params.{name} is a table of the pipeline's own and can't be given")
-        # a.b beside a: the later says what it is
-        parents = {n.rsplit(".", i)[0] for n in found for i in range(1, n.count(".") + 1)}
-        there = {n: s for n, s in found.items() if n.split(".")[0] not in tables and n not in parents}
-        return {**there, **self._used({n.split(".")[0] for n in (*found, *self.schema.parameters)})}
-
-    def _used(self, known: set[str]) -> dict[str, Setting]:
-        """Parameters that scripts only read: the bare engine takes them, too."""
-        used = {n: where for n, where in self.scripts.used.items() if n.split(".")[0] not in known}
-        alone = {n for n in used if not any(n.startswith(f"{other}.") for other in used)}
-        return {
-            n: Setting(f"params.{n}", Value("literal", None, ""), where)
-            for n, where in used.items()
-            if n in alone
-        }
-
-    def _results(self, set_: Mapping[str, Setting]) -> set[str]:
-        """Parameters that say where results go: what `publishDir` begins with, else one that is named so."""
-        known = {*self.schema.parameters, *set_}
-        named = {n for n in known if re.sub(r"[_-]", "", n.rsplit(".", 1)[-1].lower()) in _RESULTS}
-        for published, _ in self.scripts.published:
-            begins = nextflow_scripts.parameter_of(published)
-            if begins and begins[0] in known and (not begins[1] or begins[1].startswith("/")):
-                named.add(begins[0])
-        # a folder that is read from is none
-        return {
-            n
-            for n in named
-            if self.scripts.paths.get(n, ("", ""))[0] != "pattern"
-            or re.sub(r"[_-]", "", n.lower()) in _RESULTS
-        }
-
-    def _declared(self, name: str, declared: Declared, setting: Setting | None, results: set[str]) -> None:
-        """
-        A parameter of the schema; what the configuration sets counts before the schema's word of the default.
-        """
-        if not _PARAMETER.fullmatch(name):
-            self.warn(f"{declared.origin}: {name!r} can't be given here")
-            return
-        prop = dict(declared.property)
-        if setting is not None and setting.value.kind != "literal":
-            prop["engine_default"] = setting.value.text
-        elif setting is not None and setting.value.data is not None:
-            prop["engine_default"] = setting.value.data
-        default = prop.get("engine_default")
-        needed = declared.required and default in (None, "") and name not in results
-        kind = declared.kind
-        if name in self.scripts.paths and not kind and "string" in _kinds(prop) and "enum" not in prop:
-            kind = "folder" if self.scripts.paths[name][0] == "folder" else "any"
-        if (
-            kind
-            and name not in results
-            and declared.exists is not False
-            and _INPUT_NAME.fullmatch(name)
-            and "array" not in _kinds(prop)
-        ):
-            self.inputs[name] = Input(
-                title=prop["title"],
-                description=prop.get("description", ""),
-                required=needed,
-                kind=kind,  # type: ignore[arg-type]
-                pattern=declared.pattern or self.scripts.paths.get(name, ("", ""))[0] == "pattern",
-                rows=self._sheet(declared),
-                extensions=declared.extensions,
-                engine_default=_shown(default),
-                hidden=bool(prop.get("hidden")),
-            )
-            self.origins[f"inputs.{name}"] = declared.origin
-            return
-        self.properties[name] = prop
-        self.origins[f"parameters.{name}"] = declared.origin
-        if needed:
-            self.required.append(name)
-
-    def _sheet(self, declared: Declared) -> str | None:
-        """Schema of a sample sheet's rows, relative to the root."""
-        if not declared.sheet:
-            return None
-        path = self.project / declared.sheet
-        root = self._root[0]
-        if not path.is_file():
-            self.warn(f"{declared.origin}: there is no {path}, so rows are not checked")
-            return None
-        relative = (
-            Path(os.path.normpath(path)).relative_to(root).as_posix()
-            if reading.real(path).is_relative_to(root.resolve())
-            else ""
+    def _authors(self) -> tuple[str, ...]:
+        contributors = self.settings.literal("manifest.contributors")
+        people = (
+            [c["name"] for c in contributors if isinstance(c, dict) and isinstance(c.get("name"), str)]
+            if isinstance(contributors, list)
+            else []
         )
-        if not relative or relative.startswith(("..", "-")) or not relative.isprintable():
-            self.warn(f"{declared.origin}: {declared.sheet} is not read, so rows are not checked")
-            return None
-        return relative
+        named = self.settings.text("manifest.author").split(",")
+        return tuple(people) or tuple(a.strip() for a in named if a.strip())
 
-    def _found(self, name: str, setting: Setting, results: set[str]) -> None:
-        """A parameter that only a script or the configuration knows."""
-        if not _PARAMETER.fullmatch(name):
-            self.warn(f"{setting.origin}: params.{name} can't be given here")
-            return
-        value, declared = setting.value, setting.type.removesuffix("?").split("<")[0].strip()
-        missing = (
-            bool(setting.type) and not value.text and value.data is None and not setting.type.endswith("?")
-        )
-        used, where = self.scripts.paths.get(name, ("", ""))
-        beside = value.kind == "template" and _HERE.match(value.text) is not None
-        group = {"group": f"Not in {nextflow_schema.FILE}", "hidden": True} if self.schema.parameters else {}
-        is_path = bool(used) or beside or declared == "Path"
-        texts = declared in {"", "Path"} and (
-            value.kind != "literal" or isinstance(value.data, (str, type(None)))
-        )
-        if is_path and texts and name not in results and _INPUT_NAME.fullmatch(name):
-            self.inputs[name] = Input(
-                title=name,
-                required=missing,
-                kind="folder" if used == "folder" else "any",
-                pattern=used == "pattern" or "*" in value.text,
-                engine_default=_shown(value.data) if value.kind == "literal" else value.text,
-            )
-            self.origins[f"inputs.{name}"] = setting.origin + (
-                f", used as a path in {where}" if where else ""
-            )
-            return
-        prop: dict[str, Any] = {"title": name, "type": list(_UNTYPED)}
-        if declared in TYPES:
-            prop["type"] = TYPES[declared]
-        elif value.kind == "literal" and value.data is not None:
-            prop["type"] = _type_of(value.data)
-        elif value.kind == "template":
-            prop["type"] = "string"
-        elif value.kind == "code":
-            self.warn(f"{setting.origin}: params.{name} is computed by the engine: {_clipped(value.text)}")
-        if not setting.certain:
-            self.warn(f"{setting.origin}: params.{name} is set under a condition")
-        if value.kind != "literal":
-            prop["engine_default"] = value.text
-        elif value.data is not None:
-            prop["engine_default"] = value.data
-        self.properties[name] = {**prop, **group}
-        self.origins[f"parameters.{name}"] = setting.origin
-        if missing:
-            self.required.append(name)
-
-    def _result(self, name: str) -> None:
-        """
-        Results are looked for in one folder of the run's: what the user names is where they are copied to.
-        """
-        prop = self.properties.get(name)
-        if prop is None:
-            return
-        for key in ("pattern", "format", "enum", "const"):
-            prop.pop(key, None)
-        prop |= {"default": FOLDER, "results": True}
-        self.warn(
-            f"{name} is {FOLDER} for the run; {name}=PLACE lets the results be copied there when it ends"
-        )
-
-    def _outputs(self, results: set[str]) -> tuple[Output, ...]:
+    def _outputs(self) -> tuple[Output, ...]:
         """Patterns of all that is published."""
         places: dict[str, str] = {}
-        if results:
-            first = sorted(results)[0]
+        if self.parameters.results:
+            first = sorted(self.parameters.results)[0]
             places[FOLDER] = self.origins.get(f"parameters.{first}", "")
         for published, where in self.scripts.published:
             text = published.data if published.kind == "literal" else None
@@ -373,7 +175,7 @@ class _Derivation:
                 places.setdefault(folder, where)
             elif isinstance(text, str) and os.path.normpath(text).startswith(("/", "..")):
                 self.warn(
-                    f"{where}: it publishes to {_clipped(text)}, outside the run, so what it "
+                    f"{where}: it publishes to {clipped(text)}, outside the run, so what it "
                     "writes there "
                     "is not among the results"
                 )
@@ -424,28 +226,27 @@ class _Derivation:
             )
         return bool(enabled)
 
-    @cached_property
-    def _root(self) -> tuple[Path, tuple[str, ...] | None, list[str]]:
+    def _find_root(self) -> tuple[Path, tuple[str, ...] | None, list[str]]:
         whole = self.is_project or self.scripts.needs_project
         return nextflow_project.root(self.main, {*self.scripts.files, *self.settings.files}, whole)
 
-    def _beside(self, root: Path, results: set[str], outputs: tuple[Output, ...]) -> dict[str, str]:
+    def _beside(self, outputs: tuple[Output, ...]) -> dict[str, str]:
         """
         What is found by a relative path, in the script's folder, or at the top of the project or repository.
         """
         texts = {
             *self.scripts.texts,
-            *(s.value.data for s in self._set().values() if isinstance(s.value.data, str)),
+            *(s.value.data for s in self.parameters.set.values() if isinstance(s.value.data, str)),
         }
-        texts |= {i.engine_default for i in self.inputs.values()}
+        texts |= {i.engine_default for i in self.parameters.inputs.values()}
         written = {o.path.split("/")[0] for o in outputs}
         written |= {
             posixpath.normpath(t)
-            for n in results
+            for n in self.parameters.results
             if isinstance(t := self.settings.literal(f"params.{n}"), str)
         }
         starts = [self.project, self.launch.parent if self.launch else repositories.top_of(self.main)]
-        found, clashes = nextflow_beside.beside(texts, list(filter(None, starts)), root, written)
+        found, clashes = nextflow_beside.beside(texts, list(filter(None, starts)), self.root, written)
         for name in clashes:
             own = name.split("/")[0]
             self.warn(
@@ -455,11 +256,11 @@ class _Derivation:
             )
         return found
 
-    def _named(self, root: Path) -> Iterator[str]:
+    def _named(self) -> Iterator[str]:
         """Files that the pipeline reads for sure, although git may ignore them."""
         defaults = [
-            _HERE.sub(lambda _: str(self.project), i.engine_default).replace("}", "", 1)
-            for i in self.inputs.values()
+            IN_PROJECT.sub(lambda _: str(self.project), i.engine_default).replace("}", "", 1)
+            for i in self.parameters.inputs.values()
             if i.engine_default
         ]
         for path in (
@@ -469,31 +270,8 @@ class _Derivation:
             *(self.project / d for d in defaults),
         ):
             place = Path(os.path.normpath(path))
-            if place.is_relative_to(root) and place != root and place.exists():
-                yield place.relative_to(root).as_posix()
-
-
-def _kinds(prop: Mapping[str, Any]) -> list[str]:
-    kinds = prop.get("type", "string")
-    return kinds if isinstance(kinds, list) else [kinds]
-
-
-def _type_of(data: Any) -> str | list[str]:
-    """Type of a parameter by what the pipeline sets; a whole number doesn't say that no other one fits."""
-    if isinstance(data, bool):
-        return "boolean"
-    if isinstance(data, (int, float)):
-        return ["integer", "number"]
-    return "array" if isinstance(data, list) else "object" if isinstance(data, dict) else "string"
-
-
-def _shown(default: Any) -> str:
-    return "" if default is None else _clipped(str(default))
-
-
-def _clipped(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 200 else text[:197] + "…"
+            if place.is_relative_to(self.root) and place != self.root and place.exists():
+                yield place.relative_to(self.root).as_posix()
 
 
 def _own(text: str) -> str:

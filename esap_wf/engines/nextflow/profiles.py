@@ -10,7 +10,8 @@ from pathlib import Path
 
 from esap_wf.engines import Job
 from esap_wf.engines.nextflow.demands import profiles_of
-from esap_wf.engines.nextflow.settings import Setting, Settings, read_config
+from esap_wf.engines.nextflow.settings import Setting, Settings
+from esap_wf.engines.nextflow.statements import read_config
 from esap_wf.errors import EsapError, Problem
 from esap_wf.formats.schemas import closest
 

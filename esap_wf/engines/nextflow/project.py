@@ -9,7 +9,8 @@ from pathlib import Path
 
 from esap_wf.code import repositories, selection
 from esap_wf.engines.nextflow import schema, scripts
-from esap_wf.engines.nextflow.settings import Settings, read_config
+from esap_wf.engines.nextflow.settings import Settings
+from esap_wf.engines.nextflow.statements import read_config
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import reading
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from esap_wf.engines.nextflow import uses as nextflow_uses
-from esap_wf.engines.nextflow.groovy import Source
+from esap_wf.engines.nextflow.groovy import Source, Token
 from esap_wf.engines.nextflow.groovy_values import Value, value
-from esap_wf.engines.nextflow.settings import Settings, in_project, read_script
+from esap_wf.engines.nextflow.settings import Settings
+from esap_wf.engines.nextflow.statements import in_project, read_script
 from esap_wf.engines.nextflow.uses import Uses
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import documents
@@ -25,6 +26,8 @@ MAX_FILES = 2000
 #: Functions whose first argument is a path; those of the second set take patterns too.
 _PATHS = {"file", "files", "fromPath", "fromFilePairs", "path"}
 _PATTERNS = {"fromPath", "fromFilePairs", "files", "file"}
+#: Variables that hold the project's folder, or one in it.
+_FOLDERS = ("projectDir", "baseDir", "moduleDir")
 #: A parameter alone or at the beginning of a text, and what follows it.
 _TEMPLATE = re.compile(r"^\$(?:\{\s*params\.([\w.]+?)\s*\}|params\.(\w+(?:\.\w+)*))(.*)$", re.DOTALL)
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
@@ -154,38 +157,52 @@ def _included(
 
 
 def _look(found: Scripts, source: Source, is_main: bool) -> None:
+    """Add what the words of a file show."""
+    for i, token in enumerate(source.tokens):
+        if token.kind == "string":
+            if not (i and source.tokens[i - 1].text == "from"):
+                found.texts.add(str(token.value))
+        elif token.kind == "template":
+            _template(found, source, token)
+        elif token.kind == "name":
+            found.needs_project |= token.text in _FOLDERS
+            if i + 1 < len(source.tokens):
+                _path(found, source, i)
+                _directive(found, source, i, is_main)
+
+
+def _template(found: Scripts, source: Source, token: Token) -> None:
+    """A text that something is put into: the project's folder, ``file(params.x)``."""
+    found.needs_project |= any(folder in token.text for folder in _FOLDERS)
+    for inner in re.finditer(r"(?:file|path)\(\s*params\.([\w.]+)", token.text):
+        found.paths.setdefault(inner[1], ("file", source.where(token)))
+
+
+def _path(found: Scripts, source: Source, i: int) -> None:
+    """A function that makes a path; not one that is defined or included under such a name."""
+    before = source.tokens[i - 1] if i else None
+    if source.tokens[i].text in _PATHS and not (
+        before is not None and before.kind == "name" and before.text in {"def", "include"}
+    ):
+        _path_use(found, source, i)
+
+
+def _directive(found: Scripts, source: Source, i: int, is_main: bool) -> None:
+    """A process, a workflow, or a directive, where a statement begins."""
     tokens = source.tokens
-    for i, token in enumerate(tokens):
-        text = token.text
-        if token.kind == "string" and not (i and tokens[i - 1].text == "from"):
-            found.texts.add(str(token.value))
-        if token.kind == "template":
-            found.needs_project |= "projectDir" in text or "baseDir" in text or "moduleDir" in text
-            for inner in re.finditer(r"(?:file|path)\(\s*params\.([\w.]+)", text):
-                found.paths.setdefault(inner[1], ("file", source.where(token)))
-        if token.kind != "name":
-            continue
-        found.needs_project |= text in {"projectDir", "baseDir", "moduleDir"}
-        after = tokens[i + 1] if i + 1 < len(tokens) else None
-        if after is None:
-            break
-        if text in _PATHS and not (
-            i and tokens[i - 1].kind == "name" and tokens[i - 1].text in {"def", "include"}
-        ):
-            _path_use(found, source, i)
-        starts = i == 0 or tokens[i - 1].kind == "newline" or tokens[i - 1].is_op(";", "{")
-        if not starts:
-            continue
-        if text == "process" and after.kind == "name":
-            found.processes.append(after.text)
-        elif text == "workflow" and is_main and after.kind == "name":
-            found.workflows.append(after.text)
-        elif text == "output" and is_main and after.is_op("{") and _top(source, i):
-            found.outputs = source.where(token)
-        elif text == "publishDir" and not after.is_op("=", "."):
-            found.published.append((_argument(source, i + 1, named="path"), source.where(token)))
-        elif text == "container" and after.kind in {"string", "template", "name"}:
-            found.images.append((_argument(source, i + 1), source.where(token)))
+    if i and tokens[i - 1].kind != "newline" and not tokens[i - 1].is_op(";", "{"):
+        return
+    token, after = tokens[i], tokens[i + 1]
+    if token.text == "process" and after.kind == "name":
+        found.processes.append(after.text)
+    elif token.text == "workflow" and is_main and after.kind == "name":
+        found.workflows.append(after.text)
+    elif token.text == "output" and is_main and after.is_op("{") and _top(source, i):
+        found.outputs = source.where(token)
+    elif token.text == "publishDir" and not after.is_op("=", "."):
+        found.published.append((_argument(source, i + 1, named="path"), source.where(token)))
+    elif token.text == "container" and after.kind in {"string", "template", "name"}:
+        found.images.append((_argument(source, i + 1), source.where(token)))
 
 
 def _top(source: Source, index: int) -> bool:
