@@ -16,7 +16,7 @@ from git_repositories import write
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from esap_wf.engines.snakemake import constants, interface, snakefile
+from esap_wf.engines.snakemake import constants, declarations, interface, snakefile
 from esap_wf.engines.snakemake.engine import Snakemake
 
 SNAKEMAKE = Path(sys.prefix) / "bin" / "snakemake"
@@ -211,7 +211,7 @@ def test_a_value_that_says_where_rules_write_is_no_input(tmp_path: Path, said: s
     assert found is not None
     assert found.inputs.keys() == {"y"}
     assert "x" in found.schema["properties"]
-    assert snakefile.written(snakefile.read_snakefile(folder / "Snakefile", folder)) == {"x"}
+    assert declarations.written(snakefile.read_snakefile(folder / "Snakefile", folder)) == {"x"}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from esap_wf.engines import Demand
-from esap_wf.engines.snakemake.snakefile import Declarations, Tokens
+from esap_wf.engines.snakemake.declarations import Declarations
+from esap_wf.engines.snakemake.words import Tokens
 from esap_wf.formats.quantities import to_bytes, to_seconds
 
 _CONFIG = re.compile(

@@ -7,11 +7,9 @@ executors/snakemake-logger-plugin-esap/README.md.
 from __future__ import annotations
 
 import json
-import posixpath
 import re
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +29,10 @@ from esap_wf.engines import (
     StopSignal,
     following,
     programs,
-    settings,
 )
 from esap_wf.engines.command.engine import last_line
 from esap_wf.engines.snakemake import (
-    containers,
+    command,
     demands,
     interface,
     profiles,
@@ -45,13 +42,12 @@ from esap_wf.engines.snakemake import (
     targets,
 )
 from esap_wf.engines.snakemake.events import SnakemakeEvents
-from esap_wf.engines.snakemake.interface import PROJECT
+from esap_wf.engines.snakemake.outputs import PROJECT
 from esap_wf.errors import Problem, UnavailableError, UsageError
 from esap_wf.models.plan import EngineChoice
 from esap_wf.models.run import Failure, Reason
 from esap_wf.software import environments
 
-CONFIG = "config.json"
 PLUGIN = "snakemake_logger_plugin_esap"
 #: What the plug-in imports, and from which version on.
 PLUGIN_NEEDS = ("snakemake-interface-logger-plugins", ">=1.2")
@@ -169,124 +165,13 @@ class Snakemake(EngineBase):
         place = None
         if job.plain and job.source:
             file = Path(job.entry).relative_to(job.folder)
-            own = self._profile(job, file)
+            own = command.own_profile(job, file)
             place = job.source.parents[len(file.parts) - 1] / own.removeprefix(f"{PROJECT}/") if own else None
         return profiles.conflicts(job, Path(choice.path), place)
 
     def render(self, choice: EngineChoice, job: Job) -> Rendered:
         """One configuration file, and the bare command relative to the run directory."""
-        if job.plain:
-            return self._render_plain(choice, job)
-        memory = max(1, job.allocation.memory_bytes // 1_000_000)
-        command = [
-            choice.path,
-            "--snakefile",
-            job.entry,
-            "--configfile",
-            CONFIG,
-            "--directory",
-            ".",
-            "--cores",
-            str(job.allocation.cores),
-            "--resources",
-            f"mem_mb={memory}",
-            # the default, an integer linear program a round, costs time quadratic in the number of jobs
-            "--scheduler",
-            "greedy",
-            "--scheduler-subsample",
-            "50",
-            "--keep-going",
-            "--rerun-incomplete",
-        ]
-        files = {CONFIG: settings.as_json(settings.house(job))}
-        container = job.software.container
-        if container is None:
-            return Rendered([*command, *job.options], files)
-        added = containers.contained(job, container)
-        command[command.index("--snakefile") + 1] = containers.FILE
-        return Rendered(
-            [*command, *added.command, *job.options],
-            {**files, **added.files},
-            added.environment,
-            added.bin_dirs,
-        )
-
-    def _render_plain(self, choice: EngineChoice, job: Job) -> Rendered:
-        """
-        A pipeline with its own names, in a copy of its repository: there relative paths mean what they mean
-        in a clone.
-
-        Only values that were given are passed, over the pipeline's own configuration, and no limits but the
-        cores.
-        """
-        file = Path(job.entry).relative_to(job.folder)
-        values = settings.plain(settings.relocated(job, job.workdir))
-        place = f"{PROJECT}/{job.workdir}".rstrip("/")
-        # --directory takes the place of the pipeline's own `workdir:`; then Snakemake is started there
-        # instead
-        folder = place if self._has_workdir(job, file) else ""
-
-        def seen(path: str) -> str:
-            return posixpath.relpath(path, folder) if folder else path
-
-        command = [
-            choice.path,
-            *([job.item] if job.item else []),
-            "--snakefile",
-            seen(f"{PROJECT}/{file}"),
-            *([] if folder else ["--directory", place]),
-            *(["--configfile", seen(CONFIG)] if values else []),
-            *(["--workflow-profile", seen(profile)] if (profile := self._profile(job, file)) else []),
-            "--cores",
-            str(job.allocation.cores),
-            "--rerun-incomplete",
-        ]
-        files = {CONFIG: settings.as_json(values)} if values else {}
-        container = job.software.container
-        if images := job.software.images:
-            added = containers.own(job, images)
-            links = {f"{place}/{name}": image for name, image in added.links.items()}
-            return Rendered(
-                [*command, *added.command, *job.options],
-                files,
-                added.environment,
-                added.bin_dirs,
-                PROJECT,
-                links,
-                folder,
-            )
-        if container is None:
-            return Rendered([*command, *job.options], files, working_copy=PROJECT, folder=folder)
-        added = containers.contained(replace(job, entry=f"{PROJECT}/{file}"), container)
-        command[command.index("--snakefile") + 1] = seen(containers.FILE)
-        files = {**files, **added.files}
-        return Rendered(
-            [*command, *added.command, *job.options],
-            files,
-            added.environment,
-            added.bin_dirs,
-            PROJECT,
-            folder=folder,
-        )
-
-    def _has_workdir(self, job: Job, file: Path) -> bool:
-        if job.source is None:
-            return False
-        try:
-            return snakefile.read_snakefile(job.source, job.source.parents[len(file.parts) - 1]).moves
-        except UsageError:  # with a manifest, it is Snakemake's to say
-            return False
-
-    def _profile(self, job: Job, file: Path) -> str:
-        """
-        The pipeline's own profile: Snakemake looks for it where it is started, which is the run directory
-        here.
-        """
-        if job.source is None:
-            return ""
-        place = Path(job.workdir, "profiles", "default")
-        root = job.source.parents[len(file.parts) - 1]
-        return f"{PROJECT}/{place}" if any((root / place).glob("config*.y*ml")) else ""
+        return command.plain(choice, job) if job.plain else command.house(choice, job)
 
     def launch_additions(self, run: Path, epoch: int, resume: bool) -> LaunchAdditions:
         """

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from esap_wf.engines.snakemake.snakefile import Declarations
+from esap_wf.engines.snakemake.declarations import Declarations
 from esap_wf.errors import Problem
 
 _SUFFIXES = (".py", ".pyc", ".so", ".pyd")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from esap_wf.engines import DryRun, Outline
 from esap_wf.engines.snakemake import interface, snakefile
-from esap_wf.engines.snakemake.snakefile import Declarations
+from esap_wf.engines.snakemake.declarations import Declarations
 from esap_wf.errors import EsapError, Problem, UsageError
 from esap_wf.formats.reading import read_text
 
