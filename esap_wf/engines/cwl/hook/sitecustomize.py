@@ -31,6 +31,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 PROGRAMS = ("cwltool", "cwl-runner", "toil-cwl-runner", "_toil_worker")
 _WANTED = re.compile(r"\[(step|workflow) [^\]]*\] |\[job [^\]]*\] (completed|Using cached)")
@@ -116,53 +117,80 @@ class _Crashed(logging.Filter):
 
 
 def _patch() -> None:
+    """Stand around the function by which cwltool carries out the process of a job."""
     job = sys.modules.get("cwltool.job")
     original = getattr(job, "_job_popen", None)
     if job is None or not callable(original):
         return
 
     def popen(commands, stdin_path, stdout_path, stderr_path, *args, **more):  # type: ignore[no-untyped-def]
-        name = str(more.get("name"))
+        process = _Process(str(more.get("name")))
         if _draining.is_set():
-            _report(job=name, drained=True)
+            _report(job=process.name, drained=True)
             return 1
-        path = Path(os.environ["ESAP_WF_CWL_LOGS"], _NAME.sub("_", name) + ".log")
-        log, kept = None, []
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if more.get("default_stderr") is None:
-                log = path.open("ab")
-                more["default_stdout"] = more["default_stderr"] = log
-            else:  # Toil's: files that are gone when the job is
-                kept = [os.dup(more[key].fileno()) for key in ("default_stdout", "default_stderr")]
-            started = time.time()
-            monitor = more.get("monitor_function")
-            used: dict[str, object] = {}
-            if (
-                monitor is not None
-                and getattr(getattr(monitor, "func", monitor), "__name__", "") == "process_monitor"
-            ):
-                more["monitor_function"] = lambda process: _wait(process, used)
-            if isinstance(more.get("env"), dict):
-                more["env"] = {**_kept(), **more["env"]}
-            _report(job=name, started=True, log_path=str(path))
+            process.begin(more)
         except Exception:
             return original(commands, stdin_path, stdout_path, stderr_path, *args, **more)
         try:
             code = original(commands, stdin_path, stdout_path, stderr_path, *args, **more)
         finally:
-            if log is not None and not log.closed:
-                log.close()
-        _report(job=name, code=code, seconds=round(time.time() - started, 4), **used)
-        for file in kept:
-            _keep(file, path)
-        if code and stderr_path:
-            _keep(os.open(stderr_path, os.O_RDONLY), path)
+            process.close()
+        process.end(code, stderr_path)
         return code
 
     job._job_popen = popen  # type: ignore[attr-defined]
     if sys.argv and Path(sys.argv[0]).name in PROGRAMS[:2]:
         signal.signal(signal.SIGTERM, _end)
+
+
+class _Process:
+    """The process of one job: its start and its end are reported, and its output is kept in a log."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.log = Path(os.environ["ESAP_WF_CWL_LOGS"], _NAME.sub("_", name) + ".log")
+        self.output: BinaryIO | None = None  # the log, if the process writes into it
+        self.copies: list[int] = []  # of Toil's files, if it writes into these
+        self.used: dict[str, object] = {}
+        self.started = time.time()
+
+    def begin(self, more) -> None:  # type: ignore[no-untyped-def]
+        """Change the keyword arguments with which cwltool starts it, and report that it starts."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._direct(more)
+        self._watch(more)
+        if isinstance(more.get("env"), dict):
+            more["env"] = {**_kept(), **more["env"]}
+        _report(job=self.name, started=True, log_path=str(self.log))
+
+    def _direct(self, more) -> None:  # type: ignore[no-untyped-def]
+        """What it prints goes to the log; or is copied there in the end, where files are Toil's."""
+        if more.get("default_stderr") is None:
+            self.output = self.log.open("ab")
+            more["default_stdout"] = more["default_stderr"] = self.output
+        else:  # these files are gone when the job is
+            self.copies = [os.dup(more[key].fileno()) for key in ("default_stdout", "default_stderr")]
+
+    def _watch(self, more) -> None:  # type: ignore[no-untyped-def]
+        """The kernel is asked what it has used, in the place of cwltool's own monitor."""
+        monitor = more.get("monitor_function")
+        name = getattr(getattr(monitor, "func", monitor), "__name__", "")
+        if monitor is not None and name == "process_monitor":
+            more["monitor_function"] = lambda process: _wait(process, self.used)
+
+    def close(self) -> None:
+        """The log."""
+        if self.output is not None and not self.output.closed:
+            self.output.close()
+
+    def end(self, code, stderr_path) -> None:  # type: ignore[no-untyped-def]
+        """Report the end, and keep what was printed elsewhere."""
+        _report(job=self.name, code=code, seconds=round(time.time() - self.started, 4), **self.used)
+        for file in self.copies:
+            _keep(file, self.log)
+        if code and stderr_path:
+            _keep(os.open(stderr_path, os.O_RDONLY), self.log)
 
 
 def _kept(more=()) -> dict[str, str]:  # type: ignore[no-untyped-def]
