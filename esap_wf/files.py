@@ -24,7 +24,7 @@ from esap_wf.formats.reading import LIMIT, read_bytes, real
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-#: (document, version) to what turns that version, as a plain dict, into the next one.
+#: (document, version) to what turns that version, as a dict, into the next one.
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 migrations: dict[tuple[str, int], Migration] = {}
 
@@ -193,7 +193,7 @@ def create_exclusive(path: Path, data: bytes, *, mode: int | None = None) -> boo
         finally:
             temporary.unlink(missing_ok=True)
         if created is None:
-            created = _create_plain(path, data, mode)
+            created = _create_without_links(path, data, mode)
     except OSError as error:
         raise explain(error, path) from error
     if created:
@@ -215,10 +215,9 @@ def _link(temporary: Path, path: Path) -> bool | None:
     return True
 
 
-def _create_plain(path: Path, data: bytes, mode: int | None) -> bool:
+def _create_without_links(path: Path, data: bytes, mode: int | None) -> bool:
     """
-    Without links: still one winner, but a reader may meet a moment of half a file, which `read_json` reads
-    again.
+    Still one winner, but a reader may meet a moment of half a file; who reads a claim tries again.
     """
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -309,7 +308,8 @@ def read_json(path: Path, kind: type[T], *, limit: int = LIMIT) -> T:
     Read a stored document.
 
     Fields that this program does not know are ignored: another version of the same schema, in a shared store,
-    may say more. What users write is read by `esap_wf.formats.documents`, which refuses them.
+    may say more (`esap_wf.models.Model`). What users write is read by `esap_wf.formats.schemas.convert`,
+    which refuses them.
 
     Parameters
     ----------
@@ -353,10 +353,10 @@ def _broken(path: Path, error: Exception) -> UsageError:
 
 def _read_other_version(path: Path, kind: type[T], data: bytes, known: int) -> T:
     try:
-        plain = msgspec.json.decode(data, type=dict[str, Any])
+        document = msgspec.json.decode(data, type=dict[str, Any])
     except BROKEN as error:
         raise _broken(path, error) from error
-    version = plain.get("schema_version", known)
+    version = document.get("schema_version", known)
     if not isinstance(version, int) or isinstance(version, bool):
         raise _broken(path, ValueError("schema_version is not a number"))
     if version > known:
@@ -377,56 +377,13 @@ def _read_other_version(path: Path, kind: type[T], data: bytes, known: int) -> T
                 f"{path} is too old",
                 [Problem(str(path), f"no migration of {kind.__name__} from version {version}")],
             )
-        plain = step(plain)
+        document = step(document)
         version += 1
-        plain["schema_version"] = version
+        document["schema_version"] = version
     try:
-        return msgspec.convert(_without_unknown(plain, _type_of(kind)), kind)
+        return msgspec.convert(document, kind)
     except BROKEN as error:
         raise _broken(path, error) from error
-
-
-@lru_cache
-def _type_of(kind: type[msgspec.Struct]) -> Any:
-    import msgspec.inspect  # only for documents that this version would not write
-
-    return msgspec.inspect.type_info(kind)
-
-
-def _without_unknown(value: Any, kind: Any) -> Any:
-    """
-    A value without the fields of objects that its type does not know: a newer version of the program may say
-    more.
-    """
-    from msgspec.inspect import CollectionType, DictType, StructType, TupleType, UnionType
-
-    if isinstance(kind, UnionType):
-        objects = [t for t in kind.types if isinstance(t, StructType) and isinstance(value, dict)]
-        lists = [
-            t for t in kind.types if isinstance(t, CollectionType | TupleType) and isinstance(value, list)
-        ]
-        others = [t for t in kind.types if isinstance(t, DictType) and isinstance(value, dict)]
-        tagged = [
-            t
-            for t in objects
-            if t.tag_field is not None and isinstance(value, dict) and value.get(t.tag_field) == t.tag
-        ]
-        found = tagged or objects or lists or others
-        return _without_unknown(value, found[0]) if found else value
-    if isinstance(kind, StructType) and isinstance(value, dict):
-        known = {f.encode_name: f.type for f in kind.fields}
-        return {
-            k: _without_unknown(v, known[k]) if k in known else v
-            for k, v in value.items()
-            if k in known or k == kind.tag_field
-        }
-    if isinstance(kind, DictType) and isinstance(value, dict):
-        return {k: _without_unknown(v, kind.value_type) for k, v in value.items()}
-    if isinstance(kind, CollectionType) and isinstance(value, list):
-        return [_without_unknown(v, kind.item_type) for v in value]
-    if isinstance(kind, TupleType) and isinstance(value, list) and len(value) == len(kind.item_types):
-        return [_without_unknown(v, t) for v, t in zip(value, kind.item_types, strict=True)]
-    return value
 
 
 def safe_name(text: str) -> str:

@@ -13,11 +13,11 @@ from esap_wf.config import Config
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import documents
 from esap_wf.formats.quantities import to_bytes, to_seconds
-from esap_wf.models.manifest import Base
+from esap_wf.models import Model
 from esap_wf.models.plan import Allocation
 
 
-class Containers(Base, frozen=True, kw_only=True):
+class Containers(Model, frozen=True, kw_only=True):
     """
     Runtimes that a place allows (none says: all), and what stands there for which image (docs/containers.md).
     """
@@ -26,7 +26,7 @@ class Containers(Base, frozen=True, kw_only=True):
     map: dict[str, str] = {}
 
 
-class Profile(Base, frozen=True, kw_only=True):
+class Profile(Model, frozen=True, kw_only=True):
     """One place and its limits; None is what the place itself says."""
 
     schema_version: int = 1
@@ -41,7 +41,7 @@ class Profile(Base, frozen=True, kw_only=True):
     containers: Containers | None = None
 
 
-class Capacity(Base, frozen=True, kw_only=True):
+class Capacity(Model, frozen=True, kw_only=True):
     """What a place has."""
 
     cores: int

@@ -182,8 +182,19 @@ def _ended(found: list[Problem], document: Document) -> list[Problem]:
 
 @cache
 def _schema_of(kind: type) -> tuple[dict[str, Any], Any]:
-    schema = msgspec.json.schema(kind)
+    schema = _closed(msgspec.json.schema(kind))
     return schema, validator(schema)
+
+
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """
+    The schema of a model (`esap_wf.models.Model`) that allows no members but its own: people who write one
+    that nobody reads have made a mistake.
+    """
+    for definition in schema.get("$defs", {}).values():
+        if "properties" in definition:  # a model, not a mapping of free names
+            definition["additionalProperties"] = False
+    return schema
 
 
 def convert(document: Document, kind: type[T], what: str) -> T:

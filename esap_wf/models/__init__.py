@@ -3,3 +3,15 @@
 
 Every file carries ``schema_version``. May be imported by every module; imports `esap_wf.errors` only.
 """
+
+import msgspec
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    A document, or a part of one.
+
+    What is read from a store may have members that this version does not know, because another version of the
+    program has written them: they are skipped. What people write is read by
+    `esap_wf.formats.schemas.convert`, for which an unknown member is a mistake. So one type serves both.
+    """

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from esap_wf.models import Model
+
 MANIFEST_VERSION = 1
 
 Name = Annotated[
@@ -29,11 +31,7 @@ InputName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,62}
 Extension = Annotated[str, msgspec.Meta(pattern=r"^\.[A-Za-z0-9.]{1,20}$")]
 
 
-class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What all parts of a manifest share."""
-
-
-class Author(Base, frozen=True, kw_only=True):
+class Author(Model, frozen=True, kw_only=True):
     """Who wrote the workflow."""
 
     name: Text
@@ -41,14 +39,14 @@ class Author(Base, frozen=True, kw_only=True):
     affiliation: str | None = None
 
 
-class Upstream(Base, frozen=True, kw_only=True):
+class Upstream(Model, frozen=True, kw_only=True):
     """Code in another repository, which a manifest wraps without a change of it."""
 
     url: Text
     ref: Text | None = None
 
 
-class Implementation(Base, frozen=True, kw_only=True):
+class Implementation(Model, frozen=True, kw_only=True):
     """
     One engine that can run the workflow.
 
@@ -67,7 +65,7 @@ class Implementation(Base, frozen=True, kw_only=True):
     workdir: RelativePath | None = None
 
 
-class Rule(Base, frozen=True, kw_only=True):
+class Rule(Model, frozen=True, kw_only=True):
     """A consistency rule over parameters, which JSON Schema cannot say."""
 
     that: Expression
@@ -75,7 +73,7 @@ class Rule(Base, frozen=True, kw_only=True):
     parameters: list[Identifier] = []
 
 
-class Reading(Base, frozen=True, kw_only=True):
+class Reading(Model, frozen=True, kw_only=True):
     """
     How a pipeline reads a table, in the words of ``pandas.read_csv``.
 
@@ -111,7 +109,7 @@ class Reading(Base, frozen=True, kw_only=True):
     blank: bool = True
 
 
-class Input(Base, frozen=True, kw_only=True):
+class Input(Model, frozen=True, kw_only=True):
     """
     A named input; `rows` makes it a table with one row a unit; content that is only looked up (`select`) need
     not count (`identity`).
@@ -140,7 +138,7 @@ class Input(Base, frozen=True, kw_only=True):
     reading: Reading | None = None
 
 
-class Select(Base, frozen=True, kw_only=True):
+class Select(Model, frozen=True, kw_only=True):
     """Rows looked up in a JSON input when planning and handed to the job."""
 
     source: Identifier = msgspec.field(name="from")
@@ -149,7 +147,7 @@ class Select(Base, frozen=True, kw_only=True):
     columns: list[Identifier]
 
 
-class Units(Base, frozen=True, kw_only=True):
+class Units(Model, frozen=True, kw_only=True):
     """The axis along which the work splits."""
 
     axis: Text
@@ -158,7 +156,7 @@ class Units(Base, frozen=True, kw_only=True):
     steps: list[str] = []
 
 
-class Size(Base, frozen=True, kw_only=True):
+class Size(Model, frozen=True, kw_only=True):
     """Resources of one size; memory and disk in bytes or with a unit, wall in seconds or with a unit."""
 
     cores: Annotated[int, msgspec.Meta(ge=1)]
@@ -168,7 +166,7 @@ class Size(Base, frozen=True, kw_only=True):
     gpus: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
-class Estimate(Base, frozen=True, kw_only=True):
+class Estimate(Model, frozen=True, kw_only=True):
     """Expressions over parameters, `units`, `cores`, `input_bytes`."""
 
     core_seconds: str | int | float = 0
@@ -177,7 +175,7 @@ class Estimate(Base, frozen=True, kw_only=True):
     disk_bytes: str | int | float = 0
 
 
-class Resources(Base, frozen=True, kw_only=True):
+class Resources(Model, frozen=True, kw_only=True):
     """Sizes of the workflow and its resource model."""
 
     default: Name = "small"
@@ -185,7 +183,7 @@ class Resources(Base, frozen=True, kw_only=True):
     estimate: Estimate = Estimate()
 
 
-class Software(Base, frozen=True, kw_only=True):
+class Software(Model, frozen=True, kw_only=True):
     """One alternative: exactly one of the routes is set; `network` False cuts a container off."""
 
     installed: str | list[str] | None = None
@@ -195,7 +193,7 @@ class Software(Base, frozen=True, kw_only=True):
     network: bool = True
 
 
-class Identity(Base, frozen=True, kw_only=True):
+class Identity(Model, frozen=True, kw_only=True):
     """The scientific identity: equal values are the same production, whoever ran it."""
 
     scheme: Text
@@ -203,13 +201,13 @@ class Identity(Base, frozen=True, kw_only=True):
     inputs: list[InputName] = []
 
 
-class Random(Base, frozen=True, kw_only=True):
+class Random(Model, frozen=True, kw_only=True):
     """Which parameter is the seed."""
 
     seed: Identifier
 
 
-class Comparison(Base, frozen=True, kw_only=True):
+class Comparison(Model, frozen=True, kw_only=True):
     """
     How `diff` compares the numbers of a FITS or JSON output: not by bytes, which differ between kinds of CPU.
 
@@ -222,7 +220,7 @@ class Comparison(Base, frozen=True, kw_only=True):
     ignore: list[str] = []
 
 
-class Output(Base, frozen=True, kw_only=True):
+class Output(Model, frozen=True, kw_only=True):
     """
     A declared output and what makes it valid; `compare` says how two of them are compared.
 
@@ -243,7 +241,7 @@ class Output(Base, frozen=True, kw_only=True):
     compare: Comparison | None = None
 
 
-class Manifest(Base, frozen=True, kw_only=True):
+class Manifest(Model, frozen=True, kw_only=True):
     """A workflow."""
 
     schema_version: int

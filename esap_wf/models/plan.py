@@ -6,13 +6,14 @@ from typing import Any
 
 import msgspec
 
-from esap_wf.models.manifest import Base, Output
+from esap_wf.models import Model
+from esap_wf.models.manifest import Output
 from esap_wf.models.request import DataRef, Request
 
 PLAN_VERSION = 1
 
 
-class EngineChoice(Base, frozen=True, kw_only=True):
+class EngineChoice(Model, frozen=True, kw_only=True):
     """The engine that will run: recorded, not part of the identity."""
 
     name: str
@@ -22,7 +23,7 @@ class EngineChoice(Base, frozen=True, kw_only=True):
     detail: str = ""
 
 
-class ContainerChoice(Base, frozen=True, kw_only=True):
+class ContainerChoice(Model, frozen=True, kw_only=True):
     """
     An image and the runtime that starts it here.
 
@@ -60,7 +61,7 @@ class ContainerChoice(Base, frozen=True, kw_only=True):
     options: list[str] = []
 
 
-class SoftwareChoice(Base, frozen=True, kw_only=True):
+class SoftwareChoice(Model, frozen=True, kw_only=True):
     """
     The route by which the steps find their software.
 
@@ -82,7 +83,7 @@ class SoftwareChoice(Base, frozen=True, kw_only=True):
         return [*([self.container] if self.container else []), *self.images.values()]
 
 
-class Estimate(Base, frozen=True, kw_only=True):
+class Estimate(Model, frozen=True, kw_only=True):
     """
     What the run is expected to cost; `measured_runs` earlier runs have corrected what the workflow's own
     model says.
@@ -96,7 +97,7 @@ class Estimate(Base, frozen=True, kw_only=True):
     model_core_hours: float = 0.0
 
 
-class Allocation(Base, frozen=True, kw_only=True):
+class Allocation(Model, frozen=True, kw_only=True):
     """
     What the run may use.
 
@@ -113,7 +114,7 @@ class Allocation(Base, frozen=True, kw_only=True):
     exceeded: bool = False
 
 
-class Offer(Base, frozen=True, kw_only=True, omit_defaults=False):
+class Offer(Model, frozen=True, kw_only=True, omit_defaults=False):
     """A backend profile, and why it does not fit. Named after the offers of the IVOA ExecutionBroker."""
 
     backend: str
@@ -121,7 +122,7 @@ class Offer(Base, frozen=True, kw_only=True, omit_defaults=False):
     reasons: list[str] = []
 
 
-class Duplicate(Base, frozen=True, kw_only=True, omit_defaults=False):
+class Duplicate(Model, frozen=True, kw_only=True, omit_defaults=False):
     """
     An earlier run. `level`: ``request`` (same digest) or ``science`` (same scientific identity, `differs`
     says in what).
@@ -135,7 +136,7 @@ class Duplicate(Base, frozen=True, kw_only=True, omit_defaults=False):
     differs: list[str] = []
 
 
-class Digest(Base, frozen=True, kw_only=True):
+class Digest(Model, frozen=True, kw_only=True):
     """
     `identity` decides whether two runs are the same (`esap_wf.planning.identity` says what counts);
     `recorded` is kept, but does not count.
@@ -151,7 +152,7 @@ class Digest(Base, frozen=True, kw_only=True):
     scheme: int = 1
 
 
-class Plan(Base, frozen=True, kw_only=True):
+class Plan(Model, frozen=True, kw_only=True):
     """
     One run, decided. `checksum` covers the rest of the document, so that an edited plan is seen.
 

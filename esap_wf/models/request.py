@@ -11,7 +11,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from esap_wf.models.manifest import Base, Input
+from esap_wf.models import Model
+from esap_wf.models.manifest import Input
 
 REQUEST_VERSION = 1
 
@@ -27,7 +28,7 @@ Label = Annotated[
 Tag = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:=-]{0,99}$", description=_TAG)]
 
 
-class ResourceRequest(Base, frozen=True, kw_only=True):
+class ResourceRequest(Model, frozen=True, kw_only=True):
     """What the user asks for beyond the size; None means as the manifest says."""
 
     cores: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
@@ -36,7 +37,7 @@ class ResourceRequest(Base, frozen=True, kw_only=True):
     wall: int | float | str | None = None
 
 
-class Request(Base, frozen=True, kw_only=True):
+class Request(Model, frozen=True, kw_only=True):
     """
     What a user wants to run.
 
@@ -143,7 +144,7 @@ def placed(value: Any, folder: Path) -> Any:
     return value
 
 
-class DataRef(Base, frozen=True, kw_only=True):
+class DataRef(Model, frozen=True, kw_only=True):
     """
     A reference to data, and what is known of its identity.
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from esap_wf.models.manifest import Base
+from esap_wf.models import Model
 
 RUN_VERSION = 1
 
@@ -62,7 +62,7 @@ class Reason(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-class RunRecord(Base, frozen=True, kw_only=True, omit_defaults=False):
+class RunRecord(Model, frozen=True, kw_only=True, omit_defaults=False):
     """``run.json``: what never changes."""
 
     schema_version: int = RUN_VERSION
@@ -83,7 +83,7 @@ class RunRecord(Base, frozen=True, kw_only=True, omit_defaults=False):
     cpu: str = ""
 
 
-class Step(Base, frozen=True, kw_only=True, omit_defaults=False):
+class Step(Model, frozen=True, kw_only=True, omit_defaults=False):
     """
     Counts of one step (rule, process), and what its ended jobs used: CPU time of all, largest memory of one;
     null where nobody tells.
@@ -98,7 +98,7 @@ class Step(Base, frozen=True, kw_only=True, omit_defaults=False):
     memory_bytes: int | None = None
 
 
-class Failure(Base, frozen=True, kw_only=True, omit_defaults=False):
+class Failure(Model, frozen=True, kw_only=True, omit_defaults=False):
     """Why one unit of a step failed, and where to read on; `epoch`: of the engine that told it."""
 
     step: str
@@ -113,7 +113,7 @@ class Failure(Base, frozen=True, kw_only=True, omit_defaults=False):
     epoch: int | None = None
 
 
-class Progress(Base, frozen=True, kw_only=True, omit_defaults=False):
+class Progress(Model, frozen=True, kw_only=True, omit_defaults=False):
     """Units along the workflow's axis; jobs of all steps."""
 
     units_total: int = 0
@@ -126,7 +126,7 @@ class Progress(Base, frozen=True, kw_only=True, omit_defaults=False):
     jobs_running: int = 0
 
 
-class Fold(Base, frozen=True, kw_only=True):
+class Fold(Model, frozen=True, kw_only=True):
     """
     What `esap_wf.runs.progress` must remember between two looks at ``events.jsonl``, besides the counts.
 
@@ -154,7 +154,7 @@ class Fold(Base, frozen=True, kw_only=True):
     recent: dict[str, int] = {}
 
 
-class State(Base, frozen=True, kw_only=True, omit_defaults=False):
+class State(Model, frozen=True, kw_only=True, omit_defaults=False):
     """
     ``state.json``: the phase, and a checkpoint of ``events.jsonl`` (`offset` bytes are folded into the
     counts).
@@ -183,7 +183,7 @@ class State(Base, frozen=True, kw_only=True, omit_defaults=False):
         return state_line(self)
 
 
-class Event(Base, frozen=True, kw_only=True):
+class Event(Model, frozen=True, kw_only=True):
     """
     One line of ``events.jsonl``. Every field but `t` and `kind` is nullable: engines know different things
     (docs/compatibility.md).
@@ -221,7 +221,7 @@ Inside = Annotated[str, msgspec.Meta(pattern=r"^(?!/)(?!([\s\S]*/)?\.\.(/|$))[^\
 FOLDER_TYPE = "inode/directory"
 
 
-class OutputFile(Base, frozen=True, kw_only=True, omit_defaults=False):
+class OutputFile(Model, frozen=True, kw_only=True, omit_defaults=False):
     """
     One accepted file or folder.
 
@@ -248,7 +248,7 @@ class OutputFile(Base, frozen=True, kw_only=True, omit_defaults=False):
         return self.path.endswith("/")
 
 
-class Outputs(Base, frozen=True, kw_only=True, omit_defaults=False):
+class Outputs(Model, frozen=True, kw_only=True, omit_defaults=False):
     """
     ``outputs.json``: written once, by the epoch that accepted the results. `values` are what an engine gave
     back that is no file.

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from esap_wf import files
 from esap_wf.errors import NotFoundError
-from esap_wf.models.manifest import Base
+from esap_wf.models import Model
 from esap_wf.runs.lease import TTL
 from esap_wf.runs.processes import Holder
 
 
-class EngineProcess(Base, frozen=True, kw_only=True, omit_defaults=False):
+class EngineProcess(Model, frozen=True, kw_only=True, omit_defaults=False):
     """``engine/<epoch>.json``: the engine of an epoch and its keeper."""
 
     schema_version: int = 1
@@ -27,7 +27,7 @@ class EngineProcess(Base, frozen=True, kw_only=True, omit_defaults=False):
     keeper: Holder
 
 
-class EngineExit(Base, frozen=True, kw_only=True, omit_defaults=False):
+class EngineExit(Model, frozen=True, kw_only=True, omit_defaults=False):
     """
     ``engine/<epoch>.exit.json``: how it ended, what it and its jobs used, and whether it left processes
     behind.

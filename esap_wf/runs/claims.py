@@ -17,7 +17,7 @@ from pathlib import Path
 
 from esap_wf import files
 from esap_wf.errors import NotFoundError, UsageError
-from esap_wf.models.manifest import Base
+from esap_wf.models import Model
 from esap_wf.models.run import encode, now
 from esap_wf.runs import crashpoints, processes
 from esap_wf.runs.layout import Layout
@@ -28,7 +28,7 @@ _IDENTITY = re.compile(r"[0-9a-f]{8,128}")
 _RUN_ID = re.compile(r"[0-9a-f]{16}")
 
 
-class ClaimFile(Base, frozen=True, kw_only=True, omit_defaults=False):
+class ClaimFile(Model, frozen=True, kw_only=True, omit_defaults=False):
     """``claims/<2 hex>/<identity>.<generation>.json``."""
 
     schema_version: int = 1

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from esap_wf import files
 from esap_wf.errors import Problem, UsageError
-from esap_wf.models.manifest import Base
+from esap_wf.models import Model
 from esap_wf.models.run import encode
 from esap_wf.runs import processes
 from esap_wf.runs.folders import delete_tree, names
@@ -25,7 +25,7 @@ RESERVE = 64 * 1024
 ID = re.compile(r"[0-9a-f]{16}")
 
 
-class Staged(Base, frozen=True, kw_only=True, omit_defaults=False):
+class Staged(Model, frozen=True, kw_only=True, omit_defaults=False):
     """``.staged.json`` of a staging folder: who works in it."""
 
     schema_version: int = 1

@@ -22,7 +22,7 @@ import msgspec
 
 from esap_wf import files
 from esap_wf.errors import EsapError, NotFoundError, Problem, RefusedError
-from esap_wf.models.manifest import Base
+from esap_wf.models import Model
 from esap_wf.models.run import encode, now
 from esap_wf.runs import crashpoints, processes
 from esap_wf.runs.layout import Layout
@@ -82,7 +82,7 @@ class FencedError(EsapError):
     code = "fenced"
 
 
-class Epoch(Base, frozen=True, kw_only=True, omit_defaults=False):
+class Epoch(Model, frozen=True, kw_only=True, omit_defaults=False):
     """``epochs/<n>``."""
 
     schema_version: int = 1
@@ -91,7 +91,7 @@ class Epoch(Base, frozen=True, kw_only=True, omit_defaults=False):
     taken: str
 
 
-class Tenure(Base, frozen=True, kw_only=True, omit_defaults=False):
+class Tenure(Model, frozen=True, kw_only=True, omit_defaults=False):
     """``lease.json``: the owner's heartbeat."""
 
     schema_version: int = 1

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from esap_wf.models.manifest import Base
+from esap_wf.models import Model
 
 #: The run that a process belongs to, and the one engine of it: `engine_key`.
 RUN_VARIABLE, ENGINE_VARIABLE = "ESAP_WF_RUN", "ESAP_WF_ENGINE"
@@ -26,7 +26,7 @@ _LINUX = sys.platform.startswith("linux")
 _ANONYMOUS = frozenset({"", "localhost", "localhost.localdomain"})
 
 
-class Holder(Base, frozen=True, kw_only=True, omit_defaults=False):
+class Holder(Model, frozen=True, kw_only=True, omit_defaults=False):
     """
     One process, for ever.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from esap_wf import files
 from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
 from esap_wf.formats.quantities import human_count
-from esap_wf.models.manifest import Base
+from esap_wf.models import Model
 from esap_wf.models.run import RunRecord, encode, now
 from esap_wf.runs import attempts, crashpoints, journal, lease, processes, snapshots, states
 from esap_wf.runs.folders import delete_tree, names, told
@@ -29,7 +29,7 @@ DAY = 86_400.0
 GOING = 2.0
 
 
-class Tombstone(Base, frozen=True, kw_only=True, omit_defaults=False):
+class Tombstone(Model, frozen=True, kw_only=True, omit_defaults=False):
     """``tombstones/<2 hex>/<run id>.json``: what is left of a removed run."""
 
     schema_version: int = 1

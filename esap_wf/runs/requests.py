@@ -13,24 +13,14 @@ import msgspec
 from esap_wf import files
 from esap_wf.errors import NotFoundError
 from esap_wf.formats import reading
-from esap_wf.models.manifest import Base
+from esap_wf.models import Model
 from esap_wf.models.run import RunRecord
 
 FILE = "requests.jsonl"
 
 
-class Further(Base, frozen=True, kw_only=True):
+class Further(Model, frozen=True, kw_only=True):
     """One line: what a later request asked for that the run doesn't have by itself."""
-
-    at: str
-    by: str = ""
-    name: str | None = None
-    tags: list[str] = []
-    results: str | None = None
-
-
-class _Line(msgspec.Struct, frozen=True):
-    """The same, whatever a newer version says beside."""
 
     at: str
     by: str = ""
@@ -51,7 +41,7 @@ def read(folder: Path) -> list[Further]:
     found = []
     for line in data[: data.rfind(b"\n") + 1].splitlines():
         try:
-            found.append(Further(**msgspec.structs.asdict(msgspec.json.decode(line, type=_Line))))
+            found.append(msgspec.json.decode(line, type=Further))
         except files.BROKEN:
             continue
     return found

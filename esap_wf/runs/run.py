@@ -14,6 +14,7 @@ import msgspec
 from esap_wf import files
 from esap_wf.errors import NotFoundError, Problem, UsageError
 from esap_wf.formats import reading
+from esap_wf.models import Model
 from esap_wf.models.run import Outputs, Phase, RunRecord, State, encode
 from esap_wf.runs import crashpoints, journal, lease, progress, requests, states
 from esap_wf.runs.layout import Layout
@@ -24,7 +25,7 @@ START_GRACE = 10.0
 ANNOUNCE_EVERY = 5.0
 
 
-class StopRequest(msgspec.Struct, frozen=True, kw_only=True):
+class StopRequest(Model, frozen=True, kw_only=True, omit_defaults=False):
     """``stop.json``: somebody asks the supervisor to stop."""
 
     schema_version: int = 1

@@ -19,7 +19,7 @@ import msgspec
 
 from esap_wf import files
 from esap_wf.errors import EsapError, NotFoundError, Problem, RefusedError, UsageError
-from esap_wf.models.manifest import Base
+from esap_wf.models import Model
 from esap_wf.models.run import RunRecord, State, encode, now
 from esap_wf.runs import claims, crashpoints, journal, lease, processes, productions, removal, requests
 from esap_wf.runs.folders import delete_tree
@@ -34,7 +34,7 @@ _PREFIX = re.compile(r"[0-9a-f]{4,16}")
 CANDIDATES = 10
 
 
-class StoreFile(Base, frozen=True, kw_only=True, omit_defaults=False):
+class StoreFile(Model, frozen=True, kw_only=True, omit_defaults=False):
     """``store.json``."""
 
     schema_version: int = 1

@@ -13,14 +13,15 @@ from esap_wf.engines import Interface, Job, settings
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import documents, schemas
 from esap_wf.formats.documents import Document
-from esap_wf.models.manifest import Base, Input, InputName, Output, Software, Text
+from esap_wf.models import Model
+from esap_wf.models.manifest import Input, InputName, Output, Software, Text
 from esap_wf.models.plan import EngineChoice
 from esap_wf.tasks import CONTAINER, Step, Steps
 
 _PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
-class TaskFile(Base, frozen=True, kw_only=True):
+class TaskFile(Model, frozen=True, kw_only=True):
     """
     ``task.yaml``.
 

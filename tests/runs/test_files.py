@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from esap_wf import files
 from esap_wf.errors import NotFoundError, RefusedError, UsageError
-from esap_wf.models.manifest import Base
+from esap_wf.models import Model
 from esap_wf.models.run import Phase, Progress, State, Step, encode
 
 
-class Paper(Base, kw_only=True, omit_defaults=False):
+class Paper(Model, kw_only=True, omit_defaults=False):
     schema_version: int = 3
     title: str
 
@@ -172,11 +172,11 @@ def test_newer_version_is_refused_whatever_it_contains(tmp_path: Path) -> None:
             files.read_json(path, Paper)
 
 
-class Page(Base, kw_only=True):
+class Page(Model, kw_only=True):
     number: int
 
 
-class Book(Base, kw_only=True, omit_defaults=False):
+class Book(Model, kw_only=True, omit_defaults=False):
     schema_version: int = 1
     cover: Page
     back: Page | None = None

@@ -20,7 +20,8 @@ import msgspec
 from esap_wf.code.contents import of_folders
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import documents, schemas
-from esap_wf.models.manifest import Base, Name, Text
+from esap_wf.models import Model
+from esap_wf.models.manifest import Name, Text
 from esap_wf.software import environments
 from esap_wf.software.containers import archive, runtime
 from esap_wf.software.containers.image import NAME, Image, parse
@@ -28,7 +29,7 @@ from esap_wf.software.containers.image import NAME, Image, parse
 _Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
-class Described(Base, frozen=True, kw_only=True):
+class Described(Model, frozen=True, kw_only=True):
     """``image.yaml``; `base` is a folder beside it, whose ``build.sh`` goes first."""
 
     schema_version: int

@@ -6,17 +6,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from esap_wf.authoring import linting
 from esap_wf.authoring.linting import parameters
+from esap_wf.backends import Profile
 from esap_wf.catalogue import manifests
 from esap_wf.config import Config
 from esap_wf.errors import UsageError
 from esap_wf.formats import documents, schemas
 from esap_wf.models.manifest import Manifest
+from esap_wf.models.request import Request, ResourceRequest
 
-manifestsFEST = """\
+MANIFEST = """\
 schema_version: 1
 name: Toy
 titel: A toy
@@ -42,7 +45,7 @@ def flat(**properties: Any) -> dict[str, Any]:
 
 def test_every_problem_of_a_manifest_is_told_at_once_with_its_place() -> None:
     with pytest.raises(UsageError) as caught:
-        schemas.convert(documents.parse(manifestsFEST, "workflow.yaml"), Manifest, "manifest")
+        schemas.convert(documents.parse(MANIFEST, "workflow.yaml"), Manifest, "manifest")
     found = {p.where: p for p in caught.value.problems}
     text = str(caught.value)
     assert "workflow.yaml:2:1: name" in found
@@ -198,6 +201,30 @@ def test_lint_of_a_workflow_covers_manifest_schema_rows_and_readme(toy: Any) -> 
     text = "\n".join(map(str, found.errors))
     assert "rows.json" in text
     assert "README.md is missing" in text
+
+
+WRITTEN_BY_PEOPLE = [
+    (Manifest, {"implementations": [{"engine": "snakemake", "file": "S", "colour": 1}]}, "implementations[0]"),
+    (Manifest, {"inputs": {"u": {"title": "U", "reading": {"colour": 1}}}}, "inputs.u.reading"),
+    (Request, {"workflow": "hello", "resources": {"colour": 1}}, "resources"),
+    (Request, {"workflow": "hello", "colour": 1}, ""),
+    (Profile, {"containers": {"colour": 1}}, "containers"),
+]
+
+
+@pytest.mark.parametrize(("kind", "data", "inside"), WRITTEN_BY_PEOPLE)
+def test_what_people_write_has_no_unknown_member_at_any_depth(kind: type, data: Any, inside: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        schemas.convert(documents.Document(data, "x.yaml"), kind, "document")
+    unknown = [str(p) for p in caught.value.problems if "unknown: colour" in p.what]
+    assert len(unknown) == 1
+    assert f"{inside}.colour".strip(".") in unknown[0]
+
+
+def test_what_is_stored_may_have_unknown_members_at_any_depth() -> None:
+    stored = b'{"workflow": "hello", "colour": 1, "resources": {"cores": 2, "colour": 1}}'
+    request = msgspec.json.decode(stored, type=Request)
+    assert request == Request(workflow="hello", resources=ResourceRequest(cores=2))
 
 
 def test_the_hint_is_the_closest_name_or_none() -> None:
