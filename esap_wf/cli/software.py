@@ -69,10 +69,10 @@ def software_build(answer: Answer, workflow: str) -> None:
 def _build_image(answer: Answer, path: Path) -> None:
     from esap_wf.software.containers import archive, folder
 
-    image = folder.read(path.absolute())
+    image = folder.read_folder(path.absolute())
     answer.say(f"building {image.image.full_name} …")
     built = folder.build(image, answer.config().cache)
-    digest = archive.read(built).digest
+    digest = archive.read_archive(built).digest
     answer.give(
         {"image": image.image.full_name, "archive": str(built), "digest": digest},
         f"{image.image.full_name} ({digest}): {built}",

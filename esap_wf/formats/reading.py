@@ -135,6 +135,26 @@ def read_text(path: Path, *, limit: int = LIMIT, strict: bool = True) -> str:
         raise UsageError(f"{path} is not text", [Problem(str(path), what)]) from None
 
 
+def tail(path: Path, length: int, begin: int = 0) -> str:
+    """
+    The end of a log as text; nothing if it is missing, or can't be read. What is not UTF-8 is replaced.
+
+    Parameters
+    ----------
+    path : Path
+    length : int
+        Bytes that are read at most.
+    begin : int
+        Nothing before this byte.
+    """
+    try:
+        with opened(path) as file:
+            file.seek(max(begin, file.seek(0, os.SEEK_END) - length))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
 def lines(path: Path) -> Iterator[str]:
     """
     Lines of a text file of any length, one at a time, with their ends.

@@ -165,7 +165,7 @@ def _install(
                 installer.terminate()
                 raise
         if installer.returncode:
-            tail = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()][-5:]
+            tail = [line for line in reading.tail(log, 20_000).splitlines() if line.strip()][-5:]
             raise UnavailableError(
                 "the environment can't be built",
                 [

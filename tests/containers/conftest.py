@@ -26,7 +26,7 @@ def runtimes(container_runtimes: Runtimes, monkeypatch: pytest.MonkeyPatch) -> R
 @pytest.fixture
 def noop(runtimes: Runtimes) -> Path:
     """Archive of the image noop."""
-    return folder.build(folder.read(IMAGES / "noop"), runtimes.cache)
+    return folder.build(folder.read_folder(IMAGES / "noop"), runtimes.cache)
 
 
 Ready = Callable[..., ContainerChoice]

@@ -49,7 +49,7 @@ def image(
 
 
 def test_a_manifest_says_digest_environment_and_layers(tmp_path):
-    contents = archive.read(image(tmp_path / "i.tar", layer(("f", b"1"))))
+    contents = archive.read_archive(image(tmp_path / "i.tar", layer(("f", b"1"))))
     expected = "sha256:" + hashlib.sha256(b'{"config": {"Env": ["A=b"]}}').hexdigest()
     assert (contents.kind, contents.digest, contents.environment, contents.layers) == (
         "docker",
@@ -137,14 +137,14 @@ def broken(tmp_path: Path) -> dict[str, Path]:
 def test_a_broken_archive_is_named_with_what_to_do(tmp_path, kind):
     path = broken(tmp_path)[kind]
     with pytest.raises(UsageError) as told:
-        archive.read(path)
+        archive.read_archive(path)
     assert told.value.problems[0].where == str(path)
     assert told.value.problems[0].hint
 
 
 def test_a_missing_archive_is_not_called_broken(tmp_path):
     with pytest.raises(UnavailableError, match="No such file"):
-        archive.read(tmp_path / "none.tar")
+        archive.read_archive(tmp_path / "none.tar")
 
 
 def test_equal_files_make_equal_archives(tmp_path):
@@ -160,7 +160,7 @@ def test_equal_files_make_equal_archives(tmp_path):
         archive.pack(root, tmp_path / f"{name}.tar", "x:1", {"A": "b c"}, "amd64")
         digests.append(hashlib.sha256((tmp_path / f"{name}.tar").read_bytes()).hexdigest())
     assert digests[0] == digests[1]
-    contents = archive.read(tmp_path / "a.tar")
+    contents = archive.read_archive(tmp_path / "a.tar")
     assert contents.environment == ("A=b c",)
     archive.unpack(tmp_path / "a.tar", tmp_path / "again")
     assert (tmp_path / "again/b/run").stat().st_mode & 0o111

@@ -15,7 +15,7 @@ from esap_wf.errors import RefusedError, StoppedError, UnavailableError, UsageEr
 from esap_wf.planning import routes
 from esap_wf.software import containers
 from esap_wf.software.containers import archive, folder
-from esap_wf.software.containers.choosing import RUNTIMES
+from esap_wf.software.containers.runtimes import RUNTIMES
 
 IMAGES = Path(__file__).parents[2] / "containers"
 PIN = "sha256:" + "0" * 64
@@ -81,7 +81,7 @@ def test_files_that_are_no_images_are_refused(tmp_path):
 
 
 def test_a_pin_is_compared(tiny, tmp_path):
-    digest = archive.read(tiny).digest
+    digest = archive.read_archive(tiny).digest
     source, _ = containers.resolve(
         containers.parse(f"docker-archive:{tiny}@{digest}"), containers.Settings(), tmp_path
     )
@@ -247,7 +247,7 @@ def test_who_is_stopped_while_a_sif_is_built_leaves_nothing(runtimes, noop, tmp_
 @pytest.mark.parametrize("runtime", ["apptainer", "podman", "docker", "udocker"])
 def test_an_image_without_bash_is_seen(ready, tmp_path, runtime, runtimes):
     runtimes.need(runtime)
-    made = folder.build(folder.read(IMAGES / "noop"), runtimes.cache)
+    made = folder.build(folder.read_folder(IMAGES / "noop"), runtimes.cache)
     archive.unpack(made, tmp_path / "root")
     (tmp_path / "root/bin/bash").unlink()
     (tmp_path / "root/usr/bin/bash").unlink()

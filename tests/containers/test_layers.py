@@ -163,7 +163,7 @@ def test_modes_are_those_of_whoever_unpacks(outside):
 def test_a_pipe_is_no_archive(tmp_path):
     os.mkfifo(tmp_path / "i.tar")
     with pytest.raises(UsageError, match="pipe"):
-        archive.read(tmp_path / "i.tar")
+        archive.read_archive(tmp_path / "i.tar")
 
 
 parts = st.sampled_from([

@@ -37,7 +37,7 @@ def execute(choice, work: Path, *command: str) -> str:  # type: ignore[no-untype
 
 
 def test_equal_programs_build_an_equal_image(runtimes, noop, tmp_path):
-    again = folder.build(folder.read(IMAGES / "noop"), tmp_path)
+    again = folder.build(folder.read_folder(IMAGES / "noop"), tmp_path)
     assert again != noop
     assert again.read_bytes() == noop.read_bytes()
 
@@ -72,12 +72,15 @@ def test_the_containerfile_makes_the_same_files(runtimes, name, tmp_path, monkey
     subprocess.run(
         ["buildah", "push", "-q", f"localhost/{name}:test", f"oci-archive:{tmp_path}/i.tar"], check=True
     )
-    ours = folder.build(folder.read(IMAGES / name), runtimes.cache)
+    ours = folder.build(folder.read_folder(IMAGES / name), runtimes.cache)
     for place, of in (("a", ours), ("b", tmp_path / "i.tar")):
         archive.unpack(of, tmp_path / place)
     a, b = ({p.relative_to(tmp_path / x).as_posix() for p in (tmp_path / x).rglob("*")} for x in ("a", "b"))
     assert a == b
-    said = [dict(v.split("=", 1) for v in archive.read(of).environment) for of in (ours, tmp_path / "i.tar")]
+    said = [
+        dict(v.split("=", 1) for v in archive.read_archive(of).environment)
+        for of in (ours, tmp_path / "i.tar")
+    ]
     assert said[0] == said[1]
 
 
@@ -108,7 +111,9 @@ def write_image(at: Path, script: str, described: str = "schema_version: 1\nname
 
 
 def test_a_build_that_fails_shows_its_last_words_and_leaves_nothing(tmp_path):
-    made = folder.read(write_image(tmp_path / "x", "echo first; echo there is no busybox here >&2; exit 3\n"))
+    made = folder.read_folder(
+        write_image(tmp_path / "x", "echo first; echo there is no busybox here >&2; exit 3\n")
+    )
     with pytest.raises(UnavailableError, match="there is no busybox here"):
         folder.build(made, tmp_path / "cache")
     assert not made.location(tmp_path / "cache").exists()
@@ -127,7 +132,7 @@ def test_a_build_that_fails_shows_its_last_words_and_leaves_nothing(tmp_path):
 )
 def test_a_wrong_description_is_explained(tmp_path, described, said):
     with pytest.raises(UsageError, match=said):
-        folder.read(write_image(tmp_path / "x", "true\n", described)).key()
+        folder.read_folder(write_image(tmp_path / "x", "true\n", described)).key()
 
 
 # --- the command line
@@ -137,7 +142,7 @@ def test_an_image_folder_is_built_by_the_command_line(place: Place):
     done = place.inside("software", "build", IMAGES / "noop", "--json")
     assert done.code == 0, done.err
     assert Path(done.json["archive"]).is_file()
-    assert done.json["digest"] == archive.read(Path(done.json["archive"])).digest
+    assert done.json["digest"] == archive.read_archive(Path(done.json["archive"])).digest
     assert (
         place.inside("software", "build", IMAGES / "noop", "--json").json["archive"] == done.json["archive"]
     )

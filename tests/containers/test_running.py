@@ -67,7 +67,7 @@ def oci(docker_archive: Path, folder: Path) -> Path:
     import json
     import tarfile
 
-    contents = archive.read(docker_archive)
+    contents = archive.read_archive(docker_archive)
     with tarfile.open(docker_archive) as old, tarfile.open(folder / "oci.tar", "w") as new:
 
         def add(name: str, data: bytes) -> None:

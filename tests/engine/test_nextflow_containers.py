@@ -51,7 +51,7 @@ def at(runtime: str, place: Place, nextflow: Path, container_runtimes: Runtimes,
     container_runtimes.need(runtime)
     for name, value in container_runtimes.environment.items():
         monkeypatch.setenv(name, value)
-    archive = folder.build(folder.read(IMAGES / "noop"), container_runtimes.cache)
+    archive = folder.build(folder.read_folder(IMAGES / "noop"), container_runtimes.cache)
     (place.root / "config.toml").write_text(
         f'[engines.nextflow]\npath = "{nextflow}"\n[containers]\nruntimes = ["{runtime}"]\n[containers.map]\n"{NAMED}" = "{archive}"\n'
     )

@@ -4,21 +4,19 @@ Not part of the light verbs.
 """
 
 from esap_wf.software.containers.choosing import (
-    RUNTIMES,
     Chosen,
-    Settings,
     choose,
     command,
     end,
     is_ready,
     lacks,
     prepare,
-    resolve,
-    settings,
     survey,
 )
 from esap_wf.software.containers.image import Image, parse
+from esap_wf.software.containers.resolving import resolve
 from esap_wf.software.containers.runtime import Command, Found, Runtime, Source, Task
+from esap_wf.software.containers.runtimes import RUNTIMES, Settings, settings
 
 __all__ = [
     "RUNTIMES",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from esap_wf.models.plan import ContainerChoice
 from esap_wf.runs.processes import RUN_VARIABLE
-from esap_wf.software.containers import runtime
+from esap_wf.software.containers import programs
 from esap_wf.software.containers.image import ARCHIVE, NAME, ROOTFS, SIF, mountable
 from esap_wf.software.containers.runtime import Command, Found, Source, Task
 
@@ -36,13 +36,13 @@ class Apptainer:
 
     def detect(self, program: str, cache: Path) -> Found | str:
         """Tries a command with each set of options."""
-        added = runtime.environment(_STEERS)
+        added = programs.environment(_STEERS)
 
         def probe() -> dict[str, object] | str:
-            code, out, err = runtime.ask([program, "--version"], added)
+            code, out, err = programs.ask([program, "--version"], added)
             if code:
-                return f"{program} doesn't start: {runtime.last(err)}"
-            root, mounts = runtime.trial_root(cache)
+                return f"{program} doesn't start: {programs.last(err)}"
+            root, mounts = programs.trial_root(cache)
             for options in _TRIED:
                 tried = [
                     program,
@@ -56,16 +56,16 @@ class Apptainer:
                     str(root),
                     "/bin/true",
                 ]
-                code, _, err = runtime.ask(tried, added)
+                code, _, err = programs.ask(tried, added)
                 if code == 0:
                     own = [
                         *options,
                         *([] if self._mounts_sif(program, options, root, mounts, added) else [_UNSQUASH]),
                     ]
                     return {"version": out.rsplit(" ", 1)[-1], "options": own}
-            return f"it can't start a container here: {runtime.last(err)}"
+            return f"it can't start a container here: {programs.last(err)}"
 
-        return runtime.found_by_trial(cache, self.name, program, added, probe)
+        return programs.found_by_trial(cache, self.name, program, added, probe)
 
     @staticmethod
     def _mounts_sif(
@@ -81,7 +81,7 @@ class Apptainer:
                 str(sif),
                 str(root),
             ]
-            if runtime.ask(build, added, 60)[0]:
+            if programs.ask(build, added, 60)[0]:
                 return True  # it can't build any (no mksquashfs): what others have built may work
             tried = [
                 program,
@@ -95,7 +95,7 @@ class Apptainer:
                 str(sif),
                 "/bin/true",
             ]
-            return runtime.ask(tried, added)[0] == 0
+            return programs.ask(tried, added)[0] == 0
         finally:
             sif.unlink(missing_ok=True)
 
@@ -138,7 +138,7 @@ class Apptainer:
 
         target, source = Path(choice.reference), choice.archive or ""
         if not source.startswith("docker://"):
-            source = f"{archive.read(Path(source)).kind}-archive:{source}"
+            source = f"{archive.read_archive(Path(source)).kind}-archive:{source}"
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{os.getpid()}.{target.name}")
         own = ["--userns"] if "--userns" in choice.options else []
@@ -150,7 +150,7 @@ class Apptainer:
             )
             form = ["--sandbox"] if choice.form == ROOTFS else []
             argv = [choice.program, "build", "--force", *own, *form, str(temporary), source]
-            runtime.carry_out(argv, choice.environment, log, stopped, choice.image, hint)
+            programs.carry_out(argv, choice.environment, log, stopped, choice.image, hint)
             temporary.rename(target)
         finally:
             if temporary.is_dir():

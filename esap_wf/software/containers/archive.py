@@ -92,7 +92,7 @@ def _reading(path: Path) -> Iterator[tarfile.TarFile]:
         ) from None
 
 
-def read(path: Path) -> Contents:
+def read_archive(path: Path) -> Contents:
     """
     Read an archive's manifest.
 
@@ -119,8 +119,7 @@ def read(path: Path) -> Contents:
             )
             kind = "oci"
         raw = _bytes(archive, members[config])
-        said = json.loads(raw).get("config") or {}
-        environment = said.get("Env") or []
+        environment = (json.loads(raw).get("config") or {}).get("Env") or []
         if not isinstance(environment, list) or not all(isinstance(line, str) for line in environment):
             raise ValueError("the variables of its configuration are not a list of strings")
         if lost := [layer for layer in layers if layer not in members]:
@@ -171,7 +170,7 @@ def unpack(path: Path, target: Path, beat: Callable[[], None] = lambda: None) ->
     beat : callable
         Called for each file; may raise.
     """
-    contents = read(path)
+    contents = read_archive(path)
     target.mkdir(parents=True, exist_ok=True)
     with _reading(path) as archive:
         members = {m.name.removeprefix("./"): m for m in archive}
@@ -238,7 +237,7 @@ def _reproducible(info: tarfile.TarInfo) -> tarfile.TarInfo:
 
 def as_docker(path: Path, target: Path) -> None:
     """Write an OCI archive as one that older Dockers load, too."""
-    contents = read(path)
+    contents = read_archive(path)
     with _reading(path) as archive, tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as new:
         members = {m.name.removeprefix("./"): m for m in archive}
         for name in dict.fromkeys((contents.config, *contents.layers)):
@@ -246,12 +245,12 @@ def as_docker(path: Path, target: Path) -> None:
             info = tarfile.TarInfo(name)
             info.size = member.size
             new.addfile(info, archive.extractfile(member))
-        said = json.dumps(
+        manifest = json.dumps(
             [{"Config": contents.config, "RepoTags": None, "Layers": list(contents.layers)}]
         ).encode()
         info = tarfile.TarInfo("manifest.json")
-        info.size = len(said)
-        new.addfile(info, io.BytesIO(said))
+        info.size = len(manifest)
+        new.addfile(info, io.BytesIO(manifest))
 
 
 def architecture() -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from esap_wf.models.plan import ContainerChoice
 from esap_wf.runs.processes import ENGINE_VARIABLE, RUN_VARIABLE
-from esap_wf.software.containers import runtime
+from esap_wf.software.containers import programs, runtime
 from esap_wf.software.containers.image import ARCHIVE, NAME, ROOTFS, SIF, mountable
 from esap_wf.software.containers.runtime import Command, Found, Source, Task
 
@@ -32,12 +32,12 @@ class Docker:
 
     def detect(self, program: str, cache: Path) -> Found | str:
         """Asks the daemon each time: it comes and goes."""
-        added = runtime.environment(self.steers)
-        code, version, err = runtime.ask([program, "version", "--format", "{{.Server.Version}}"], added)
+        added = programs.environment(self.steers)
+        code, version, err = programs.ask([program, "version", "--format", "{{.Server.Version}}"], added)
         if code or not version:
-            return f"its daemon does not answer: {runtime.last(err)}"
-        _, out, _ = runtime.ask([program, "info", "--format", "{{.SecurityOptions}}|{{.InitBinary}}"], added)
-        security, _, init = runtime.last(out).rpartition("|")
+            return f"its daemon does not answer: {programs.last(err)}"
+        _, out, _ = programs.ask([program, "info", "--format", "{{.SecurityOptions}}|{{.InitBinary}}"], added)
+        security, _, init = programs.last(out).rpartition("|")
         # a rootless daemon maps root inside to its user
         options = (["--user=0:0"] if "rootless" in security else []) + (["--init"] if init else [])
         return Found(program, version, added, tuple(options))
@@ -76,7 +76,7 @@ class Docker:
     def image_id(self, choice: ContainerChoice) -> str | None:
         """Digest of the configuration of the image that the runtime has under the name."""
         argv = [choice.program, "image", "inspect", "--format", "{{.Id}}", choice.reference]
-        code, out, _ = runtime.ask(argv, choice.environment)
+        code, out, _ = programs.ask(argv, choice.environment)
         return None if code else "sha256:" + out.splitlines()[-1].removeprefix("sha256:")
 
     def prepare(self, choice: ContainerChoice, cache: Path, log: Path, stopped: Callable[[], bool]) -> None:
@@ -89,10 +89,10 @@ class Docker:
                 f"is its registry reachable from here? If not, map {choice.image} to an archive: "
                 "[containers.map] in the configuration"
             )
-            runtime.carry_out(argv, choice.environment, log, stopped, choice.image, hint)
+            programs.carry_out(argv, choice.environment, log, stopped, choice.image, hint)
             return
         path = Path(choice.archive)
-        contents = archive.read(path)
+        contents = archive.read_archive(path)
         converted = path
         try:
             if contents.kind not in self.loads.split():
@@ -100,10 +100,10 @@ class Docker:
                 folder.mkdir(parents=True, exist_ok=True)
                 converted = folder / f"{os.getpid()}-{contents.digest[7:]}.tar"
                 archive.as_docker(path, converted)
-            runtime.carry_out(
+            programs.carry_out(
                 [choice.program, "load", "-i", str(converted)], choice.environment, log, stopped, choice.image
             )
-            runtime.carry_out(
+            programs.carry_out(
                 [choice.program, "tag", contents.digest, choice.reference],
                 choice.environment,
                 log,
@@ -154,10 +154,10 @@ class Docker:
         """
         argv = [choice.program, "ps", "--all", "--quiet", "--filter", f"label={label}"]
         for _ in range(_TRIES):
-            _, out, _ = runtime.ask(argv, choice.environment)
+            _, out, _ = programs.ask(argv, choice.environment)
             if not (left := out.split()):
                 return
-            runtime.ask([choice.program, "rm", "--force", *left], choice.environment, 60)
+            programs.ask([choice.program, "rm", "--force", *left], choice.environment, 60)
 
 
 class Podman(Docker):
@@ -171,13 +171,13 @@ class Podman(Docker):
 
     def detect(self, program: str, cache: Path) -> Found | str:
         """Runs a container once: limits of resources and control groups fail only then."""
-        added = runtime.environment(self.steers)
+        added = programs.environment(self.steers)
 
         def probe() -> dict[str, object] | str:
-            code, out, err = runtime.ask([program, "--version"], added)
+            code, out, err = programs.ask([program, "--version"], added)
             if code:
-                return f"{program} doesn't start: {runtime.last(err)}"
-            root, mounts = runtime.trial_root(cache)
+                return f"{program} doesn't start: {programs.last(err)}"
+            root, mounts = programs.trial_root(cache)
             binds = [f"--volume={m}:{m}:ro" for m in mounts]
             for options in (["--init"], []):
                 own = [*options, *self._own_user()]
@@ -192,12 +192,12 @@ class Podman(Docker):
                     f"{root}:O",
                     "/bin/true",
                 ]
-                code, _, err = runtime.ask(tried, added, 60)
+                code, _, err = programs.ask(tried, added, 60)
                 if code == 0:
                     return {"version": out.rsplit(" ", 1)[-1], "options": own}
-            return f"it can't start a container here: {runtime.last(err)}"
+            return f"it can't start a container here: {programs.last(err)}"
 
-        return runtime.found_by_trial(cache, self.name, program, added, probe)
+        return programs.found_by_trial(cache, self.name, program, added, probe)
 
     @staticmethod
     def _own_user() -> list[str]:

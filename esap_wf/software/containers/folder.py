@@ -23,7 +23,7 @@ from esap_wf.formats import documents, schemas
 from esap_wf.models import Model
 from esap_wf.models.manifest import Name, Text
 from esap_wf.software import environments
-from esap_wf.software.containers import archive, runtime
+from esap_wf.software.containers import archive, programs
 from esap_wf.software.containers.image import NAME, Image, parse
 
 _Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -78,7 +78,7 @@ class Folder:
                     "an image is not valid",
                     [Problem(str(self.path / "image.yaml"), f"the base {below.name} is based on itself")],
                 )
-            found.insert(0, read(below))
+            found.insert(0, read_folder(below))
         return found
 
     def location(self, cache: Path) -> Path:
@@ -86,7 +86,7 @@ class Folder:
         return cache / "containers" / "built" / f"{self.key()[:40]}.tar"
 
 
-def read(path: Path) -> Folder:
+def read_folder(path: Path) -> Folder:
     """
     Read a folder's ``image.yaml``.
 
@@ -112,7 +112,7 @@ def own() -> Iterator[Folder]:
     package = Path(__file__).parents[2]
     for root in (package.parent / "containers", package / "bundled" / "containers"):
         for file in sorted(root.glob("*/image.yaml")):
-            yield read(file.parent)
+            yield read_folder(file.parent)
 
 
 def build(
@@ -141,7 +141,7 @@ def build(
                 script = str(step.path / "build.sh")
                 argv = ["bash", script, str(work / "root")]
                 hint = f"{step.path.name}/README.md says what it needs"
-                runtime.carry_out(
+                programs.carry_out(
                     argv, {"LC_ALL": "C.UTF-8"}, log or target.with_suffix(".log"), stopped, script, hint
                 )
             packed = work / "image.tar"

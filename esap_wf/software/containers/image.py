@@ -61,10 +61,10 @@ class Image:
     @property
     def registry(self) -> str:
         """Host from which the name would be pulled."""
-        first, _, rest = self.name.partition("/")
+        host, _, rest = self.name.partition("/")
         return (
-            first
-            if rest and ("." in first or ":" in first or first == "localhost" or first != first.lower())
+            host
+            if rest and ("." in host or ":" in host or host == "localhost" or host != host.lower())
             else "docker.io"
         )
 

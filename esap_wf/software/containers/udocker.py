@@ -14,7 +14,7 @@ from pathlib import Path
 from esap_wf.formats import reading
 from esap_wf.models.plan import ContainerChoice
 from esap_wf.runs.processes import RUN_VARIABLE
-from esap_wf.software.containers import runtime
+from esap_wf.software.containers import programs
 from esap_wf.software.containers.image import ARCHIVE, NAME, ROOTFS, SIF, mountable
 from esap_wf.software.containers.runtime import Command, Found, Source, Task
 
@@ -35,7 +35,7 @@ class Udocker:
 
     def detect(self, program: str, cache: Path) -> Found | str:
         """Its own engines if they are installed, else PRoot on PATH; tried with and without seccomp."""
-        added = runtime.environment(("UDOCKER_*", "PROOT_*"))
+        added = programs.environment(("UDOCKER_*", "PROOT_*"))
         folder = Path(added.get("UDOCKER_DIR") or Path.home() / ".udocker")
         if not (folder / "lib" / "VERSION").is_file():
             proot = added.get("UDOCKER_USE_PROOT_EXECUTABLE") or shutil.which("proot")
@@ -58,10 +58,10 @@ class Udocker:
         base = ["--allow-root", "-q"] if os.getuid() == 0 else ["-q"]
 
         def probe() -> dict[str, object] | str:
-            code, out, err = runtime.ask([program, *base, "--version"], added)
+            code, out, err = programs.ask([program, *base, "--version"], added)
             if code:
-                return f"{program} doesn't start: {runtime.last(err)}"
-            root, mounts = runtime.trial_root(cache)
+                return f"{program} doesn't start: {programs.last(err)}"
+            root, mounts = programs.trial_root(cache)
             binds = [f"--volume={m}" for m in mounts]
             # on some kernels PRoot starts programs and translates no paths: they see this machine. An old one
             # can't list a folder
@@ -77,17 +77,17 @@ class Udocker:
                 _CONTAINER,
                 "/bin/sh",
                 "-c",
-                f"ls /etc; ls /etc/{runtime.TRIAL}; exit 0",
+                f"ls /etc; ls /etc/{programs.TRIAL}; exit 0",
             ]
             why = ""
             # the variable counts even if it is empty
             for seccomp in ({}, {"PROOT_NO_SECCOMP": "1"}):
-                code, listed, why = runtime.ask(tried, {**added, **seccomp})
-                if code == 0 and listed.count(runtime.TRIAL) == 2:
+                code, listed, why = programs.ask(tried, {**added, **seccomp})
+                if code == 0 and listed.count(programs.TRIAL) == 2:
                     return {"version": _version(out), "environment": seccomp}
-            return f"it can't start a program here (PRoot 5.3 or newer is needed): {runtime.last(why)}"
+            return f"it can't start a program here (PRoot 5.3 or newer is needed): {programs.last(why)}"
 
-        answer = runtime.remembered(cache, self.name, program, added, probe)
+        answer = programs.remembered(cache, self.name, program, added, probe)
         if isinstance(answer, str):
             return answer
         own = (
@@ -139,7 +139,7 @@ class Udocker:
         try:
             archive.unpack(Path(choice.archive or ""), temporary, beat)
             # the image's variables, which a folder has lost
-            lines = archive.read(Path(choice.archive or "")).environment
+            lines = archive.read_archive(Path(choice.archive or "")).environment
             target.with_suffix(".env").write_text(
                 "\n".join(line for line in lines if line.isprintable()) + "\n", "utf-8"
             )
