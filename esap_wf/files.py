@@ -31,7 +31,10 @@ migrations: dict[tuple[str, int], Migration] = {}
 #: What decoding a broken document ends in: no JSON or another form, no UTF-8, nested too deeply.
 BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: What programs print when the disk or the quota is full.
+NO_SPACE = re.compile(r"No space left on device|Errno 28|Disk quota exceeded")
+#: What the system says then.
+NO_SPACE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES})
 #: Lustre without ``-o flock``, NFS without lockd.
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from esap_wf.cli.output import table
 from esap_wf.cli.times import age, lasting, local, seconds_of
-from esap_wf.formats.printing import one_line
+from esap_wf.formats.printing import clipped, one_line
 from esap_wf.runs.index import Row
 
 #: Columns from which on a list shows more.
@@ -64,7 +64,4 @@ def list_text(rows: Sequence[Row], width: int, now: datetime | None = None) -> s
 
 def _cut(text: str, width: int) -> str:
     """The beginning and the end of a text that is too long: runs of a series differ at their ends."""
-    if len(text) <= width:
-        return text
-    tail = (width - 1) // 3
-    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
+    return clipped(text, width, (width - 1) // 3)

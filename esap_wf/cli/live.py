@@ -14,6 +14,7 @@ from esap_wf.cli.output import Answer, colour
 from esap_wf.cli.text import failure_text, in_force, progress_text, what_next
 from esap_wf.cli.times import lasting
 from esap_wf.errors import EsapError, RefusedError
+from esap_wf.formats import reading
 from esap_wf.formats.printing import one_line, printable
 from esap_wf.models.run import Phase, State
 from esap_wf.running import control
@@ -121,12 +122,7 @@ def _busy(state: State) -> str:
 
 def last_line(path: Path) -> str:
     """The last line of a log that is being written, in one line."""
-    try:
-        with path.open("rb") as f:
-            f.seek(max(0, f.seek(0, 2) - 2000))
-            lines = f.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return ""
+    lines = reading.tail(path, 2000).splitlines()
     return one_line(printable(next((line for line in reversed(lines) if line.strip()), "")))
 
 

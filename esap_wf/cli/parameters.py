@@ -13,6 +13,7 @@ from esap_wf.catalogue.workflow import Kind
 from esap_wf.cli import collisions
 from esap_wf.cli.output import NAMED, Answer, Verb
 from esap_wf.errors import Problem, UsageError
+from esap_wf.formats.printing import clipped
 
 _META = "esap_wf.workflow"
 #: Before a value that begins with a dash; no argument of a process can hold it.
@@ -211,8 +212,7 @@ def describe(prop: dict[str, Any], name: str = "") -> str:
 
 
 def _clipped(value: Any) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= 80 else f"{text[:77]}…"
+    return clipped(" ".join(str(value).split()), 80)
 
 
 def inputs_of(workflow: Any) -> dict[str, dict[str, Any]]:

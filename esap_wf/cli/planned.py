@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from esap_wf.cli.output import columns
 from esap_wf.cli.text import duplicate_text
 from esap_wf.cli.times import lasting, local
-from esap_wf.formats.printing import one_line
+from esap_wf.formats.printing import clipped, one_line
 from esap_wf.formats.quantities import human_bytes, human_cores, human_count, human_seconds
 from esap_wf.formats.summaries import core_hours
 
@@ -125,8 +125,7 @@ def _laid_out(rows: Sequence[tuple[str, str]]) -> str:
         parts = textwrap.wrap(
             one_line(text), room, max_lines=LINES, placeholder=" …", break_on_hyphens=False
         ) or [""]
-        head = one_line(key)
-        head = head if len(head) <= width else head[: width - 1] + "…"
+        head = clipped(one_line(key), width)
         lines += [f"{head if i == 0 else '':<{width}}  {part}" for i, part in enumerate(parts)]
     return "\n".join(lines)
 

@@ -32,6 +32,25 @@ def one_line(text: str) -> str:
     return text if text.isprintable() else printable(text).replace("\n", "\\n")
 
 
+def clipped(text: str, longest: int, end: int = 0, mark: str = "…") -> str:
+    """
+    A text that is not too long.
+
+    Parameters
+    ----------
+    text : str
+    longest : int
+        Characters.
+    end : int
+        So many characters of its end are kept, and its middle is left out.
+    mark : str
+        What stands for what is left out.
+    """
+    if len(text) <= longest:
+        return text
+    return text[: longest - end - len(mark)] + mark + text[len(text) - end :]
+
+
 def log_text(text: str) -> str:
     """Lines of a log: what programs do for terminals is left out, the rest is shown as it is."""
     if "\x1b" in text or "\r" in text:

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from esap_wf.errors import EsapError, Problem, UsageError
-from esap_wf.formats import documents, patterns, reading
+from esap_wf.formats import documents, patterns, printing, reading
 from esap_wf.formats.documents import Document, Pointer, pointer_text
 
 T = TypeVar("T")
@@ -59,6 +59,8 @@ TOP_KEYWORDS = {
 TYPES = {"string", "integer", "number", "boolean", "array", "null"}
 #: Misfits told of one document.
 MAX_ERRORS = 100
+#: Characters of a message.
+LONGEST = 400
 #: Choices that an error lists.
 CHOICES = 30
 
@@ -71,7 +73,7 @@ def closest(word: str, known: Iterable[str]) -> str:
 
 def clipped(text: str) -> str:
     """A message that quotes what was given, at a length that people read."""
-    return text if len(text) < 400 else text[:180] + " … " + text[-180:]
+    return printing.clipped(text, LONGEST, LONGEST // 2, " … ")
 
 
 def validator(schema: Any, file: Path | None = None, root: Path | None = None) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from esap_wf.formats import printing
 from esap_wf.formats.printing import one_line
 from esap_wf.formats.quantities import human_bytes, human_cores, human_count, human_seconds
 
@@ -34,8 +35,7 @@ def progress_text(p: Progress) -> str:
 
 def clipped(value: object) -> str:
     """A value in one line that is not too long."""
-    text = one_line(str(value))
-    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
+    return printing.clipped(one_line(str(value)), WIDEST)
 
 
 def core_hours(amount: float) -> str:

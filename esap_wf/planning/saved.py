@@ -15,6 +15,7 @@ from esap_wf.catalogue import workflows
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
 from esap_wf.errors import Problem, RefusedError, UsageError
+from esap_wf.formats.printing import clipped
 from esap_wf.formats.quantities import human_bytes, human_seconds
 from esap_wf.models.plan import EngineChoice, Plan, checksum
 from esap_wf.planning import making
@@ -243,9 +244,8 @@ def _short(value: object) -> str:
     if isinstance(value, EngineChoice):
         return f"{value.name} {value.version} at {value.path}"
     text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= 120 else text[:117] + "…"
+    return clipped(text, 120)
 
 
 def _json(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 200 else text[:197] + "…"
+    return clipped(json.dumps(value, ensure_ascii=False), 200)

@@ -147,14 +147,7 @@ class Command(TaskEngine):
 
 def last_line(log: Path) -> str:
     """The last line of a log that says something, as one printable line."""
-    try:
-        with reading.opened(log) as f:
-            f.seek(max(0, log.stat().st_size - 20_000))
-            lines = [
-                line.strip() for line in f.read().decode("utf-8", "replace").splitlines() if line.strip()
-            ]
-    except OSError:
-        return ""
+    lines = [line.strip() for line in reading.tail(log, 20_000).splitlines() if line.strip()]
     return "".join(c if c.isprintable() else " " for c in lines[-1])[:500] if lines else ""
 
 

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from esap_wf.engines import Results
 from esap_wf.engines.cwl import job_order
+from esap_wf.formats import reading
 from esap_wf.models.request import is_file_object
 
 #: An answer stands at the end of the log of a run that an older version has rendered.
@@ -64,10 +65,7 @@ def _answer(run: Path) -> dict[str, Any] | None:
 
 def _last_object(log: Path) -> Any:
     """The last object of a log that begins on a line of its own."""
-    try:
-        text = log.read_bytes()[-_TAIL:].decode("utf-8", "replace")
-    except OSError:
-        return None
+    text = reading.tail(log, _TAIL)
     start = max(text.rfind("\n{\n"), text.rfind("\n{}\n"))
     try:
         return json.JSONDecoder().raw_decode(text, start + 1)[0]

@@ -23,7 +23,6 @@ from esap_wf.models.run import Event, Reason
 _NUMBERED = re.compile(r"(?P<step>.+)_(?P<number>[1-9][0-9]*)")
 _LOGGED = re.compile(r"\[(?P<kind>job|step|workflow) (?P<name>[^\]]*)\] (?P<text>.*)", re.DOTALL)
 _SIGNAL = re.compile(r"was terminated by signal: (?P<name>\w+)")
-_NO_SPACE = ("No space left on device", "Errno 28", "Disk quota exceeded")
 #: Where a message stands: schema-salad begins each of its lines with it.
 _PLACE = re.compile(r"\S+:\d+:\d+:(?=\s|$)\s*")
 #: A whole File in JSON, after what says enough.
@@ -253,7 +252,7 @@ def reason_of(code: int | None, signal: str | None, late: bool, text: str) -> tu
 
     if late:
         return Reason.TIMEOUT, line("time limit") or "its time limit was reached"
-    if found := line(*_NO_SPACE):
+    if found := next(filter(files.NO_SPACE.search, lines), None):
         return Reason.NO_SPACE, found
     if signal:
         return Reason.SIGNAL, f"terminated by {signal}"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from esap_wf.formats.printing import clipped
+
 FAILED = "Expression evaluation error"
 _PLACE = re.compile(r"\S+:\d+:\d+:(?=\s|$)")
 _LINE = re.compile(r"^\s*(?:\S+:\d+:\d+:)?\s*(.*?)\s*$")
@@ -52,4 +54,4 @@ def _written(program: re.Match[str] | None) -> str:
     body = program["body"].strip()
     value = _RETURN.fullmatch(body)
     shown = f"$({value['value']})" if value else f"${{ {body} }}"
-    return shown if len(shown) <= 200 else shown[:197] + "…"
+    return clipped(shown, 200)

@@ -37,6 +37,7 @@ from esap_wf.engines import (
 from esap_wf.engines.cwl import answer, check, demands, engine, interface, job_order, rehearsal
 from esap_wf.engines.cwl.toil_events import ToilEvents
 from esap_wf.errors import Problem
+from esap_wf.formats import reading
 from esap_wf.models.plan import EngineChoice
 from esap_wf.models.run import Failure
 
@@ -208,10 +209,7 @@ class Toil(EngineBase):
 
     def explain(self, run: Path, epoch: int, exit_code: int | None) -> list[Failure]:
         """What it raised, or logged as an error."""
-        try:
-            text = (run / "logs" / "engine.log").read_bytes()[-200_000:].decode("utf-8", "replace")
-        except OSError:
-            text = ""
+        text = reading.tail(run / "logs" / "engine.log", 200_000)
         raised = [m["text"] for m in _RAISED.finditer(text) if m["name"] != "FailedJobsException"]
         messages = raised or [m["text"] for line in text.splitlines() if (m := _LOGGED.match(line))]
         return engine.explained(engine.hook_record(run, epoch), exit_code, messages[-1:])

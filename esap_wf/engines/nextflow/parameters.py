@@ -15,7 +15,7 @@ from esap_wf.engines.nextflow.groovy_values import Value
 from esap_wf.engines.nextflow.schema import FILE, Declared, Schema
 from esap_wf.engines.nextflow.scripts import Scripts
 from esap_wf.engines.nextflow.settings import TYPES, Setting, Settings
-from esap_wf.formats import reading
+from esap_wf.formats import printing, reading
 from esap_wf.models.manifest import Input
 
 #: Where results are looked for in a run.
@@ -284,8 +284,7 @@ def _shown(default: Any) -> str:
 
 def clipped(text: str) -> str:
     """In one line that can be shown."""
-    text = " ".join(text.split())
-    return text if len(text) <= 200 else text[:197] + "…"
+    return printing.clipped(" ".join(text.split()), 200)
 
 
 def _declared_type(setting: Setting) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from esap_wf.files import NO_SPACE
 from esap_wf.formats import reading
 from esap_wf.models.run import Failure, Reason
 
@@ -18,7 +19,7 @@ _CAUSES = (
         Reason.MISSING_OUTPUT,
     ),
     (re.compile(r"exceeded running time limit"), Reason.TIMEOUT),
-    (re.compile(r"No space left on device|Disk quota exceeded"), Reason.NO_SPACE),
+    (NO_SPACE, Reason.NO_SPACE),
     (
         re.compile(
             r"Can't stage file|Unable to (?:stage|access) path|input file name collision|No such file or "
@@ -34,7 +35,7 @@ _CAUSES = (
     (re.compile(r"Failed to pull|container image|Cannot find .*container"), Reason.SOFTWARE),
 )
 _MEMORY = re.compile(
-    rb"out of memory|oom[-_ ]kill|oom_kill|cannot allocate memory|MemoryError|OutOfMemoryError|bad_alloc",
+    r"out of memory|oom[-_ ]kill|oom_kill|cannot allocate memory|MemoryError|OutOfMemoryError|bad_alloc",
     re.IGNORECASE,
 )
 #: Bytes of the logs' ends in which an error of Nextflow itself is looked for: it writes the state of all its
@@ -83,7 +84,7 @@ def reason_of(cause: str, exit_code: int | None, log: Path | None) -> tuple[Reas
     """
     reason = next((meaning for sign, meaning in _CAUSES if sign.search(cause)), None)
     if reason in (None, Reason.EXIT_CODE, Reason.SIGNAL):
-        if exit_code and exit_code > 128 and log is not None and _MEMORY.search(_tail(log)):
+        if exit_code and exit_code > 128 and log is not None and _MEMORY.search(reading.tail(log, TAIL)):
             return Reason.OUT_OF_MEMORY, cause
         if exit_code:
             # the shell's way to say that a signal ended its command
@@ -105,10 +106,10 @@ def explain(run: Path, exit_code: int | None, log: str | None, title: str) -> li
     title : str
         The engine's name for people.
     """
-    printed = _tail(run / "logs" / "engine.log", LONG).decode("utf-8", "replace")
+    printed = reading.tail(run / "logs" / "engine.log", LONG)
     if log and _BANNER in printed:
         printed = printed[printed.rfind(_BANNER) :]
-    own = _tail(run / log, LONG).decode("utf-8", "replace") if log else ""
+    own = reading.tail(run / log, LONG) if log else ""
     if found := _OUT_OF_MEMORY.search(printed) or _OUT_OF_MEMORY.search(own):
         hint = (
             "Nextflow's Java has too little memory: ask for more (--memory), or set [engines.nextflow] "
@@ -194,13 +195,3 @@ def _line_of(found: re.Match[str]) -> str:
 
 def _failure(reason: Reason, exit_code: int | None, log: str, detail: str) -> Failure:
     return Failure(step="engine", reason=reason, exit_code=exit_code, log=log, detail=detail)
-
-
-def _tail(path: Path, length: int = TAIL) -> bytes:
-    try:
-        with reading.opened(path) as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - length))
-            return file.read()
-    except OSError:
-        return b""

@@ -16,6 +16,7 @@ from esap_wf.engines.nextflow.groovy_values import Value, value
 from esap_wf.engines.nextflow.settings import Setting, Settings
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import documents
+from esap_wf.formats.printing import clipped
 
 #: Configuration files of one pipeline.
 MAX_FILES = 500
@@ -340,8 +341,7 @@ class _Walk:
 
 
 def _line(text: str) -> str:
-    shown = " ".join(text.split())
-    return shown if len(shown) <= 100 else shown[:97] + "…"
+    return clipped(" ".join(text.split()), 100)
 
 
 def _leaves(name: str, found: Value) -> Iterator[tuple[str, Value]]:

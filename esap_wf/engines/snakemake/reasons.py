@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from esap_wf.formats import reading
+
 LOG = "logs/engine.log"
 #: Bytes of the log's end in which a cause is looked for.
 TAIL = 200_000
@@ -51,7 +53,7 @@ def cause(run: Path, rule: str, exit_code: int | None, alone: bool) -> str | Non
     alone : bool
         Whether no other job was running: what was printed before is its own then.
     """
-    text = _tail(run / LOG)
+    text = reading.tail(run / LOG, TAIL)
     for block in reversed(list(_BLOCK.finditer(text))):
         end = _END.search(text, block.end())
         message = " ".join(text[block.end() : end.start() if end else None].split())
@@ -97,12 +99,3 @@ def _printed_error(before: str) -> str | None:
     if "Execution halted" in printed and (error := list(_R.finditer("\n".join(lines[own + 1 :])))):
         return " ".join(error[-1]["text"].split())[:1000] or None
     return printed[-1][:1000] if printed else None
-
-
-def _tail(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL))
-            return file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
