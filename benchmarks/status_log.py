@@ -18,7 +18,7 @@ import measure
 from index import fill
 
 from esap_wf.models.run import Phase, State, encode
-from esap_wf.runs import progress
+from esap_wf.runs import event_lines, progress
 from esap_wf.runs.store import Store
 
 TARGET = 0.2
@@ -59,7 +59,7 @@ def main() -> None:
         log = run.events_path
         write_log(log, lines // 2)
         start = State(phase=Phase.COMPLETED)
-        told = list(progress.tail(log, 0))
+        told = list(event_lines.complete_lines(log, 0))
         folding = cpu(lambda: progress.fold(start, told))
         following = cpu(lambda: progress.follow(start, log))
         reading = cpu(lambda: [json.loads(text) for text in log.open("rb")])

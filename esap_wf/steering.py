@@ -33,7 +33,7 @@ def cancel(runs: Iterable[Run], drain: bool, wait: float, say: Say) -> list[tupl
     wait : float
         Seconds to wait at most, for all of them.
     say : callable
-        Told of an owner that is watched, see `Run.judge`.
+        Told of an owner that is watched, see `Run.observe`.
 
     Returns
     -------

@@ -105,10 +105,16 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     "--json", "as_json", is_flag=True, help="Answer with one JSON object; also accepted after the command."
 )
 @click.option(
+    "-v",
+    "--verbose",
+    count=True,
+    help="Say on stderr what is decided, and why; -vv: also what the decisions are made from.",
+)
+@click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
 )
 @click.pass_context
-def cli(ctx: click.Context, store: str | None, as_json: bool) -> None:
+def cli(ctx: click.Context, store: str | None, as_json: bool, verbose: int) -> None:
     """
     Run known workflows on your data.
 
@@ -119,6 +125,12 @@ def cli(ctx: click.Context, store: str | None, as_json: bool) -> None:
       esap-wf run irf --zenith "40 deg" --site South
       esap-wf status RUN
     """
+    if verbose:
+        import logging
+
+        from esap_wf.formats import log_lines
+
+        ctx.call_on_close(log_lines.to_stderr(logging.INFO if verbose == 1 else logging.DEBUG))
     ctx.obj = Answer(store=store, as_json=as_json)
 
 

@@ -113,7 +113,9 @@ def tag(ctx: click.Context, param: click.Parameter, begun: str) -> Items:
     store = Store.open(config.store)
     with index_of(store, config) as index:
         runs = [store.run(row.id) for row in index.page(limit=SHOWN)[0]]
-    return _beginning((t for r in runs for t in requests.tags(r.record(), requests.read(r.dir))), begun)
+    return _beginning(
+        (t for r in runs for t in requests.tags(r.record(), requests.read_further(r.dir))), begun
+    )
 
 
 def step(ctx: click.Context, param: click.Parameter, begun: str) -> Items:

@@ -115,7 +115,7 @@ def list_(
 def status_data(run: Run) -> dict[str, Any]:
     """What `status --json` says."""
     state, record, plan = run.observe(), run.record(), in_force(run)
-    further = requests.read(run.dir)
+    further = requests.read_further(run.dir)
     names = [*requests.names(record, further)]
     return {
         "run": run.id,

@@ -50,7 +50,7 @@ def report_of(run: Run) -> Path | None:
 
 def headline_of(failure: Failure, run: Run) -> str:
     """A failure in one line, with a path that opens from here."""
-    from esap_wf.running.watch import headline
+    from esap_wf.running.failures import headline
 
     return headline(failure, from_here(run.dir / failure.log) if failure.log else "")
 
@@ -72,7 +72,7 @@ def what_next(run: Run, state: State) -> str:
 
 def failure_text(failure: Failure, run: Run) -> str:
     """The first lines of a failed run: who, why, where, and the end of the log."""
-    from esap_wf.running.watch import way_out
+    from esap_wf.running.failures import way_out
 
     way = way_out(failure)
     told = folded(f"what can be done: {way}", columns()) if way else []
@@ -119,7 +119,7 @@ def earlier_plans(run: Run) -> list[str]:
 def status_text(run: Run, state: State) -> str:
     """A state, as `esap-wf status` shows it: a failed run begins with its failure."""
     record, plan = run.record(), in_force(run)
-    names = requests.names(record, requests.read(run.dir))
+    names = requests.names(record, requests.read_further(run.dir))
     lines = []
     if state.failures and state.phase in {Phase.ERROR, Phase.EXECUTING}:
         lines += [failure_text(state.failures[0], run), ""]
@@ -201,7 +201,7 @@ def run_line(run: Run, state: State) -> str:
         page = report_of(run)
         last = [f"report  {page}"] if page else []
         return "\n".join([first, *(f"warning: {w}" for w in state.warnings), *found[:SHOWN], *more, *last])
-    from esap_wf.running.watch import headline
+    from esap_wf.running.failures import headline
 
     reason = (
         headline(state.failures[0], "") if state.phase is Phase.ERROR and state.failures else state.reason

@@ -105,7 +105,7 @@ def is_file_object(value: Any) -> bool:
     return isinstance(value, dict) and value.get("class") in ("File", "Directory")
 
 
-def says_more(value: Any, spec: Input) -> bool:
+def declares_more(value: Any, spec: Input) -> bool:
     """
     Whether files or folders as a job order has them are more than references, which an engine is given with
     the declared format.
@@ -116,16 +116,16 @@ def says_more(value: Any, spec: Input) -> bool:
     # none is not the same as nothing said, and `File | File[]` takes one, too
     if not members or isinstance(value, list) != spec.many:
         return True
-    return any(not is_file_object(m) or _more_than_a_place(m, spec) for m in members)
+    return any(not is_file_object(m) or _more_than_a_location(m, spec) for m in members)
 
 
-def _more_than_a_place(value: Mapping[str, Any], spec: Input) -> bool:
-    place = value.get("path", value.get("location"))
-    if not isinstance(place, str):
+def _more_than_a_location(value: Mapping[str, Any], spec: Input) -> bool:
+    where = value.get("path", value.get("location"))
+    if not isinstance(where, str):
         return True
-    name = Path(place if "path" in value else unquote(place)).name
-    told = set(value) - {*NAMING, *(["basename"] if value.get("basename") == name else [])}
-    return value.get("format", "") != spec.format or bool(told - {"format"})
+    name = Path(where if "path" in value else unquote(where)).name
+    declared = set(value) - {*NAMING, *(["basename"] if value.get("basename") == name else [])}
+    return value.get("format", "") != spec.format or bool(declared - {"format"})
 
 
 def placed(value: Any, folder: Path) -> Any:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from esap_wf.formats.printing import clipped
 from esap_wf.models import Model
 
 RUN_VERSION = 1
@@ -288,8 +289,7 @@ def counted(output: OutputFile, inner: int) -> str:
 
 def json_line(value: Any) -> str:
     """A value as people see it: one line of JSON, cut if it is long."""
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 200 else text[:199] + "…"
+    return clipped(msgspec.json.encode(value).decode(), 200)
 
 
 def now() -> str:

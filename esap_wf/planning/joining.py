@@ -92,7 +92,7 @@ def join(plan: Plan, config: Config, run: Run, reused: bool, resumed: bool) -> l
     """Record what a request wants of a run that answers it; what to tell."""
     request, record = plan.request, run.record()
     try:
-        further = requests.read(run.dir)
+        further = requests.read_further(run.dir)
         known = {record.name, *(f.name for f in further)}
         name = (
             request.name

@@ -16,7 +16,7 @@ from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import literals
 from esap_wf.formats.documents import Document
-from esap_wf.models.request import NAMING, Request, is_file_object, says_more
+from esap_wf.models.request import NAMING, Request, declares_more, is_file_object
 
 
 def sorted_out(
@@ -80,7 +80,7 @@ class _Sorting:
     def add_input(self, name: str, value: Any) -> None:
         """A file or folder; one that is also given as an input is that one."""
         spec, is_free = self.workflow.manifest.inputs[name], name not in self.request.inputs
-        if self.workflow.takes_job_orders and is_free and says_more(value, spec):
+        if self.workflow.takes_job_orders and is_free and declares_more(value, spec):
             self.values[name] = value
             return
         refs = _references(value)

@@ -114,7 +114,7 @@ def collect(
     guessed = named.appeared == "if empty" and look.is_empty
     if place and not look.found.failures and (guessed or named.appeared == "always"):
         look.appeared(place, manifest.outputs, guessed)
-    look.found.warnings += _at_most(look.tree.told)
+    look.found.warnings += _at_most(look.tree.passed_over)
     if not look.found.outputs and not look.found.values and not look.found.failures:
         look.found.warnings.insert(0, NOTHING)
     return look.found
@@ -200,9 +200,9 @@ class _Look:
         """A path that the engine names."""
         path = self.run / text
         if "://" in text or ".." in path.parts or not path.is_relative_to(self.run):
-            self.tree.tell(f"{text} is outside of the run directory")
+            self.tree.pass_over(f"{text} is outside of the run directory")
         elif not path.exists() and not path.is_symlink():
-            self.tree.tell(f"{self.tree.name(path)} was named as a result but does not exist")
+            self.tree.pass_over(f"{self.tree.name(path)} was named as a result but does not exist")
         elif not (self.place and self.place.is_own(path)):
             self._undeclared(path, name, outputs)
 
@@ -274,7 +274,7 @@ class _Look:
     def _passed_over(self, path: Path) -> bool:
         wrong = self.tree.wrong_with(path)
         if wrong:
-            self.tree.tell(wrong)
+            self.tree.pass_over(wrong)
         return bool(wrong)
 
 

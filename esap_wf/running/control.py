@@ -44,7 +44,7 @@ def spawn(run: Run, revision: Path | None = None) -> subprocess.Popen[bytes]:
                 "esap_wf.running.supervisor",
                 str(run.store.root),
                 run.id,
-                *filter(None, [run.judged()]),
+                *filter(None, [run.presumed_dead()]),
                 *(["--revision", str(revision)] if revision else []),
             ],
             stdin=subprocess.DEVNULL,
@@ -64,7 +64,7 @@ def resume(run: Run, waiting: Callable[[str], None] | None = None, revision: Pat
     ----------
     run : Run
     waiting : callable, optional
-        Told that an owner which can't be asked from here is watched, see `Run.judge`. Without it such a run
+        Told that an owner which can't be asked from here is watched, see `Run.observe`. Without it such a run
         is refused at once.
     revision : Path, optional
         A new plan for it, from `esap_wf.running.revisions.stage`: the supervisor that becomes its owner takes
@@ -80,7 +80,7 @@ def resume(run: Run, waiting: Callable[[str], None] | None = None, revision: Pat
     RefusedError
         It is at work, or COMPLETED.
     """
-    state = run.judge(waiting) if waiting else run.observe()
+    state = run.observe(waiting)
     if state.phase is Phase.COMPLETED:
         raise RefusedError(
             f"run {run.id} is COMPLETED",
@@ -118,7 +118,7 @@ def cancel(run: Run, drain: bool = False, waiting: Callable[[str], None] | None 
     run : Run
     drain : bool
     waiting : callable, optional
-        Told that an owner which can't be asked from here is watched, see `Run.judge`. Without it only the
+        Told that an owner which can't be asked from here is watched, see `Run.observe`. Without it only the
         request is left.
 
     Raises
@@ -131,7 +131,7 @@ def cancel(run: Run, drain: bool = False, waiting: Callable[[str], None] | None 
         raise RefusedError(f"run {run.id} is {state.phase}", [Problem(run.id, "it has already ended")])
     run.request_stop(StopRequest(at=now(), by=processes.user(), drain=drain))
     if waiting:
-        state = run.judge(waiting)  # after the request: an owner that lives is stopping meanwhile
+        state = run.observe(waiting)  # after the request: an owner that lives is stopping meanwhile
     if state.phase in {Phase.UNKNOWN, Phase.HELD, Phase.SUSPENDED} or (
         state.phase is Phase.PENDING and lease.alive(run) is False
     ):

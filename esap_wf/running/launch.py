@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import subprocess
@@ -23,6 +24,8 @@ from esap_wf import files
 from esap_wf.running.render import COMMAND
 from esap_wf.runs import attempts, processes
 from esap_wf.runs.lease import RENEW
+
+logger = logging.getLogger(__name__)
 
 #: Settings of engines in a user's shell that would silently change a run.
 ENGINE_VARIABLES = ("NXF_", "SNAKEMAKE_", "TOIL_", "CWL_", "CWLTOOL_")
@@ -80,6 +83,7 @@ def start(
     sys.stderr.flush()
     pid = os.fork()
     if pid:
+        logger.debug("the keeper of epoch %d is process %d", epoch, pid)
         return pid
     code = 1
     try:
@@ -136,18 +140,19 @@ def _keep(run: Path, epoch: int, argv: list[str], env: dict[str, str], given_up:
             break
         if not pid and signal.sigtimedwait({signal.SIGCHLD}, RENEW) is None:
             if attempts.is_void(run, epoch):
+                logger.info("keeper: a later owner has given up the engine of epoch %d: it is ended", epoch)
                 processes.kill_tree(me.pid, spare=True)
                 given_up()
                 return 1  # how it ended is nobody's business any more
             with contextlib.suppress(OSError):
                 attempts.beat_path(run, epoch).touch()  # observers on other hosts can't ask for a pid
-    told = attempts.EngineExit(
+    end = attempts.EngineExit(
         exit_code=os.waitstatus_to_exitcode(status),
         cpu_seconds=round(cpu, 3),
         max_rss_bytes=rss,
         orphans=not adopting or _has_children(),
     )
-    files.write_atomic(run / "engine" / f"{epoch}.exit.json", msgspec.json.encode(told), sync=False)
+    files.write_atomic(run / "engine" / f"{epoch}.exit.json", msgspec.json.encode(end), sync=False)
     return 0
 
 
@@ -177,6 +182,7 @@ def end_void(run: Path, epoch: int) -> bool:
         return False
     for holder in (process.keeper, process.engine):
         if processes.alive(holder):
+            logger.info("the engine of epoch %d was given up: process %d is killed", epoch, holder.pid)
             processes.kill_tree(holder.pid)
     return True
 
@@ -188,6 +194,7 @@ def send(process: attempts.EngineProcess, number: int, group: bool = False) -> N
     """
     if processes.alive(process.engine):
         with contextlib.suppress(ProcessLookupError, PermissionError):
+            logger.debug("signal %d to the engine, process %d", number, process.engine.pid)
             if group and processes.alive(process.keeper):
                 os.killpg(process.keeper.pid, number)
             else:

@@ -96,7 +96,7 @@ class Workplace:
                 continue
             size += path.stat().st_size if path.is_file() else 0
             if len(found) >= MOST_FILES or size > MOST_BYTES:
-                tree.tell(
+                tree.pass_over(
                     f"more appeared in {self.folder} and were left out: of undeclared results, "
                     f"at most {MOST_FILES} files and 20 GB are kept"
                 )

@@ -1,7 +1,7 @@
 """Whether an engine still does something. Used by the supervisor: an engine that hangs must not leave a run
 EXECUTING for ever.
 
-Something is done while the engine tells anything, while a process below it lives, or while it uses the
+Something is done while the engine reports anything, while a process below it lives, or while it uses the
 processor. A dead event loop does none of these (cwltool ends so when a disk is full at the wrong moment).
 """
 
@@ -36,11 +36,11 @@ class Pulse:
     _looked: float = field(default_factory=time.monotonic)
     _cpu: float = -1.0
 
-    def told(self) -> None:
-        """The engine has told something."""
+    def reported(self) -> None:
+        """The engine has reported something."""
         self.active = time.monotonic()
 
-    def silent_for(self, engine: Callable[[], EngineProcess | None]) -> float:
+    def idle_for(self, engine: Callable[[], EngineProcess | None]) -> float:
         """
         Seconds for which the engine has done nothing at all; 0 if that can't be known from here.
 

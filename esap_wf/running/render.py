@@ -124,18 +124,18 @@ def rendered(plan: Plan, workflow: Workflow) -> Rendered:
     return engine.render(plan.engine, job_of(plan, workflow.manifest, workflow))
 
 
-def command_script(plan: Plan, told: Rendered | None = None) -> str:
+def command_script(plan: Plan, engine: Rendered | None = None) -> str:
     """``command.sh``: every word quoted, so that a path or an option can't become a command."""
-    told = told or Rendered(plan.command)
+    engine = engine or Rendered(plan.command)
     exports = "".join(
-        f"export {name}={shlex.quote(value)}\n" for name, value in sorted(told.environment.items())
+        f"export {name}={shlex.quote(value)}\n" for name, value in sorted(engine.environment.items())
     )
-    if folders := [*plan.software.bin_dirs, *told.bin_dirs]:
+    if folders := [*plan.software.bin_dirs, *engine.bin_dirs]:
         # a relative one is the run directory's: the script stands in it, its jobs do not
-        places = (shlex.quote(d) if Path(d).is_absolute() else f'"$PWD"/{shlex.quote(d)}' for d in folders)
-        exports += f'export PATH={":".join(places)}:"$PATH"\n'
+        quoted = (shlex.quote(d) if Path(d).is_absolute() else f'"$PWD"/{shlex.quote(d)}' for d in folders)
+        exports += f'export PATH={":".join(quoted)}:"$PATH"\n'
     title = "".join(c if c.isprintable() else " " for c in plan.title)
-    cd = f"cd -- {shlex.quote(told.folder)}\n" if told.folder else ""
+    cd = f"cd -- {shlex.quote(engine.folder)}\n" if engine.folder else ""
     return _COMMAND.format(
         title=title, command=COMMAND, exports=exports, cd=cd, argv=shlex.join(plan.command)
     )
@@ -146,49 +146,49 @@ def engine_side(plan: Plan, workflow: Workflow, target: Path) -> Rendered:
     (target / "request.json").write_bytes(encode(plan.request))
     (target / "plan.json").write_bytes(encode(plan))
     (target / MANIFEST).write_bytes(encode(workflow.manifest))
-    told = rendered(plan, workflow)
-    _put(told, target)
+    engine = rendered(plan, workflow)
+    _put(engine, target)
     script = target / COMMAND
-    script.write_text(command_script(plan, told), "utf-8")
+    script.write_text(command_script(plan, engine), "utf-8")
     script.chmod(0o755)
-    return told
+    return engine
 
 
-def _put(told: Rendered, target: Path) -> None:
+def _put(engine: Rendered, target: Path) -> None:
     """An engine's files and links."""
-    for name, content in told.files.items():
+    for name, content in engine.files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes(content)
         if content.startswith(b"#!"):
             (target / name).chmod(0o755)
-    for name, place in told.links.items():
+    for name, link in engine.links.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (target / name).symlink_to(place)
+        (target / name).symlink_to(link)
 
 
-def _complete(told: Rendered, target: Path, home: str) -> None:
+def _complete(engine: Rendered, target: Path, home: str) -> None:
     """What is copied from the snapshot, and folders that are always there."""
-    if told.working_copy:
-        codes.copy_tree(target / home, target / told.working_copy)
-    for name, place in told.copies.items():
-        codes.copy_content(target / place, target / name)
+    if engine.working_copy:
+        codes.copy_tree(target / home, target / engine.working_copy)
+    for name, original in engine.copies.items():
+        codes.copy_content(target / original, target / name)
     for name in ("outputs", "logs", "engine"):
         (target / name).mkdir(exist_ok=True)
 
 
-def write(told: Rendered, target: Path, home: str) -> None:
+def write(engine: Rendered, target: Path, home: str) -> None:
     """
     The engine's side of something that is no run, in a folder that has a snapshot.
 
     Parameters
     ----------
-    told : Rendered
+    engine : Rendered
     target : Path
     home : str
         The folder of the engine's file in the snapshot, relative to `target`.
     """
-    _put(told, target)
-    _complete(told, target, home)
+    _put(engine, target)
+    _complete(engine, target, home)
 
 
 def render(
@@ -207,7 +207,7 @@ def render(
     snapshot : callable, optional
         Puts the code into a folder that is not there yet; else it is written there.
     """
-    told = engine_side(plan, workflow, target)
+    engine = engine_side(plan, workflow, target)
     root = target / snapshot_place(plan.code)
     if snapshot:
         root.parent.mkdir(exist_ok=True)
@@ -215,4 +215,4 @@ def render(
     else:
         codes.write(workflow.code_files(), root)
         codes.close(root)
-    _complete(told, target, home_of(plan).as_posix())
+    _complete(engine, target, home_of(plan).as_posix())

@@ -101,12 +101,12 @@ def _keep(run: Run) -> str:
     except NotFoundError:
         return ""
     number = 1
-    while (place := run.dir / f"plan.{number}.json").exists():
-        if reading.read_bytes(place) == old:
-            return place.name
+    while (kept := run.dir / f"plan.{number}.json").exists():
+        if reading.read_bytes(kept) == old:
+            return kept.name
         number += 1
-    files.write_atomic(place, old, mode=run.store.file_mode)
-    return place.name
+    files.write_atomic(kept, old, mode=run.store.file_mode)
+    return kept.name
 
 
 class _Files(msgspec.Struct):
@@ -128,10 +128,10 @@ def _named(plan: Path) -> set[str]:
 def _remove(run: Run, names: Iterable[str]) -> None:
     """What was rendered by the plan before only: it would be taken for something that the steps have made."""
     for name in names:
-        place = run.dir / name
+        path = run.dir / name
         with contextlib.suppress(UsageError):  # it leads out of the run
-            if files.inside(run.dir, place.parent).is_dir() and (place.is_symlink() or place.is_file()):
-                place.unlink()
+            if files.inside(run.dir, path.parent).is_dir() and (path.is_symlink() or path.is_file()):
+                path.unlink()
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -1,230 +1,229 @@
-"""From the engine's record to ``events.jsonl``, counts and failures. Used by the supervisor.
-
-`EventLog` is the one writer of ``events.jsonl``; a full disk makes it wait, never lose or repeat a line.
-"""
+"""The engine while it runs: what it reports is counted, requests to stop are passed on to it, and one that
+hangs, or has no time left, is ended."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from pathlib import Path
+import contextlib
+import logging
+import os
+import select
+import signal
+import time
 
 import msgspec
 
-from esap_wf import files
 from esap_wf.engines import Cursor
-from esap_wf.formats import reading
-from esap_wf.models.run import Event, Failure, Reason, State
-from esap_wf.runs import progress
-from esap_wf.runs.run import Run
+from esap_wf.formats.quantities import human_seconds, to_seconds
+from esap_wf.models.run import Phase
+from esap_wf.running import launch
+from esap_wf.running.ownership import GRACE, Ownership
+from esap_wf.running.pulse import DEAD, DEAD_ON_FULL_DISK, Pulse
+from esap_wf.runs import attempts, processes
+from esap_wf.runs.lease import TTL
+from esap_wf.runs.run import StopRequest
 
-TAIL_LINES = 12
-TAIL_BYTES = 65_536
-_NO_SPACE = ("No space left on device", "Errno 28", "Disk quota exceeded")
-#: A stack trace's lines inside Nextflow, Groovy and Java: they say nothing of the pipeline. Its own scripts'
-#: and tools' are kept.
-_FRAME = re.compile(
-    r"\s*(?:at (?:[\w.]+/|[\w.]+@[\w.]+/)?"
-    r"(?:nextflow|groovyx?|javax?|jdk|sun|com\.sun|org\.codehaus\.groovy|org\.apache\.groovy)\.[^()\s]*\(.*\)"
-    r"|\.\.\. \d+ (?:more|common frames omitted))\s*"
-)
-#: What Apptainer, runc and crun say if bash, with which engines start every step, is not in an image.
-_NO_BASH = re.compile(
-    r"FATAL:\s+(?:stat /bin/bash: no such file|\"(?:/bin/)?bash\": executable file not found)"
-    r"|exec: \\?\"(?:/bin/)?bash\\?\": (?:stat /bin/bash: no such file|executable file not found)"
-    r"|executable file `(?:/bin/)?bash` not found"
-)
-#: Exit codes of container runtimes that could not start a command.
-_NOT_STARTED = {126, 127, 255}
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks at the engine's record; a child's end wakes the supervisor at once.
+LOOK = 0.2
+#: Seconds between two checkpoints of a run that makes progress.
+CHECKPOINT = 1.0
 
 
-class EventLog:
+class Wakeup:
+    """Wakes a process that waits when one of its children ends."""
+
+    def __init__(self) -> None:
+        self._read, self._write = (
+            os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+        )
+
+    def arm(self) -> None:
+        """From now on; for the main thread only."""
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+
+    def wait(self, seconds: float) -> None:
+        """Until a child has ended, or the time is over."""
+        ready, _, _ = select.select([self._read], [], [], seconds)
+        if ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._read, 512)
+
+
+class Watch:
     """
-    Appends events and keeps the counts.
+    The watch over the engine of an epoch.
 
     Parameters
     ----------
-    run : Run
-    state : State
-        The checkpoint to go on from.
-    unit_steps : list of str or None
-        Steps along the workflow's axis.
+    owner : Ownership
+        Its `epoch` is the engine's.
+    wakeup : Wakeup
 
     Attributes
     ----------
-    state : State
-        With everything folded that was appended.
-    full : bool
-        Whether the disk was full at the last attempt.
+    late : bool
+        Whether the time limit that the user asked for was reached.
+    hung : str
+        Why the engine was ended although nobody had asked for it: it did nothing any more.
     """
 
-    def __init__(self, run: Run, state: State, unit_steps: list[str] | None) -> None:
-        self.run, self.unit_steps = run, unit_steps
-        size = run.events_path.stat().st_size if run.events_path.exists() else 0
-        self.lost = size < state.offset  # a power cut took lines that the checkpoint has counted
-        if self.lost:  # what is appended now is counted from here
-            state = msgspec.structs.replace(state, offset=size)
-        self.state = progress.follow(state, run.events_path, unit_steps)
-        self.full = False
-        self._waiting: list[bytes] = []
-        self._encode = msgspec.json.Encoder().encode
+    def __init__(self, owner: Ownership, wakeup: Wakeup) -> None:
+        self.owner, self.run = owner, owner.run
+        self.late = False
+        self.hung = ""
+        self._wakeup = wakeup
+        self._pulse = Pulse()
+        # last sign of life of an engine elsewhere, and when it was seen
+        self._heard: tuple[int, float] | None = None
+        self._began = time.monotonic()
+        self._changed, self._written = False, self._began
+        # when the engine was asked to end at once, as long as it has not been killed for not doing so
+        self._asked_at: float | None = None
+        wall = owner.plan.request.resources.wall
+        self._limit = None if wall is None else to_seconds(wall)
 
-    def append(self, events: Sequence[Event]) -> bool:
-        """Append and fold; True if anything new was folded."""
-        self._waiting += [self._encode(e) for e in events]
-        if not self._waiting:
-            return False
-        try:
-            files.append_line(self.run.events_path, b"\n".join(self._waiting), mode=self.run.store.file_mode)
-        except files.NoSpaceError:
-            self.full = True
-            return False
-        self.full = False
-        self._waiting.clear()
-        self.state = progress.follow(self.state, self.run.events_path, self.unit_steps)
-        return True
+    def until_end(self) -> attempts.EngineExit | None:
+        """Until the engine has ended; None if nobody saw how."""
+        owner = self.owner
+        adopted = owner.epoch != owner.lease.epoch
+        cursor = owner.events.cursor(owner.epoch) if adopted else Cursor.START
+        source = owner.engine.events(self.run.dir, owner.epoch, cursor)
+        while True:
+            ended, gone = self._ended()
+            if owner.count(source):
+                self._changed = True
+                self._pulse.reported()
+            if gone:
+                return ended
+            self._checkpoint()
+            owner.renew()
+            self._end_in_time()
+            self._end_if_hung()
+            self._pass_on_request()
+            self._kill_after_grace()
+            self._wakeup.wait(LOOK)
 
-    def cursor(self, epoch: int) -> Cursor:
-        """Up to where the engine's record of an epoch was counted."""
-        if self.lost:
-            return Cursor.LOST
-        last = Cursor.START
-        for line in progress.tail(self.run.events_path, 0):
-            if b'"source"' in line:
-                try:
-                    event = msgspec.json.decode(line, type=Event)
-                except files.BROKEN:
-                    continue
-                if event.epoch == epoch and event.mark is not None:
-                    last = Cursor.at(event.mark)
-        return last
+    def _checkpoint(self) -> None:
+        moment = time.monotonic()
+        if self._changed and moment - self._written >= CHECKPOINT:
+            self.owner.write(Phase.EXECUTING)
+            self._changed, self._written = False, moment
+
+    # --- reasons to end the engine
+
+    def _end_in_time(self) -> None:
+        """Stop an engine that has used up the time that the user gave it."""
+        if self._limit is None or self.late or time.monotonic() - self._began <= self._limit:
+            return
+        if self._stop(drain=False) is None:
+            return
+        self.late, self._asked_at = True, time.monotonic()
+        self.owner.note(
+            f"the time limit of {human_seconds(self._limit)} has been reached: jobs are cancelled"
+        )
+
+    def _end_if_hung(self) -> None:
+        """End an engine that does nothing any more; the reason is kept for the end of the run."""
+        if self._asked_at is not None or self.owner.stop or self.late:
+            return
+        idle = self._pulse.idle_for(lambda: attempts.of(self.run.dir, self.owner.epoch))
+        if idle < DEAD_ON_FULL_DISK:
+            return
+        busy = idle < DEAD or self.owner.events.state.progress.jobs_running
+        if busy and not self.owner.is_disk_full():
+            return
+        self.hung = f"{self.owner.engine.title} has done nothing for {human_seconds(idle)}, so it is ended"
+        logger.info(self.hung)
+        self.owner.note(self.hung)
+        self._signal(signal.SIGTERM)
+        self._asked_at = time.monotonic()
+
+    def _pass_on_request(self) -> None:
+        """Stop the engine if somebody asks for it; after a request to drain one to stop at once counts."""
+        request, earlier = self.run.stop_requested(), self.owner.stop
+        if request is None or (earlier is not None and not (earlier.drain and not request.drain)):
+            return
+        drains = self._stop(request.drain)
+        if drains is None:
+            return
+        self.owner.stop = msgspec.structs.replace(request, drain=drains)
+        self._note_request(request, drains)
+        self._asked_at = None if drains else time.monotonic()
+
+    def _note_request(self, request: StopRequest, drains: bool) -> None:
+        how = "running jobs end first" if drains else "jobs are cancelled"
+        if request.drain and not drains:
+            how += f", {self.owner.engine.title} can't let them end and start no others"
+        what = f"stop requested by {request.by}: {how}"
+        logger.info(what)
+        self.owner.note(what)
+
+    def _kill_after_grace(self) -> None:
+        """An engine that was asked to end at once, and doesn't, is killed with all that it has started."""
+        if self._asked_at is not None and time.monotonic() - self._asked_at > GRACE:
+            logger.info("the engine was asked to end %s ago and has not: it is killed", human_seconds(GRACE))
+            self._signal(signal.SIGKILL)
+            self.owner.clear_survivors()
+            self._asked_at = None
+
+    # --- signals to the engine
+
+    def _stop(self, drain: bool) -> bool | None:
+        """Ask the engine to stop: whether its jobs end first; None if it isn't known yet."""
+        asked = self.owner.engine.stop_signal(True) if drain else None
+        now = asked or self.owner.engine.stop_signal(False)
+        assert now is not None
+        return asked is not None if self._signal(now.number, now.to_jobs) else None
+
+    def _signal(self, number: int, group: bool = False) -> bool:
+        """False if the engine isn't known yet: its keeper is about to write it down."""
+        epoch = self.owner.epoch
+        process = attempts.of(self.run.dir, epoch)
+        if process and processes.alive(process.engine) is None:
+            # no signal reaches it: its keeper ends it
+            logger.info(
+                "the engine of epoch %d is out of reach (%s): it is declared void", epoch, process.engine
+            )
+            attempts.declare_void(self.run.dir, epoch, self.owner.store.file_mode)
+        elif process:
+            launch.send(process, number, group)
+        return process is not None
+
+    # --- the end
+
+    def _ended(self) -> tuple[attempts.EngineExit | None, bool]:
+        """How the engine ended, and whether it did."""
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        epoch = self.owner.epoch
+        if ended := attempts.end_of(self.run.dir, epoch):
+            return ended, True
+        process = attempts.of(self.run.dir, epoch)
+        if process is None:
+            # the keeper has not written yet, or died before it could
+            return None, epoch == self.owner.lease.epoch and not _has_children()
+        lives = processes.alive(process.engine), processes.alive(process.keeper)
+        if lives == (False, False) or (None in lives and self._has_no_beat()):
+            return attempts.end_of(self.run.dir, epoch), True
+        return None, False
+
+    def _has_no_beat(self) -> bool:
+        """
+        Whether an engine that can't be asked from here has given no sign of life for `TTL` seconds, by this
+        process's clock.
+        """
+        beat, moment = attempts.last_beat(self.run.dir, self.owner.epoch), time.monotonic()
+        if self._heard is None or self._heard[0] != beat:
+            self._heard = beat, moment
+        return moment - self._heard[1] >= TTL
 
 
-def tail_of(path: Path) -> list[str]:
-    """Last lines of a log, printable, without an engine's stack traces; empty if there is none."""
-    lines = _lines(path)
-    return ([line for line in lines if not _FRAME.fullmatch(line)] or lines)[-TAIL_LINES:]
-
-
-def _lines(path: Path) -> list[str]:
+def _has_children() -> bool:
     try:
-        with reading.opened(path) as f:
-            f.seek(0, 2)
-            f.seek(max(0, f.tell() - TAIL_BYTES))
-            text = f.read().decode("utf-8", "replace")
-    except OSError:
-        return []
-    lines = [
-        "".join(c if c.isprintable() or c == "\t" else "?" for c in line[:500]) for line in text.splitlines()
-    ]
-    return [line for line in lines if line.strip()]
-
-
-def explained(failures: Sequence[Failure], run: Path) -> list[Failure]:
-    """Failures with the last lines of their logs, and what these say of the reason."""
-    done = []
-    for failure in failures:
-        tail = tail_of(run / failure.log) if failure.log else []
-        reason = failure.reason
-        if any(sign in line for line in tail for sign in _NO_SPACE) or any(
-            sign in failure.detail for sign in _NO_SPACE
-        ):
-            reason = Reason.NO_SPACE
-        done.append(
-            _without_bash(msgspec.structs.replace(failure, tail=tail or failure.tail, reason=reason), run)
-        )
-    return done
-
-
-def _without_bash(failure: Failure, run: Path) -> Failure:
-    """
-    A step that could not be started because its image has no bash. Its log may be empty: under Snakemake the
-    engine's says so.
-    """
-    if failure.step == "engine" or failure.exit_code not in _NOT_STARTED:
-        return failure
-    said = next((line for line in failure.tail if _NO_BASH.search(line)), None)
-    if said is None and not failure.tail:
-        said = next(
-            (line for line in reversed(_lines(run / "logs" / "engine.log")) if _NO_BASH.search(line)), None
-        )
-    if said is None:
-        return failure
-    detail = (
-        "its image has no bash, with which the engine starts every step; use an image that has it "
-        f"({said.strip()})"
-    )
-    return msgspec.structs.replace(
-        failure,
-        reason=Reason.SOFTWARE,
-        detail=detail,
-        **({} if failure.tail else {"tail": [said], "log": "logs/engine.log"}),
-    )
-
-
-#: What can be done about a failure.
-_WAYS = {
-    Reason.TIMEOUT: "give it more time (--wall, or the limit of the step) and resume: finished work is kept",
-    Reason.OUT_OF_MEMORY: "give it more memory (--memory) and run it again: finished work is kept",
-    Reason.NO_SPACE: "free some space, then resume",
-    Reason.MISSING_OUTPUT: (
-        "the step succeeded, but did not make what it promises: the pipeline, or its "
-        "parameters, must be changed"
-    ),
-    Reason.INVALID_OUTPUT: "the pipeline, or its parameters, must be changed",
-    Reason.STAGE_IN: "put the input back where it was, then resume",
-    Reason.NODE_FAIL: "the machine failed, not the step: resume",
-    Reason.SIGNAL: "if nobody stopped it, it may have run out of memory (--memory); otherwise resume",
-    Reason.SOFTWARE: "make the software ready (esap-wf doctor, esap-wf software check), then resume",
-    Reason.ENGINE: (
-        "the pipeline, its parameters or its engine must be changed: run again unchanged, it will fail again"
-    ),
-    Reason.EXIT_CODE: (
-        "if the cause is temporary, resume; otherwise the parameters, the inputs or the "
-        "pipeline must be changed"
-    ),
-    Reason.UNKNOWN: (
-        "if the cause is temporary, resume; otherwise the parameters, the inputs or the "
-        "pipeline must be changed"
-    ),
-}
-_LIMITS = re.compile(r"Process requirement exceeds available (?P<what>\w+) -- req: (?P<asked>[^;]+);")
-
-
-def way_out(failure: Failure) -> str:
-    """What can be done; empty if nobody knows."""
-    if limit := _LIMITS.search(failure.detail):
-        memory = limit["what"] == "memory"
-        amount = re.sub(r"(?<=[KMGT])B", "iB", limit["asked"].strip())  # Nextflow's GB are GiB
-        option = f'--memory "{amount}"' if memory else f"--cores {amount}"
-        return f"run it again with {option}: finished work is kept"
-    return _WAYS.get(Reason(failure.reason), "") if failure.reason in set(Reason) else ""
-
-
-def headline(failure: Failure, log: str | None = None) -> str:
-    """
-    Step, unit, job, reason and log of a failure in one line; `log` is how its path is written here (empty:
-    not at all).
-    """
-    who = failure.step + (f" {failure.unit}" if failure.unit is not None else "")
-    why = {
-        Reason.EXIT_CODE: f"exit code {failure.exit_code}",
-        Reason.SIGNAL: f"killed by a signal (exit code {failure.exit_code})"
-        if failure.exit_code
-        else "killed by a signal",
-        Reason.MISSING_OUTPUT: "an output is missing",
-        Reason.INVALID_OUTPUT: "an output is invalid",
-        Reason.NO_SPACE: "no space left on the disk",
-        Reason.OUT_OF_MEMORY: "out of memory",
-        Reason.TIMEOUT: "time limit reached",
-        Reason.SOFTWARE: "software is missing",
-        Reason.UNKNOWN: "it failed",
-    }.get(Reason(failure.reason) if failure.reason in set(Reason) else Reason.UNKNOWN, str(failure.reason))
-    # what only repeats the code is left out
-    told_already = failure.reason in (Reason.EXIT_CODE, Reason.SIGNAL) and re.search(
-        r"exit (code|status)|signal", failure.detail
-    )
-    detail = f": {failure.detail.splitlines()[0][:300]}" if failure.detail and not told_already else ""
-    job = f", job {failure.job_id}" if failure.job_id and failure.step != "engine" else ""
-    path = failure.log if log is None else log
-    return f"{who}: {why}{detail}{job}" + (f", log {path}" if path else "")
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True

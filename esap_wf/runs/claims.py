@@ -83,10 +83,10 @@ def latest(store: Layout, identity: str) -> ClaimFile | None:
     generation = 0
     while _path(store, identity, generation + 1).exists():  # generations leave no gaps
         generation += 1
-    return _read(_path(store, identity, generation)) if generation else None
+    return _read_claim(_path(store, identity, generation)) if generation else None
 
 
-def _read(path: Path) -> ClaimFile:
+def _read_claim(path: Path) -> ClaimFile:
     for _ in range(20):
         try:
             return files.read_json(path, ClaimFile)
@@ -144,10 +144,16 @@ def claim(
     store.make_folder(store.root / "claims" / identity[:2])
     while True:
         found = latest(store, identity)
-        if found is not None and not (renew_from is not None and found.generation <= renew_from):
+        why = "nobody has claimed it before"
+        if found is not None and renew_from is not None and found.generation <= renew_from:
+            why = f"a further run is wanted beside {found.run}"
+        elif found is not None:
             published = store.run_exists(found.run)
-            if published or not _abandoned(store, found):
+            why = "" if published else _why_abandoned(store, found)
+            if not why:
                 if published or time.monotonic() >= until:
+                    there = "is there" if published else "is still being made"
+                    _log_decision(found, f"run {found.run} has it, and {there}: no other one is started")
                     return Claim(identity, found.generation, found.run, False, found.holder, published)
                 time.sleep(0.05)
                 continue
@@ -155,19 +161,28 @@ def claim(
         new = ClaimFile(identity=identity, generation=generation, run=run_id, holder=holder, at=now())
         if files.create_exclusive(_path(store, identity, generation), encode(new), mode=store.file_mode):
             crashpoints.reached("claimed")
+            _log_decision(new, f"claimed for run {run_id}: {why}")
             return Claim(identity, generation, run_id, True, holder, False)
 
 
-def _abandoned(store: Layout, found: ClaimFile) -> bool:
-    """Whether the run of a claim will never appear (it isn't there at the moment of the call)."""
+def _log_decision(claim: ClaimFile, decision: str) -> None:
+    import logging  # `list` imports this module, and claims nothing
+
+    text = "identity %s, generation %d: %s"
+    logging.getLogger(__name__).info(text, claim.identity[:12], claim.generation, decision)
+
+
+def _why_abandoned(store: Layout, found: ClaimFile) -> str:
+    """Why the run of a claim, which is not there at this moment, will never be; empty if it may."""
     if store.tombstone_path(found.run).exists():
-        return True
+        return f"its run {found.run} was removed"
     lives = processes.alive(found.holder)
     if lives is False:
-        return not store.run_exists(found.run)  # published between the two looks, then its creator ended
-    if lives is True:
-        return False
-    return _age(store, _path(store, found.identity, found.generation)) > TTL
+        # published between the two looks, then its creator ended
+        return "" if store.run_exists(found.run) else f"its creator {found.holder} is gone"
+    if lives is True or _age(store, _path(store, found.identity, found.generation)) <= TTL:
+        return ""
+    return f"its creator {found.holder} can't be asked, and has made no run for {TTL:.0f} s"
 
 
 def _age(store: Layout, path: Path) -> float:

@@ -51,28 +51,30 @@ def ended(state: State, completed: bool) -> State:
         s if s.name in state.fold.planned else msgspec.structs.replace(s, total=s.done + s.failed)
         for s in steps
     ]
-    steps = _with_untold(state, steps)
+    steps = _with_unreported(state, steps)
     axis = axis_of(steps, state.fold.unit_steps) or steps
     return msgspec.structs.replace(
         state, steps=steps, progress=progress_of(steps, axis, sum(s.total for s in axis))
     )
 
 
-def _with_untold(state: State, steps: list[Step]) -> list[Step]:
+def _with_unreported(state: State, steps: list[Step]) -> list[Step]:
     """
-    With jobs that are done although nobody told it.
+    With jobs that are done although nobody reported it.
 
-    An engine that was killed between noting a job as done and telling so has a successor that finds nothing
+    An engine that was killed between noting a job as done and reporting it has a successor that finds nothing
     to do of it.
     """
     if state.epoch < 2:
         return steps
     counted = []
     for step in steps:
-        untold = max(0, state.fold.announced.get(step.name, 0) - step.done - step.failed)
+        unreported = max(0, state.fold.announced.get(step.name, 0) - step.done - step.failed)
         counted.append(
-            msgspec.structs.replace(step, done=step.done + untold, total=max(step.total, step.done + untold))
-            if untold
+            msgspec.structs.replace(
+                step, done=step.done + unreported, total=max(step.total, step.done + unreported)
+            )
+            if unreported
             else step
         )
     return counted

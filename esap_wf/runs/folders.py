@@ -39,7 +39,7 @@ def delete_tree(path: Path) -> list[Path]:
     ] or ([path] if path.exists() else [])
 
 
-def told(left: list[Path], root: Path) -> Problem:
+def left_behind(left: list[Path], root: Path) -> Problem:
     """What a person must know of files that could not be deleted."""
     owners = sorted({_owner(p) for p in left})
     whose = f"{human_count(len(left), 'file')} of {', '.join(owners)} could not be deleted"

@@ -93,7 +93,7 @@ def sizes(folder: Path) -> dict[str, int]:
     return {name: size for _, name, size in sorted(found)}
 
 
-def read(folder: Path, segment: str, offset: int = 0) -> Reading:
+def read_segment(folder: Path, segment: str, offset: int = 0) -> Reading:
     """
     Read on from a position.
 

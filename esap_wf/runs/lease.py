@@ -36,7 +36,7 @@ __all__ = [
     "HeldByOther",
     "Holder",
     "Lease",
-    "Tenure",
+    "LeaseFile",
     "alive",
     "current",
     "me",
@@ -66,7 +66,7 @@ class Leased(Protocol):
     def store(self) -> Layout:
         """Where it is kept."""
 
-    def silent(self, tenure: Tenure) -> bool:
+    def expired(self, lease: LeaseFile) -> bool:
         """Whether its owner was watched for `TTL` seconds without a newer heartbeat than this."""
 
 
@@ -91,7 +91,7 @@ class Epoch(Model, frozen=True, kw_only=True, omit_defaults=False):
     taken: str
 
 
-class Tenure(Model, frozen=True, kw_only=True, omit_defaults=False):
+class LeaseFile(Model, frozen=True, kw_only=True, omit_defaults=False):
     """``lease.json``: the owner's heartbeat."""
 
     schema_version: int = 1
@@ -114,27 +114,27 @@ def latest_epoch(run: Leased) -> int:
         return 0
 
 
-def current(run: Leased) -> Tenure | None:
+def current(run: Leased) -> LeaseFile | None:
     """
     The present or last owner.
 
     Returns
     -------
-    Tenure or None
+    LeaseFile or None
         Of the latest epoch; before the first it is the creator with epoch 0. None if nobody is recorded.
     """
     epoch = latest_epoch(run)
     try:
-        tenure = files.read_json(run.dir / "lease.json", Tenure)
-        if tenure.epoch == epoch:
-            return tenure
+        lease = files.read_json(run.dir / "lease.json", LeaseFile)
+        if lease.epoch == epoch:
+            return lease
     except NotFoundError:
         pass
     try:
         taken = files.read_json(run.dir / "epochs" / str(epoch), Epoch)
     except NotFoundError:
         return None
-    return Tenure(epoch=epoch, holder=taken.holder, seq=-1)
+    return LeaseFile(epoch=epoch, holder=taken.holder, seq=-1)
 
 
 def alive(run: Leased) -> bool | None:
@@ -146,10 +146,10 @@ def alive(run: Leased) -> bool | None:
     bool or None
         None if the owner is on another host and only `watch` can tell.
     """
-    tenure = current(run)
-    if tenure is None or tenure.released:
+    lease = current(run)
+    if lease is None or lease.released:
         return False
-    return processes.alive(tenure.holder)
+    return processes.alive(lease.holder)
 
 
 def watch(run: Leased, seconds: float = TTL, *, pause: float = 0.5) -> bool:
@@ -205,7 +205,7 @@ class Lease:
             Who owns it; this process by default.
         wait : float
             Seconds to watch an owner that cannot be asked (another host) before it counts as gone. One that
-            `run` has judged already (`Run.judge`) is not watched again.
+            `run` presumes dead (`Run.presume_dead`) is not watched again.
 
         Raises
         ------
@@ -213,12 +213,12 @@ class Lease:
             The owner lives, or another process took the next epoch first.
         """
         holder = holder or me()
-        tenure = current(run)
-        epoch = tenure.epoch if tenure else 0
-        if tenure and epoch and not tenure.released and tenure.holder != holder:
-            lives = processes.alive(tenure.holder)
-            if lives or (lives is None and not run.silent(tenure) and watch(run, wait)):
-                raise cls._held(run, tenure.holder)
+        former = current(run)
+        epoch = former.epoch if former else 0
+        if former and epoch and not former.released and former.holder != holder:
+            lives = processes.alive(former.holder)
+            if lives or (lives is None and not run.expired(former) and watch(run, wait)):
+                raise cls._held(run, former.holder)
         taken = Epoch(epoch=epoch + 1, holder=holder, taken=now())
         folder = run.dir / "epochs"
         path = run.store.make_folder(folder) / str(epoch + 1)
@@ -273,15 +273,15 @@ class Lease:
             self._write(released=True)
 
     def _write(self, *, released: bool) -> None:
-        tenure = Tenure(epoch=self.epoch, holder=self.holder, seq=self._seq, released=released)
+        lease = LeaseFile(epoch=self.epoch, holder=self.holder, seq=self._seq, released=released)
         path: Path = self._run.dir / "lease.json"
         try:
             files.write_atomic(
-                path, msgspec.json.encode(tenure), mode=self._run.store.file_mode, sync=released
+                path, msgspec.json.encode(lease), mode=self._run.store.file_mode, sync=released
             )
         except files.NoSpaceError:
             if not released:
                 # a missed heartbeat on a full disk is no reason to stop an engine: on this host the pid tells
                 return
             self._run.store.free_reserve(self._run.dir)
-            files.write_atomic(path, msgspec.json.encode(tenure), mode=self._run.store.file_mode, sync=False)
+            files.write_atomic(path, msgspec.json.encode(lease), mode=self._run.store.file_mode, sync=False)

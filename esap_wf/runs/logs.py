@@ -12,7 +12,7 @@ from esap_wf import files
 from esap_wf.errors import NotFoundError, Problem
 from esap_wf.formats import reading
 from esap_wf.models.run import Event
-from esap_wf.runs import progress
+from esap_wf.runs import event_lines
 from esap_wf.runs.store import Run
 
 #: Logs of the run itself, for what no step says.
@@ -34,7 +34,7 @@ class Logs:
 
     def read(self) -> None:
         """Look again."""
-        for line in progress.tail(self.run.events_path, self._offset):
+        for line in event_lines.complete_lines(self.run.events_path, self._offset):
             self._offset += len(line)
             try:
                 event = msgspec.json.decode(line, type=Event)
@@ -115,12 +115,5 @@ def _some(names: list[str]) -> str:
 
 def end_of(path: Path) -> str:
     """The last bytes of a log as text; empty if it can't be read."""
-    try:
-        with reading.opened(path) as f:
-            f.seek(0, 2)
-            size = f.tell()
-            f.seek(max(0, size - SHOWN))
-            text = f.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    return ("… " if size > SHOWN else "") + text
+    text = reading.tail(path, SHOWN)
+    return f"… {text}" if text and path.stat().st_size > SHOWN else text

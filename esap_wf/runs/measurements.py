@@ -66,15 +66,8 @@ def append(folder: Path, workflow: str, measured: Measurement, *, mode: int | No
 
 def lately(folder: Path, workflow: str) -> list[Measurement]:
     """The last runs of a workflow, oldest first; empty if there are none, or if nobody may read them."""
-    try:
-        with reading.opened(_path(folder, workflow)) as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - TAIL))
-            lines = file.read().split(b"\n")
-    except OSError:
-        return []
     found: dict[str, Measurement] = {}
-    for line in lines:
+    for line in reading.tail(_path(folder, workflow), TAIL).split("\n"):
         try:
             one = _decode(line)
         except files.BROKEN:

@@ -94,7 +94,7 @@ def lately(folder: Path, workflow: str, run: str) -> bool:
     return any(entry is not None and entry.run == run for entry, _ in follow(folder, workflow, start))
 
 
-def read(folder: Path, workflow: str) -> list[dict[str, Any]]:
+def read_productions(folder: Path, workflow: str) -> list[dict[str, Any]]:
     """All entries of a workflow, oldest first, one a run; broken lines are left out."""
     path = folder / f"{files.safe_name(workflow)}.jsonl"
     found = []

@@ -19,7 +19,7 @@ from esap_wf.formats.quantities import human_count
 from esap_wf.models import Model
 from esap_wf.models.run import RunRecord, encode, now
 from esap_wf.runs import attempts, crashpoints, journal, lease, processes, snapshots, states
-from esap_wf.runs.folders import delete_tree, names, told
+from esap_wf.runs.folders import delete_tree, left_behind, names
 from esap_wf.runs.layout import Layout, Staged
 from esap_wf.runs.lease import Lease
 from esap_wf.runs.run import Run
@@ -48,8 +48,8 @@ def remove(run: Run, waiting: Callable[[str], None] | None = None) -> None:
     ----------
     run : Run
     waiting : callable, optional
-        Told that an owner which cannot be asked from here is watched, see `Run.judge`. Without it such a run
-        is refused at once.
+        Told that an owner which cannot be asked from here is watched, see `Run.observe`. Without it such a
+        run is refused at once.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def remove(run: Run, waiting: Callable[[str], None] | None = None) -> None:
     if not store.tombstone_path(run.id).exists():
         if not run.dir.is_dir():
             raise NotFoundError(f"there is no run {run.id!r} in {store.root}")
-        state = run.judge(waiting) if waiting else run.observe()
+        state = run.observe(waiting)
         if state.phase not in states.REMOVABLE or lease.alive(run):
             raise RefusedError(
                 f"run {run.id} is {state.phase}",
@@ -86,7 +86,7 @@ def remove(run: Run, waiting: Callable[[str], None] | None = None) -> None:
     for digest in shared:
         snapshots.collect(store, digest)
     if left:
-        problem = told(left, store.root)
+        problem = left_behind(left, store.root)
         raise RefusedError(f"run {run.id} was removed, but not all of it could be deleted", [problem])
 
 
@@ -164,7 +164,7 @@ def collect_garbage(store: Layout, *, older_than: float = DAY) -> tuple[list[str
 
     def note(name: str, remains: list[Path]) -> None:
         if remains:
-            left.append(told(remains, store.root))
+            left.append(left_behind(remains, store.root))
         else:
             deleted.append(name)
 

@@ -29,7 +29,7 @@ class Further(Model, frozen=True, kw_only=True):
     results: str | None = None
 
 
-def read(folder: Path) -> list[Further]:
+def read_further(folder: Path) -> list[Further]:
     """
     The lines of a run directory, oldest first; without those that nobody can read, and without a last one
     that isn't whole.

@@ -49,7 +49,7 @@ class Run:
         Where it is kept.
     """
 
-    __slots__ = ("_announced", "_heard", "_judged", "_record", "dir", "id", "store")
+    __slots__ = ("_announced", "_heard", "_presumed_dead", "_record", "dir", "id", "store")
 
     def __init__(self, store: Layout, run_id: str) -> None:
         self.store = store
@@ -58,7 +58,7 @@ class Run:
         self._record: RunRecord | None = None
         self._announced = 0.0
         self._heard: tuple[tuple[int, int], float] | None = None
-        self._judged = ""
+        self._presumed_dead = ""
 
     def __repr__(self) -> str:
         return f"Run({self.id})"
@@ -75,10 +75,11 @@ class Run:
     def record(self) -> RunRecord:
         """What never changes; read once."""
         if self._record is None:
-            record, place = files.read_json(self.dir / "run.json", RunRecord), self.dir / "run.json"
+            path = self.dir / "run.json"
+            record = files.read_json(path, RunRecord)
             if record.id != self.id:  # whoever finds a run by its record would work on another one
                 raise UsageError(
-                    f"{place} is broken", [Problem(str(place), (f"it is the record of run {record.id[:80]}"))]
+                    f"{path} is broken", [Problem(str(path), (f"it is the record of run {record.id[:80]}"))]
                 )
             self._record = record
         return self._record
@@ -87,11 +88,11 @@ class Run:
         """The state as last written; `observe` says what it means now."""
         return files.read_json(self.dir / "state.json", State)
 
-    def owner_lease(self) -> lease.Tenure | None:
+    def owner_lease(self) -> lease.LeaseFile | None:
         """The present or last owner (`lease.alive` says which)."""
         return lease.current(self)
 
-    def observe(self) -> State:
+    def observe(self, waiting: Callable[[str], None] | None = None) -> State:
         """
         The state as an observer should see it.
 
@@ -99,72 +100,67 @@ class Run:
         UNKNOWN; a removed one ARCHIVED. An owner that cannot be asked from here (another host, another
         container) is gone when this object, looking again and again, has seen no heartbeat for `lease.TTL`
         seconds.
+
+        Parameters
+        ----------
+        waiting : callable, optional
+            For those who are about to act on the state: an owner that cannot be asked is watched for that
+            time now, of which this is told. Without it nobody is waited for.
         """
+        state = self._observe()
+        if waiting is None or state.phase not in states.ACTIVE or lease.alive(self) is not None:
+            return state
+        last = self.owner_lease()
+        if last is not None:
+            waiting(
+                f"run {self.id}: {last.holder} can't be asked from here; waiting up to {lease.TTL:.0f} s for "
+                "a sign of life"
+            )
+            if not lease.watch(self, lease.TTL):
+                self._heard = (last.epoch, last.seq), time.monotonic() - lease.TTL
+        return self._observe()
+
+    def _observe(self) -> State:
         if self.store.tombstone_path(self.id).exists():
             return self._removed()
         state = self.state()
         while state.phase in states.ACTIVE and self._abandoned() and not self._just_created(state):
             # an owner writes the last state, then goes: look in the other order before calling it lost
-            again = self.state()
-            if again.rev == state.rev:
+            reread = self.state()
+            if reread.rev == state.rev:
                 state = msgspec.structs.replace(state, phase=Phase.UNKNOWN, reason=self._lost(state))
                 break
-            state = again
+            state = reread
         return progress.follow(state, self.events_path)
 
     def _abandoned(self) -> bool:
         lives = lease.alive(self)
         if lives is not None:
             return not lives
-        tenure = self.owner_lease()
-        return tenure is None or self.silent(tenure)
+        last = self.owner_lease()
+        return last is None or self.expired(last)
 
-    def silent(self, tenure: lease.Tenure) -> bool:
+    def expired(self, last: lease.LeaseFile) -> bool:
         """
         Whether no newer heartbeat than this was seen for `lease.TTL` seconds, by the clock of this process.
         """
-        moment, beat = time.monotonic(), (tenure.epoch, tenure.seq)
-        if self._judged == f"{tenure.epoch}.{tenure.seq}":
+        moment, beat = time.monotonic(), (last.epoch, last.seq)
+        if self._presumed_dead == f"{last.epoch}.{last.seq}":
             return True
         if self._heard is None or self._heard[0] != beat:
             self._heard = beat, moment
         return moment - self._heard[1] >= lease.TTL
 
-    def judged(self) -> str:
-        """Epoch and heartbeat of an owner that was judged to be silent; empty if there is none."""
-        tenure = self.owner_lease()
-        if tenure is None or lease.alive(self) is not None or not self.silent(tenure):
+    def presumed_dead(self) -> str:
+        """Epoch and heartbeat of an owner that can't be asked and whose lease has expired; else empty."""
+        last = self.owner_lease()
+        if last is None or lease.alive(self) is not None or not self.expired(last):
             return ""
-        return f"{tenure.epoch}.{tenure.seq}"
+        return f"{last.epoch}.{last.seq}"
 
-    def believe(self, judged: str) -> None:
-        """Take over what another process has `judged`, so that the same owner is not watched twice."""
-        self._judged = judged
-
-    def judge(self, waiting: Callable[[str], None]) -> State:
-        """
-        The state, for those who are about to act on it: an owner that cannot be asked from here is watched
-        for `lease.TTL` seconds.
-
-        Parameters
-        ----------
-        waiting : callable
-            Told why it takes a while, if it does.
-        """
-        state = self.observe()
-        if state.phase not in states.ACTIVE or lease.alive(self) is not None:
-            return state
-        tenure = self.owner_lease()
-        if tenure is None:
-            return self.observe()
-        waiting(
-            f"run {self.id}: {tenure.holder} can't be asked from here; waiting up to "
-            f"{lease.TTL:.0f} s for "
-            "a sign of life"
-        )
-        if not lease.watch(self, lease.TTL):
-            self._heard = (tenure.epoch, tenure.seq), time.monotonic() - lease.TTL
-        return self.observe()
+    def presume_dead(self, heartbeat: str) -> None:
+        """Take over what another process has found (`presumed_dead`), so that no owner is watched twice."""
+        self._presumed_dead = heartbeat
 
     def _removed(self) -> State:
         try:
@@ -185,8 +181,8 @@ class Run:
     def _lost(self, state: State) -> str:
         if state.phase is Phase.PENDING:
             return "the command that created it is gone, and no supervisor has started"
-        tenure = self.owner_lease()
-        who = f" ({tenure.holder})" if tenure else ""
+        last = self.owner_lease()
+        who = f" ({last.holder})" if last else ""
         return f"its supervisor{who} is gone"
 
     def write_state(self, state: State, owner: lease.Lease) -> State:

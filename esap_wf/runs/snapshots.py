@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from esap_wf.files import NO_SPACE_ERRORS
 from esap_wf.runs.folders import delete_tree, make_read_only, names
 from esap_wf.runs.layout import Layout
 
@@ -40,7 +41,7 @@ class OtherContentError(ValueError):
     """What was written is not what was asked for."""
 
 
-def place(store: Layout, digest: str) -> Path:
+def path_of(store: Layout, digest: str) -> Path:
     """Where the snapshot with a digest is."""
     return store.root / FOLDER / digest[:2] / digest
 
@@ -71,7 +72,7 @@ def give(
     """
     if target.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    if _take(store, digest, target, intact):
+    if _link_from_store(store, digest, target, intact):
         return
     staged = store.staging(digest[:16])
     try:
@@ -80,7 +81,7 @@ def give(
         write(made)
         if not intact(made):
             raise OtherContentError(f"the content does not have the digest {digest}")
-        if not _take(store, digest, target, intact):  # nobody has put one there meanwhile
+        if not _link_from_store(store, digest, target, intact):  # nobody has put one there meanwhile
             # where nobody collects: a run has links before the store has the snapshot
             link_tree(made, target, store.shared)
             _publish(store, digest, made, intact)
@@ -88,13 +89,13 @@ def give(
         delete_tree(staged)
 
 
-def _take(store: Layout, digest: str, target: Path, intact: Callable[[Path], bool]) -> bool:
+def _link_from_store(store: Layout, digest: str, target: Path, intact: Callable[[Path], bool]) -> bool:
     """
     Link what the store has; False, and no target, if it has none, or not all of it. What was linked is looked
     at, not what is in the store: a folder that is collected while it is walked through may just seem to be a
     smaller one.
     """
-    source = place(store, digest)
+    source = path_of(store, digest)
     if not source.is_dir():
         return False
     try:
@@ -102,7 +103,7 @@ def _take(store: Layout, digest: str, target: Path, intact: Callable[[Path], boo
         if intact(target):
             return True
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in NO_SPACE_ERRORS:
             raise
     delete_tree(target)
     return False
@@ -116,7 +117,7 @@ def _whole(folder: Path, intact: Callable[[Path], bool]) -> bool:
 
 
 def _publish(store: Layout, digest: str, made: Path, intact: Callable[[Path], bool]) -> None:
-    final = place(store, digest)
+    final = path_of(store, digest)
     for folder in (final.parent.parent, final.parent):
         store.make_folder(folder)
     if final.is_dir() and not _whole(final, intact):
@@ -185,12 +186,12 @@ def of_run(store: Layout, run: Path) -> list[str]:
 def collect(store: Layout, digest: str | None = None) -> list[str]:
     """Delete snapshots that no run uses: all, or one; their digests."""
     found = [digest] if digest else list(_all(store))
-    return [d for d in found if not _used(place(store, d)) and discard(store, d)]
+    return [d for d in found if not _used(path_of(store, d)) and discard(store, d)]
 
 
 def discard(store: Layout, digest: str) -> bool:
     """Take a snapshot away; False if it is somebody else's, or gone."""
-    folder = place(store, digest)
+    folder = path_of(store, digest)
     gone = store.root / "tmp" / f"{digest[:16]}.removed.{os.urandom(4).hex()}"
     try:
         if os.geteuid() in (0, folder.stat().st_uid):

@@ -273,7 +273,7 @@ class Store(Layout):
         found = []
         for run in self.runs():
             try:
-                at = requests.names(run.record(), requests.read(run.dir)).get(name)
+                at = requests.names(run.record(), requests.read_further(run.dir)).get(name)
             except (NotFoundError, UsageError):
                 continue
             if at is not None:
@@ -316,7 +316,7 @@ class Store(Layout):
 
     def records(self, workflow: str) -> list[dict[str, Any]]:
         """The record of productions of a workflow, oldest first, one entry a run."""
-        return productions.read(self.root / "records", workflow)
+        return productions.read_productions(self.root / "records", workflow)
 
 
 def _described(run: Run) -> str:

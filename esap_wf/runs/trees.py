@@ -43,7 +43,7 @@ class Tree:
 
     Attributes
     ----------
-    told : list of str
+    passed_over : list of str
         What was passed over, and why.
     """
 
@@ -51,7 +51,7 @@ class Tree:
         self, run: Path, given: Iterable[Path] = (), beat: Callable[[], None] = lambda: None
     ) -> None:
         self.run, self.beat = run, beat
-        self.told: list[str] = []
+        self.passed_over: list[str] = []
         self._roots = [os.path.realpath(run), *(os.path.realpath(p) for p in given)]
         self._folders: dict[str, str] = {}
 
@@ -86,10 +86,10 @@ class Tree:
             return f"{name} can't be read: permission denied"
         return ""
 
-    def tell(self, what: str) -> None:
+    def pass_over(self, what: str) -> None:
         """Note once why something is passed over."""
-        if what not in self.told:
-            self.told.append(what)
+        if what not in self.passed_over:
+            self.passed_over.append(what)
 
     def below(self, folder: Path, wanted: Callable[[Path], bool] = lambda _: True) -> Iterator[Path]:
         """
@@ -114,7 +114,7 @@ class Tree:
                     and entry.is_dir()
                     and any(a == place or a.startswith(f"{place}/") for a in above)
                 ):
-                    self.tell(f"{self.name(entry)} is a link to a folder that contains it")
+                    self.pass_over(f"{self.name(entry)} is a link to a folder that contains it")
                     continue
                 stack.append((entry, (*above, place) if entry.is_dir() else above))
 
@@ -124,14 +124,14 @@ class Tree:
         try:
             inner = sorted(folder.iterdir(), key=lambda p: p.name)
         except OSError as error:
-            self.tell(f"{self.name(folder)} can't be read: {error.strerror}")
+            self.pass_over(f"{self.name(folder)} can't be read: {error.strerror}")
             return []
         found = []
         for path in inner:
             if _LEFT.fullmatch(path.name) or not wanted(path):
                 continue
             if wrong := self.wrong_with(path):
-                self.tell(wrong)
+                self.pass_over(wrong)
             else:
                 found.append(path)
         return found

@@ -22,7 +22,7 @@ from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import documents
 from esap_wf.formats.documents import Document
 from esap_wf.models.manifest import Input, Output
-from esap_wf.models.request import is_file_object, placed, says_more
+from esap_wf.models.request import declares_more, is_file_object, placed
 
 #: Type in the file → engines that may run it.
 ENGINES = {"serial": ("command",), "snakemake": ("snakemake",), "cwl": ("cwl", "toil")}
@@ -214,7 +214,7 @@ def completed(found: Declared, interface: Interface) -> Interface:
             and is_file_object(value if not isinstance(value, list) else next(iter(value), None))
         ):
             value = _where_it_is(found, value, Path(document.source).parent)
-            inside = _inside(found, value) if not says_more(value, inputs[name]) else ""
+            inside = _inside(found, value) if not declares_more(value, inputs[name]) else ""
             inputs[name] = _with_default(inputs[name], inside, found.kind) if inside else _given(inputs[name])
             order |= {} if inside else {name: value}
             origins[f"inputs.{name}"] = where

@@ -32,7 +32,7 @@ def spawn(run: Run) -> subprocess.Popen[bytes]:
     """As `control.spawn`, as impatient as this process."""
     with (run.dir / "logs" / "supervisor.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, __file__, "supervisor", str(run.store.root), run.id, *filter(None, [run.judged()])],
+            [sys.executable, __file__, "supervisor", str(run.store.root), run.id, *filter(None, [run.presumed_dead()])],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=run.dir, start_new_session=True,
             env={**os.environ, processes.RUN_VARIABLE: run.id},
         )  # fmt: skip

@@ -202,8 +202,8 @@ class Place:
     # --- its processes
 
     def supervisor(self, run: str) -> int | None:
-        tenure = self.run(run).owner_lease()
-        return tenure.holder.pid if tenure and tenure.epoch and not tenure.released else None
+        lease = self.run(run).owner_lease()
+        return lease.holder.pid if lease and lease.epoch and not lease.released else None
 
     def engine(self, run: str) -> attempts.EngineProcess | None:
         with suppress(EsapError):

@@ -171,6 +171,8 @@ def test_a_run_is_not_removed_under_a_living_engine(place: Place) -> None:
         lambda: "is adopted" in (there.dir / "events.jsonl").read_text() or None,
         "the engine to be adopted, whatever the phase says",
     )
+    log = (there.dir / "logs" / "supervisor.log").read_text()
+    assert "decided: the engine of epoch 1 is adopted, because it is alive" in log
     assert place.ok("cancel", run)["phase"] == "ABORTED"
     place.ok("rm", run)
 

@@ -15,7 +15,7 @@ from services import engines
 from esap_wf.engines.cwl import events, reasons
 from esap_wf.engines.snakemake import reasons as snakemake_reasons
 from esap_wf.models.run import Failure, Reason
-from esap_wf.running import watch
+from esap_wf.running import failures
 
 # --- Snakemake: what 9.27 prints
 
@@ -144,14 +144,14 @@ def test_any_message_about_an_expression_can_be_told(before: str, behind: str) -
 
 @pytest.mark.parametrize("reason", [r for r in Reason if r is not Reason.CANCELLED])
 def test_every_reason_says_what_can_be_done(reason: Reason) -> None:
-    assert watch.way_out(Failure(step="a", reason=reason))
+    assert failures.way_out(Failure(step="a", reason=reason))
 
 
 def test_what_was_too_little_is_told_with_how_much_is_needed() -> None:
     said = "Error executing process > 'A': Process requirement exceeds available memory -- req: 100 GB; avail: 23.5 GB"
-    assert '--memory "100 GiB"' in watch.way_out(Failure(step="engine", reason=Reason.ENGINE, detail=said))
+    assert '--memory "100 GiB"' in failures.way_out(Failure(step="engine", reason=Reason.ENGINE, detail=said))
     said = "Process requirement exceeds available CPUs -- req: 8; avail: 2"
-    assert "--cores 8" in watch.way_out(Failure(step="engine", reason=Reason.ENGINE, detail=said))
+    assert "--cores 8" in failures.way_out(Failure(step="engine", reason=Reason.ENGINE, detail=said))
 
 
 # --- with the engines: one failing run each

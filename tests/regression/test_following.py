@@ -19,7 +19,7 @@ from esap_wf.models.request import Request
 from esap_wf.models.run import Event, Phase, encode
 from esap_wf.planning import making
 from esap_wf.request.validation import validate
-from esap_wf.runs import progress
+from esap_wf.runs import event_lines
 from esap_wf.runs.store import Run, Store
 
 LONG = ("noop", "--units", "1", "--seconds", "600")
@@ -65,13 +65,13 @@ def test_events_are_decoded_once(place: Place, monkeypatch: pytest.MonkeyPatch) 
     )
     run.events_path.write_bytes(line)
     seen: list[int] = []
-    tail = progress.tail
+    complete_lines = event_lines.complete_lines
 
     def watched(path: Any, offset: int) -> Any:
         seen.append(offset)
-        return tail(path, offset)
+        return complete_lines(path, offset)
 
-    monkeypatch.setattr(progress, "tail", watched)
+    monkeypatch.setattr(event_lines, "complete_lines", watched)
     logs = Logs(run)
     logs.read()
     logs.read()

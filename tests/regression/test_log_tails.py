@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from esap_wf.models.run import Failure, Reason
-from esap_wf.running import watch
+from esap_wf.running import failures
 
 FRAMES = [
     "\tat nextflow.cli.Launcher.run(Launcher.groovy:503)",
@@ -30,12 +30,12 @@ def test_the_stack_of_nextflow_does_not_push_out_what_it_said(tmp_path: Path) ->
     log = tmp_path / "engine.log"
     log.write_text("\n".join([OWN[0], *FRAMES * 90, *OWN[1:], *FRAMES]))
     assert log.stat().st_size > 30_000
-    assert watch.tail_of(log) == OWN
+    assert failures.tail_of(log) == OWN
 
 
 def test_a_log_of_nothing_else_is_shown(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text("\n".join(FRAMES))
-    assert watch.tail_of(tmp_path / "a.log") == FRAMES
+    assert failures.tail_of(tmp_path / "a.log") == FRAMES
 
 
 SAID = [
@@ -58,8 +58,8 @@ def explained(run: Path, own: str | None, engine: str, code: int) -> tuple[Failu
         log=None if own is None else "a.log",
         detail=f"exit status {code}",
     )
-    (found,) = watch.explained([failure], run)
-    return found, watch.headline(found)
+    (found,) = failures.explained([failure], run)
+    return found, failures.headline(found)
 
 
 @pytest.mark.parametrize("said", SAID)

@@ -20,7 +20,7 @@ from esap_wf import files
 from esap_wf.errors import UsageError
 from esap_wf.models.run import Phase, State, encode
 from esap_wf.runs import journal, productions
-from esap_wf.runs.index import Index, Row
+from esap_wf.runs.index import Index, Row, names
 from esap_wf.runs.index import cache as cache_module
 from esap_wf.runs.lease import Lease
 from esap_wf.runs.processes import Holder
@@ -197,11 +197,11 @@ def test_a_damaged_journal(store: Store, make: Maker, index: Index) -> None:
     second = make()
     index.catch_up()
     assert set(shown(index)) == {first.id, second.id}
-    reading = journal.read(store.root / "journal", segment.stem)
+    reading = journal.read_segment(store.root / "journal", segment.stem)
     assert reading.garbage == 4
     with segment.open("ab") as file:
         file.write(b'{"run": "aa')
-    assert journal.read(store.root / "journal", segment.stem).offset == reading.offset
+    assert journal.read_segment(store.root / "journal", segment.stem).offset == reading.offset
 
 
 def test_late_writers_of_yesterday_are_seen(store: Store, make: Maker, index: Index) -> None:
@@ -312,7 +312,7 @@ def test_names_that_hold_a_text_are_found(
 def test_a_name_that_is_gone_is_found_no_more(store: Store, make: Maker, index: Index) -> None:
     run = make(name="the first name")
     index.catch_up()
-    index._cache._name(run.id, {"another one": "2026-01-01T00:00:00.000Z"})
+    names.replace(index._cache._db, run.id, {"another one": "2026-01-01T00:00:00.000Z"})
     assert [len(index.page(name=text)[0]) for text in ("first", "another")] == [0, 1]
     index._cache._forget(run.id)
     assert index.page(name="another")[0] == [] == index._cache.named_like("another", 50)
@@ -351,7 +351,7 @@ def test_looking_for_a_name_reads_neither_all_runs_nor_all_names(index: Index) -
                 "{}",
             )
             db.execute(cache_module._UPSERT, values)
-            index._cache._name(values.id, {f"night {n:06}": "2026"})
+            names.replace(index._cache._db, values.id, {f"night {n:06}": "2026"})
         db.execute("COMMIT")
         used[count] = [steps("night 000050"), steps("nobody"), steps("night")]
     assert all(large < 3 * small + 500 for small, large in zip(used[100], used[3000], strict=True)), used

@@ -320,9 +320,9 @@ def test_the_present_owner_is_shown_before_its_first_heartbeat(make: Maker, far:
     run = make()
     Lease.acquire(run).release()
     (run.dir / "epochs" / "2").write_bytes(encode(lease.Epoch(epoch=2, holder=far, taken="")))
-    tenure = run.owner_lease()
-    assert tenure is not None
-    assert (tenure.epoch, tenure.holder, tenure.released) == (2, far, False)
+    latest = run.owner_lease()
+    assert latest is not None
+    assert (latest.epoch, latest.holder, latest.released) == (2, far, False)
 
 
 def owned_far_away(make: Maker, far: Holder) -> Run:
@@ -340,14 +340,14 @@ def test_a_silent_owner_far_away_is_judged_by_those_who_act(
     told: list[str] = []
     run = owned_far_away(make, far)
     assert run.observe().phase is Phase.EXECUTING, "one look proves nothing"
-    assert run.judge(told.append).phase is Phase.UNKNOWN
+    assert run.observe(told.append).phase is Phase.UNKNOWN
     assert len(told) == 1
     assert "process 1 on far-away" in told[0]
     started = Run(run.store, run.id)  # as a supervisor does
-    started.believe(run.judged())
+    started.presume_dead(run.presumed_dead())
     assert Lease.acquire(started, wait=1e6).epoch == 2, "it is not watched twice"
-    assert run.judged() == ""
-    assert run.judge(told.append).phase is Phase.EXECUTING
+    assert run.presumed_dead() == ""
+    assert run.observe(told.append).phase is Phase.EXECUTING
     assert len(told) == 1, "this owner can be asked"
 
 
@@ -359,11 +359,11 @@ def test_an_owner_far_away_that_beats_is_left_alone(
     beats = iter(range(1, 1000))
 
     def nap(seconds: float) -> None:
-        tenure = lease.Tenure(epoch=1, holder=far, seq=100 + next(beats))
-        files.write_atomic(run.dir / "lease.json", encode(tenure))
+        latest = lease.LeaseFile(epoch=1, holder=far, seq=100 + next(beats))
+        files.write_atomic(run.dir / "lease.json", encode(latest))
 
     monkeypatch.setattr(lease.time, "sleep", nap)
-    assert run.judge(lambda _: None).phase is Phase.EXECUTING
+    assert run.observe(lambda _: None).phase is Phase.EXECUTING
     with pytest.raises(RefusedError, match="EXECUTING"):
         run.store.remove(run, lambda _: None)
     with pytest.raises(RefusedError, match="EXECUTING"):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from esap_wf.models.run import Event, Phase, Progress, State
-from esap_wf.runs import progress
+from esap_wf.runs import event_lines, folding, progress
 from esap_wf.runs.counts import ended, unnamed
 
 START = State(phase=Phase.EXECUTING)
@@ -232,7 +232,7 @@ def test_many_failures_are_capped_and_taken_back() -> None:
 def test_failures_beyond_the_remembered_ones_are_taken_back_by_attempt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(progress, "REMEMBERED", 3)
+    monkeypatch.setattr(folding, "REMEMBERED", 3)
     units = [str(n) for n in range(50)]
     failed = [e for u in units for e in (event("start", u, attempt=1), event("failed", u, attempt=1))]
     again = [e for u in units for e in (event("start", u, attempt=2), event("done", u, attempt=2))]
@@ -317,7 +317,7 @@ def test_many_units_fold_into_a_small_checkpoint_from_which_only_the_tail_is_rea
     assert len(msgspec.json.encode(state)) < 2000
     with path.open("ab") as file:
         file.write(lines(event("start", "again"))[0])
-    tail = list(progress.tail(path, state.offset))
+    tail = list(event_lines.complete_lines(path, state.offset))
     assert len(tail) == 1
     assert progress.follow(state, path).offset == state.offset + len(tail[0])
 

@@ -82,7 +82,7 @@ def test_lines_that_nobody_can_read_are_passed_over(make: Maker) -> None:
         file.write(
             b'\xff{\n[]\n{"name": 3}\n{"at": "2026", "name": "z", "new": {"field": 1}}\n{"at": "2026", "na'
         )
-    further = requests.read(run.dir)
+    further = requests.read_further(run.dir)
     assert [f.name for f in further] == ["y", "z"]
     assert list(requests.names(run.record(), further)) == ["x", "y", "z"]
     assert requests.tags(run.record(), further) == ["t", "u"]

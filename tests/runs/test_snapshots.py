@@ -42,7 +42,7 @@ def give(store: Store, target: Path) -> Path:
 
 def test_runs_share_the_files_and_can_not_write_them(store: Store, tmp_path: Path) -> None:
     first, second = give(store, tmp_path / "1/code"), give(store, tmp_path / "2/code")
-    kept = snapshots.place(store, DIGEST)
+    kept = snapshots.path_of(store, DIGEST)
     assert len({(p / "w/deep/b.py").stat().st_ino for p in (first, second, kept)}) == 1
     assert intact(first) and intact(second)
     for path in [kept, *kept.rglob("*"), *first.rglob("*")]:
@@ -57,7 +57,7 @@ def test_without_hard_links_a_run_has_a_copy(store: Store, tmp_path: Path) -> No
     try:
         copy = give(store, tmp_path / "other/code")
         assert intact(copy)
-        assert (copy / "w/a.py").stat().st_ino != (snapshots.place(store, DIGEST) / "w/a.py").stat().st_ino
+        assert (copy / "w/a.py").stat().st_ino != (snapshots.path_of(store, DIGEST) / "w/a.py").stat().st_ino
         assert stat.S_IMODE((copy / "w/a.py").stat().st_mode) == 0o444
     finally:
         unmount(tmp_path / "other")
@@ -74,7 +74,7 @@ def test_what_was_written_through_a_link_is_not_given_on(store: Store, tmp_path:
 def test_content_that_is_not_that_of_the_digest_leaves_nothing(store: Store, tmp_path: Path) -> None:
     with pytest.raises(snapshots.OtherContentError):
         snapshots.give(store, DIGEST, tmp_path / "code", write, lambda _: False)
-    assert not snapshots.place(store, DIGEST).exists()
+    assert not snapshots.path_of(store, DIGEST).exists()
     assert not list((store.root / "tmp").iterdir())
 
 
@@ -120,7 +120,7 @@ def test_a_snapshot_that_goes_while_it_is_linked_is_not_taken_for_a_small_one(
     link_tree = snapshots.link_tree
 
     def collected(source: Path, target: Path, shared: bool = False) -> None:
-        if source == snapshots.place(store, DIGEST):
+        if source == snapshots.path_of(store, DIGEST):
             assert snapshots.collect(store) == [DIGEST]
             target.mkdir(parents=True)
         else:
@@ -129,7 +129,7 @@ def test_a_snapshot_that_goes_while_it_is_linked_is_not_taken_for_a_small_one(
     monkeypatch.setattr(snapshots, "link_tree", collected)
     run = give(store, tmp_path / "2/code")
     assert intact(run)
-    assert (run / "w/a.py").samefile(snapshots.place(store, DIGEST) / "w/a.py")
+    assert (run / "w/a.py").samefile(snapshots.path_of(store, DIGEST) / "w/a.py")
     assert snapshots.collect(store) == [], "it has links since it is there"
     assert not list((store.root / "tmp").iterdir())
 
@@ -140,7 +140,7 @@ def test_a_writer_that_was_killed_is_no_hindrance(store: Store, tmp_path: Path, 
     (left / ".staged.json").write_bytes(
         b'{"schema_version": 1, "holder": ' + msgspec.json.encode(gone) + b"}"
     )
-    half = snapshots.place(store, DIGEST)
+    half = snapshots.path_of(store, DIGEST)
     (half / "w").mkdir(parents=True)  # of a machine that lost its power
     assert intact(give(store, tmp_path / "code"))
     os.utime(left, (1, 1))
@@ -153,7 +153,7 @@ def test_a_snapshot_goes_with_the_last_run_that_uses_it(store: Store, make: Make
         give(store, run.dir / "code" / DIGEST[:16])
         removal.bury(store, run.id)  # it is at an end, as far as removing is concerned
     store.remove(runs[0])
-    assert snapshots.place(store, DIGEST).is_dir()
+    assert snapshots.path_of(store, DIGEST).is_dir()
     assert store.collect_garbage() == ([runs[1].id, DIGEST], []), (
         "what a crash has left of a removal goes with what it used"
     )

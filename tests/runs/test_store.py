@@ -36,10 +36,10 @@ def finish(run: Run, phase: Phase = Phase.COMPLETED) -> None:
 def orphan(run: Run, holder: Holder) -> None:
     """Make it look as if a process had owned the run and vanished."""
     epoch = lease.latest_epoch(run)
-    tenure = msgspec.structs.replace(
+    epoch_file = msgspec.structs.replace(
         files.read_json(run.dir / "epochs" / str(epoch), lease.Epoch), holder=holder
     )
-    (run.dir / "epochs" / str(epoch)).write_bytes(encode(tenure))
+    (run.dir / "epochs" / str(epoch)).write_bytes(encode(epoch_file))
     (run.dir / "lease.json").unlink(missing_ok=True)
 
 

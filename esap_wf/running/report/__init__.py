@@ -14,9 +14,9 @@ from pathlib import Path
 from esap_wf.formats.quantities import human_bytes, human_cores, human_count, human_seconds
 from esap_wf.models.plan import Plan
 from esap_wf.models.run import Outputs, RunRecord, State
+from esap_wf.running.failures import headline, way_out
 from esap_wf.running.report import origin, results, timing
 from esap_wf.running.report.markup import Page, add, clipped, is_there, lines, link, put
-from esap_wf.running.watch import headline, way_out
 from esap_wf.runs.attempts import EngineExit
 
 #: Bytes that no page exceeds; of lists that would, fewer entries are shown.
@@ -53,7 +53,7 @@ def page(
     bytes
         HTML in UTF-8.
     """
-    times = timing.read(folder / "events.jsonl")
+    times = timing.read_times(folder / "events.jsonl")
     text = b""
     for most in MOST:
         text = _page(most, folder, record, plan, state, outputs, ends, times)
@@ -89,7 +89,7 @@ def _page(
     _moments(made, record, plan, state)
     origin.software(made, record, plan)
     origin.cite(made, manifest)
-    origin.again(made, folder, record, plan, state)
+    origin.add_repeating(made, folder, record, plan, state)
     return made.encoded()
 
 

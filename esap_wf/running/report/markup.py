@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
+from esap_wf.formats import printing
 from esap_wf.formats.printing import one_line, printable
 
 #: Characters of a cell, and of a block of lines.
@@ -79,7 +80,7 @@ def clipped(value: object, longest: int = CELL) -> str:
     text = one_line(
         "" if value is None else str(value)[: 4 * longest] + ("…" if len(str(value)) > 4 * longest else "")
     )
-    return text if len(text) <= longest else f"{text[: longest * 2 // 3]} … {text[-(longest // 3) :]}"
+    return printing.clipped(text, longest, longest // 3, " … ")
 
 
 def add(parent: ET.Element, tag: str, text: object = "", **attributes: str) -> ET.Element:
@@ -180,8 +181,8 @@ class Page:
             [c if isinstance(c, ET.Element) and c.tag == "td" else _cell(c) for c in row]
             for row in islice(rows, self.most)
         ]
-        told = [i for i, _ in enumerate(header) if any(row[i].text or len(row[i]) for row in shown)]
-        shown, header = [[row[i] for i in told] for row in shown], [header[i] for i in told]
+        filled = [i for i, _ in enumerate(header) if any(row[i].text or len(row[i]) for row in shown)]
+        shown, header = [[row[i] for i in filled] for row in shown], [header[i] for i in filled]
         many = len(header) > 2
         table = add(add(self.body, "div", class_="wide"), "table", class_="many" if many else "")
         if any(header):

@@ -157,13 +157,13 @@ def _image(image: ContainerChoice) -> str:
     return f"{image.image} ({image.digest or 'digest unknown'}), {image.runtime}"
 
 
-def again(page: Page, folder: Path, record: RunRecord, plan: Plan, state: State) -> None:
+def add_repeating(page: Page, folder: Path, record: RunRecord, plan: Plan, state: State) -> None:
     """How it is run again, and where its files are."""
     add(page.body, "h2", "Run it again")
-    said = []
+    commands = []
     if state.phase is not Phase.COMPLETED:
-        said.append((f"esap-wf resume {record.id}", "continues where it stopped"))
-    said += [
+        commands.append((f"esap-wf resume {record.id}", "continues where it stopped"))
+    commands += [
         (f"esap-wf rerun {record.id}", "starts a new run like this one"),
         (
             f"esap-wf run --params {shlex.quote(str(folder / 'request.json'))}",
@@ -171,7 +171,7 @@ def again(page: Page, folder: Path, record: RunRecord, plan: Plan, state: State)
         ),
         (f"bash {shlex.quote(str(folder / 'command.sh'))}", "the bare engine, without esap-wf"),
     ]
-    lines(page.body, "\n".join(f"{command}    # {what}" for command, what in said))
+    lines(page.body, "\n".join(f"{command}    # {what}" for command, what in commands))
     words = plan.command[:_WORDS]
     more = (
         f" … and {human_count(len(plan.command) - _WORDS, 'more word')}" if len(plan.command) > _WORDS else ""

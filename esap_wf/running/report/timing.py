@@ -14,7 +14,7 @@ from esap_wf import files
 from esap_wf.formats.quantities import human_bytes, human_count, human_seconds
 from esap_wf.models.run import Event, Phase, RunRecord, State, Step
 from esap_wf.running.report.markup import Page, add, clipped, is_there, link, number
-from esap_wf.runs import progress
+from esap_wf.runs import event_lines
 
 #: Jobs drawn one by one; of more, the longest are.
 BARS = 200
@@ -63,13 +63,13 @@ class Durations:
     total: float = 0.0
 
 
-def read(path: Path) -> Times:
+def read_times(path: Path) -> Times:
     """Times of ``events.jsonl``."""
     times = Times()
     opened: dict[tuple[str, str], Event] = {}
     found: list[Bar] = []
     last = 0.0
-    for line in progress.tail(path, 0):
+    for line in event_lines.complete_lines(path, 0):
         try:
             event = msgspec.json.decode(line, type=Event)
         except files.BROKEN:
@@ -155,8 +155,8 @@ def steps(page: Page, folder: Path, found: Sequence[Step], spent: Mapping[str, S
         )
         return [name, *map(number, (step.total, step.done, step.failed, *times, cpu, share, memory))]
 
-    untold = any(s.cpu_seconds is None for s in found)
-    note = "A dash means that the engine does not report it." if untold else ""
+    unreported = any(s.cpu_seconds is None for s in found)
+    note = "A dash means that the engine does not report it." if unreported else ""
     page.table("Steps", header, map(row, found), len(found), note)
 
 
@@ -165,17 +165,17 @@ def timeline(page: Page, times: Times) -> None:
     if not times.jobs:
         return
     jobs = sorted(_longest(times.jobs)[: page.most], key=lambda b: b.start)
-    first, last = min(b.start for b in jobs), max(b.end for b in jobs)
-    span = max(last - first, 1e-3)
+    begin, end = min(b.start for b in jobs), max(b.end for b in jobs)
+    span = max(end - begin, 1e-3)
     add(page.body, "h2", "Timeline")
     ended = sum(s.jobs for s in times.spent.values()) + sum(b.outcome == "running" for b in times.jobs)
-    said = human_count(ended, "job") if ended <= len(jobs) else f"the longest {len(jobs)} of {ended} jobs"
-    add(page.body, "p", f"{said}; the full width is {human_seconds(span)}", class_="soft")
+    shown = human_count(ended, "job") if ended <= len(jobs) else f"the longest {len(jobs)} of {ended} jobs"
+    add(page.body, "p", f"{shown}; the full width is {human_seconds(span)}", class_="soft")
     for bar in jobs:
         row = add(page.body, "div", class_="job")
         name = clipped(f"{bar.step} {bar.unit}".strip(), 80)
         add(row, "span", name, title=f"{name}: {bar.outcome}")
-        left, width = 100 * (bar.start - first) / span, 100 * (bar.end - bar.start) / span
+        left, width = 100 * (bar.start - begin) / span, 100 * (bar.end - bar.start) / span
         add(
             add(row, "span", class_="track"),
             "i",

@@ -13,16 +13,16 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from math import isqrt
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from esap_wf.errors import EsapError
-from esap_wf.runs import journal, productions, requests
+from esap_wf.runs import journal, requests
+from esap_wf.runs.index import names, records
 from esap_wf.runs.index.schema import COLUMNS, INDICES, LETTERS, TABLES, VERSION, Row
 from esap_wf.runs.productions import Production
 from esap_wf.runs.store import Run, Store
@@ -150,7 +150,7 @@ class Cache:
             self._db.executemany("INSERT INTO positions VALUES (?, ?)", positions)
             # the journal's last lines announce what may not be written yet
             for segment, _ in positions[-RECHECKED:]:
-                self._note(journal.read(folder, segment).changes[-_BATCH:])
+                self._note(journal.read_segment(folder, segment).changes[-_BATCH:])
             self._db.execute("INSERT INTO meta VALUES (?, 1)", (self.store.id,))
             self._db.execute(f"PRAGMA user_version = {VERSION}")
             self._db.execute("COMMIT")
@@ -184,7 +184,7 @@ class Cache:
                 row = self._db.execute(
                     "SELECT offset FROM positions WHERE segment = ?", (segment,)
                 ).fetchone()
-                reading = journal.read(folder, segment, row[0] if row else 0)
+                reading = journal.read_segment(folder, segment, row[0] if row else 0)
                 self._note(reading.changes)
                 self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", (segment, reading.offset))
             for run_id, rev, at in self._db.execute("SELECT run, rev, at FROM unsettled").fetchall():
@@ -223,16 +223,16 @@ class Cache:
                     self._forget(run_id)
                     return 1 << 62
                 run = Run(self.store, run_id)
-            record, state, further = run.record(), run.state(), requests.read(run.dir)
+            record, state, further = run.record(), run.state(), requests.read_further(run.dir)
         except (EsapError, OSError):
             return -1
-        names, tags = requests.names(record, further), requests.tags(record, further)
+        named, tags = requests.names(record, further), requests.tags(record, further)
         self._db.execute(
             _UPSERT,
             Row(
                 id=record.id,
                 rev=state.rev,
-                name=next(iter(names), None),
+                name=next(iter(named), None),
                 workflow=record.workflow,
                 version=record.version,
                 phase=state.phase.value,
@@ -251,72 +251,17 @@ class Cache:
             self._db.executemany(
                 "INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", [(t, record.created, record.id) for t in tags]
             )
-        self._name(record.id, names)
+        names.replace(self._db, record.id, named)
         return state.rev
 
     def _forget(self, run_id: str) -> None:
         self._db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
         self._db.execute("DELETE FROM tags WHERE run = ?", (run_id,))
-        self._name(run_id, {})
-
-    def _name(self, run_id: str, names: Mapping[str, str]) -> None:
-        """Names of a run, and since when it has each. They seldom change, its state often does."""
-        known = {
-            n: (at, number)
-            for n, at, number in self._db.execute(
-                "SELECT name, at, number FROM names WHERE run = ?", (run_id,)
-            )
-        }
-        if {n: at for n, (at, _) in known.items()} == names:
-            return
-        found = self._has_letters()
-        for name, (_, number) in known.items():
-            self._db.execute("DELETE FROM names WHERE number = ?", (number,))
-            if found:
-                self._db.execute(
-                    "INSERT INTO letters (letters, rowid, name) VALUES ('delete', ?, ?)", (number, name)
-                )
-        for name, at in names.items():
-            number = self._db.execute(
-                "INSERT INTO names (name, at, run) VALUES (?, ?, ?)", (name, at, run_id)
-            ).lastrowid
-            if found:
-                self._db.execute("INSERT INTO letters (rowid, name) VALUES (?, ?)", (number, name))
-
-    def _has_letters(self) -> bool:
-        return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'letters'").fetchone() is not None
+        names.replace(self._db, run_id, {})
 
     def named_like(self, text: str, wanted: int) -> list[str] | None:
-        """
-        Runs of which a name holds a text, in any case of letters.
-
-        Parameters
-        ----------
-        text : str
-        wanted : int
-            Of so many of them the newest are looked for.
-
-        Returns
-        -------
-        list of str or None
-            None if they are so many that the newest are sooner found among the newest runs: sorting k of n
-            runs costs k, walking along all until there are enough n / k times as many as are wanted.
-        """
-        return self._safely(lambda: self._named_like(text, wanted))
-
-    def _named_like(self, text: str, wanted: int) -> list[str] | None:
-        most = max(
-            wanted, isqrt(wanted * (self._db.execute("SELECT max(number) FROM names").fetchone()[0] or 0))
-        )
-        if len(text) >= 3 and "\0" not in text and self._has_letters():
-            source, asked = (
-                "letters l CROSS JOIN names n ON n.number = l.rowid WHERE letters MATCH ?",
-                '"' + text.replace('"', '""') + '"',
-            )
-        else:
-            source, asked = "names n WHERE instr(lower(n.name), lower(?))", text
-        found = [row[0] for row in self._db.execute(f"SELECT n.run FROM {source} LIMIT ?", (asked, most + 1))]
-        return list(dict.fromkeys(found)) if len(found) <= most else None
+        """Runs of which a name holds a text. See `esap_wf.runs.index.names.containing`."""
+        return self._safely(lambda: names.containing(self._db, text, wanted))
 
     def _safely(self, action: Callable[[], R]) -> R:
         """Do something; when the file turns out to be broken, make it anew and do it once more."""
@@ -342,42 +287,9 @@ class Cache:
         return self._safely(lambda: [Row._make(row) for row in self._db.execute(sql, values)])
 
     def productions(self, workflow: str, science: str, limit: int) -> list[Production]:
-        """
-        What the record of productions has of a science, newest first. The record is followed when it is asked
-        for, no earlier.
-        """
-        return self._safely(lambda: self._productions(workflow, science, limit))
-
-    def _productions(self, workflow: str, science: str, limit: int) -> list[Production]:
-        if productions.size(self.store.root / "records", workflow) != self._recorded(workflow):
-            self._follow_record(workflow)
-        sql = "SELECT run, science, owner, created FROM productions WHERE workflow = ? AND science = ?"
-        rows = self._db.execute(f"{sql} ORDER BY created DESC, run DESC LIMIT ?", (workflow, science, limit))
-        return [Production(*row) for row in rows]
-
-    def _recorded(self, workflow: str) -> int:
-        row = self._db.execute("SELECT offset FROM records WHERE workflow = ?", (workflow,)).fetchone()
-        return int(row[0]) if row else 0
-
-    def _follow_record(self, workflow: str) -> None:
+        """What the record of productions has of a science, newest first."""
         folder = self.store.root / "records"
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            # again, inside the transaction: another process may have been here
-            offset = self._recorded(workflow)
-            if productions.size(folder, workflow) < offset:  # restored from a backup, or repaired
-                self._db.execute("DELETE FROM productions WHERE workflow = ?", (workflow,))
-                offset = 0
-            insert = "INSERT OR REPLACE INTO productions VALUES (?, ?, ?, ?, ?)"
-            end = offset
-            for entry, end in productions.follow(folder, workflow, offset):  # noqa: B007
-                if entry is not None:
-                    self._db.execute(insert, (workflow, entry.run, entry.science, entry.owner, entry.created))
-            self._db.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (workflow, end))
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
+        return self._safely(lambda: records.of_science(self._db, folder, workflow, science, limit))
 
     def count(self) -> int:
         """Number of runs."""

@@ -204,7 +204,11 @@ def test_lint_of_a_workflow_covers_manifest_schema_rows_and_readme(toy: Any) -> 
 
 
 WRITTEN_BY_PEOPLE = [
-    (Manifest, {"implementations": [{"engine": "snakemake", "file": "S", "colour": 1}]}, "implementations[0]"),
+    (
+        Manifest,
+        {"implementations": [{"engine": "snakemake", "file": "S", "colour": 1}]},
+        "implementations[0]",
+    ),
     (Manifest, {"inputs": {"u": {"title": "U", "reading": {"colour": 1}}}}, "inputs.u.reading"),
     (Request, {"workflow": "hello", "resources": {"colour": 1}}, "resources"),
     (Request, {"workflow": "hello", "colour": 1}, ""),
@@ -216,9 +220,8 @@ WRITTEN_BY_PEOPLE = [
 def test_what_people_write_has_no_unknown_member_at_any_depth(kind: type, data: Any, inside: str) -> None:
     with pytest.raises(UsageError) as caught:
         schemas.convert(documents.Document(data, "x.yaml"), kind, "document")
-    unknown = [str(p) for p in caught.value.problems if "unknown: colour" in p.what]
-    assert len(unknown) == 1
-    assert f"{inside}.colour".strip(".") in unknown[0]
+    (unknown,) = [str(p) for p in caught.value.problems if "colour" in str(p)]
+    assert inside in unknown
 
 
 def test_what_is_stored_may_have_unknown_members_at_any_depth() -> None:

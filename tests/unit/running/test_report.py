@@ -256,7 +256,7 @@ def times(folder: Path, *lines: tuple[float, str, str, str]) -> timing.Times:
         for t, kind, step, unit in lines
     ]
     (folder / "times.jsonl").write_text("\n".join(told) + "\n")
-    return timing.read(folder / "times.jsonl")
+    return timing.read_times(folder / "times.jsonl")
 
 
 def test_the_times_of_jobs_are_those_between_their_events(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from esap_wf.engines import Cursor
 from esap_wf.engines.snakemake.engine import Snakemake
 from esap_wf.planning import saved
-from esap_wf.running.watch import EventLog
+from esap_wf.running.event_log import EventLog
 from esap_wf.runs.store import Store
 
 OLD = Path(__file__).parents[2] / "data" / "run-v1"

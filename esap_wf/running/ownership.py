@@ -1,0 +1,207 @@
+"""
+One process's ownership of one run: the right to write it, its plan, its log of events and its phases. What
+the supervisor does for a run, it does by this.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from pathlib import Path
+
+import msgspec
+
+from esap_wf import files, plugins
+from esap_wf.engines import EngineBase, EventSource
+from esap_wf.errors import StoppedError, UnavailableError
+from esap_wf.formats import documents
+from esap_wf.formats.quantities import human_count
+from esap_wf.models.manifest import Manifest
+from esap_wf.models.plan import Plan
+from esap_wf.models.run import Event, Phase, State, now
+from esap_wf.running import render, report
+from esap_wf.running.event_log import EventLog
+from esap_wf.runs import attempts, counts, crashpoints, processes, states
+from esap_wf.runs.lease import RENEW, Lease
+from esap_wf.runs.run import StopRequest
+from esap_wf.runs.store import Run, Store
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that an engine has to cancel its jobs before all of the run's processes are killed.
+GRACE = 15.0
+#: Seconds between two looks for a request to stop.
+LOOK = 0.1
+#: Bytes below which a disk counts as full.
+FULL = 1_000_000
+
+
+class Ownership:
+    """
+    What an owner of a run writes.
+
+    Parameters
+    ----------
+    store : Store
+    run : Run
+
+    Attributes
+    ----------
+    lease : Lease
+        The right to write, once it is acquired (`acquire`).
+    events : EventLog
+        Once it is open (`open_events`).
+    plan, manifest, snapshot, engine
+        What was planned, once it is read (`read_plan`).
+    stop : StopRequest or None
+        The request that was passed on to the engine.
+    epoch : int
+        Of the engine that is watched; 0 before there is one.
+    """
+
+    lease: Lease
+    events: EventLog
+    plan: Plan
+    manifest: Manifest
+    snapshot: Path
+    engine: EngineBase
+
+    def __init__(self, store: Store, run: Run) -> None:
+        self.store, self.run = store, run
+        self.stop: StopRequest | None = None
+        self.epoch = 0
+        self._renewed = time.monotonic()
+        self._asked = 0.0
+
+    def acquire(self) -> None:
+        """
+        Become the owner, or the owner in a further epoch.
+
+        Raises
+        ------
+        HeldByOther
+            Somebody else owns the run.
+        """
+        former = self.run.owner_lease()
+        self.lease = Lease.acquire(self.run)
+        if former and former.epoch:
+            end = "gave it back" if former.released else "is gone"
+            text = "epoch %d of run %s: its owner in epoch %d, %s, %s"
+            logger.info(text, self.lease.epoch, self.run.id, former.epoch, former.holder, end)
+
+    def open_events(self) -> State:
+        """Append to the log of events from now on; the state that the last owner left."""
+        before = self.run.state()
+        self.events = EventLog(self.run, before, None)
+        return before
+
+    def read_plan(self) -> None:
+        """What was planned; after the run is owned, so that a broken file is told as its end."""
+        self.plan = files.read_json(self.run.dir / "plan.json", Plan)
+        self.snapshot = self.run.dir / render.folder_of(self.plan)
+        # validated when it was planned, and read-only since; runs of the first version have it in the
+        # snapshot only
+        manifest = self.run.dir / render.MANIFEST
+        if not manifest.is_file():
+            manifest = self.snapshot / Path(self.plan.source).name
+        self.manifest = msgspec.convert(documents.load(manifest).data, Manifest)
+        self.engine = plugins.one("esap_wf.engines", self.plan.engine.name)
+        self.events.unit_steps = (self.manifest.units.steps if self.manifest.units else None) or None
+
+    def clear_survivors(self) -> None:
+        """End every process that the run left on this machine."""
+        keepers = [p.keeper for e in range(1, self.lease.epoch) if (p := attempts.of(self.run.dir, e))]
+        left = processes.survivors(self.run.id, keepers)
+        self.end_containers()
+        if not left:
+            return
+        what = (
+            f"ending {human_count(len(left), 'process', 'processes')} of an earlier attempt: "
+            f"{', '.join(f'{s.name} {s.pid}' for s in left[:10])}"
+        )
+        logger.info(what)
+        self.note(what)
+        if stuck := processes.terminate(left, GRACE):
+            raise UnavailableError(
+                f"processes of an earlier attempt can't be ended: {', '.join(str(s.pid) for s in stuck)}"
+            )
+
+    def end_containers(self, epoch: int | None = None) -> None:
+        """
+        What a daemon started for the run, or for one engine of it, can't be found among this user's
+        processes.
+        """
+        if used := self.plan.software.containers:
+            from esap_wf.software import containers
+
+            containers.end(used, self.run.id, epoch)
+
+    def renew(self) -> None:
+        """Show a sign of life, if it is time."""
+        moment = time.monotonic()
+        if moment - self._renewed >= RENEW:
+            self.lease.renew()
+            self._renewed = moment
+
+    def beat(self) -> None:
+        """
+        Between two pieces of collecting; a request to stop at once ends it, one to drain has nothing to wait
+        for.
+        """
+        moment = time.monotonic()
+        if moment - self._asked < LOOK:  # there may be 10^5 files
+            return
+        self._asked = moment
+        self.renew()
+        request = self.run.stop_requested()
+        if request and not request.drain:
+            raise StoppedError("collecting was stopped")
+
+    def wants_stop(self) -> bool:
+        """Asked while something is built: whether nobody waits for it any more."""
+        self.renew()
+        return self.run.stop_requested() is not None
+
+    def is_disk_full(self) -> bool:
+        """Whether the disk of the run was full at the last event, or is so now."""
+        return self.events.full or shutil.disk_usage(self.run.dir).free < FULL
+
+    def count(self, source: EventSource) -> bool:
+        """Append what the engine has reported since the last time; True if anything new was counted."""
+        changed = False
+        while events := source.read():
+            self.lease.require()  # one that slept must not write what its successor has reported
+            changed |= self.events.append(events)
+            crashpoints.reached("event-folded")
+        return self.events.append([]) or changed
+
+    def note(self, text: str) -> None:
+        """Something worth knowing later, in ``events.jsonl``."""
+        self.events.append([Event(t=time.time(), kind="note", detail=text)])
+
+    def write(self, phase: Phase, **changes: object) -> None:
+        """Write a phase and the counts; a change of phase is an event too."""
+        if phase is not self.events.state.phase:
+            self.events.append([Event(t=time.time(), kind="phase", phase=phase)])
+            changes = {"since": now(), **changes}
+        state = msgspec.structs.replace(self.events.state, phase=phase, **changes)
+        if phase in states.FINAL:
+            state = counts.ended(state, phase is Phase.COMPLETED)
+            self._report(state)
+        try:
+            self.events.state = self.run.write_state(state, self.lease)
+        except files.NoSpaceError:
+            if phase is not Phase.EXECUTING:
+                raise
+            # a missed checkpoint is no reason to stop an engine
+            self.events.state, self.events.full = state, True
+
+    def _report(self, state: State) -> None:
+        """The page for people; a run doesn't fail for it."""
+        try:
+            ends = [end for e in range(1, self.epoch + 1) if (end := attempts.end_of(self.run.dir, e))]
+            page = report.page(self.run.dir, self.run.record(), self.plan, state, self.run.accepted(), ends)
+            files.write_atomic(self.run.dir / "report.html", page, mode=self.store.file_mode, sync=False)
+        except Exception:
+            logger.exception("the report of run %s could not be written", self.run.id)
