@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from esap_wf.testing.engine_suite import EngineSuite, answers, runs_bare
+    from esap_wf.testing.engine_suite import EngineSuite, answers
+    from esap_wf.testing.runs import runs_bare
 
 __all__ = ["EngineSuite", "answers", "runs_bare"]
 
@@ -18,7 +19,8 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         import pytest
 
-        pytest.register_assert_rewrite("esap_wf.testing.engine_suite")  # a failed question shows both sides
+        # a failed question shows both sides
+        pytest.register_assert_rewrite("esap_wf.testing.engine_suite", "esap_wf.testing.runs")
         from esap_wf.testing import engine_suite
 
         return getattr(engine_suite, name)

@@ -9,7 +9,8 @@ import pytest
 from services import engines
 
 from esap_wf.testing import EngineSuite, runs_bare
-from esap_wf.testing.engine_suite import UNITS, Ended
+from esap_wf.testing.engine_suite import UNITS
+from esap_wf.testing.runs import Ended
 
 pytestmark = [
     pytest.mark.parametrize("engine", ["snakemake", "nextflow", "cwl", "toil"], scope="class"),
