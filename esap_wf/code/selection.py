@@ -50,52 +50,8 @@ def choose(folder: Path, named: Collection[str] = ()) -> Chosen:
     """
     seen = repositories.look(folder)
     if seen.many:
-        raise _too_large(folder, f"more than {repositories.MAX_SEEN} files")
+        raise too_large(folder, f"more than {repositories.MAX_SEEN} files")
     return _Choice(folder, seen, named).made()
-
-
-def root_of(path: Path, own: Path, sure: bool = False) -> tuple[Path, list[str]]:
-    """
-    The folder that is snapshotted for a pipeline, and what is to be told of that.
-
-    It is the repository, but not if nothing in the pipeline's own folder can reach above it: of a repository
-    with many pipelines an edit of one must not change the others.
-
-    Parameters
-    ----------
-    path : Path
-        Its file.
-    own : Path
-        Its own folder: that in which it is at work, and all that it is known to use.
-    sure : bool
-        It is known to use more.
-
-    Raises
-    ------
-    UsageError
-        The repository is too large.
-    """
-    top = repositories.top_of(path)
-    if top is None or top == own or not own.is_relative_to(top):
-        return own, []
-    inside = repositories.look(own)
-    reaching = path if sure else next((own / n for n in sorted(inside.names) if _reaches(own, n)), None)
-    if reaching is None:
-        return own, []
-    seen = repositories.look(top)
-    size = sum(os.lstat(top / n).st_size for n in seen.names)
-    if seen.many or len(seen.names) > MAX_FILES or size > MAX_BYTES:
-        holds = f"{len(seen.names)} files{' and more' if seen.many else ''} of {size // 1_000_000} MB"
-        raise _too_large(top, f"holds {holds}, and {reaching} may read anything in it")
-    return top, []
-
-
-def _reaches(own: Path, name: str) -> bool:
-    """Whether a file of a folder may lead out of it."""
-    path = own / name
-    if path.is_symlink():
-        return not Path(os.path.normpath(path.parent / path.readlink())).is_relative_to(own)
-    return not mentions.is_for_people(name) and mentions.reaches_above(text_of(path))
 
 
 class _Choice:
@@ -256,11 +212,11 @@ class _Choice:
 
     def _confirm_small(self, taken: set[str]) -> None:
         if len(taken) > MAX_FILES:
-            raise _too_large(self.folder, f"it has {len(taken)} files; a snapshot has at most {MAX_FILES}")
+            raise too_large(self.folder, f"it has {len(taken)} files; a snapshot has at most {MAX_FILES}")
         size = sum(os.lstat(self.folder / n).st_size for n in taken)
         if size > MAX_BYTES:
             largest = sorted(taken, key=lambda n: -os.lstat(self.folder / n).st_size)[:3]
-            raise _too_large(
+            raise too_large(
                 self.folder,
                 (
                     f"{size // 1_000_000} MB, the largest are {_few(largest)}; a snapshot has at most "
@@ -269,7 +225,8 @@ class _Choice:
             )
 
 
-def _too_large(folder: Path, what: str) -> UsageError:
+def too_large(folder: Path, what: str) -> UsageError:
+    """What is raised of a folder that no snapshot can hold."""
     hint = (
         "give data as an input (and list it in .gitignore), or put the pipeline into a repository of its own"
     )

@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from esap_wf.code import selection
+from esap_wf.code import roots
 from esap_wf.engines import Interface, Job, settings
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import reading
@@ -49,7 +49,7 @@ class Notebook:
         if not (path.is_file() and self.knows(path.name)):
             return None
         document, path = read_notebook(path), path.absolute()
-        root, notes = selection.root_of(path, path.parent)
+        root, notes = roots.root_of(path, path.parent)
         folder = path.parent.relative_to(root).as_posix()
         properties, inputs, origins, warnings = _interface(document, path)
         warnings += notes

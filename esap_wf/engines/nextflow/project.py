@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from esap_wf.code import repositories, selection
+from esap_wf.code import repositories, roots
 from esap_wf.engines.nextflow import schema, scripts
 from esap_wf.engines.nextflow.settings import Settings
 from esap_wf.engines.nextflow.statements import read_config
@@ -111,7 +111,7 @@ def root(main: Path, used: Collection[Path], whole: bool) -> tuple[Path, tuple[s
             f"{main} includes files far from it", [Problem(str(p), "lies outside of its folder") for p in far]
         )
     if whole:
-        found, warnings = selection.root_of(main, top)
+        found, warnings = roots.root_of(main, top)
         return found, None, warnings
     beside = {p for folder in _ALONGSIDE for p in (project / folder).rglob("*") if p.is_file()}
     return top, tuple(sorted(p.relative_to(top).as_posix() for p in {*used, *beside})), []

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from esap_wf.code import repositories, selection
+from esap_wf.code import repositories, roots
 from esap_wf.engines import Interface
 from esap_wf.engines.snakemake import snakefile
 from esap_wf.engines.snakemake.configuration import Configuration
@@ -51,7 +51,7 @@ def derive(path: Path, item: str | None) -> Interface | None:
     file, own = (p.absolute() for p in found)
     declared = snakefile.read_snakefile(file, own)
     at_top = _at_top(file, own, declared)
-    root, notes = selection.root_of(
+    root, notes = roots.root_of(
         file, own, sure=at_top or any(not f.is_relative_to(own) for f in declared.files)
     )
     if root != own:
