@@ -224,32 +224,32 @@ class Reader:
         while stack:
             node = stack.pop()
             if isinstance(node.data, list):
-                stack += [node.at(i) for i in range(len(node.data)) if isinstance(node.data[i], (dict, list))]
+                stack += [node.at(i) for i, v in enumerate(node.data) if isinstance(v, (dict, list))]
                 continue
             for key in node.data if isinstance(node.data, dict) else ():
                 child = node.at(str(key))
                 if isinstance(child.data, (dict, list)):
                     stack.append(child)
-                if key == "$schemas" and isinstance(child.data, list):
-                    for i, text in enumerate(child.data):
-                        self._file(text, child.at(i))
-                elif isinstance(child.data, str):
-                    if key == "$include":
-                        self._file(child.data, child)
-                    elif (
-                        key in {"$import", "run"}
-                        and not child.data.startswith("#")
-                        and "$(" not in child.data
-                    ):
-                        self.refer(child.data.partition("#")[0], child)
-                    elif (
-                        key in {"location", "path"}
-                        and node.data.get("class") in ("File", "Directory")
-                        and "$(" not in child.data
-                    ):
-                        self._file(child.data, child, value=True)
-                if key == "secondaryFiles":
-                    self._patterns |= set(_texts(child.data))
+                self._member(node, key, child)
+
+    def _member(self, node: Node, key: Any, child: Node) -> None:
+        """The files that one member of a mapping names."""
+        text = child.data
+        if key == "secondaryFiles":
+            self._patterns |= set(_texts(text))
+        elif key == "$schemas" and isinstance(text, list):
+            for i, schema in enumerate(text):
+                self._file(schema, child.at(i))
+        elif not isinstance(text, str):
+            return
+        elif key == "$include":
+            self._file(text, child)
+        elif "$(" in text:
+            return
+        elif key in {"$import", "run"} and not text.startswith("#"):
+            self.refer(text.partition("#")[0], child)
+        elif key in {"location", "path"} and node.data.get("class") in ("File", "Directory"):
+            self._file(text, child, value=True)
 
     def _file(self, reference: Any, node: Node, value: bool = False) -> None:
         path = self.path(reference, node) if isinstance(reference, str) else None

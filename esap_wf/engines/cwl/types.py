@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -214,39 +214,8 @@ def schema(kind: Type) -> dict[str, Any]:
     JSON Schema of a value; numbers keep the way in which they are written (2 is not 2.0 to a command line).
     """
     core = kind.core()
-    if core.kind == "Any":
-        found: dict[str, Any] = {"type": list(_ANY)}
-    elif core.kind in FILES:
-        found = {
-            "type": "object",
-            "properties": {
-                "class": {"const": core.kind},
-                "path": {"type": "string"},
-                "location": {"type": "string"},
-            },
-            "required": ["class"],
-        }
-    elif core.kind == "array":
-        found = {"type": "array", "items": schema(core.parts[0])}
-    elif core.kind == "enum":
-        found = {"type": "string", "enum": list(core.names)}
-    elif core.kind == "record":
-        fields = dict(zip(core.names, core.parts, strict=True))
-        found = {
-            "type": "object",
-            "properties": {n: schema(p) for n, p in fields.items()},
-            "required": [n for n, p in fields.items() if not p.optional],
-        }
-    elif core.kind == "union":
-        options = [schema(p) for p in core.parts]
-        types = list(dict.fromkeys(t for o in options for t in _types(o)))
-        found = (
-            {"type": types} if all(set(o) == {"type"} for o in options) else {"type": types, "anyOf": options}
-        )
-    elif PRIMITIVE[core.kind] == "number":
-        found = {"type": ["integer", "number"]}
-    else:
-        found = {"type": PRIMITIVE[core.kind]}
+    made = _SCHEMAS.get(core.kind)
+    found: dict[str, Any] = made(core) if made else {"type": PRIMITIVE[core.kind]}
     if kind.optional and core.kind != "null":
         found["type"] = [*_types(found), *(["null"] if "null" not in _types(found) else [])]
         if "enum" in found:
@@ -254,6 +223,45 @@ def schema(kind: Type) -> dict[str, Any]:
         if "anyOf" in found:
             found["anyOf"] = [*found["anyOf"], {"type": "null"}]
     return found
+
+
+def _file_schema(core: Type) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "class": {"const": core.kind},
+            "path": {"type": "string"},
+            "location": {"type": "string"},
+        },
+        "required": ["class"],
+    }
+
+
+def _record_schema(core: Type) -> dict[str, Any]:
+    fields = dict(zip(core.names, core.parts, strict=True))
+    return {
+        "type": "object",
+        "properties": {n: schema(p) for n, p in fields.items()},
+        "required": [n for n, p in fields.items() if not p.optional],
+    }
+
+
+def _union_schema(core: Type) -> dict[str, Any]:
+    options = [schema(p) for p in core.parts]
+    types = list(dict.fromkeys(t for o in options for t in _types(o)))
+    return {"type": types} if all(set(o) == {"type"} for o in options) else {"type": types, "anyOf": options}
+
+
+#: Kind of a type → its JSON Schema; a primitive one that is no number has its own word.
+_SCHEMAS: dict[str, Callable[[Type], dict[str, Any]]] = {
+    "Any": lambda _: {"type": list(_ANY)},
+    "array": lambda core: {"type": "array", "items": schema(core.parts[0])},
+    "enum": lambda core: {"type": "string", "enum": list(core.names)},
+    "record": _record_schema,
+    "union": _union_schema,
+    **dict.fromkeys(FILES, _file_schema),
+    **{k: lambda _: {"type": ["integer", "number"]} for k, v in PRIMITIVE.items() if v == "number"},
+}
 
 
 def _types(found: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -34,6 +34,8 @@ _EXPAND = {"expand", "collect"}
 _DEEPEST = 100
 #: More files than this are not listed one by one.
 _MOST = 200
+#: The texts that a part of an expression stands for.
+_Texts = Callable[[ast.expr], list[str] | None]
 
 
 def parsed(text: str) -> list[ast.expr]:
@@ -123,46 +125,53 @@ def texts(
     def of(part: ast.expr) -> list[str] | None:
         return texts(part, values, names, depth + 1)
 
-    if isinstance(node, ast.Constant):
-        return (
-            [str(node.value)]
-            if isinstance(node.value, (str, int, float)) and not isinstance(node.value, bool)
-            else None
-        )
-    if isinstance(node, ast.Name):
-        return of(names[node.id]) if node.id in names else None
-    if isinstance(node, ast.Attribute):
-        if (name := ast.unparse(node)) in names:
-            return of(names[name])
-        above = of(node.value) if node.attr == "parent" else None
-        return above and [str(PurePosixPath(t).parent) for t in above]
     if key := key_of(node):
         return _literals(values.get(key, _fallback(node)))
-    if isinstance(node, (ast.List, ast.Tuple)):
-        found = [of(part) for part in node.elts]
-        return [t for f in found if f is not None for t in f] if None not in found else None
-    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Div)):
-        if isinstance(node.op, ast.Add) and isinstance(node.left, (ast.List, ast.Tuple)):
-            return None
-        return _joined([of(node.left), of(node.right)], "/" if isinstance(node.op, ast.Div) else "")
-    if isinstance(node, ast.JoinedStr):
-        parts = [v.value if isinstance(v, ast.FormattedValue) else v for v in node.values]
-        return (
-            _joined([of(p) for p in parts], "")
-            if not any(getattr(v, "format_spec", None) for v in node.values)
-            else None
-        )
-    if isinstance(node, ast.Lambda):
-        wildcards = {a.arg for a in node.args.args}
-        return (
-            None
-            if any(isinstance(n, ast.Name) and n.id in wildcards for n in ast.walk(node.body))
-            else of(node.body)
-        )
-    return _call(node, of) if isinstance(node, ast.Call) else None
+    if (name := ast.unparse(node) if isinstance(node, (ast.Name, ast.Attribute)) else "") in names:
+        return of(names[name])
+    form = _FORMS.get(type(node))
+    return form(node, of) if form else None
 
 
-def _call(node: ast.Call, of: Any) -> list[str] | None:
+def _constant(node: ast.Constant, of: _Texts) -> list[str] | None:
+    known = isinstance(node.value, (str, int, float)) and not isinstance(node.value, bool)
+    return [str(node.value)] if known else None
+
+
+def _attribute(node: ast.Attribute, of: _Texts) -> list[str] | None:
+    above = of(node.value) if node.attr == "parent" else None
+    return above and [str(PurePosixPath(t).parent) for t in above]
+
+
+def _several(node: ast.List | ast.Tuple, of: _Texts) -> list[str] | None:
+    found = [of(part) for part in node.elts]
+    return [t for f in found if f is not None for t in f] if None not in found else None
+
+
+def _operation(node: ast.BinOp, of: _Texts) -> list[str] | None:
+    """``"a" + b``, ``a / "b"``; a sum of lists is none."""
+    adds = isinstance(node.op, ast.Add)
+    if not adds and not isinstance(node.op, ast.Div):
+        return None
+    if adds and isinstance(node.left, (ast.List, ast.Tuple)):
+        return None
+    return _joined([of(node.left), of(node.right)], "" if adds else "/")
+
+
+def _filled_in(node: ast.JoinedStr, of: _Texts) -> list[str] | None:
+    if any(getattr(v, "format_spec", None) for v in node.values):
+        return None
+    return _joined([of(v.value if isinstance(v, ast.FormattedValue) else v) for v in node.values], "")
+
+
+def _function(node: ast.Lambda, of: _Texts) -> list[str] | None:
+    """A function of wildcards that doesn't use them."""
+    wildcards = {a.arg for a in node.args.args}
+    uses = any(isinstance(n, ast.Name) and n.id in wildcards for n in ast.walk(node.body))
+    return None if uses else of(node.body)
+
+
+def _call(node: ast.Call, of: _Texts) -> list[str] | None:
     name = _called(node)
     if name in _EXPAND and len(node.args) == 1 and all(k.arg for k in node.keywords):
         return _expanded(of(node.args[0]), {str(k.arg): of(k.value) for k in node.keywords})
@@ -175,6 +184,19 @@ def _call(node: ast.Call, of: Any) -> list[str] | None:
     ):
         return _joined([of(part) for part in node.args], "/")
     return None
+
+
+#: Kind of an expression → the texts that it stands for, by those of its parts.
+_FORMS: dict[type[ast.expr], Callable[[Any, _Texts], list[str] | None]] = {
+    ast.Constant: _constant,
+    ast.Attribute: _attribute,
+    ast.List: _several,
+    ast.Tuple: _several,
+    ast.BinOp: _operation,
+    ast.JoinedStr: _filled_in,
+    ast.Lambda: _function,
+    ast.Call: _call,
+}
 
 
 def _expanded(patterns: list[str] | None, wildcards: Mapping[str, list[str] | None]) -> list[str] | None:

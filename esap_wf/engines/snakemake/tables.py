@@ -29,6 +29,8 @@ _IGNORED = {
     "cache_dates",
 }
 
+_ENCODINGS = {"utf-8", "utf8", "utf-8-sig", "ascii"}
+
 
 @dataclass(frozen=True)
 class Table:
@@ -192,46 +194,51 @@ def _columns(value: Any) -> list[str | int]:
 
 def _reading(call: ast.Call) -> Reading:
     """The arguments of the reader."""
-    if len(call.args) > 2 or any(k.arg is None for k in call.keywords):
-        raise _UnknownError
-    arguments = {k.arg: k.value for k in call.keywords if k.arg not in {*_IGNORED, "filepath_or_buffer"}}
-    if len(call.args) == 2:
-        arguments["sep"] = call.args[1]
-    given = {str(name): _literal(node) for name, node in arguments.items()}
-    if given.pop("delim_whitespace", False):
-        given["sep"] = r"\s+"
-    made: dict[str, Any] = {
-        "sep": _separator(given.pop("sep", given.pop("delimiter", _READERS[_called(call)])))
-    }
+    given = _arguments(call)
+    default = _READERS[_called(call)]
+    made: dict[str, Any] = {"sep": _separator(given.pop("sep", given.pop("delimiter", default)))}
     if (comment := given.pop("comment", None)) is not None:
         made["comment"] = _one(comment)
-    if type(skip := given.pop("skiprows", None) or 0) is not int:
-        raise _UnknownError
-    names = given.pop("names", None)
-    header = given.pop("header", "infer")
-    if header not in ("infer", 0, None) or (names is None and header is None):
-        raise _UnknownError
-    # names beside a header that is said to be there take its place
-    made |= {
-        "skip": skip,
-        "header": names is None or header == 0,
-        "names": [str(c) for c in _columns(names)] if names is not None else [],
-    }
+    made |= _head(given)
     if (index := given.pop("index_col", None)) is not None and index is not False:
         made["without"] = _columns(index)
     if (only := given.pop("usecols", None)) is not None:
         made["only"] = _columns(only)
     made |= _texts(given.pop("dtype", None))
-    if given.pop("keep_default_na", True) is False or given.pop("na_filter", True) is False:
+    if any(value is False for value in [given.pop("keep_default_na", True), given.pop("na_filter", True)]):
         made["blank"] = False
-    given.pop("na_filter", None)
-    if (
-        str(given.pop("encoding", "utf-8") or "utf-8").lower().replace("_", "-")
-        not in {"utf-8", "utf8", "utf-8-sig", "ascii"}
-        or given
-    ):
+    encoding = str(given.pop("encoding", "utf-8") or "utf-8").lower().replace("_", "-")
+    if given or encoding not in _ENCODINGS:
         raise _UnknownError
     return Reading(**made)
+
+
+def _arguments(call: ast.Call) -> dict[str, Any]:
+    """What the reader is given by name, besides the file and what changes nothing."""
+    if len(call.args) > 2 or any(k.arg is None for k in call.keywords):
+        raise _UnknownError
+    nodes = {k.arg: k.value for k in call.keywords if k.arg not in {*_IGNORED, "filepath_or_buffer"}}
+    if len(call.args) == 2:
+        nodes["sep"] = call.args[1]
+    given = {str(name): _literal(node) for name, node in nodes.items()}
+    if given.pop("delim_whitespace", False):
+        given["sep"] = r"\s+"
+    return given
+
+
+def _head(given: dict[str, Any]) -> dict[str, Any]:
+    """How many lines come before the table, and where the names of its columns are."""
+    if type(skip := given.pop("skiprows", None) or 0) is not int:
+        raise _UnknownError
+    names, header = given.pop("names", None), given.pop("header", "infer")
+    if header not in ("infer", 0, None) or (names is None and header is None):
+        raise _UnknownError
+    # names beside a header that is said to be there take its place
+    return {
+        "skip": skip,
+        "header": names is None or header == 0,
+        "names": [str(c) for c in _columns(names)] if names is not None else [],
+    }
 
 
 def _separator(value: Any) -> str:
