@@ -72,5 +72,5 @@ def show(workflow: str | os.PathLike[str]) -> Description:
         There is none.
     """
     found = find(config_of(None), os.fspath(workflow))
-    plain = msgspec.to_builtins({**descriptions.of(found)}, enc_hook=str)
-    return Description(plain)
+    data = msgspec.to_builtins({**descriptions.of(found)}, enc_hook=str)
+    return Description(data)

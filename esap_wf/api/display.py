@@ -1,5 +1,5 @@
 """
-How far a run is: an output of a notebook that changes in its place, a line of a terminal, or plain lines.
+How far a run is: an output of a notebook that is replaced, a line of a terminal, or lines.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class _Shown:
 
 def of(run: Run, progress: bool | None) -> Display:
     """
-    The display for the place where this process shows things.
+    The display for where this process shows things.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from esap_wf.runs.lookup import listed, moment_of, opened
 #: Runs of a page at most.
 LONGEST = 10_000
 
-Place = str | os.PathLike[str]
+Folder = str | os.PathLike[str]
 
 
 def list_(
@@ -30,7 +30,7 @@ def list_(
     since: str | date | None = None,
     limit: int = 50,
     cursor: str | None = None,
-    store: Place | None = None,
+    store: Folder | None = None,
 ) -> Runs:
     """
     Runs, newest first, as ``esap-wf list`` shows them.
@@ -107,7 +107,7 @@ def list_(
     )
 
 
-def status(run: RunLike, *, store: Place | None = None) -> State:
+def status(run: RunLike, *, store: Folder | None = None) -> State:
     """
     Phase, progress and failures of a run, as ``esap-wf status`` shows them.
 
@@ -127,7 +127,7 @@ def status(run: RunLike, *, store: Place | None = None) -> State:
 
 
 def logs(
-    run: RunLike, *, step: str | None = None, unit: str | None = None, store: Place | None = None
+    run: RunLike, *, step: str | None = None, unit: str | None = None, store: Folder | None = None
 ) -> Rows[Log]:
     """
     Logs of a run, as ``esap-wf logs`` finds them: of each unit that of the latest attempt.
@@ -164,7 +164,7 @@ def logs(
     )
 
 
-def results(run: RunLike, *, copy_to: Place | None = None, store: Place | None = None) -> Rows[OutputFile]:
+def results(run: RunLike, *, copy_to: Folder | None = None, store: Folder | None = None) -> Rows[OutputFile]:
     """
     Accepted outputs of a run, as ``esap-wf results`` shows them; empty before it is COMPLETED.
 

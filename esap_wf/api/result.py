@@ -117,9 +117,9 @@ def found(run: RunLike, config: configuration.Config) -> Run:
     return find_run(config, text, warn)
 
 
-def warn(told: str) -> None:
+def warn(message: str) -> None:
     """Tell the caller, once."""
-    warnings.warn(told, stacklevel=_depth())
+    warnings.warn(message, stacklevel=_depth())
 
 
 def _depth() -> int:

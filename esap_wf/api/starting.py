@@ -23,29 +23,29 @@ from esap_wf.models.run import Phase
 from esap_wf.planning import duplicates, making, saved
 from esap_wf.request.assembly import Asked, assemble
 
-Place = str | os.PathLike[str]
+AnyPath = str | os.PathLike[str]
 Parameters = Mapping[str, Any] | None
-Inputs = Mapping[str, Place | Sequence[Place]] | None
+Inputs = Mapping[str, AnyPath | Sequence[AnyPath]] | None
 
 
-def _request(workflow: Place, inputs: Inputs, options: Mapping[str, Any]) -> Request:
+def _request(workflow: AnyPath, inputs: Inputs, options: Mapping[str, Any]) -> Request:
     refs = {}
     for name, named in (inputs or {}).items():
         refs[name] = [str(named)] if isinstance(named, (str, os.PathLike)) else [str(n) for n in named]
-    data = values.plain({"inputs": refs, **options})
+    data = values.as_data({"inputs": refs, **options})
     try:
         data["workflow"] = os.fspath(workflow)
         return schemas.convert(documents.Document(data, "request"), Request, "request")
-    except (TypeError, ValueError, RecursionError) as error:  # no plain data, no text
+    except (TypeError, ValueError, RecursionError) as error:  # no data, no text
         raise UsageError("the request is not valid", [Problem("request", str(error))]) from None
 
 
 def plan(
-    workflow: Place,
+    workflow: AnyPath,
     parameters: Parameters = None,
     inputs: Inputs = None,
     *,
-    store: Place | None = None,
+    store: AnyPath | None = None,
     **options: Any,
 ) -> Plan:
     """
@@ -82,7 +82,7 @@ def plan(
 
 
 def _made(
-    workflow: Place,
+    workflow: AnyPath,
     parameters: Parameters,
     inputs: Inputs,
     options: Mapping[str, Any],
@@ -100,11 +100,11 @@ def _made(
 
 
 def run(
-    workflow: Place | Plan,
+    workflow: AnyPath | Plan,
     parameters: Parameters = None,
     inputs: Inputs = None,
     *,
-    store: Place | None = None,
+    store: AnyPath | None = None,
     if_exists: str = "reuse",
     detach: bool = False,
     progress: bool | None = None,
@@ -175,7 +175,7 @@ def resume(
     software: str | None = None,
     detach: bool = False,
     progress: bool | None = None,
-    store: Place | None = None,
+    store: AnyPath | None = None,
 ) -> Result:
     """
     Go on with a run that failed, was stopped, or lost its supervisor, as ``esap-wf resume`` does. Finished
@@ -209,7 +209,7 @@ def resume(
     """
     config = config_of(store, run)
     meant = found(run, config)
-    wanted = values.plain({"cores": cores, "memory": memory, "wall": wall, "software": software})
+    wanted = values.as_data({"cores": cores, "memory": memory, "wall": wall, "software": software})
     notes: list[str] = []
     steering.resume(
         meant, config, {name: value for name, value in wanted.items() if value is not None}, notes.append
@@ -223,7 +223,7 @@ def rerun(
     *,
     detach: bool = False,
     progress: bool | None = None,
-    store: Place | None = None,
+    store: AnyPath | None = None,
 ) -> Result:
     """
     Run again as a new run, with the workflow's present code and some parameters changed, as ``esap-wf rerun``

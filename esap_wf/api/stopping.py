@@ -12,11 +12,15 @@ from esap_wf.api.waiting import wait as wait_for
 from esap_wf.errors import RunFailedError
 from esap_wf.models.run import Phase
 
-Place = str | os.PathLike[str]
+Folder = str | os.PathLike[str]
 
 
 def cancel(
-    runs: RunLike | Iterable[RunLike], *, drain: bool = False, wait: float = 60.0, store: Place | None = None
+    runs: RunLike | Iterable[RunLike],
+    *,
+    drain: bool = False,
+    wait: float = 60.0,
+    store: Folder | None = None,
 ) -> dict[str, Phase]:
     """
     Stop runs, as ``esap-wf cancel`` does. They can be resumed.
@@ -47,7 +51,7 @@ def cancel(
     return {run.id: phase for run, phase in steering.cancel(meant.values(), drain, wait, warn)}
 
 
-def follow(run: RunLike, *, progress: bool | None = None, store: Place | None = None) -> Result:
+def follow(run: RunLike, *, progress: bool | None = None, store: Folder | None = None) -> Result:
     """
     Wait for the end of a run that is there: after an interrupt, or one that was started with `detach` or by
     the command line.

@@ -1,4 +1,4 @@
-"""What a notebook has at hand, as plain data: numbers and arrays of NumPy, quantities and times of astropy,
+"""What a notebook has at hand, as data: numbers and arrays of NumPy, quantities and times of astropy,
 paths, dates.
 
 Neither NumPy nor astropy is imported: who gives such a value has done so.
@@ -40,14 +40,14 @@ def of_parameters(values: Mapping[str, Any] | None, properties: Mapping[str, Pro
         A value is no data.
     """
     given = {
-        name: plain(value, properties.get(name, {}), f"parameter {name}")
+        name: as_data(value, properties.get(name, {}), f"parameter {name}")
         for name, value in dict(values or {}).items()
     }
     documents.check(documents.Document(given, "parameters"))
     return given
 
 
-def plain(value: Any, prop: Prop | None = None, where: str = "request") -> Any:
+def as_data(value: Any, prop: Prop | None = None, where: str = "request") -> Any:
     """
     A value as JSON could hold it. Bytes stay what they are, so that they are refused.
 
@@ -66,7 +66,7 @@ def plain(value: Any, prop: Prop | None = None, where: str = "request") -> Any:
     """
     try:
         return msgspec.to_builtins(
-            _plain(value, prop or {}), builtin_types=(bytes, bytearray, memoryview), enc_hook=_other
+            _converted(value, prop or {}), builtin_types=(bytes, bytearray, memoryview), enc_hook=_other
         )
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError("the request is not valid", [Problem(where, str(error))]) from None
@@ -78,15 +78,15 @@ def _other(value: object) -> str:
     raise TypeError(f"a {type(value).__name__} is neither text nor a number, list or mapping")
 
 
-def _plain(value: Any, prop: Prop) -> Any:
+def _converted(value: Any, prop: Prop) -> Any:
     if isinstance(value, Path):
         # jobs run in another folder: what is there is meant; another one is a name like any other
         return os.fspath(value.expanduser().absolute() if value.expanduser().exists() else value)
     if isinstance(value, Mapping):
         members = prop.get("properties", {})
-        return {name: _plain(v, members.get(name, {})) for name, v in value.items()}
+        return {name: _converted(v, members.get(name, {})) for name, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v, _item(prop)) for v in value]
+        return [_converted(v, _item(prop)) for v in value]
     numpy, time = sys.modules.get("numpy"), sys.modules.get("astropy.time")
     if numpy is not None and isinstance(value, (numpy.generic, numpy.ndarray)):
         return _array(value, prop, numpy)
@@ -110,7 +110,7 @@ def _array(value: Any, prop: Prop, numpy: Any) -> Any:
         return value.astype(str).tolist()
     if value.dtype.kind == "f":
         return value.astype(float).tolist()  # a long double is no number elsewhere
-    return _plain(value.tolist(), prop) if value.dtype.kind == "O" else value.tolist()
+    return _converted(value.tolist(), prop) if value.dtype.kind == "O" else value.tolist()
 
 
 def _quantity(value: Any, prop: Prop, units: Any) -> Any:

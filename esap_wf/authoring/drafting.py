@@ -133,17 +133,18 @@ def _lines(data: dict[str, Any], workflow: Workflow) -> Iterator[str]:
         """Texts that another reader of YAML could take for a number, a date or a boolean are quoted."""
 
     def text(dumper: Any, value: str) -> Any:
-        plain = re.fullmatch(r"[A-Za-z_][A-Za-z_ ./-]*(?<! )", value) and value.lower() not in _WORDS
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else '"')
+        unquoted = re.fullmatch(r"[A-Za-z_][A-Za-z_ ./-]*(?<! )", value) and value.lower() not in _WORDS
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if unquoted else '"')
 
     Dumper.add_representer(str, text)
     data.setdefault("parameters", "params.schema.json")
     for key, value in data.items():
         if about := _ABOUT.get(key):
             yield f"\n# {about}" if key != "schema_version" else f"# {about}"
-        told = {n.partition(".")[2]: w for n, w in workflow.derived_from.items() if n.startswith(f"{key}.")}
-        if told and key in {"inputs", "outputs"}:
-            shown = (f"{_one_line(name)}: {_one_line(where)}" for name, where in told.items())
+        derived = [(n.partition("."), where) for n, where in workflow.derived_from.items()]
+        origins = {name: where for (kind, _, name), where in derived if kind == key and name}
+        if origins and key in {"inputs", "outputs"}:
+            shown = (f"{_one_line(name)}: {_one_line(where)}" for name, where in origins.items())
             yield from (f"#   {line}" for line in shown)
         # one key at a time, so that the comments stand where they belong
         yield yaml.dump({key: value}, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120).rstrip(

@@ -36,10 +36,10 @@ def completed(workflow: Workflow) -> Workflow:
             found = engine.interface(home / implementation.file, None)
             if found is None or not found.root.is_relative_to(home):
                 continue
-            place = found.root.relative_to(home).as_posix()
-            beside |= {k: posixpath.normpath(f"{place}/{v}") for k, v in found.beside.items()}
+            root = found.root.relative_to(home).as_posix()
+            beside |= {k: posixpath.normpath(f"{root}/{v}") for k, v in found.beside.items()}
             if implementation.upstream is None:
-                named += [posixpath.normpath(f"{place}/{n}") for n in found.named]
+                named += [posixpath.normpath(f"{root}/{n}") for n in found.named]
     return replace(workflow, named=tuple(named), beside=beside)
 
 
@@ -63,16 +63,16 @@ def derived(path: Path, item: str | None = None) -> Workflow:
     """
     from esap_wf.tasks import reana
 
-    told = reana.declared(path)
+    declared = reana.declared(path)
     usable, _ = plugins.load("esap_wf.engines")
     engine: EngineBase
     found: list[tuple[str, Interface]] = []
     for engine in usable.values():
-        if told and engine.name not in told.engines:
+        if declared and engine.name not in declared.engines:
             continue
-        interface = engine.interface(told.pipeline if told else path, item)
+        interface = engine.interface(declared.pipeline if declared else path, item)
         if interface is not None:
-            found.append((engine.name, reana.completed(told, interface) if told else interface))
+            found.append((engine.name, reana.completed(declared, interface) if declared else interface))
     files = {i.root / i.file: name for name, i in found}
     if len(files) > 1:
         problems = [

@@ -137,17 +137,17 @@ def _explained(printed: str, reference: Reference) -> Exception:
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     # of which git only says that it could not read
     ssh = next((line for line in lines if line.startswith("ssh:")), "")
-    said = ssh or next(
+    reason = ssh or next(
         (line for line in lines if line.startswith(("fatal:", "error:", "ERROR:"))),
         lines[0] if lines else "git printed nothing",
     )
-    said = "".join(c if c.isprintable() else " " for c in said)[:300]
+    reason = "".join(c if c.isprintable() else " " for c in reason)[:300]
     for pattern, what, hint in _REASONS:
         if re.search(pattern, printed):
-            return UnavailableError(f"the repository {what}", [Problem(reference.url, said, hint)])
+            return UnavailableError(f"the repository {what}", [Problem(reference.url, reason, hint)])
     if re.search(_MISSING, printed) or not lines:
         return NotFoundError(
             "there is no such repository or ref",
-            [Problem(str(reference), said, "is it spelled correctly? A private repository looks the same")],
+            [Problem(str(reference), reason, "is it spelled correctly? A private repository looks the same")],
         )
-    return UnavailableError("the repository can't be fetched", [Problem(reference.url, said, _OFFLINE)])
+    return UnavailableError("the repository can't be fetched", [Problem(reference.url, reason, _OFFLINE)])

@@ -40,12 +40,12 @@ def in_folder(folder: Path) -> list[Path]:
 
 
 def name_of(file: Path) -> str:
-    """The name that a manifest's place gives its workflow."""
+    """The name that a manifest's path gives its workflow."""
     return file.parent.name if file.name == "workflow.yaml" else file.name.removesuffix(".workflow.yaml")
 
 
 def entries(config: Config) -> Iterator[tuple[str, Path, str]]:
-    """Name (from the file's place), manifest file and source of every workflow; nothing is parsed."""
+    """Name (from the file's path), manifest file and source of every workflow; nothing is parsed."""
     for source, root in _sources(config):
         if root.is_dir():
             for folder in sorted(p for p in root.iterdir() if p.is_dir()):
@@ -241,7 +241,7 @@ def unusable(document: Document, derived: bool = False) -> Iterator[Problem]:
 
 def misnamed(workflow: Workflow) -> list[Problem]:
     """
-    In a collection the place is the name: otherwise a run would be recorded, and run again, as another
+    In a collection the path is the name: otherwise a run would be recorded, and run again, as another
     workflow.
     """
     file, own = workflow.document.source, workflow.manifest.name

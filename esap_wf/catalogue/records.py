@@ -45,11 +45,11 @@ def read_record(folder: Path) -> Record:
     The record of a workflow's folder; of a collection ``workflows/NAME`` that of the repository, if the
     folder has none.
     """
-    places = [folder, *([folder.parent.parent] if folder.parent.name == "workflows" else [])]
-    place = next((p for p in places if (p / CODEMETA).is_file() or (p / SAVED).is_file()), None)
+    folders = [folder, *([folder.parent.parent] if folder.parent.name == "workflows" else [])]
+    home = next((p for p in folders if (p / CODEMETA).is_file() or (p / SAVED).is_file()), None)
     record = Record()
-    for name, understand in ((CODEMETA, _codemeta), (SAVED, _saved)) if place else ():
-        file = place / name if place else folder
+    for name, understand in ((CODEMETA, _codemeta), (SAVED, _saved)) if home else ():
+        file = home / name if home else folder
         if file.is_file():
             try:
                 record = _merged(record, understand(_load(file)), name)
@@ -101,17 +101,17 @@ def _codemeta(data: dict[str, Any]) -> Record:
 
 def _saved(data: dict[str, Any]) -> Record:
     """A Zenodo record: its DOI is what is cited."""
-    said = data.get("metadata") if isinstance(data.get("metadata"), dict) else data
-    assert isinstance(said, dict)
-    doi = _cited(data.get("doi") or said.get("doi"))
+    entry = data.get("metadata") if isinstance(data.get("metadata"), dict) else data
+    assert isinstance(entry, dict)
+    doi = _cited(data.get("doi") or entry.get("doi"))
     return Record(
-        title=_text(said.get("title")),
-        description=re.sub(r"<[^>]*>", "", _text(said.get("description"))).strip(),
-        version=_text(said.get("version")).removeprefix("v"),
-        license=_license(said.get("license")),
-        authors=tuple(_authors(said.get("creators"))),
+        title=_text(entry.get("title")),
+        description=re.sub(r"<[^>]*>", "", _text(entry.get("description"))).strip(),
+        version=_text(entry.get("version")).removeprefix("v"),
+        license=_license(entry.get("license")),
+        authors=tuple(_authors(entry.get("creators"))),
         citation=(doi,) if doi else (),
-        keywords=tuple(_keywords(said.get("keywords"))),
+        keywords=tuple(_keywords(entry.get("keywords"))),
     )
 
 
@@ -146,18 +146,17 @@ def _list(value: Any) -> list[Any]:
 
 
 def _authors(value: Any) -> Iterator[Author]:
-    for said in _list(value):
-        if not isinstance(said, dict):
-            if _text(said):
-                yield Author(name=_text(said))
+    for entry in _list(value):
+        if not isinstance(entry, dict):
+            if _text(entry):
+                yield Author(name=_text(entry))
             continue
-        name = _text(said.get("name")) or " ".join(
-            filter(None, (_text(said.get("givenName")), _text(said.get("familyName"))))
+        name = _text(entry.get("name")) or " ".join(
+            filter(None, (_text(entry.get("givenName")), _text(entry.get("familyName"))))
         )
-        orcid = _ORCID.search(
-            f"{said.get('@id', '')} {said.get('id', '')} {said.get('orcid', '')} {said.get('identifier', '')}"
-        )
-        home = said.get("affiliation")
+        identifiers = (entry.get(key, "") for key in ("@id", "id", "orcid", "identifier"))
+        orcid = _ORCID.search(" ".join(map(str, identifiers)))
+        home = entry.get("affiliation")
         home = home[0] if isinstance(home, list) and home else home
         if name:
             yield Author(
@@ -198,6 +197,6 @@ def _cited(value: Any) -> str:
 
 
 def _keywords(value: Any) -> Iterator[str]:
-    for said in value.split(",") if isinstance(value, str) else _list(value):
-        if _text(said):
-            yield _text(said)
+    for entry in value.split(",") if isinstance(value, str) else _list(value):
+        if _text(entry):
+            yield _text(entry)

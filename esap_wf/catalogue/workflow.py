@@ -64,7 +64,7 @@ class Workflow:
     order : mapping
         Files and folders that are its inputs if nothing else is given, as a CWL job order has them.
     upstream : dict of str to Path
-        Place in a snapshot → folder of code in other repositories that the manifest wraps.
+        Position in a snapshot → folder of code in other repositories that the manifest wraps.
     files : tuple of str, optional
         All that is snapshotted of the folder, if its engine knows that; None: all that is code.
     named : tuple of str
@@ -90,7 +90,7 @@ class Workflow:
     named: tuple[str, ...] = ()
     beside: dict[str, str] = field(default_factory=dict)
     _seen: list[CodeFile] = field(default_factory=list, init=False, repr=False, compare=False)
-    _told: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+    _warnings: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def properties(self) -> dict[str, dict[str, Any]]:
@@ -99,7 +99,7 @@ class Workflow:
         return properties
 
     @property
-    def place(self) -> str:
+    def position(self) -> str:
         """
         The workflow's folder inside a snapshot: without characters that mean something in a URL or to an
         engine.
@@ -117,9 +117,9 @@ class Workflow:
         return Kind.WRAPPER if all(i.upstream for i in plain) else Kind.PLAIN
 
     def home(self, implementation: Implementation) -> tuple[str, Path]:
-        """Place in a snapshot, and folder, of the code that an implementation names."""
-        place = upstream_place(implementation.upstream) if implementation.upstream else self.place
-        return place, self.upstream.get(place, self.folder)
+        """Position in a snapshot, and folder, of the code that an implementation names."""
+        position = upstream_position(implementation.upstream) if implementation.upstream else self.position
+        return position, self.upstream.get(position, self.folder)
 
     @property
     def takes_job_orders(self) -> bool:
@@ -137,33 +137,33 @@ class Workflow:
         """
         return all(i.config == "plain" and i.engine in NULLS for i in self.manifest.implementations)
 
-    def whole_places(self) -> set[str]:
-        """Places of `code_folders` that are somebody's repository: everything in them is snapshotted."""
-        return {*self.upstream, *([self.place] if self.kind in (Kind.PLAIN, Kind.DERIVED) else [])}
+    def repositories(self) -> set[str]:
+        """Positions of `code_folders` that are somebody's repository: everything in them is snapshotted."""
+        return {*self.upstream, *([self.position] if self.kind in (Kind.PLAIN, Kind.DERIVED) else [])}
 
     def code_files(self) -> Sequence[CodeFile]:
         """All that is snapshotted, looked up once."""
         if not self._seen:
             self._seen.extend(
                 f
-                for place, folder in sorted(self.code_folders().items())
-                for f in self._files_at(place, folder)
+                for position, folder in sorted(self.code_folders().items())
+                for f in self._files_at(position, folder)
             )
         return self._seen
 
-    def told_of_code(self) -> list[str]:
+    def code_warnings(self) -> list[str]:
         """What a user should know of what is snapshotted, and what is not."""
         self.code_files()
-        return self._told
+        return self._warnings
 
-    def _files_at(self, place: str, folder: Path) -> Iterator[CodeFile]:
-        if place == self.place and self.files is not None:
-            return contents.contents(folder, place, digests.listed_files(folder, self.files))
-        if place not in self.whole_places():
-            return contents.contents(folder, place, digests.code_files(folder))
-        chosen = selection.choose(folder, self.named if place == self.place else ())
-        self._told.extend(chosen.warnings)
-        return contents.kept(folder, place, chosen.names)
+    def _files_at(self, position: str, folder: Path) -> Iterator[CodeFile]:
+        if position == self.position and self.files is not None:
+            return contents.contents(folder, position, digests.listed_files(folder, self.files))
+        if position not in self.repositories():
+            return contents.contents(folder, position, digests.code_files(folder))
+        chosen = selection.choose(folder, self.named if position == self.position else ())
+        self._warnings.extend(chosen.warnings)
+        return contents.kept(folder, position, chosen.names)
 
     def code_digest(self, root: Path | None = None) -> str:
         """SHA-256 of all code; of a snapshot, if its `root` is given."""
@@ -171,19 +171,19 @@ class Workflow:
 
     def code_folders(self) -> dict[str, Path]:
         """
-        Place in a snapshot → folder: the workflow, and the shared rules beside the collection that it lives
+        Position in a snapshot → folder: the workflow, and the shared rules beside the collection that it is
         in.
         """
-        folders = {self.place: self.folder, **self.upstream}
+        folders = {self.position: self.folder, **self.upstream}
         rules = self.folder.parent.parent / "rules"
         if self.folder.parent.name == "workflows" and rules.is_dir():
             folders["rules"] = rules
         return folders
 
 
-def upstream_place(upstream: Upstream) -> str:
+def upstream_position(upstream: Upstream) -> str:
     """
-    Place of another repository's code in a snapshot; by its address, so that it stays where it is when the
+    Position of another repository's code in a snapshot; by its address, so that it stays where it is when the
     commit changes.
     """
     name = re.sub(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esap_wf.catalogue import derivation, manifests, records
-from esap_wf.catalogue.workflow import Kind, Workflow, upstream_place
+from esap_wf.catalogue.workflow import Kind, Workflow, upstream_position
 from esap_wf.config import Config
 from esap_wf.errors import NotFoundError, Problem, UsageError
 from esap_wf.files import inside
@@ -133,7 +133,7 @@ def wrapping(config: Config, workflow: Workflow) -> Workflow:
                 [Problem(where, "a manifest from elsewhere can't name a repository of this machine")],
             )
         source = repositories.fetch(reference, config)
-        homes[upstream_place(upstream)] = source.folder
+        homes[upstream_position(upstream)] = source.folder
         if not (source.folder / implementation.file).is_file():
             raise UsageError(
                 "the manifest is not valid",

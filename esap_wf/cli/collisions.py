@@ -37,7 +37,7 @@ _MEANING = {
 _ALWAYS = ("--help", "-h")
 
 
-def taken_by(params: Collection[click.Parameter]) -> dict[str, click.Parameter | None]:
+def owners_of(params: Collection[click.Parameter]) -> dict[str, click.Parameter | None]:
     """Flag → the option of esap-wf that has it."""
     return {
         **dict.fromkeys(_ALWAYS),
@@ -45,11 +45,11 @@ def taken_by(params: Collection[click.Parameter]) -> dict[str, click.Parameter |
     }
 
 
-def taken() -> set[str]:
+def reserved() -> set[str]:
     """Flags of the verbs that take a workflow's."""
     from esap_wf.cli import start
 
-    return {flag for verb in (start.validate, start.plan, start.run) for flag in taken_by(verb.params)}
+    return {flag for verb in (start.validate, start.plan, start.run) for flag in owners_of(verb.params)}
 
 
 def shadowed(workflow: Any, flags: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -57,7 +57,7 @@ def shadowed(workflow: Any, flags: Collection[str]) -> Iterator[tuple[str, str]]
     Name and flag of the parameters and inputs whose flag is another's.
 
     Nothing is lost where such a flag means the pipeline's own all the same (`esap_wf.request.given`):
-    ``--input FILE``, the place of results.
+    ``--input FILE``, the folder of results.
     """
     from esap_wf.catalogue.workflow import Kind
     from esap_wf.request.parameters import flag
@@ -87,12 +87,13 @@ def notes(workflow: Any, ctx: click.Context, params: Collection[click.Parameter]
     """
     One for each option that was given and that hides a parameter or an input, which was not given otherwise.
     """
-    options = taken_by(params)
-    said = {text.partition("=")[0] for option in ("param", "input_") for text in ctx.params.get(option) or ()}
+    options = owners_of(params)
+    pairs = [*(ctx.params.get("param") or ()), *(ctx.params.get("input_") or ())]
+    by_name = {text.partition("=")[0] for text in pairs}
     for name, flag in shadowed(workflow, options):
         option = options[flag]
         if (
-            name not in said
+            name not in by_name
             and option is not None
             and option.name
             and ctx.get_parameter_source(option.name) is click.core.ParameterSource.COMMANDLINE
@@ -102,7 +103,7 @@ def notes(workflow: Any, ctx: click.Context, params: Collection[click.Parameter]
 
 def problems(workflow: Any) -> Iterator[Problem]:
     """What lint says of them."""
-    for name, flag in shadowed(workflow, taken()):
+    for name, flag in shadowed(workflow, reserved()):
         kind = "parameter" if name in workflow.properties else "input"
         meaning = _MEANING.get(flag, "is an option of esap-wf")
         what = f"the {kind} {name} has no flag: {flag} {meaning}"

@@ -69,10 +69,10 @@ def _several(value: Any) -> Iterable[Any]:
 
 
 def _of_run(row: Row) -> Items:
-    told = f"{row.phase} {row.workflow}"
-    by_id = Item(row.id, help=one_line(f"{told} {row.name or ''}".rstrip()))
+    what = f"{row.phase} {row.workflow}"
+    by_id = Item(row.id, help=one_line(f"{what} {row.name or ''}".rstrip()))
     return [
-        *([Item(row.name, help=f"{told} {row.id}")] if row.name and one_line(row.name) == row.name else []),
+        *([Item(row.name, help=f"{what} {row.id}")] if row.name and one_line(row.name) == row.name else []),
         by_id,
     ]
 
@@ -187,8 +187,8 @@ def size(ctx: click.Context, param: click.Parameter, begun: str) -> Items:
     found = _workflow(ctx)
     sizes = found.manifest.resources.sizes if found else {}
     return [
-        Item(name, help=one_line(f"{human_cores(told.cores)}, {told.memory}, {told.wall}"))
-        for name, told in sizes.items()
+        Item(name, help=one_line(f"{human_cores(what.cores)}, {what.memory}, {what.wall}"))
+        for name, what in sizes.items()
         if name.startswith(begun)
     ]
 
@@ -270,10 +270,10 @@ def paths(begun: str, head: str = "") -> Items:
     if not head:
         return [Item(begun, type="file")]
     above, slash, name = begun.rpartition("/")
-    place = Path(above + slash or ".").expanduser()
+    folder = Path(above + slash or ".").expanduser()
     found = sorted(
         p
-        for p in place.iterdir()
+        for p in folder.iterdir()
         if p.name.startswith(name) and (name.startswith(".") or not p.name.startswith("."))
     )
     return [

@@ -48,10 +48,10 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
         f"{config.store}" + ("" if config.store.exists() else " (the first run creates it)"),
         "choose another: --store DIR",
     )
-    place = config.store
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
+    folder = config.store
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
     yield _check(
         "space", free > 1_000_000_000, f"{human_bytes(free)} free for runs", "free some space: esap-wf rm RUN"
     )

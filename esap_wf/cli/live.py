@@ -1,4 +1,4 @@
-"""Follow a run: a live display on a terminal, plain lines otherwise. Used by run, resume, rerun."""
+"""Follow a run: a live display on a terminal, lines otherwise. Used by run, resume, rerun."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from esap_wf.running import control
 from esap_wf.runs import states
 from esap_wf.runs.store import Run
 
-#: Seconds between two plain lines of progress, and between two that something still goes on.
-PLAIN_EVERY, STILL_EVERY = 5.0, 60.0
+#: Seconds between two lines of progress, and between two that something still goes on.
+LINE_EVERY, STILL_EVERY = 5.0, 60.0
 
 
 class _Detached(Exception):
@@ -98,7 +98,7 @@ def follow(run: Run, answer: Answer, own: bool = True) -> tuple[State, bool]:
     before = signal.signal(signal.SIGINT, stops)
     try:
         terminal = sys.stderr.isatty() and not answer.as_json
-        state = _live(run, stops) if terminal else _plain(run, answer)
+        state = _live(run, stops) if terminal else _lines(run, answer)
     except _Detached:
         answer.say(
             f"{run.id} goes on, because another command started it; to stop it: esap-wf cancel {run.id}"
@@ -126,7 +126,7 @@ def last_line(path: Path) -> str:
     return one_line(printable(next((line for line in reversed(lines) if line.strip()), "")))
 
 
-class Plain:
+class Lines:
     """
     Lines for a log: phases, what is made ready first and how long that took, progress.
 
@@ -160,13 +160,13 @@ class Plain:
             ended = state.phase in states.FINAL
             self.say(f"{state.phase}" + (f": {state.reason}" if state.reason and not ended else ""))
             self._phase, self._at = state.phase, now
-        elif text != self._text and now - self._at >= PLAIN_EVERY and not doing:
+        elif text != self._text and now - self._at >= LINE_EVERY and not doing:
             self.say(text)
             self._at, self._text = now, text
 
 
-def _plain(run: Run, answer: Answer) -> State:
-    return flow.follow(run, looked=Plain(answer.say))
+def _lines(run: Run, answer: Answer) -> State:
+    return flow.follow(run, looked=Lines(answer.say))
 
 
 def _live(run: Run, stops: _Stops) -> State:
@@ -202,7 +202,7 @@ def _live(run: Run, stops: _Stops) -> State:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    said, began, doing = stops.tell, 0.0, ""
+    tell, began, doing = stops.tell, 0.0, ""
     with Display(
         *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
     ) as bars:
@@ -241,4 +241,4 @@ def _live(run: Run, stops: _Stops) -> State:
         try:
             return flow.follow(run, seen)
         finally:
-            stops.tell = said
+            stops.tell = tell

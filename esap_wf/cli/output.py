@@ -65,12 +65,12 @@ class Answer:
 
 def to_json(data: Any) -> str:
     """One line of JSON; models become objects."""
-    return in_json(json.dumps(data, ensure_ascii=False, default=plain))
+    return in_json(json.dumps(data, ensure_ascii=False, default=as_data))
 
 
 def echo(text: str, err: bool = False) -> None:
     """
-    Print for people: the one place where foreign text reaches a terminal. Only what stands here has colours.
+    Print for people: only by this does foreign text reach a terminal. Only what stands here has colours.
     """
     click.echo(printable(text), err=err)
 
@@ -87,7 +87,7 @@ def columns() -> int:
     return get_terminal_size((80, 24)).columns
 
 
-def plain(value: Any) -> Any:
+def as_data(value: Any) -> Any:
     """A model as plain data."""
     import msgspec
 

@@ -77,9 +77,11 @@ class WorkflowVerb(Verb):
         inputs = {
             o: p for p in self.get_params(ctx) if isinstance(p, ParameterOption) and p.is_path for o in p.opts
         }
-        for place, word in enumerate(args):
+        for position, word in enumerate(args):
             values = (
-                list(takewhile(lambda w: not w.startswith("-"), args[place + 1 :])) if word in inputs else []
+                list(takewhile(lambda w: not w.startswith("-"), args[position + 1 :]))
+                if word in inputs
+                else []
             )
             if len(values) > 1 and inputs[word].multiple:
                 how = " ".join(f"{word} {shlex.quote(v)}" for v in values[:3]) + (
@@ -115,7 +117,7 @@ class WorkflowVerb(Verb):
         workflow = ctx.meta.get(_META)
         if workflow is None:
             return own
-        return [*own, *options(workflow, set(collisions.taken_by(own)))]
+        return [*own, *options(workflow, set(collisions.owners_of(own)))]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The workflow's parameters by their groups, then the verb's options."""
@@ -198,7 +200,9 @@ def describe(prop: dict[str, Any], name: str = "") -> str:
         )
     text = ", ".join(p for p in parts if p)
     if prop.get("results"):
-        return f"{text}  [made in {prop.get('default')}; a place is where they are copied]".strip()
+        return (
+            f"{text}  [made in {prop.get('default')}; a folder given here is where they are copied]".strip()
+        )
     if prop.get("default") is not None:
         return f"{text}  [default: {prop['default']}]"
     if prop.get("needed"):

@@ -40,16 +40,16 @@ def plan_screen(plan: Plan, defaults: Mapping[str, Any], units: Mapping[str, str
     """
     changed = {k: v for k, v in plan.parameters.items() if k not in defaults or defaults[k] != v}
     rest = len(plan.parameters) - len(changed)
-    told = ", ".join(_changed(v, k, defaults, units) for k, v in changed.items())
+    shown = ", ".join(_changed(v, k, defaults, units) for k, v in changed.items())
     rows = [("what", f"{plan.workflow} {plan.version}: {plan.title}")]
     rows += [("from", plan.reference)] if plan.reference else []
     if plan.parameters:
         rows.append(
             (
                 "parameters",
-                f"{told}; {rest} at the default"
-                if told and rest
-                else told or f"{rest}, all at their defaults",
+                f"{shown}; {rest} at the default"
+                if shown and rest
+                else shown or f"{rest}, all at their defaults",
             )
         )
     given = [(n, refs) for n, refs in plan.inputs.items() if refs]

@@ -125,8 +125,8 @@ def software_check(answer: Answer, workflow: str) -> int:
     choice = routes.choose(found, config)
     lines.insert(0, f"{choice.route}: {choice.detail}")
     answer.give({"workflow": workflow, "software": choice, "alternatives": rows}, "\n".join(lines))
-    taken = next(r for r in rows if r["detail"] == choice.detail)
-    return ExitCode.DONE if taken["works"] else ExitCode.UNAVAILABLE
+    used = next(r for r in rows if r["detail"] == choice.detail)
+    return ExitCode.DONE if used["works"] else ExitCode.UNAVAILABLE
 
 
 def _look_inside(choice: ContainerChoice, config: Config) -> dict[str, str]:

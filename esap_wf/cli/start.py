@@ -89,7 +89,7 @@ _COMMON: list[Callable[[Any], Any]] = [
     ),
     click.option(
         "--results",
-        metavar="PLACE",
+        metavar="FOLDER",
         shell_complete=completes("folder"),
         help="A folder to copy the results to.",
     ),

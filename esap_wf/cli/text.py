@@ -58,11 +58,11 @@ def headline_of(failure: Failure, run: Run) -> str:
 def what_next(run: Run, state: State) -> str:
     """Commands for a run that has not ended well."""
     if state.phase is Phase.ERROR:
-        first = state.failures[0] if state.failures else None
-        which = "" if first is None else f" --step {shlex.quote(first.step)}"
-        if first and first.unit is not None:
-            which += f" --unit {shlex.quote(first.unit)}"
-        if first and not first.log:
+        cause = state.failures[0] if state.failures else None
+        which = "" if cause is None else f" --step {shlex.quote(cause.step)}"
+        if cause and cause.unit is not None:
+            which += f" --unit {shlex.quote(cause.unit)}"
+        if cause and not cause.log:
             which = ""
         return f"see the log:  esap-wf logs {run.id}{one_line(which)}\ncontinue it:  esap-wf resume {run.id}"
     if state.phase in {Phase.UNKNOWN, Phase.ABORTED}:
@@ -75,8 +75,8 @@ def failure_text(failure: Failure, run: Run) -> str:
     from esap_wf.running.failures import way_out
 
     way = way_out(failure)
-    told = folded(f"what can be done: {way}", columns()) if way else []
-    return "\n".join([headline_of(failure, run), *(f"    {line}" for line in failure.tail), *told])
+    advice = folded(f"what can be done: {way}", columns()) if way else []
+    return "\n".join([headline_of(failure, run), *(f"    {line}" for line in failure.tail), *advice])
 
 
 class _Engine(msgspec.Struct, frozen=True):
@@ -197,10 +197,10 @@ def run_line(run: Run, state: State) -> str:
         )
         more = [f"  and {len(found) - SHOWN} more: esap-wf results {run.id}"] if len(found) > SHOWN else []
         took = lasting(seconds_of(state.started, state.ended)) if state.ended else ""
-        first = " ".join(filter(None, [run.id, "COMPLETED", state.reason, f"in {took}" if took else ""]))
+        top = " ".join(filter(None, [run.id, "COMPLETED", state.reason, f"in {took}" if took else ""]))
         page = report_of(run)
         last = [f"report  {page}"] if page else []
-        return "\n".join([first, *(f"warning: {w}" for w in state.warnings), *found[:SHOWN], *more, *last])
+        return "\n".join([top, *(f"warning: {w}" for w in state.warnings), *found[:SHOWN], *more, *last])
     from esap_wf.running.failures import headline
 
     reason = (

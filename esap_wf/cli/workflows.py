@@ -52,20 +52,20 @@ def show(answer: Answer, workflow: str) -> None:
     m = found.manifest
     data = descriptions.of(found)
     lines = [f"{m.name} {m.version}: {m.title}", "", *_paragraphs(m.description), ""]
-    said = _origins(found)
-    hidden = dict(collisions.shadowed(found, collisions.taken()))
+    origin = _origins(found)
+    hidden = dict(collisions.shadowed(found, collisions.reserved()))
 
     def how(name: str) -> str:
         return "  " + (collisions.instead(found, name) if name in hidden else flag(name, found.kind))
 
-    rows = [(how(n), _kind(p), describe(p, n), said("parameters", n)) for n, p in found.properties.items()]
+    rows = [(how(n), _kind(p), describe(p, n), origin("parameters", n)) for n, p in found.properties.items()]
     lines += ["Parameters:", _columns(rows), ""]
     if m.inputs:
-        rows = [(how(n), _kind_of(i), _input(i, n), said("inputs", n)) for n, i in m.inputs.items()]
+        rows = [(how(n), _kind_of(i), _input(i, n), origin("inputs", n)) for n, i in m.inputs.items()]
         lines += ["Inputs:", _columns(rows), ""]
     lines += [
         "Outputs:",
-        _columns([(f"  {o.path}", "", o.title or o.name, said("outputs", o.name)) for o in m.outputs]),
+        _columns([(f"  {o.path}", "", o.title or o.name, origin("outputs", o.name)) for o in m.outputs]),
         "",
     ]
     if m.resources.sizes:
@@ -89,10 +89,10 @@ def show(answer: Answer, workflow: str) -> None:
 def _origins(found: Any) -> Callable[[str, str], str]:
     """Where each part of a pipeline's interface is written, as short as it can be said."""
 
-    def said(kind: str, name: str) -> str:
+    def origin(kind: str, name: str) -> str:
         return str(found.derived_from.get(f"{kind}.{name}", "")).replace(f"{found.folder}/", "")
 
-    return said
+    return origin
 
 
 def _paragraphs(text: str) -> list[str]:
@@ -173,8 +173,8 @@ def lint(answer: Answer, path: tuple[str, ...], dry_run: str) -> int:
     elif problems:
         raise UsageError(f"{', '.join(path)} is not valid", problems)
     else:
-        told = f", {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else ""
-        answer.give({}, f"{', '.join(one.place for one in found)}: nothing wrong{told}")
+        more = f", {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else ""
+        answer.give({}, f"{', '.join(one.path for one in found)}: nothing wrong{more}")
     return ExitCode.USAGE if problems else ExitCode.DONE
 
 

@@ -14,7 +14,7 @@ from esap_wf.planning import numbers
 from esap_wf.runs.store import Run
 
 #: Differences of one result that are named.
-_TOLD = 5
+SHOWN = 5
 
 
 def compare(one: Run, two: Run) -> list[tuple[str, str, str]]:
@@ -42,11 +42,11 @@ def _by_numbers(one: Run, two: Run, row: tuple[str, str, str]) -> list[tuple[str
     )
     if rule is None or not all((run.dir / path).is_file() for run in (one, two)):
         return [row]
-    told = numbers.differing(one.dir / path, two.dir / path, rule)
-    if not told:
+    differences = numbers.differing(one.dir / path, two.dir / path, rule)
+    if not differences:
         return []
-    more = f"; and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
-    return [(*row[:2], f"{row[2]} ({'; '.join(told[:_TOLD])}{more})")]
+    more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+    return [(*row[:2], f"{row[2]} ({'; '.join(differences[:SHOWN])}{more})")]
 
 
 def _facts(run: Run) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a workflow does, takes, makes and needs, as plain data. The verb show and Python tell it."""
+"""What a workflow does, takes, makes and needs, as data, for the verb show and for Python."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def of(workflow: Workflow) -> dict[str, Any]:
         "outputs": m.outputs,
         "resources": m.resources,
         "software": [
-            {"route": route, **{k: v for k, v in told.items() if v is not None}} for route, told in routes
+            {"route": route, **{k: v for k, v in details.items() if v is not None}}
+            for route, details in routes
         ],
         "derived_from": workflow.derived_from or str(workflow.document.source),
         "units": m.units,

@@ -73,14 +73,14 @@ def _values(value: Any) -> Any:
         return [_values(v) for v in value]
     if not isinstance(value, dict):
         return value
-    told = {k: _values(v) for k, v in value.items()}
+    named = {k: _values(v) for k, v in value.items()}
     if is_file_object(value):
-        told |= {
+        named |= {
             k: Path(v).name
             for k in ("path", "location")
             if isinstance(v := value.get(k), str) and not v.startswith("http")
         }
-    return told
+    return named
 
 
 _FOLLOWS = "follows from the other fields"

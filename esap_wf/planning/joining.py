@@ -1,5 +1,5 @@
 """
-What a request brings along to a run that is there: another plan, names, tags, a place for the results.
+What a request brings along to a run that is there: another plan, names, tags, a folder for the results.
 Imported by flow.
 """
 

@@ -93,7 +93,7 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
             *_no_container(workflow, request, route),
             *valid.warnings,
             *workflow.notes,
-            *workflow.told_of_code(),
+            *workflow.code_warnings(),
             *_weak_identities(valid),
         ],
     )
@@ -160,7 +160,7 @@ def _of_workflow(workflow: Workflow, runner: Runner) -> dict[str, Any]:
         "title": manifest.title,
         "source": str(workflow.document.source),
         "reference": workflow.reference,
-        "place": workflow.place,
+        "place": workflow.position,
         "code": code,
         "entry": f"{render.snapshot_place(code)}/{position}/{implementation.file}",
         "config": implementation.config,
@@ -202,8 +202,8 @@ def _weak_identities(valid: Validated) -> list[str]:
     ]
 
 
-def _absolute(place: str | None) -> str | None:
-    return str(Path(place).expanduser().absolute()) if place else None
+def _absolute(folder: str | None) -> str | None:
+    return str(Path(folder).expanduser().absolute()) if folder else None
 
 
 def _seeded(workflow: Workflow, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

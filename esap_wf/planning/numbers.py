@@ -46,7 +46,7 @@ def differing(one: Path, two: Path, rule: Comparison) -> list[str]:
 
 
 def _json(a: Any, b: Any, rule: Comparison, key: str, where: str) -> Iterator[str]:
-    """Values at one place of two documents, and below."""
+    """Values at one position of two documents, and below."""
     if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
         for name in a:
             if name not in rule.ignore:

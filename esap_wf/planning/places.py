@@ -108,8 +108,8 @@ def choose(
     there = {name: _fitted(allocation, capacity, wishes) for name, capacity in capacities.items()}
     for name, smaller in there.items():
         if smaller != allocation:
-            again, _ = resources.offers_of({name: profiles[name]}, smaller, config.store)
-            offers = [again[0] if o.backend == name else o for o in offers]
+            repeated, _ = resources.offers_of({name: profiles[name]}, smaller, config.store)
+            offers = [repeated[0] if o.backend == name else o for o in offers]
     fitting = [o.backend for o in offers if o.fits]
     chosen = request.backend or next(iter(fitting), None)
     if chosen is None or chosen not in fitting:

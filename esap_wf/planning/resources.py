@@ -60,7 +60,7 @@ def allocation_of(workflow: Workflow, request: Request) -> tuple[Allocation, lis
         )
     size = resources.sizes.get(name, FALLBACK)
 
-    def read(key: str, convert: Any) -> int:
+    def amount(key: str, convert: Any) -> int:
         mine = getattr(asked, key)
         try:
             return int(convert(getattr(size, key) if mine is None else mine))
@@ -70,9 +70,9 @@ def allocation_of(workflow: Workflow, request: Request) -> tuple[Allocation, lis
 
     return Allocation(
         cores=asked.cores or size.cores,
-        memory_bytes=read("memory", to_bytes),
-        disk_bytes=read("disk", to_bytes),
-        wall_seconds=read("wall", to_seconds),
+        memory_bytes=amount("memory", to_bytes),
+        disk_bytes=amount("disk", to_bytes),
+        wall_seconds=amount("wall", to_seconds),
         gpus=size.gpus,
     ), problems
 

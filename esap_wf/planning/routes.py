@@ -96,7 +96,7 @@ def choose(
     for alternative in offered:
         route = route_of(alternative)
         if wanted and route != wanted:
-            refused.append(f"{_told(alternative)}: not used, because {wanted} was asked for")
+            refused.append(f"{_named(alternative)}: not used, because {wanted} was asked for")
             continue
         choice, why = _try(alternative, workflow.folder, config, profile, engine)
         if choice:
@@ -116,10 +116,10 @@ def _own_images(
 ) -> SoftwareChoice:
     """The images that the pipeline itself names."""
     found = images(workflow.images, workflow.folder, config, profile, engine=engine)
-    told = "; ".join(
+    names = "; ".join(
         f"{n}{f' ({c.digest[:19]}…)' if c.digest else ''} by {c.runtime}" for n, c in found.items()
     )
-    return SoftwareChoice(route="container", detail=f"the pipeline's own images: {told}", images=found)
+    return SoftwareChoice(route="container", detail=f"the pipeline's own images: {names}", images=found)
 
 
 def alternatives(
@@ -128,7 +128,7 @@ def alternatives(
     """Each alternative of a workflow: what it is, the choice if it works here, and why it doesn't."""
     for alternative in _offered(workflow):
         choice, why = _try(alternative, workflow.folder, config, profile)
-        yield _told(alternative), choice, why
+        yield _named(alternative), choice, why
 
 
 def images(
@@ -191,8 +191,8 @@ def _allowed(config: Config, profile: Profile | None, engine: EngineBase | None)
     """
     from esap_wf.software import containers
 
-    said = profile.containers if profile else None
-    allowed = containers.settings(config, said.runtimes if said else (), said.map if said else None)
+    there = profile.containers if profile else None
+    allowed = containers.settings(config, there.runtimes if there else (), there.map if there else None)
     if engine is None:
         return allowed
     able = engine.runtimes.split()
@@ -208,7 +208,7 @@ def _allowed(config: Config, profile: Profile | None, engine: EngineBase | None)
     )
 
 
-def _told(alternative: Software) -> str:
+def _named(alternative: Software) -> str:
     route = route_of(alternative)
     value = getattr(alternative, route)
     return f"{route} {', '.join(value) if isinstance(value, list) else value}"

@@ -1,4 +1,4 @@
-"""What a user gives, checked and made plain: parameters with units, inputs and references to data, sample
+"""What a user gives, checked and typed: parameters with units, inputs and references to data, sample
 sheets, job orders.
 
 Imported by planning, authoring and the surfaces.

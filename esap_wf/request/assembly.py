@@ -142,7 +142,7 @@ def _joined(one: Mapping[str, list[str]], other: Mapping[str, list[str]]) -> dic
 
 
 def _over(earlier: Request, request: Request) -> Request:
-    """An earlier request with the values, inputs and place of results of another."""
+    """An earlier request with the values, inputs and folder of results of another."""
     kept = given.without(earlier, {*request.parameters, *request.inputs})
     inputs = {name: refs for name, refs in kept.inputs.items() if name not in request.parameters}
     return msgspec.structs.replace(

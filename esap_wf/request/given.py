@@ -23,12 +23,12 @@ def sorted_out(
     workflow: Workflow, request: Request, document: Document | None = None, pointer: tuple[str, ...] = ()
 ) -> Request:
     """
-    The request with everything in its place.
+    The request with everything where it belongs.
 
     A file of values as a pipeline's own users write it names files beside numbers (``input: samples.csv``,
-    ``{class: File, path: …}``), and nested values where the pipeline has names with dots; and the place of
-    results is a parameter to many pipelines, a place to copy them to here. A file or folder of a CWL job
-    order of which more is said than its place (another name, a format, what belongs to it, its content) stays
+    ``{class: File, path: …}``), and nested values where the pipeline has names with dots; and the folder of
+    results is a parameter to many pipelines, a folder to copy them to here. A file or folder of a CWL job
+    order of which more is said than its path (another name, a format, what belongs to it, its content) stays
     among the parameters, as it stands.
 
     Parameters
@@ -97,12 +97,12 @@ class _Sorting:
         if value is None:
             return
         if not isinstance(value, str):
-            self.problems.append(Problem(self.where(name), "is not a place"))
+            self.problems.append(Problem(self.where(name), "is not a folder"))
             return
         if value == self.workflow.properties[name].get("default"):
             return
         if self.results and self.results != value:
-            what = f"results are copied to only one place, but {self.results} is another one"
+            what = f"results are copied to only one folder, but {self.results} is another one"
             self.problems.append(Problem(self.where(name), what))
         self.results = value
 
@@ -143,7 +143,7 @@ def flags(
     workflow: Workflow, given: Mapping[str, tuple[str, ...]]
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, list[str]], str | None]:
     """
-    Flags of a workflow: those that are parameters, those that are inputs, and the place of results.
+    Flags of a workflow: those that are parameters, those that are inputs, and the folder of results.
 
     Parameters
     ----------
@@ -195,10 +195,10 @@ def mistaken_paths(workflow: Workflow, values: Mapping[str, Any], folder: Path) 
                 continue
             with contextlib.suppress(OSError):
                 if ("/" in part or Path(part).suffix) and (folder / part).exists():
-                    place = (folder / part).absolute()
+                    there = (folder / part).absolute()
                     found.append(
                         f"{name}: {part!r} is text to this pipeline, not an input; if a file is meant, "
-                        f"write {place}"
+                        f"write {there}"
                     )
     return found
 

@@ -192,7 +192,7 @@ def rows_of(path: Path, schema: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
     """
     properties = schema.get("properties", {})
     # the job reads the table itself: a cell with a unit would be converted here, but not there
-    plain = {n: {k: v for k, v in p.items() if k != "unit"} for n, p in properties.items()}
+    unitless = {n: {k: v for k, v in p.items() if k != "unit"} for n, p in properties.items()}
     texts = {n for n, p in properties.items() if p.get("type") == "string"}
     if path.name.endswith((".jsonl", ".ndjson")):
         yield from _json_lines(path)
@@ -204,7 +204,7 @@ def rows_of(path: Path, schema: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
                 row[column] = cell
             elif cell:
                 try:
-                    row[column] = from_text(cell, plain.get(column, {}))
+                    row[column] = from_text(cell, unitless.get(column, {}))
                 except ValueError:
                     row[column] = cell  # the schema's message says what was expected
         yield line, row

@@ -68,11 +68,11 @@ def _strange(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
     records = [o for o in options if isinstance(o.get("properties"), dict) and "class" not in o["properties"]]
     if not isinstance(value, dict):
         return
-    taken = next((r for r in records if value.keys() >= set(r.get("required", ()))), None)
-    if taken is None:
+    seen = next((r for r in records if value.keys() >= set(r.get("required", ()))), None)
+    if seen is None:
         return
     for name, member in value.items():
-        if name in taken["properties"]:
-            yield from _strange(member, taken["properties"][name])
+        if name in seen["properties"]:
+            yield from _strange(member, seen["properties"][name])
         else:
             yield name

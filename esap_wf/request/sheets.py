@@ -63,12 +63,12 @@ def check(
         for error in check_row.iter_errors(row):
             pointer, what, hint = schemas.wording(error, row_schema)
             name = str(pointer[0]) if pointer else ""
-            told = properties.get(name, {}).get("errorMessage")
+            message = properties.get(name, {}).get("errorMessage")
             at = documents.pointer_text(pointer)
             problems.append(
                 Problem(
                     f"{where}: {at}" if at else where,
-                    f"{told} ({what})" if isinstance(told, str) else what,
+                    f"{message} ({what})" if isinstance(message, str) else what,
                     hint,
                 )
             )

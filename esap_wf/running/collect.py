@@ -79,7 +79,7 @@ def collect(
     *,
     named: Results | None = None,
     given: Iterable[Path] = (),
-    place: Workplace | None = None,
+    workplace: Workplace | None = None,
 ) -> Collected:
     """
     Look at every result.
@@ -97,12 +97,12 @@ def collect(
         What the engine itself names: it takes the place of outputs that are only guessed (`Output.guess`).
     given : iterable of Path
         What the user gave the run: a link to it is a result.
-    place : Workplace, optional
+    workplace : Workplace, optional
         Where a pipeline worked that was not written for esap-wf: if nobody says what its results are, what
         appeared there is.
     """
     named = _to_be_trusted(manifest, named or Results(appeared="if empty"))
-    look = _Look(run, snapshot, beat, given, place)
+    look = _Look(run, snapshot, beat, given, workplace)
     look.found.values = dict(named.values)
     by_name, by_pattern = _wanted(manifest, named)
     for output in by_name:
@@ -112,8 +112,8 @@ def collect(
     for output in by_pattern:
         look.declared(output)
     guessed = named.appeared == "if empty" and look.is_empty
-    if place and not look.found.failures and (guessed or named.appeared == "always"):
-        look.appeared(place, manifest.outputs, guessed)
+    if workplace and not look.found.failures and (guessed or named.appeared == "always"):
+        look.appeared(workplace, manifest.outputs, guessed)
     look.found.warnings += _at_most(look.tree.passed_over)
     if not look.found.outputs and not look.found.values and not look.found.failures:
         look.found.warnings.insert(0, NOTHING)
@@ -146,13 +146,13 @@ class _Look:
         snapshot: Path,
         beat: Callable[[], None],
         given: Iterable[Path],
-        place: Workplace | None,
+        workplace: Workplace | None,
     ) -> None:
-        self.run, self.beat, self.place = run, beat, place
+        self.run, self.beat, self.workplace = run, beat, workplace
         self.tree = Tree(run, given, beat)
         self.found = Collected()
         self.validity = Validity(self.tree, snapshot, self.found.warnings)
-        self.taken: set[Path] = set()
+        self.entered: set[Path] = set()
         self.names: dict[Path, set[str]] = {}
         self.sums: dict[Path, str] = {}
 
@@ -168,7 +168,7 @@ class _Look:
         if not paths and not wrong:
             return
         if "*" in output.path:  # a folder of results also holds those that have a name of their own
-            paths = [p for p in paths if p not in self.taken]
+            paths = [p for p in paths if p not in self.entered]
         usable, refused = self._usable(paths, output)
         judged = [self.validity.of_file(path, output) for path in usable]
         if output.verdict and len(paths) > len(refused):
@@ -185,8 +185,8 @@ class _Look:
 
     def _matching(self, output: Output) -> list[Path]:
         paths = self.tree.matching(output.path)
-        if output.guess and self.place:
-            return [p for p in paths if not self.place.is_own(p)]
+        if output.guess and self.workplace:
+            return [p for p in paths if not self.workplace.is_own(p)]
         return paths
 
     def _usable(self, paths: list[Path], output: Output) -> tuple[list[Path], list[str]]:
@@ -203,18 +203,18 @@ class _Look:
             self.tree.pass_over(f"{text} is outside of the run directory")
         elif not path.exists() and not path.is_symlink():
             self.tree.pass_over(f"{self.tree.name(path)} was named as a result but does not exist")
-        elif not (self.place and self.place.is_own(path)):
+        elif not (self.workplace and self.workplace.is_own(path)):
             self._undeclared(path, name, outputs)
 
-    def appeared(self, place: Workplace, outputs: list[Output], guessed: bool) -> None:
+    def appeared(self, workplace: Workplace, outputs: list[Output], guessed: bool) -> None:
         """What appeared where the pipeline worked."""
         before = len(self.found.outputs)
-        for path in place.appeared(self.tree, self.taken):
+        for path in workplace.appeared(self.tree, self.entered):
             self._undeclared(path, "", outputs)
         if guessed and (count := len(self.found.outputs) - before):
             why = "what is named as a result is empty" if before else "nothing says what the results are"
             self.found.warnings.append(
-                f"{why}; as a guess, what appeared in {place.folder} is taken "
+                f"{why}; as a guess, what appeared in {workplace.folder} is taken "
                 f"({human_count(count, 'file or empty folder', 'files or empty folders')})"
             )
 
@@ -222,7 +222,7 @@ class _Look:
         """A result without a name gets that of an output whose pattern it fits."""
         # an engine may give one file under several names
         names = self.names.setdefault(path, set())
-        if (path in self.taken and (not name or not names or name in names)) or self._passed_over(path):
+        if (path in self.entered and (not name or not names or name in names)) or self._passed_over(path):
             return
         names |= {name} if name else set()
         relative = self.tree.name(path)
@@ -240,7 +240,7 @@ class _Look:
             self._enter(path, name, media_type, checks, path.stat().st_size, self._sum(path))
             return
         inner = list(self.tree.below(path))
-        named = {p for p in inner if p in self.taken}
+        named = {p for p in inner if p in self.entered}
         total = hashlib.sha256()
         for part in inner:
             kind = "folder" if part.is_dir() else self._sum(part)
@@ -258,7 +258,7 @@ class _Look:
     def _enter(
         self, path: Path, name: str, media_type: str, checks: list[Check], size: int, content: str
     ) -> None:
-        self.taken.add(path)
+        self.entered.add(path)
         relative = self.tree.name(path) + ("/" if media_type == FOLDER_TYPE else "")
         self.found.outputs.append(
             OutputFile(

@@ -71,7 +71,7 @@ def _collected(owner: Ownership, cache: Path) -> tuple[collect.Collected, list[s
     warnings += originals.changed(plan, cache, owner.beat)
     given = trees.given_to(plan)
     found = collect.collect(
-        owner.manifest, run, owner.snapshot, owner.beat, named=named, given=given, place=workplace
+        owner.manifest, run, owner.snapshot, owner.beat, named=named, given=given, workplace=workplace
     )
     return found, warnings
 

@@ -1,4 +1,4 @@
-"""Accepted results go to the place where they are wanted. Light: the supervisor, the command line and Python
+"""Accepted results go to the folder where they are wanted. Light: the supervisor, the command line and Python
 call it.
 
 Imports files, digests, models, runs, trees.
@@ -24,7 +24,7 @@ from esap_wf.runs.trees import Tree, given_to
 
 def confirm_writable(target: Path) -> None:
     """
-    Make sure that results can be copied to a place, before hours of work are spent on them.
+    Make sure that results can be copied to a folder, before hours of work are spent on them.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def confirm_writable(target: Path) -> None:
     except OSError as error:
         what = f"{str(target)[:300]}: {error.strerror or error}"
         raise RefusedError(
-            "results can't be copied there", [Problem("--results", what, "choose another place")]
+            "results can't be copied there", [Problem("--results", what, "choose another folder")]
         ) from None
 
 
@@ -48,15 +48,15 @@ def altered(run: Run) -> list[Problem]:
     accepted = outputs.outputs if outputs else []
     tree, names = _tree_of(run), {o.path for o in accepted}
     for output in accepted:
-        place = run.dir / output.path
+        path = run.dir / output.path
         size = None
         with contextlib.suppress(OSError, ValueError):
-            if not tree.wrong_with(place) and place.is_dir() == output.is_folder and place.exists():
-                inner = list(tree.below(place)) if output.is_folder else []
+            if not tree.wrong_with(path) and path.is_dir() == output.is_folder and path.exists():
+                inner = list(tree.below(path)) if output.is_folder else []
                 size = (
                     sum(p.stat().st_size for p in inner if not p.is_dir())
                     if output.is_folder
-                    else place.stat().st_size
+                    else path.stat().st_size
                 )
                 added = [n for p in inner if (n := tree.name(p)) not in names and f"{n}/" not in names]
                 found += [
@@ -80,7 +80,7 @@ def altered(run: Run) -> list[Problem]:
 
 def copy_outputs(run: Run, target: Path) -> int:
     """
-    Copy accepted outputs, keeping their places below ``outputs/``; each appears whole or not at all, and with
+    Copy accepted outputs, keeping their paths below ``outputs/``; each appears whole or not at all, and with
     the accepted content.
 
     Of a link what it leads to is copied. Folders are copied whole; what a target's folder holds besides
@@ -100,7 +100,7 @@ def copy_outputs(run: Run, target: Path) -> int:
     Raises
     ------
     RefusedError
-        The place can't be written, a file there has other content, or a result is gone or no longer the
+        The folder can't be written, a file there has other content, or a result is gone or no longer the
         accepted one.
     UsageError
         A name leads out of the run or of the target.
@@ -108,11 +108,11 @@ def copy_outputs(run: Run, target: Path) -> int:
     outputs = run.outputs()
     tree, copied = _tree_of(run), 0
     for output in outputs.outputs if outputs else []:
-        place = Path(output.path)
+        path = Path(output.path)
         try:
-            source = _inside(run, place, tree)
+            source = _inside(run, path, tree)
             copy = files.inside(
-                target.absolute(), place.relative_to("outputs") if place.is_relative_to("outputs") else place
+                target.absolute(), path.relative_to("outputs") if path.is_relative_to("outputs") else path
             )
             there = copy.exists()
             if there and (what := _against(copy, output)):
@@ -145,14 +145,14 @@ def _tree_of(run: Run) -> Tree:
     return Tree(run.dir, given)
 
 
-def _inside(run: Run, place: Path, tree: Tree) -> Path:
+def _inside(run: Run, path: Path, tree: Tree) -> Path:
     """Where a result is: in the run directory, or what a link among the results leads to."""
     try:
-        return files.inside(run.dir, place)
+        return files.inside(run.dir, path)
     except UsageError:
-        if place.is_absolute() or ".." in place.parts or tree.wrong_with(run.dir / place):
+        if path.is_absolute() or ".." in path.parts or tree.wrong_with(run.dir / path):
             raise
-    return run.dir / place
+    return run.dir / path
 
 
 def _against(copy: Path, output: OutputFile) -> str:
@@ -168,10 +168,10 @@ def _copy(source: Path, copy: Path, output: OutputFile, run_id: str) -> None:
     temporary = copy.with_name(f".{os.urandom(6).hex()}.part")
     content = hashlib.sha256()
     try:
-        with reading.opened(source) as given, temporary.open("xb") as taken:
+        with reading.opened(source) as given, temporary.open("xb") as written:
             while block := given.read(1 << 20):
                 content.update(block)
-                taken.write(block)
+                written.write(block)
         if content.hexdigest() != output.sha256:
             what = "its content is not what was accepted"
             raise RefusedError(

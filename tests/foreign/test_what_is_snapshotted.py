@@ -278,7 +278,7 @@ def test_hidden_files_that_are_named_are_there(config: Config, tmp_path: Path) -
     folder = write(tmp_path / "r", files)
     workflow = workflows.find(config, str(folder))
     assert set(of(config, folder)) == {"Snakefile", "config.yaml", ".test/s.tsv", ".more/x"}
-    assert any(".env, .ssh" in told for told in workflow.told_of_code()), "what is left out is said"
+    assert any(".env, .ssh" in told for told in workflow.code_warnings()), "what is left out is said"
     commit(folder)
     assert ".env" in of(config, folder), "what is committed is for all to see"
 
@@ -287,7 +287,7 @@ def test_content_that_git_lfs_has_not_fetched_is_told(config: Config, tmp_path: 
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12345\n"
     folder = write(tmp_path / "r", {"Snakefile": snakefile(), "data/a.txt": pointer})
     workflow = workflows.find(config, str(folder))
-    (told,) = workflow.told_of_code()
+    (told,) = workflow.code_warnings()
     assert "data/a.txt" in told and "git lfs pull" in told
     spec = Input(title="table")
     workflow = replace(workflow, manifest=msgspec.structs.replace(workflow.manifest, inputs={"table": spec}))
@@ -308,7 +308,7 @@ def test_a_submodule_that_is_not_there_is_told(config: Config, tmp_path: Path) -
     commit(folder)
     assert "lib/x" in of(config, folder)
     git(tmp_path, "clone", "--quiet", str(folder), "clone")
-    (told,) = workflows.find(config, str(tmp_path / "clone")).told_of_code()
+    (told,) = workflows.find(config, str(tmp_path / "clone")).code_warnings()
     assert "lib" in told and "submodule update" in told
 
 
@@ -430,4 +430,4 @@ def test_what_is_named_through_links_is_there_once(config: Config, tmp_path: Pat
     }  # fmt: skip
     contents.write(workflow.code_files(), tmp_path / "snapshot")
     assert workflow.code_digest(tmp_path / "snapshot") == workflow.code_digest()
-    assert (tmp_path / "snapshot" / workflow.place / "p/file.txt").read_text() == "1\n"
+    assert (tmp_path / "snapshot" / workflow.position / "p/file.txt").read_text() == "1\n"

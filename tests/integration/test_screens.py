@@ -13,7 +13,7 @@ from adapter import Place, write_workflow
 
 import esap_wf
 from esap_wf.cli.listing import list_text
-from esap_wf.cli.live import Plain, stopping_text
+from esap_wf.cli.live import Lines, stopping_text
 from esap_wf.cli.output import table
 from esap_wf.cli.planned import start_line
 from esap_wf.cli.times import age, lasting, seconds_of
@@ -58,7 +58,7 @@ def test_what_is_promised_at_ctrl_c_is_what_the_engine_can_do(engine: str, said:
 
 def test_what_is_built_first_is_told_at_its_start_every_minute_and_at_its_end() -> None:
     said, at = [], [0.0]
-    plain = Plain(said.append, lambda: at[0])
+    plain = Lines(said.append, lambda: at[0])
     building = State(
         phase=Phase.QUEUED, reason="building the Python environment of the workflow, once: logs/software.log"
     )

@@ -35,7 +35,7 @@ class Linted:
 
     Parameters
     ----------
-    place : str
+    path : str
         Its manifest, or what a user called it.
     errors : list of Problem
         What keeps it from working.
@@ -43,7 +43,7 @@ class Linted:
         What hinders its users, or could not be looked at.
     """
 
-    place: str
+    path: str
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     _rehearsals: list[Rehearsal] = field(default_factory=list, repr=False)
@@ -94,7 +94,7 @@ def _started(
             one.errors += scripts.problems(file.parent) if file else []
             one.warnings.append(
                 Problem(
-                    one.place,
+                    one.path,
                     "its files were not checked, because the manifest can't be read",
                     "correct that first",
                 )
@@ -110,7 +110,7 @@ def _started(
         wrong = scripts.of_workflow(workflow)
         (one.errors if workflow.kind is Kind.HOUSE else one.warnings).extend(wrong)
         one.warnings += collisions(workflow)
-        one.warnings += [Problem(workflow.reference or one.place, note) for note in workflow.notes]
+        one.warnings += [Problem(workflow.reference or one.path, note) for note in workflow.notes]
         yield one
 
 
@@ -172,7 +172,7 @@ def _engines(
             asked.add(program)
     if engines == NONE:
         one.warnings.append(
-            Problem(one.place, "no engine was asked", "--dry-run every asks all that are installed")
+            Problem(one.path, "no engine was asked", "--dry-run every asks all that are installed")
         )
 
 

@@ -51,7 +51,7 @@ class Example:
     def job(self, workflow: Workflow, implementation: Implementation) -> Job:
         """What an engine would be asked for, in terms of a run directory."""
         assert self.valid is not None
-        place, home = workflow.home(implementation)
+        position, home = workflow.home(implementation)
         snapshot = {str(f.source): f"{SNAPSHOT}/{f.name}" for f in workflow.code_files()}
 
         def local(ref: DataRef) -> DataRef:
@@ -64,7 +64,7 @@ class Example:
         }
         return Job(
             workflow=workflow.manifest.name,
-            entry=f"{SNAPSHOT}/{place}/{implementation.file}",
+            entry=f"{SNAPSHOT}/{position}/{implementation.file}",
             parameters=self.valid.parameters,
             inputs=inputs,
             selected=self.valid.selected,
@@ -73,7 +73,7 @@ class Example:
             plain=implementation.config == "plain",
             item=implementation.item,
             source=home / implementation.file,
-            folder=f"{SNAPSHOT}/{place}",
+            folder=f"{SNAPSHOT}/{position}",
             workdir=implementation.workdir or "",
             beside=workflow.beside,
         )
@@ -87,15 +87,14 @@ def of(workflow: Workflow, config: Config, errors: list[Problem], warnings: list
     found: list[Validated] = []
     for file in _files(workflow):
         try:
-            request, document, pointer = _read(workflow, file)
+            request, document, pointer = _read_example(workflow, file)
             valid, problems = _validated(workflow, config, request, base, document, pointer)
         except EsapError as error:
             errors += error.problems or [Problem(str(file), error.message)]
             continue
-        told = [p for p in problems if not _told(p, errors)]
+        new = [p for p in problems if not _is_reported(p, errors)]
         errors += [
-            p if p.where.startswith(str(file)) else Problem(f"{file}: {p.where}", p.what, p.hint)
-            for p in told
+            p if p.where.startswith(str(file)) else Problem(f"{file}: {p.where}", p.what, p.hint) for p in new
         ]
         found += [] if problems else [valid]
         if not problems:
@@ -109,16 +108,16 @@ def of(workflow: Workflow, config: Config, errors: list[Problem], warnings: list
     except UsageError as error:
         problems = error.problems or [Problem(str(workflow.document.source), error.message)]
     if problems and workflow.kind is Kind.HOUSE:
-        told = [p for p in problems if not _told(p, errors)]
-        errors += [Problem(p.where, f"with only defaults and examples: {p.what}", p.hint) for p in told]
+        new = [p for p in problems if not _is_reported(p, errors)]
+        errors += [Problem(p.where, f"with only defaults and examples: {p.what}", p.hint) for p in new]
     if problems:
         return Example(workflow, None, [f"{p.where}: {p.what}" for p in problems[:3]])
     _costs(workflow, valid, errors)
     return Example(workflow, valid)
 
 
-def _told(problem: Problem, errors: list[Problem]) -> bool:
-    """Whether a misfit is that of a default, which was told with its line."""
+def _is_reported(problem: Problem, errors: list[Problem]) -> bool:
+    """Whether a problem is that of a default, which was reported with its line."""
     name = problem.where.removeprefix("parameter ")
     return any(e.where.endswith(f"properties.{name}.default") for e in errors)
 
@@ -141,7 +140,7 @@ def _files(workflow: Workflow) -> list[Path]:
     return [p for p in there if p.name.startswith(begins) and ".schema." not in p.name]
 
 
-def _read(workflow: Workflow, file: Path) -> tuple[Request, Document, tuple[str, ...]]:
+def _read_example(workflow: Workflow, file: Path) -> tuple[Request, Document, tuple[str, ...]]:
     document = documents.load(file)
     data = document.data
     if not isinstance(data, dict):

@@ -1,6 +1,6 @@
 """
 What is wrong with a manifest and its schema that reading them lets pass: quantities, images, requirements,
-outputs' places.
+outputs' paths.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _schema(workflow: Workflow, errors: list[Problem]) -> None:
     except EsapError as error:
         errors += error.problems
         return
-    wrong = parameters.problems(document, workflow.kind is not Kind.HOUSE)
+    wrong = parameters.problems(document, workflow.kind)
     errors += wrong or _examples(workflow, document)
     for name, declared in m.inputs.items():
         if declared.rows:
@@ -83,12 +83,12 @@ def _examples(workflow: Workflow, document: documents.Document) -> list[Problem]
     return [
         Problem(
             document.where(["properties", name, "examples", number]),
-            f"the example does not fit: {schemas.clipped(misfit.message)}",
+            f"the example does not fit: {schemas.clipped(error.message)}",
         )
         for name, prop in workflow.properties.items()
         if isinstance(prop.get("examples"), list)
         for number, value in enumerate(prop["examples"])
-        for misfit in check.iter_errors({name: value})
+        for error in check.iter_errors({name: value})
     ]
 
 

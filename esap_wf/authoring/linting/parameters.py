@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from esap_wf.catalogue.workflow import Kind
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats.documents import Document, Pointer
 from esap_wf.formats.schemas import (
@@ -24,19 +25,19 @@ from esap_wf.formats.schemas import (
 )
 
 
-def problems(document: Document, plain: bool = False) -> list[Problem]:
+def problems(document: Document, kind: Kind = Kind.HOUSE) -> list[Problem]:
     """
     Everything that is wrong with a schema of parameters.
 
     Parameters
     ----------
     document : Document
-    plain : bool
-        The pipeline was not written for esap-wf: it has its own names and keywords, and defaults of its own.
+    kind : Kind
+        A plain workflow has names and keywords of its own, and other defaults.
     """
     if not isinstance(document.data, dict):
         return [Problem(document.where(), "a JSON Schema must be an object")]
-    schema = _Schema(document, plain)
+    schema = _Schema(document, kind)
     found = [*schema.frame(), *schema.required()]
     for name, prop in schema.properties.items():
         found += schema.of_property(name, prop)
@@ -44,8 +45,8 @@ def problems(document: Document, plain: bool = False) -> list[Problem]:
 
 
 class _Schema:
-    def __init__(self, document: Document, plain: bool) -> None:
-        self.document, self.plain, self.data = document, plain, document.data
+    def __init__(self, document: Document, kind: Kind) -> None:
+        self.document, self.is_house, self.data = document, kind is Kind.HOUSE, document.data
         given, names = self.data.get("properties"), self.data.get("required", [])
         self.properties: dict[str, Any] = given if isinstance(given, dict) else {}
         self.names: list[str] | None = (
@@ -85,7 +86,7 @@ class _Schema:
         if not isinstance(prop, dict):
             yield self._problem(at, "a property must be an object")
             return
-        for key in sorted(set(prop) - PROPERTY_KEYWORDS) if not self.plain else []:
+        for key in sorted(set(prop) - PROPERTY_KEYWORDS) if self.is_house else []:
             yield self._problem(
                 [*at, key],
                 f"{key} is outside the subset that forms and engines share",
@@ -93,7 +94,7 @@ class _Schema:
             )
         given = prop.get("type")
         types = {str(t) for t in given} if isinstance(given, list) else {str(given)}
-        own = self.plain and (given is None or types <= TYPES | {"object"})
+        own = not self.is_house and (given is None or types <= TYPES | {"object"})
         if not own and (not types <= TYPES or not types - {"null"}):
             yield self._problem(
                 [*at, "type"],
@@ -105,7 +106,7 @@ class _Schema:
             yield from self._unit(prop["unit"], types, [*at, "unit"])
 
     def _name(self, name: str, at: Pointer) -> Iterator[Problem]:
-        if self.plain:
+        if not self.is_house:
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}", name):
                 yield self._problem(at, "a parameter's name may contain letters, digits, and _ . -")
         elif not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name) or name in {"inputs", "selected", "workflow"}:
@@ -134,10 +135,10 @@ class _Schema:
         )
         for name, prop in self.properties.items():
             if "default" in prop:
-                for misfit in islice(check.iter_errors({name: prop["default"]}), MAX_ERRORS):
+                for found in islice(check.iter_errors({name: prop["default"]}), MAX_ERRORS):
                     yield self._problem(
                         ["properties", name, "default"],
-                        f"the default does not fit: {clipped(misfit.message)}",
+                        f"the default does not fit: {clipped(found.message)}",
                     )
-            elif name not in (self.names or ()) and not self.plain:
+            elif name not in (self.names or ()) and self.is_house:
                 yield self._problem(["properties", name], "it is neither required nor has a default")

@@ -37,7 +37,7 @@ class Rehearsal:
     engine: EngineBase
     run: Path
     process: subprocess.Popen[bytes]
-    said: IO[bytes]
+    output: IO[bytes]
     copy: str
     ended: int | None = None
 
@@ -55,7 +55,7 @@ class Rehearsals:
     def __exit__(self, *_: object) -> None:
         for one in self._all:
             _kill(one.process)
-            one.said.close()
+            one.output.close()
         for path in [self._root, *self._root.rglob("*")]:  # a snapshot is closed against writing
             if path.is_dir() and not path.is_symlink():
                 with contextlib.suppress(OSError):
@@ -90,21 +90,21 @@ class Rehearsals:
             **rendered.environment,
             "PATH": os.pathsep.join([*folders, os.environ.get("PATH", os.defpath)]),
         }
-        said = (self._root / f"{run.name}.log").open("w+b")
+        output = (self._root / f"{run.name}.log").open("w+b")
         try:
             process = subprocess.Popen(
                 command,
                 cwd=run / rendered.folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
         except OSError:
-            said.close()
+            output.close()
             raise
-        one = Rehearsal(workflow, implementation, engine, run, process, said, rendered.working_copy)
+        one = Rehearsal(workflow, implementation, engine, run, process, output, rendered.working_copy)
         self._all.append(one)
         return one
 
@@ -121,8 +121,8 @@ class Rehearsals:
                     ),
                 )
             )
-        one.said.seek(0)
-        text = _told(one, one.said.read(2_000_000).decode("utf-8", "replace"))
+        one.output.seek(0)
+        text = _in_sources(one, one.output.read(2_000_000).decode("utf-8", "replace"))
         heard = one.engine.read_dry_run(one.process.returncode, text, entry)
         prefix = f"{one.copy}/" if one.copy else ""
         return replace(
@@ -130,12 +130,12 @@ class Rehearsals:
         )
 
 
-def _told(one: Rehearsal, text: str) -> str:
-    """Places in the temporary folder as places of the sources."""
+def _in_sources(one: Rehearsal, text: str) -> str:
+    """Paths in the temporary folder as paths of the sources."""
     home = str(one.workflow.home(one.implementation)[1])
     for run in (f"{one.run}/", f"{one.run.resolve()}/", ""):
-        for place, folder in one.workflow.code_folders().items():
-            text = text.replace(f"{run}{SNAPSHOT}/{place}", str(folder))
+        for position, folder in one.workflow.code_folders().items():
+            text = text.replace(f"{run}{SNAPSHOT}/{position}", str(folder))
         if one.copy and run:
             text = text.replace(f"{run}{one.copy}/", f"{home}/")
         text = text.replace(run, "") if run else text

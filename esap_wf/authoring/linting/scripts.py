@@ -120,6 +120,6 @@ def _shell(file: Path) -> Iterator[Problem]:
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    for said in done.stderr.splitlines()[:1] if done.returncode else []:
-        place, _, what = said.removeprefix(f"{file.absolute()}: ").partition(": ")
-        yield Problem(f"{file}:{place.removeprefix('line ')}", f"is not a valid shell script: {what}")
+    for line in done.stderr.splitlines()[:1] if done.returncode else []:
+        position, _, what = line.removeprefix(f"{file.absolute()}: ").partition(": ")
+        yield Problem(f"{file}:{position.removeprefix('line ')}", f"is not a valid shell script: {what}")
