@@ -114,8 +114,8 @@ class Workplace:
             # a link to an input
             return not _PASSING.fullmatch(path.name) and not (leads_out and not tree.wrong_with(path))
 
-        places = (self.folder, self.run / "outputs") if self.folder != self.run else (self.run,)
-        for place in places:
-            for path in tree.below(place, is_wanted) if place.is_dir() else ():
+        folders = (self.folder, self.run / "outputs") if self.folder != self.run else (self.run,)
+        for folder in folders:
+            for path in tree.below(folder, is_wanted) if folder.is_dir() else ():
                 if not self.is_own(path) and path != self.run / "outputs":
                     yield path

@@ -8,9 +8,7 @@ every moment, also after a crash, a run is there as a whole or not at all.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,20 +16,17 @@ from typing import Annotated, Any
 import msgspec
 
 from esap_wf import files
-from esap_wf.errors import EsapError, NotFoundError, Problem, RefusedError, UsageError
+from esap_wf.errors import NotFoundError, Problem, RefusedError
 from esap_wf.models import Model
 from esap_wf.models.run import RunRecord, State, encode, now
-from esap_wf.runs import claims, crashpoints, journal, lease, processes, productions, removal, requests
+from esap_wf.runs import claims, crashpoints, journal, lease, naming, processes, productions, removal
 from esap_wf.runs.folders import delete_tree
-from esap_wf.runs.layout import ID, Layout
+from esap_wf.runs.layout import Layout
 from esap_wf.runs.run import Run
 
 __all__ = ["Run", "Store", "StoreFile", "delete_tree"]
 
 FOLDERS = ("runs", "tmp", "claims", "journal", "tombstones", "records", "code")
-_PREFIX = re.compile(r"[0-9a-f]{4,16}")
-#: Runs that an error lists before the rest is only counted.
-CANDIDATES = 10
 
 
 class StoreFile(Model, frozen=True, kw_only=True, omit_defaults=False):
@@ -204,7 +199,7 @@ class Store(Layout):
         """The run of a full id."""
         run = Run(self, run_id)
         if not run.exists():
-            raise self._missing(run_id)
+            raise naming.missing(self, run_id)
         return run
 
     def runs(self) -> Iterator[Run]:
@@ -219,80 +214,12 @@ class Store(Layout):
     def find(
         self, text: str, *, named: list[str] | None = None, newest: Callable[[str], None] | None = None
     ) -> Run:
-        """
-        The run that a user means.
-
-        Parameters
-        ----------
-        text : str
-            Its id, the beginning of it (four digits or more) or its name.
-        named : list of str, optional
-            Ids of the runs with that name, the newest first, from an index; otherwise all runs are read.
-        newest : callable, optional
-            Told which one is meant if several have the name: the one that was given it last. Without it they
-            are refused.
-
-        Raises
-        ------
-        NotFoundError
-            There is none, or it was removed.
-        UsageError
-            There are several: all are listed.
-        """
-        if ID.fullmatch(text) and (self.run_exists(text) or self.tombstone_path(text).exists()):
-            return self.run(text)
-        matches: dict[str, str] = {}
-        if _PREFIX.fullmatch(text):
-            matches.update((i, "") for i in self.ids(text) if self.run_exists(i))
-        if named is None:
-            named = self._named(text)
-        named = [i for i in named if self.run_exists(i)]
-        matches.update((i, text) for i in (named[:1] if newest else named))
-        if len(matches) == 1:
-            run = Run(self, next(iter(matches)))
-            if newest and len(named) > 1:
-                newest(
-                    f"{len(named)} runs are named {text!r}: the newest is taken, {run.id} of "
-                    f"{run.record().created}"
-                )
-            return run
-        if not matches:
-            raise self._missing(text)
-        raise UsageError(
-            f"{text!r} is ambiguous: {len(matches)} runs match", self.candidates(sorted(matches))
-        )
+        """The run that a user means. See `esap_wf.runs.naming.find`."""
+        return naming.find(self, text, named, newest)
 
     def candidates(self, ids: Sequence[str]) -> list[Problem]:
-        """What may be meant, for an error: the first few, each with what tells it from the others."""
-        rest = len(ids) - CANDIDATES
-        more = [Problem("", f"and {rest} more", "esap-wf list")] if rest > 0 else []
-        return [Problem(i, _described(Run(self, i))) for i in ids[:CANDIDATES]] + more
-
-    def _named(self, name: str) -> list[str]:
-        """Ids of the runs with a name, the one that was given it last first."""
-        found = []
-        for run in self.runs():
-            try:
-                at = requests.names(run.record(), requests.read_further(run.dir)).get(name)
-            except (NotFoundError, UsageError):
-                continue
-            if at is not None:
-                found.append((at, run.id))
-        return [run_id for _, run_id in sorted(found, reverse=True)]
-
-    def _missing(self, text: str) -> NotFoundError:
-        if ID.fullmatch(text):
-            try:
-                grave = files.read_json(self.tombstone_path(text), removal.Tombstone)
-                return NotFoundError(
-                    f"run {text} was removed", [Problem(text, f"removed {grave.removed} by {grave.by}")]
-                )
-            except NotFoundError:
-                pass
-        return NotFoundError(
-            f"there is no run {text!r} in {self.root}",
-            [Problem(text, "it is not an id, the beginning of an id, or a name", "esap-wf list")],
-        )
+        """What may be meant, for an error. See `esap_wf.runs.naming.candidates`."""
+        return naming.candidates(self, ids)
 
     # --- removing runs, and what outlives them
 
@@ -317,16 +244,3 @@ class Store(Layout):
     def records(self, workflow: str) -> list[dict[str, Any]]:
         """The record of productions of a workflow, oldest first, one entry a run."""
         return productions.read_productions(self.root / "records", workflow)
-
-
-def _described(run: Run) -> str:
-    try:
-        record = run.record()
-    except (EsapError, OSError):
-        return "its record can't be read"
-    phase = ""
-    with contextlib.suppress(EsapError, OSError):
-        phase = f", {run.observe().phase}"
-    return f"workflow {record.workflow}{phase}, created {record.created}" + (
-        f", name {record.name}" if record.name else ""
-    )

@@ -70,19 +70,19 @@ class Tree:
         except UnicodeEncodeError:
             return f"{name!a} is not a name in UTF-8"
         if path.is_symlink():
-            place = Path(os.path.realpath(path))
+            target = Path(os.path.realpath(path))
         else:
             folder = str(path.parent)
             if folder not in self._folders:  # there may be 10^5 files in one
                 self._folders[folder] = os.path.realpath(folder)
-            place = Path(self._folders[folder], path.name)
-        if not any(place.is_relative_to(root) for root in self._roots):
-            return f"{name} is a link that leads out of the run directory, to {place}"
-        if not place.exists():
-            return f"{name} is a link that points to nothing ({place})"
-        if not place.is_dir() and not place.is_file():
+            target = Path(self._folders[folder], path.name)
+        if not any(target.is_relative_to(root) for root in self._roots):
+            return f"{name} is a link that leads out of the run directory, to {target}"
+        if not target.exists():
+            return f"{name} is a link that points to nothing ({target})"
+        if not target.is_dir() and not target.is_file():
             return f"{name} is neither a file nor a folder"
-        if not os.access(place, os.R_OK) and not _can_be_read(place):
+        if not os.access(target, os.R_OK) and not _can_be_read(target):
             return f"{name} can't be read: permission denied"
         return ""
 
@@ -108,15 +108,15 @@ class Tree:
             if not inner and path != folder and _is_empty(path):
                 yield path
             for entry in reversed(inner):
-                place = os.path.realpath(entry) if entry.is_symlink() else f"{above[-1]}/{entry.name}"
+                target = os.path.realpath(entry) if entry.is_symlink() else f"{above[-1]}/{entry.name}"
                 if (
                     entry.is_symlink()
                     and entry.is_dir()
-                    and any(a == place or a.startswith(f"{place}/") for a in above)
+                    and any(a == target or a.startswith(f"{target}/") for a in above)
                 ):
                     self.pass_over(f"{self.name(entry)} is a link to a folder that contains it")
                     continue
-                stack.append((entry, (*above, place) if entry.is_dir() else above))
+                stack.append((entry, (*above, target) if entry.is_dir() else above))
 
     def _entries(self, folder: Path, wanted: Callable[[Path], bool] = lambda _: True) -> list[Path]:
         """What can be a result in a folder, sorted."""
@@ -145,22 +145,22 @@ class Tree:
         """
         parts = PurePosixPath(pattern).parts
         everything = parts[-2:] == ("**", "*")
-        places = [self.run]
+        found = [self.run]
         for part in parts[:-2] if everything else parts:
-            places = [path for place in places for path in self._step(place, part)]
+            found = [path for folder in found for path in self._step(folder, part)]
         if everything:
-            places = [path for place in places if place.is_dir() for path in self.below(place)]
-        return sorted(set(places))
+            found = [path for folder in found if folder.is_dir() for path in self.below(folder)]
+        return sorted(set(found))
 
-    def _step(self, place: Path, part: str) -> Iterator[Path]:
+    def _step(self, folder: Path, part: str) -> Iterator[Path]:
         if part == "**":
-            yield place
-            yield from (p for p in self._folders_below(place))
+            yield folder
+            yield from (p for p in self._folders_below(folder))
         elif any(c in part for c in "*?["):
             yield from (
-                p for p in (self._entries(place) if place.is_dir() else []) if fnmatchcase(p.name, part)
+                p for p in (self._entries(folder) if folder.is_dir() else []) if fnmatchcase(p.name, part)
             )
-        elif os.path.lexists(path := place / part):
+        elif os.path.lexists(path := folder / part):
             yield path
 
     def _folders_below(self, folder: Path) -> Iterator[Path]:

@@ -94,14 +94,14 @@ def test_a_pin_is_compared(tiny, tmp_path):
 def test_a_name_is_mapped_to_a_local_file(tiny, tmp_path, key):
     allowed = containers.Settings(map={key: "tiny.tar"}, base=tmp_path)
     source, remark = containers.resolve(containers.parse("field/tool:2"), allowed, tmp_path)
-    assert (source.form, source.place, source.text) == ("archive", str(tiny), "field/tool:2")
+    assert (source.form, source.location, source.text) == ("archive", str(tiny), "field/tool:2")
     assert remark == ", mapped to tiny.tar"
 
 
 def test_a_mirror_keeps_the_digest_that_was_asked_for(tmp_path):
     allowed = containers.Settings(map={"field/tool": "mirror.example.org/field/tool"})
     source, _ = containers.resolve(containers.parse(f"field/tool@{PIN}"), allowed, tmp_path)
-    assert (source.place, source.pinned) == (f"mirror.example.org/field/tool@{PIN}", True)
+    assert (source.location, source.pinned) == (f"mirror.example.org/field/tool@{PIN}", True)
 
 
 def test_the_digest_of_a_registry_can_not_be_compared_with_a_docker_archive_and_that_is_said(tiny, tmp_path):

@@ -104,7 +104,7 @@ class Apptainer:
         SIF and folders as they are; of archives and names a SIF is made, once, or a folder where SIFs can't
         be mounted.
         """
-        options, form, reference = list(found.options), source.form, source.place
+        options, form, reference = list(found.options), source.form, source.location
         if form in (ARCHIVE, NAME):
             form = ROOTFS if _UNSQUASH in options else SIF
             made = f"sandbox/{source.key}" if form == ROOTFS else f"sif/{source.key}.sif"
@@ -121,9 +121,9 @@ class Apptainer:
             network=network,
             environment=found.environment,
             options=options,
-            archive=source.place
+            archive=source.location
             if source.form == ARCHIVE
-            else f"docker://{source.place}"
+            else f"docker://{source.location}"
             if source.form == NAME
             else None,
         )

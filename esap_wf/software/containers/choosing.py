@@ -114,7 +114,7 @@ def _still_to_do(source: Source, ready: bool) -> str:
     if ready:
         return ""
     if source.form == NAME:
-        return f", will be pulled from {parse(source.place).registry}"
+        return f", will be pulled from {parse(source.location).registry}"
     return ", will be made ready"
 
 

@@ -48,7 +48,7 @@ class Docker:
             return f"{self.name} can't read SIF files"
         if source.form == ROOTFS and not self._runs_folders():
             return f"{self.name} can't run a folder: make an archive from it"
-        form, reference, options = NAME, source.place, list(found.options)
+        form, reference, options = NAME, source.location, list(found.options)
         if source.form == ARCHIVE:
             reference = f"localhost/esap-wf/by-content:{source.key[:40]}"
         elif source.form == ROOTFS:
@@ -61,7 +61,7 @@ class Docker:
             runtime=self.name,
             program=found.program,
             network=network,
-            archive=source.place if source.form == ARCHIVE else None,
+            archive=source.location if source.form == ARCHIVE else None,
             environment=found.environment,
             options=options,
         )

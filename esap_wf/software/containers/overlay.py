@@ -57,20 +57,20 @@ def apply(files: tarfile.TarFile, target: Path, beat: Callable[[], None]) -> Non
         if name.startswith(_WHITEOUT):
             layer.remove(layer.folder(above, make=False), name)
             continue
-        place = layer.folder(above) / name
-        layer.placed.update((place, *place.parents))
+        path = layer.folder(above) / name
+        layer.placed.update((path, *path.parents))
         if member.isdir():
-            _make_folder(place, member.mode)
+            _make_folder(path, member.mode)
             continue
-        _clear(place)
+        _clear(path)
         if member.issym():
             if "\0" in member.linkname:
                 raise ValueError(f"the link {member.name!r} contains a NUL")
-            place.symlink_to(member.linkname)
+            path.symlink_to(member.linkname)
         elif member.islnk():
-            layer.link(member, place)
+            layer.link(member, path)
         else:
-            _write(files, member, place, beat)
+            _write(files, member, path, beat)
 
 
 def share(target: Path, *folders: str) -> None:
@@ -79,9 +79,9 @@ def share(target: Path, *folders: str) -> None:
     more.
     """
     for name in folders:
-        place = _Layer(target).folder(_parts(name, name), make=False)
-        if _is_folder(place):
-            place.chmod(0o1777)
+        path = _Layer(target).folder(_parts(name, name), make=False)
+        if _is_folder(path):
+            path.chmod(0o1777)
 
 
 class _Layer:
@@ -107,28 +107,28 @@ class _Layer:
             if part == "..":
                 found = found if found == self.root else found.parent
                 continue
-            place = found / part
+            path = found / part
             try:
-                mode = place.lstat().st_mode
+                mode = path.lstat().st_mode
             except FileNotFoundError:
                 if make:
-                    place.mkdir(mode=0o755)
-                found = place
+                    path.mkdir(mode=0o755)
+                found = path
                 continue
             if stat.S_ISLNK(mode):
                 links += 1
                 if links > _MAX_LINKS:
                     raise ValueError(f"{'/'.join(parts)} leads in a circle")
-                to = str(place.readlink())
+                to = str(path.readlink())
                 found = self.root if to.startswith("/") else found
                 waiting += reversed([p for p in to.split("/") if p not in {"", "."}])
             elif stat.S_ISDIR(mode):
-                found = place
+                found = path
             else:
                 raise ValueError(f"{'/'.join(parts)} leads through a file")
         return found
 
-    def link(self, member: tarfile.TarInfo, place: Path) -> None:
+    def link(self, member: tarfile.TarInfo, path: Path) -> None:
         """A second name of a file of the image; a link name is never one of this machine."""
         parts = _parts(member.linkname, member.name)
         source = self.folder(parts[:-1], make=False) / parts[-1] if parts else self.root
@@ -139,11 +139,11 @@ class _Layer:
         if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
             raise ValueError(f"the link {member.name!r} leads to no file")
         try:
-            os.link(source, place, follow_symlinks=False)
+            os.link(source, path, follow_symlinks=False)
         except OSError as error:
             if error.errno not in _NO_LINK:
                 raise
-            shutil.copy2(source, place, follow_symlinks=False)
+            shutil.copy2(source, path, follow_symlinks=False)
 
     def remove(self, folder: Path, whiteout: str) -> None:
         """What a whiteout takes away from the layers below; nothing that this layer has brought itself."""
@@ -192,18 +192,18 @@ def _clear(path: Path) -> None:
             path.unlink()
 
 
-def _make_folder(place: Path, mode: int) -> None:
-    if not _is_folder(place):
-        _clear(place)
-        place.mkdir()
-    place.chmod(mode & 0o755 | 0o700)
+def _make_folder(path: Path, mode: int) -> None:
+    if not _is_folder(path):
+        _clear(path)
+        path.mkdir()
+    path.chmod(mode & 0o755 | 0o700)
 
 
-def _write(files: tarfile.TarFile, member: tarfile.TarInfo, place: Path, beat: Callable[[], None]) -> None:
+def _write(files: tarfile.TarFile, member: tarfile.TarInfo, path: Path, beat: Callable[[], None]) -> None:
     content = files.extractfile(member)
     if content is None:
         raise ValueError(f"{member.name!r} is neither a file, a folder nor a link")
-    fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as out:
         for piece in _pieces(content):
             beat()

@@ -48,7 +48,7 @@ class Source:
         As it was named.
     form : str
         ``archive``, ``sif``, ``rootfs`` or ``name``.
-    place : str
+    location : str
         Path, or name.
     key : str
         Content, as a name for what is made of it.
@@ -62,7 +62,7 @@ class Source:
 
     text: str
     form: str
-    place: str
+    location: str
     key: str
     digest: str | None = None
     pinned: bool = False

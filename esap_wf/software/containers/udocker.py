@@ -111,12 +111,12 @@ class Udocker:
         made = source.form == ARCHIVE
         return ContainerChoice(
             image=source.text,
-            reference=str(cache / "containers" / "rootfs" / source.key) if made else source.place,
+            reference=str(cache / "containers" / "rootfs" / source.key) if made else source.location,
             form=ROOTFS,
             digest=source.digest,
             runtime=self.name,
             program=found.program,
-            archive=source.place if made else None,
+            archive=source.location if made else None,
             environment=found.environment,
             options=list(found.options),
         )
@@ -202,13 +202,13 @@ def _mount_point(root: Path, path: Path) -> None:
     Make it ahead: udocker deletes at its end what it made, together with that of others who start at the same
     time.
     """
-    place = root / path.relative_to("/")
-    if place.exists() or not reading.real(place).is_relative_to(reading.real(root)):
+    target = root / path.relative_to("/")
+    if target.exists() or not reading.real(target).is_relative_to(reading.real(root)):
         return
     try:
-        (place if path.is_dir() else place.parent).mkdir(parents=True, exist_ok=True)
+        (target if path.is_dir() else target.parent).mkdir(parents=True, exist_ok=True)
         if not path.is_dir():
-            place.touch()
+            target.touch()
     except OSError:
         pass  # then udocker tries
 
