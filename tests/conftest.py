@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from esap_wf import config as configuration
 from esap_wf.catalogue.manifests import read_manifest
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
+
+pytest_plugins = ["session_outcome"]
 
 # other work runs beside the tests: no example may fail because it was slow
 # in CI the examples are the same each time, so that a change is judged by itself; elsewhere they are new ones
@@ -97,38 +98,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """A file to a worker, because its tests share what they have started; those that are `apart` by themselves."""
+    from session_outcome import without_group
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            _, at, group = nodeid.rpartition("@")
-            return group if at and "]" not in group else nodeid.partition("::")[0]
+            name = without_group(nodeid)
+            return nodeid.partition("::")[0] if name == nodeid else nodeid.removeprefix(f"{name}@")
 
     return ByFile(config, log)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Count what was skipped, by reason: a component that is not there must not look like a success."""
-    skipped = terminalreporter.stats.get("skipped", [])
-    reasons = Counter(
-        str(r.longrepr[2] if isinstance(r.longrepr, tuple) else r.longrepr).removeprefix("Skipped: ")
-        for r in skipped
-    )
-    terminalreporter.section(f"skipped: {len(skipped)}")
-    for reason, count in sorted(reasons.items()):
-        terminalreporter.line(f"{count} x {reason}")
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In CI everything that the tests need is there: a skip is a failure."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if (
-        os.environ.get("CI")
-        and reporter
-        and reporter.stats.get("skipped")
-        and session.exitstatus == pytest.ExitCode.OK
-    ):
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 Toy = Callable[..., Workflow]
