@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import Done, Place, write_workflow
-from adapter import inside as run_inside
+from helpers.command_line import Done, Place
+from helpers.command_line import inside as run_inside
+from helpers.workflows import write_workflow
 from hypothesis import HealthCheck, settings
 
 from esap_wf import config as configuration

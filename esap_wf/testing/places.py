@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import psutil
 
 COMMAND = Path(sys.executable).parent / "esap-wf"
+#: Seconds after which a test that waits fails.
+PATIENCE = 180.0
 Found = TypeVar("Found")
 
 
@@ -149,22 +151,51 @@ def word(value: object) -> str | bytes:
     return value if isinstance(value, (str, bytes)) else str(value)
 
 
-def until(true: Callable[[], Found], seconds: float = 120) -> Found:
-    """Wait for something that must happen, and say what it was."""
+def until(
+    condition: Callable[[], Found],
+    seconds: float = PATIENCE,
+    *,
+    what: str = "it",
+    detail: Callable[[], object] = str,
+) -> Found:
+    """
+    Wait until a condition holds.
+
+    Parameters
+    ----------
+    condition : callable
+        Is asked until its answer is true.
+    seconds : float
+        Nothing is timed by this: it ends a test that would hang, on a machine that has other work to do.
+    what : str
+        What is waited for, for the error.
+    detail : callable, optional
+        What an error shows beside it.
+
+    Returns
+    -------
+    object
+        The first answer that is true.
+
+    Raises
+    ------
+    AssertionError
+        It did not happen in time.
+    """
     end = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
+    while not (found := condition()):
+        assert time.monotonic() < end, f"{what} did not happen in time {detail()}"
+        time.sleep(0.03)
     return found
 
 
-def of_run(run: Path) -> list[int]:
-    """Processes that carry a run's key."""
-    found = []
+def of_run(run: Path | str) -> dict[int, str]:
+    """Living processes that carry a run's key, and their command lines, by the run's directory or id."""
+    found = {}
     for process in psutil.process_iter():
         try:
-            if process.environ().get("ESAP_WF_RUN") == run.name:
-                found.append(process.pid)
+            if process.environ().get("ESAP_WF_RUN") == Path(run).name:
+                found[process.pid] = " ".join(process.cmdline())
         except psutil.Error:
             continue
     return found

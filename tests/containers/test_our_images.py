@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from adapter import Place, write_workflow
+from helpers.command_line import Place
+from helpers.workflows import write_workflow
 from services.containers import path
 
 from esap_wf.errors import UnavailableError, UsageError

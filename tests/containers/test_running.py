@@ -8,13 +8,12 @@ import shlex
 import shutil
 import signal
 import subprocess
-import time
 import uuid
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.waiting import PATIENCE, until
 from services.containers import Runtimes
 
 from esap_wf.models.plan import ContainerChoice
@@ -288,17 +287,6 @@ def test_a_scratch_folder_is_tmp(started, work, tmp_path, runtime):
     assert (scratch / "f").exists()
 
 
-#: Seconds: nothing here is timed, this only ends a test that hangs.
-PATIENCE = 120.0
-
-
-def until(reached: Callable[[], object], explain: Callable[[], object] = lambda: "") -> None:
-    end = time.monotonic() + PATIENCE
-    while not reached():
-        assert time.monotonic() < end, explain()
-        time.sleep(0.02)
-
-
 def begun(
     choice: ContainerChoice, work: Path, key: str, script: str, engine: str | None = None
 ) -> subprocess.Popen[bytes]:
@@ -311,12 +299,13 @@ def begun(
     return child
 
 
-def left(key: str) -> list[processes.Survivor]:
-    """What is left of a run, after a time in which everything can have ended."""
-    end = time.monotonic() + PATIENCE
-    while (found := processes.survivors(key)) and time.monotonic() < end:
-        time.sleep(0.05)
-    return found
+def nothing_is_left(key: str) -> None:
+    """Everything of a run ends, if not at once."""
+    until(
+        lambda: not processes.survivors(key),
+        what=f"the end of {key}",
+        detail=lambda: processes.survivors(key),
+    )
 
 
 SLEEPS = "sleep 300 & touch begun; sleep 301"
@@ -333,7 +322,7 @@ def test_processes_of_a_run_are_found_and_sigterm_to_its_group_leaves_none(start
         )
         os.killpg(child.pid, signal.SIGTERM)
         child.wait(PATIENCE)
-        assert left(key) == []
+        nothing_is_left(key)
     finally:
         processes.terminate(processes.survivors(key), 0)
 
@@ -357,7 +346,7 @@ def test_sigterm_to_the_runtime_alone_reaches_the_command(started, work, runtime
                 (work / "begun").unlink()
                 continue
             assert (work / "last").read_text() == "ended\n", died
-            assert left(key) == []
+            nothing_is_left(key)
             return
         finally:
             containers.end([choice], key)
@@ -374,7 +363,7 @@ def test_what_is_left_of_a_killed_runtime_is_found_and_ended(started, work, runt
     child.wait()
     containers.end([choice], key)
     assert processes.terminate(processes.survivors(key), 1) == []
-    assert left(key) == []
+    nothing_is_left(key)
     if runtime in {"podman", "docker"}:
         assert engines_of(choice, key) == []
 
@@ -409,7 +398,11 @@ def test_an_engine_that_was_given_up_ends_its_own_containers_and_none_of_its_suc
     )
     successor = None
     try:
-        until(lambda: (own / "work" / "begun").exists(), lambda: (own / "logs" / "engine.log").read_text())
+        until(
+            (own / "work" / "begun").exists,
+            what="the first task",
+            detail=(own / "logs" / "engine.log").read_text,
+        )
         successor = begun(choice, work, key, SLEEPS, engine=processes.engine_key(key, 2))
         assert engines_of(choice, key) == ["1", "2"]
         attempts.declare_void(own, 1)

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cwl_runs import CwlRun, scatter, tool
+from helpers.processes import running
+from helpers.waiting import until
 
 from esap_wf.engines import Cursor, StopSignal
 from esap_wf.models.plan import ContainerChoice
 from esap_wf.models.request import DataRef
 
 FILE = {"file": {"type": "File", "outputBinding": {"glob": "o.txt"}}}
-
-
-def until(true: Any, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def test_equal_jobs_do_not_wait_for_each_other_and_are_not_repeated(tmp_path: Path) -> None:
@@ -171,7 +165,7 @@ def test_cancelled_it_leaves_nothing(tmp_path: Path) -> None:
     assert how == StopSignal(signal.SIGTERM, to_jobs=True)
     os.killpg(engine.pid, how.number)
     assert engine.wait(300) != 0
-    assert os.system(f"pgrep -f 'sleep 600[.]{os.getpid()}' > /dev/null") != 0
+    assert not running(rf"sleep 600\.{os.getpid()}")
     assert len(list(tmp_path.glob("started.*"))) == 2
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import Done, Place
+from helpers.command_line import Done, Place
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from services import cwl, engines

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import Place
-from foreign.git_repositories import commit, write
+from helpers.command_line import Place
+from helpers.files import write_files
+from helpers.repositories import commit
 from services import engines
 
 pytestmark = pytest.mark.integration
@@ -33,7 +34,7 @@ $graph:
 @pytest.mark.parametrize("where", ["folder", "repository"])
 def test_a_part_is_a_run_of_its_own(where: str, place: Place, inside: Callable[..., Any]) -> None:
     (place.root / "config.toml").write_text(engines.configuration("nextflow", "cwl"))
-    folder: Path = write(place.root / "p", FILES)
+    folder: Path = write_files(place.root / "p", FILES)
     reference = str(folder)
     if where == "repository":
         commit(folder)

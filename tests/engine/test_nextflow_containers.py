@@ -9,9 +9,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from adapter import Place, until
+from helpers.command_line import Place
+from helpers.processes import of_run
+from helpers.waiting import until
 from services.containers import Runtimes, container_runtimes  # noqa: F401
 from services.nextflow import nextflow_fixture  # noqa: F401
 
@@ -61,18 +62,6 @@ def at(runtime: str, place: Place, nextflow: Path, container_runtimes: Runtimes,
     return place
 
 
-def left(run: Path, at: Place) -> list[str]:
-    """Processes and containers of a run."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("ESAP_WF_RUN") == run.name:
-                found.append(f"{process.pid} {process.name()}")
-        except psutil.Error:
-            continue
-    return found
-
-
 @pytest.mark.parametrize("runtime", some("docker"))
 def test_names_of_images_stand_for_archives(at: Place) -> None:
     done = at.inside("run", at.root / "lab", "--software", "container", "--json")
@@ -97,11 +86,11 @@ def test_nothing_is_left_when_nextflow_is_killed(at: Place) -> None:
         ).json["dir"]
     )
     until(lambda: list(run.glob("work/*/*/where.txt")))
-    assert left(run, at)
+    assert of_run(run)
     engine = json.loads((run / "engine" / "1.json").read_text())
     os.kill(engine["engine"]["pid"], signal.SIGKILL)
     until(lambda: json.loads((run / "state.json").read_text())["phase"] == "ERROR")
-    until(lambda: not left(run, at))  # its supervisor ends, too
+    until(lambda: not of_run(run))  # its supervisor ends, too
     runtime = json.loads((run / "plan.json").read_text())["software"]["images"][NAMED]
     if runtime["runtime"] in ("docker", "podman"):
         argv = [runtime["program"], "ps", "-q", "--filter", f"label=esap-wf.run={run.name}"]

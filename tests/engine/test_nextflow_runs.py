@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import Done, Place, of_run, until, write_workflow
+from helpers.command_line import Done, Place
+from helpers.processes import of_run
+from helpers.waiting import until
+from helpers.workflows import write_workflow
 from services.nextflow import nextflow_fixture  # noqa: F401
 
 from esap_wf.engines import Cursor

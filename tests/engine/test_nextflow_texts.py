@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import Done, Place, write_workflow
+from helpers.command_line import Done, Place
+from helpers.workflows import write_workflow
 from hypothesis import given
 from hypothesis import strategies as st
 from services.nextflow import nextflow_fixture  # noqa: F401

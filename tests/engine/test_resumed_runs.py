@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import Place, until, write_workflow
+from helpers.command_line import Place
+from helpers.waiting import until
+from helpers.workflows import write_workflow
 from services import engines
 
 import esap_wf

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 from engine_runs import SECRET, Run, finish, snakemake, start
+from helpers.waiting import until
 
 MANY = f"""
 rule all:
@@ -158,8 +158,4 @@ def test_drain_kill_and_lock(tmp_path: Path) -> None:
 def wait_for(directory: Path, event: str) -> None:
     """Wait until the events have one of this kind."""
     path = directory / "events.jsonl"
-    for _ in range(2400):
-        if path.exists() and f'"event":"{event}"' in path.read_text():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"no {event}")
+    until(lambda: path.exists() and f'"event":"{event}"' in path.read_text(), what=event)

@@ -6,10 +6,11 @@ import os
 import signal
 from pathlib import Path
 
-import psutil
 import pytest
-from adapter import Place, until
 from cwl_runs import CwlRun, scatter, tool
+from helpers.command_line import Place
+from helpers.processes import running
+from helpers.waiting import until
 from services import engines
 
 from esap_wf.engines import Cursor
@@ -17,13 +18,7 @@ from esap_wf.engines import Cursor
 
 def worker_of(run: CwlRun, engine: int) -> int:
     """A worker of Toil that runs a tool."""
-    below = {p.pid for p in psutil.Process(engine).children(recursive=True)}
-    told = [p.info for p in psutil.process_iter(["pid", "name", "cmdline"]) if p.pid in below]
-    return next(
-        p["pid"]
-        for p in told
-        if p["name"] != "sh" and {"_toil_worker", "CWLJob"} <= {Path(w).name for w in p["cmdline"] or []}
-    )
+    return running(r"^\S*python\S* .*_toil_worker .*\bCWLJob\b", below=engine)[0]
 
 
 @pytest.mark.soak  # in short: tests/features, and of its records tests/unit/engines
@@ -73,7 +68,7 @@ def test_cancelled_it_leaves_nothing_and_goes_on(tmp_path: Path) -> None:
     until((tmp_path / "started").exists)
     os.kill(engine.pid, run.engine.stop_signal(False).number)
     assert engine.wait(300) != 0
-    until(lambda: os.system(f"pgrep -f 'sleep 601[.]{os.getpid()}' > /dev/null") != 0)
+    until(lambda: not running(rf"sleep 601\.{os.getpid()}"))
     (tmp_path / "mended").touch()
     assert run.run(2) == 0, run.log
 

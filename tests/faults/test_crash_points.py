@@ -6,7 +6,7 @@ import signal
 import sys
 
 import pytest
-from adapter import write_workflow
+from helpers.workflows import write_workflow
 
 from esap_wf.models.run import Phase
 from esap_wf.runs import crashpoints

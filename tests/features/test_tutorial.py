@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-import tutorial
+from helpers import tutorial
 
 
 def test_an_engine_made_by_the_tutorial_answers_all_questions(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from typing import Any
 
 import msgspec
 import trees
-from adapter import CACHE
-from git_repositories import commit
+from helpers.paths import CACHE
+from helpers.repositories import commit
 from services import engines
 from trees import Tree
 

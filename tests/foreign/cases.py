@@ -11,8 +11,8 @@ import bare
 import differential
 import msgspec
 import pytest
-from adapter import Place
 from differential import Asked
+from helpers.command_line import Place
 
 CASES = Path(__file__).parent / "cases"
 TABLE = "case.yaml"

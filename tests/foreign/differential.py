@@ -26,8 +26,8 @@ if __name__ == "__main__":
 
 import bare
 import trees
-from adapter import Done, Place
 from bare import Made
+from helpers.command_line import Done, Place
 from services import engines
 from trees import Tree
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from adapter import Done, Place
+from helpers.command_line import Done, Place
+from helpers.files import write_files
 from services import engines
 
 pytestmark = pytest.mark.integration
@@ -29,13 +30,6 @@ steps:
 """
 
 
-def write(folder: Path, **files: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name.replace("__", ".")).write_text(text)
-    return folder
-
-
 @pytest.fixture
 def at(place: Place, inside: Callable[..., Done]) -> Callable[..., Done]:
     text = engines.configuration("nextflow", "cwl", "toil")
@@ -48,7 +42,7 @@ def at(place: Place, inside: Callable[..., Done]) -> Callable[..., Done]:
 def test_a_required_image_and_no_runtime_is_refused_with_the_ways_out(
     at: Callable[..., Done], tmp_path: Path
 ) -> None:
-    folder = write(tmp_path / "p", tool__cwl=TOOL % ("requirements", IMAGE), main__cwl=STEPS % "")
+    folder = write_files(tmp_path / "p", {"tool.cwl": TOOL % ("requirements", IMAGE), "main.cwl": STEPS % ""})
     for engine in ("cwl", "toil"):
         refused = at("plan", folder / "tool.cwl", "--engine", engine, "--json")
         assert refused.code == 3
@@ -72,7 +66,7 @@ def test_a_required_image_and_no_runtime_is_refused_with_the_ways_out(
 def test_a_hinted_image_is_done_without_and_nothing_is_said_that_was_not_looked_at(
     at: Callable[..., Done], tmp_path: Path
 ) -> None:
-    folder = write(tmp_path / "p", tool__cwl=TOOL % ("hints", IMAGE))
+    folder = write_files(tmp_path / "p", {"tool.cwl": TOOL % ("hints", IMAGE)})
     made = at("plan", folder / "tool.cwl", "--json")
     assert made.code == 0, made.err
     software = made.json["software"]
@@ -85,8 +79,10 @@ SNAKEFILE = 'rule all:\n    output: "o.txt"\n    shell: "touch {output}"\n'
 
 
 def test_an_executor_without_a_plug_in_is_refused(at: Callable[..., Done], tmp_path: Path) -> None:
-    folder = write(tmp_path / "p", Snakefile=SNAKEFILE)
-    profile = write(folder / "profiles/default", config__yaml="jobs: 5\nexecutor: no-such-cluster\n")
+    folder = write_files(tmp_path / "p", {"Snakefile": SNAKEFILE})
+    profile = write_files(
+        folder / "profiles/default", {"config.yaml": "jobs: 5\nexecutor: no-such-cluster\n"}
+    )
     refused = at("plan", folder, "--json")
     assert refused.code == 3
     assert (
@@ -105,7 +101,7 @@ def test_an_executor_without_a_plug_in_is_refused(at: Callable[..., Done], tmp_p
     ):
         assert "has no plug-in" in at("plan", folder, "--json", "--", *options).problems
     assert "there is no such profile" in at("plan", folder, "--json", "--", "--profile", "nowhere").problems
-    own = write(tmp_path / "mine", config__yaml="executor: no-such-cluster\n")
+    own = write_files(tmp_path / "mine", {"config.yaml": "executor: no-such-cluster\n"})
     assert f"{own}/config.yaml:1" in at("plan", folder, "--json", "--", "--profile", own).problems
 
 
@@ -120,7 +116,7 @@ profiles {
 
 def test_a_profile_that_runs_tasks_elsewhere_is_refused(at: Callable[..., Done], tmp_path: Path) -> None:
     script = "process A {\n    script: 'true'\n}\nworkflow { A() }\n"
-    folder = write(tmp_path / "p", main__nf=script, nextflow__config=CONFIG)
+    folder = write_files(tmp_path / "p", {"main.nf": script, "nextflow.config": CONFIG})
     assert at("plan", folder, "--json").code == 0
     assert at("plan", folder, "--json", "--", "-profile", "test").code == 0
     for profile, executor in (("cluster", "slurm"), ("test,part", "awsbatch")):

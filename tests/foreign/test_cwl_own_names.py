@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from adapter import Done, Place
+from helpers.command_line import Done, Place
+from helpers.files import contents
 from services import cwl, engines
 
 PIPELINES = Path(__file__).parent / "pipelines/cwl"
@@ -58,13 +59,7 @@ def bare(folder: Path, document: Path, order: dict[str, object] | Path) -> dict[
     ]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return files(folder / "bare")
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
-    }
+    return contents(folder / "bare")
 
 
 def completed(done: Done) -> Path:
@@ -93,7 +88,7 @@ def test_flags_of_a_tool_are_its_inputs(at: Place, user: Path) -> None:
             cwd=user,
         )
     )
-    assert files(run / "outputs") == expected == {"hello.txt": b"Hello, it's $HOME; 5 > 4\n"}
+    assert contents(run / "outputs") == expected == {"hello.txt": b"Hello, it's $HOME; 5 > 4\n"}
 
 
 def test_types_are_handed_on_as_they_are_written(at: Place, user: Path) -> None:
@@ -118,7 +113,7 @@ def test_types_are_handed_on_as_they_are_written(at: Place, user: Path) -> None:
     run = completed(
         at.inside("run", PIPELINES / "guide/inp.cwl", *flags, "--example_file", "r 2.txt", "--json", cwd=user)
     )
-    made = files(run / "outputs")
+    made = contents(run / "outputs")
     assert made.keys() == expected.keys() == {"args.txt"}
     # a staged file's folder is cwltool's own, and new each time
     bare_words, words = (
@@ -143,7 +138,7 @@ def test_arrays_keep_their_items_whatever_they_hold(at: Place, user: Path) -> No
         '["seven", "eight"]',
     ]
     run = completed(at.inside("run", PIPELINES / "guide/array-inputs.cwl", *flags, "--json", cwd=user))
-    assert files(run / "outputs") == expected and b"-N 1 2" in expected["output.txt"], (
+    assert contents(run / "outputs") == expected and b"-N 1 2" in expected["output.txt"], (
         "the default is the document's own"
     )
 
@@ -202,7 +197,7 @@ def test_a_workflow_is_run_with_secondary_files_formats_and_defaults(
     run = completed(
         at.inside("run", PIPELINES / "align", "--engine", engine, "--params", user / "order.yml", "--json")
     )
-    assert files(run / "outputs") == expected == {"merged.txt": b"# merged\n3\nb\na\n3\nd\nc\n"}
+    assert contents(run / "outputs") == expected == {"merged.txt": b"# merged\n3\nb\na\n3\nd\nc\n"}
     assert json.loads((run / "outputs.json").read_bytes())["outputs"][0]["name"] == "merged"
     flags = [
         "--reads",
@@ -266,5 +261,5 @@ def test_a_part_of_a_packed_document_can_be_run(at: Place, user: Path) -> None:
     part = completed(
         at.inside("run", f"{PIPELINES}/packed/pair.cwl#count.cwl", "--file", "r1.txt", "--json", cwd=user)
     )
-    assert files(whole / "outputs").keys() == files(part / "outputs").keys() == {"count.txt"}
+    assert contents(whole / "outputs").keys() == contents(part / "outputs").keys() == {"count.txt"}
     assert (whole / "outputs/count.txt").read_bytes().startswith(b"2 ")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import Done, Place
+from helpers.command_line import Done, Place
+from helpers.files import write_files
 from hypothesis import given
 from hypothesis import strategies as st
 from services import engines
@@ -25,13 +26,6 @@ from esap_wf.models.request import Request, ResourceRequest
 from esap_wf.planning import places
 
 GIB = 2**30
-
-
-def write(folder: Path, **files: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name.replace("__", ".")).write_text(text)
-    return folder
 
 
 def told(demands: list[Demand]) -> dict[tuple[str, str], int | None]:
@@ -89,11 +83,9 @@ profiles { cluster { process { withName: big { memory = '64 GB' } } } }
 
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Path:
-    return write(
+    return write_files(
         tmp_path / "nf",
-        main__nf=PROCESSES,
-        nextflow__config=CONFIG,
-        far__nf="process far { script: 'true' }\n",
+        {"main.nf": PROCESSES, "nextflow.config": CONFIG, "far.nf": "process far { script: 'true' }\n"},
     )
 
 
@@ -172,7 +164,7 @@ rule c:
 
 
 def test_threads_and_resources_of_rules(tmp_path: Path) -> None:
-    write(tmp_path, Snakefile=SNAKEFILE, c__yaml="steps: {t: 8}\n")
+    write_files(tmp_path, {"Snakefile": SNAKEFILE, "c.yaml": "steps: {t: 8}\n"})
     found = told(Snakemake().demands(tmp_path / "Snakefile", None, (), {}))
     assert (found["a", "cores"], found["a", "memory"], found["a", "wall"]) == (4, 3 * 10**9, 7200)
     assert (found["b", "cores"], found["b", "memory"], found["b", "wall"]) == (8, GIB, 5400)
@@ -207,7 +199,7 @@ def test_resource_requirements_count_where_they_are_nearest_and_before_hints(tmp
         "hints: {ResourceRequirement: {coresMin: 9, ramMin: 500}",
         "requirements: {ResourceRequirement: {coresMin: $(inputs.n)}",
     )
-    write(tmp_path, tool__cwl=TOOL, expression__cwl=own, main__cwl=STEPS)
+    write_files(tmp_path, {"tool.cwl": TOOL, "expression.cwl": own, "main.cwl": STEPS})
     found = Cwltool().demands(tmp_path / "main.cwl", None, (), {"n": 5})
     cores = {d.who: (d.amount, d.certain) for d in found if d.what == "cores"}
     assert cores == {
@@ -328,7 +320,7 @@ workflow { big() }
 
 @pytest.mark.integration
 def test_a_process_that_asks_for_more_than_a_default_runs(at: Callable[..., Done], tmp_path: Path) -> None:
-    pipeline = write(tmp_path / "p", main__nf=NEEDS) / "main.nf"
+    pipeline = write_files(tmp_path / "p", {"main.nf": NEEDS}) / "main.nf"
     refused = at("plan", pipeline, "--memory", "1 GB", "--json")
     assert refused.code == 3 and f"{pipeline}:2: process big asks for 2.15 GB" in refused.problems
     done = at("run", pipeline, "--json")
@@ -351,7 +343,7 @@ stdout: out.txt
 def test_cwltool_runs_what_asks_for_more_cores_than_there_are_and_toil_is_not_begun(
     at: Callable[..., Done], tmp_path: Path
 ) -> None:
-    tool = write(tmp_path / "p", tool__cwl=CORES) / "tool.cwl"
+    tool = write_files(tmp_path / "p", {"tool.cwl": CORES}) / "tool.cwl"
     done = at("run", tool, "--json")
     assert done.code == 0, done.err
     assert "asks for 1000 cores" in done.err
@@ -363,7 +355,7 @@ def test_cwltool_runs_what_asks_for_more_cores_than_there_are_and_toil_is_not_be
 
 @pytest.mark.integration
 def test_a_plan_says_where_its_numbers_come_from(at: Callable[..., Done], tmp_path: Path) -> None:
-    folder = write(tmp_path / "p", Snakefile=SNAKEFILE, c__yaml="steps: {t: 1}\n")
+    folder = write_files(tmp_path / "p", {"Snakefile": SNAKEFILE, "c.yaml": "steps: {t: 1}\n"})
     made = at("plan", folder, "--cores", "1", "--json").json["allocation"]
     all_of_it = "everything that there is: only the engine can tell what its steps ask for"
     assert made["origin"] == {"cores": "as you asked", "memory": all_of_it, "wall": "rule a, Snakefile:10"}

@@ -13,9 +13,9 @@ import differential
 import msgspec
 import pytest
 import trees
-from adapter import Place
 from bare import Made
 from differential import Asked, Ours, differences
+from helpers.command_line import Place
 
 Change = Callable[[Path], object]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from adapter import Done, Place
+from helpers.command_line import Done, Place
 from services import engines
 
 from esap_wf.catalogue import workflows

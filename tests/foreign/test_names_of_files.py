@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from adapter import Place
-from git_repositories import commit, write
+from helpers.command_line import Place
+from helpers.files import write_files
+from helpers.repositories import commit
 from services import engines
 
 from esap_wf.catalogue import addresses
@@ -77,7 +78,7 @@ def pipeline(engine: str, folder: Path) -> Path:
         f"{NAME}.txt": "beside\n",
         f"{NAME}/{NAME}.yaml": "text: nothing.txt\n",
     }
-    commit(write(folder, files))
+    commit(write_files(folder, files))
     return folder / NAME / f"{NAME}.{ending}"
 
 
@@ -91,7 +92,7 @@ def test_names_reach_the_engine_as_they_are(
     for name, value in at.environment.items():
         monkeypatch.setenv(name, value)
     (root / "config.toml").write_text(engines.configuration(engine))
-    text = write(tmp_path / NAME, {f"{NAME}.txt": "given\n"}) / f"{NAME}.txt"
+    text = write_files(tmp_path / NAME, {f"{NAME}.txt": "given\n"}) / f"{NAME}.txt"
     file = pipeline(engine, tmp_path / "r" / NAME)
     done = at.inside("run", file, "--engine", engine, "--text", text, "--json")
     assert done.code == 0, done.out + done.err
@@ -117,7 +118,7 @@ def test_a_store_where_the_engine_can_not_work_is_refused_with_the_plan(
     engine: str, store: str, place: Place, tmp_path: Path
 ) -> None:
     (place.root / "config.toml").write_text(engines.configuration(engine))
-    text = write(tmp_path, {"t.txt": ""}) / "t.txt"
+    text = write_files(tmp_path, {"t.txt": ""}) / "t.txt"
     done = place.inside(
         "--store",
         tmp_path / store,

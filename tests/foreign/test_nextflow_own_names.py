@@ -9,9 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from adapter import Done, Place
 from bare import run as run_bare
-from git_repositories import commit, git, write
+from helpers.command_line import Done, Place
+from helpers.files import contents, write_files
+from helpers.repositories import commit, git
 from services.nextflow import nextflow_fixture  # noqa: F401
 from trees import below
 
@@ -39,7 +40,7 @@ def bare(nextflow: Path, folder: Path, pipeline: Path, *words: object) -> dict[s
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return files(folder / "results")
+    return contents(folder / "results")
 
 
 def remembered(folder: Path, pipeline: Path, *words: str) -> dict[str, bytes]:
@@ -53,12 +54,6 @@ def remembered(folder: Path, pipeline: Path, *words: str) -> dict[str, bytes]:
         name: entry.text.encode()
         for name, entry in below(made.tree, "user/results").items()
         if entry.kind == "file"
-    }
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
     }
 
 
@@ -84,7 +79,7 @@ def user(tmp_path: Path) -> Path:
 def test_without_parameters_it_is_what_the_bare_engine_makes(at: Place, user: Path) -> None:
     expected = remembered(user, PIPELINES / "quantify")
     run = completed(at.inside("run", PIPELINES / "quantify", "--json", cwd=user))
-    assert files(run / "outputs") == expected and list(expected) == ["quant/gut.txt"]
+    assert contents(run / "outputs") == expected and list(expected) == ["quant/gut.txt"]
     answer = json.loads((run / "outputs.json").read_bytes())
     assert [o["path"] for o in answer["outputs"]] == ["outputs/quant/gut.txt"]
     assert json.loads((run / "params.json").read_bytes()) == {"outdir": "outputs"}, (
@@ -109,11 +104,11 @@ def test_values_keep_their_types_and_relative_patterns_their_folder(at: Place, u
             "run", PIPELINES / "quantify", "--params", user / "p.json", "--json", cwd=at.root / "elsewhere"
         )
     )
-    assert files(run / "outputs") == expected
+    assert contents(run / "outputs") == expected
     assert b"gut_1.fq 1" in next(iter(expected.values())), (
         "the user's own reads were taken, not the example's"
     )
-    assert files(user / "results") == expected, "outdir is where the results are copied to"
+    assert contents(user / "results") == expected, "outdir is where the results are copied to"
     # the same by flags, as its own users write them
     flags = [
         "--kmer",
@@ -158,7 +153,7 @@ def test_a_sample_sheet_is_run_as_its_own_users_do(at: Place, nextflow: Path, us
     words = ["--input", "samples.csv", "--min_length", "7", "--publish_dir_mode", "copy"]
     expected = bare(nextflow, user, PIPELINES / "sheet", *words, "--outdir", "results")
     run = completed(at.inside("run", PIPELINES / "sheet", *words, "--json", cwd=user))
-    assert files(run / "outputs") == expected and len(expected) == 2
+    assert contents(run / "outputs") == expected and len(expected) == 2
     (user / "p.yaml").write_text("input: samples.csv\nmin_length: 7\npublish_dir_mode: copy\n")
     again = at.inside("run", PIPELINES / "sheet", "--params", user / "p.yaml", "--json")
     assert again.json["reused"] and completed(again) == run
@@ -312,29 +307,29 @@ workflow {
 def test_a_script_in_a_sub_folder_has_what_it_has_in_a_clone(
     at: Place, nextflow: Path, tmp_path: Path
 ) -> None:
-    folder = write(tmp_path / "r", PROJECT)
+    folder = write_files(tmp_path / "r", PROJECT)
     (folder / "sub/data").symlink_to("../data")
     commit(folder)
     git(tmp_path, "clone", "--quiet", str(folder), "clone")
     expected = bare(nextflow, tmp_path / "clone", Path("sub/main.nf"))
     assert expected == {"n.txt": b"1\n2\n3\nfrom the top from beside\n"}
     run = completed(at.inside("run", folder / "sub/main.nf", "--json"))
-    assert files(run / "outputs") == expected
+    assert contents(run / "outputs") == expected
     assert not (run / "unused").exists()
     told = at.inside("results", run.name, "--json").json["outputs"]
     assert [o["path"] for o in told] == ["outputs/n.txt"], "what was put there is no result"
     again = completed(at.inside("run", folder, "--json"))
-    assert files(again / "outputs") == expected, "as the project says that it is started"
+    assert contents(again / "outputs") == expected, "as the project says that it is started"
 
 
 def test_the_folder_of_results_of_an_earlier_run_is_no_input(tmp_path: Path) -> None:
     from esap_wf.engines.nextflow.interface import derive
 
-    folder = write(tmp_path / "r", {**PROJECT, "results/old.txt": "", "work/x": ""})
+    folder = write_files(tmp_path / "r", {**PROJECT, "results/old.txt": "", "work/x": ""})
     (folder / "sub/main.nf").write_text(
         PROJECT["sub/main.nf"] + "// \nfile('results/old.txt')\nfile('work/x')\nfile('../../secret')\n"
     )
-    write(tmp_path, {"secret": ""})
+    write_files(tmp_path, {"secret": ""})
     found = derive(folder, None)
     assert found is not None
     assert found.beside == {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from adapter import Place
+from helpers.command_line import Place
 from services.nextflow import nextflow_fixture  # noqa: F401
 
 pytestmark = pytest.mark.integration

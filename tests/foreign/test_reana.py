@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import Place
-from git_repositories import write
+from helpers.command_line import Place
+from helpers.files import write_files
 from services import engines
 from services.containers import Runtimes, container_runtimes  # noqa: F401
 
@@ -80,7 +80,7 @@ rule multiply:
 
 
 def test_a_serial_workflow_is_a_chain_of_commands(tmp_path: Path, inside: Any, place: Place) -> None:
-    told = inside("show", write(tmp_path / "hello", SERIAL), "--json").json
+    told = inside("show", write_files(tmp_path / "hello", SERIAL), "--json").json
     assert told["engines"] == ["command"]
     assert {n: p.get("default") for n, p in told["parameters"]["properties"].items()} == {
         "outputfile": "results/greetings.txt", "greeting": "Hello", "times": 1,
@@ -92,8 +92,8 @@ def test_a_serial_workflow_is_a_chain_of_commands(tmp_path: Path, inside: Any, p
 
 @pytest.mark.integration
 def test_a_serial_workflow_runs_as_reana_would(tmp_path: Path, place: Place) -> None:
-    folder = write(tmp_path / "hello", SERIAL)
-    names = write(tmp_path / "mine", {"n.txt": "Zoe\n"}) / "n.txt"
+    folder = write_files(tmp_path / "hello", SERIAL)
+    names = write_files(tmp_path / "mine", {"n.txt": "Zoe\n"}) / "n.txt"
     words = [
         "run",
         folder,
@@ -134,7 +134,7 @@ def test_its_steps_run_in_their_images(tmp_path: Path, place: Place, container_r
             'echo "$$USER costs $5"', "ls /code /work 2>/dev/null; pwd"
         ),
     }
-    folder = write(tmp_path / "hello", files)
+    folder = write_files(tmp_path / "hello", files)
     (place.root / "config.toml").write_text(
         f'[containers.map]\n"docker.io/library/busybox:1.36" = "{archive}"\n'
     )
@@ -157,7 +157,7 @@ def test_a_value_that_a_shell_would_act_on_is_refused(
 ) -> None:
     done = inside(
         "plan",
-        write(tmp_path / "hello", SERIAL),
+        write_files(tmp_path / "hello", SERIAL),
         "--software",
         "installed",
         "--param",
@@ -170,7 +170,7 @@ def test_a_value_that_a_shell_would_act_on_is_refused(
 @pytest.mark.integration
 @needs_snakemake
 def test_a_snakemake_workflow_gets_its_parameter_file(tmp_path: Path, place: Place) -> None:
-    folder = write(tmp_path / "numbers", SNAKEMAKE)
+    folder = write_files(tmp_path / "numbers", SNAKEMAKE)
     told = place.inside("show", folder, "--json").json
     assert told["engines"] == ["snakemake"]
     assert told["parameters"]["properties"]["labels.title"]["default"] == "Numbers"
@@ -198,7 +198,7 @@ def test_a_broken_file_is_told_with_its_line(
     old, new = change.split(" -> ")
     text = SERIAL["reana.yaml"].replace(old, new, 1)
     assert text != SERIAL["reana.yaml"]
-    done = inside("show", write(tmp_path / "x", {**SERIAL, "reana.yaml": text}), "--json")
+    done = inside("show", write_files(tmp_path / "x", {**SERIAL, "reana.yaml": text}), "--json")
     assert done.code == 2, done.out
     assert all(w in done.problems for w in words), done.problems
 
@@ -226,7 +226,7 @@ def test_rules_of_a_foreign_snakefile_run_in_the_images_that_they_name(
     text = SNAKEMAKE["workflow/snakemake/Snakefile"].replace(
         "> {output}; awk", "> {output}; ls /usr/bin/python3 /work > /dev/null 2>&1 && exit 9; awk"
     )
-    folder = write(tmp_path / "numbers", {**SNAKEMAKE, "workflow/snakemake/Snakefile": text})
+    folder = write_files(tmp_path / "numbers", {**SNAKEMAKE, "workflow/snakemake/Snakefile": text})
     done = place.inside(
         "run", folder, "--software", "container", "--json", env=container_runtimes.environment
     )
@@ -260,7 +260,7 @@ stdout: out.txt
 
 
 def test_a_cwl_workflow_gets_the_values_of_its_job_file(tmp_path: Path, inside: Any, place: Place) -> None:
-    told = inside("show", write(tmp_path / "first", CWL), "--json").json
+    told = inside("show", write_files(tmp_path / "first", CWL), "--json").json
     assert told["engines"] == ["cwl", "toil"]
     assert told["parameters"]["properties"]["times"]["default"] == 3 and told["parameters"]["required"] == []
     assert told["inputs"]["names"]["default"] == "data/names.txt" and not told["inputs"]["names"]["required"]
@@ -275,7 +275,9 @@ def test_a_job_file_may_say_more_than_one_place(tmp_path: Path, inside: Any, pla
     order += "called: {class: File, path: ../data/names.txt, basename: other.txt}\n"
     text = CWL["reana.yaml"].replace("inputs.yml", "jobs/inputs.yml")
     changes = {"reana.yaml": text, "jobs/inputs.yml": order, "workflow/cwl/head.cwl": tool}
-    folder = write(tmp_path / "first", {**{k: v for k, v in CWL.items() if k != "inputs.yml"}, **changes})
+    folder = write_files(
+        tmp_path / "first", {**{k: v for k, v in CWL.items() if k != "inputs.yml"}, **changes}
+    )
     assert inside("show", folder, "--json").json["inputs"]["names"]["default"] == "data/names.txt"
     told = inside("plan", folder, "--json").json["parameters"]
     names = {"class": "File", "path": f"{folder}/jobs/../data/names.txt"}
@@ -293,13 +295,15 @@ def test_places_of_a_job_file_in_a_folder_begin_at_the_top_of_the_workspace_as_i
         "reana.yaml": CWL["reana.yaml"].replace("inputs.yml", "workflow/cwl/inputs.yml"),
         "workflow/cwl/inputs.yml": CWL["inputs.yml"],
     }
-    folder = write(tmp_path / "first", {**{k: v for k, v in CWL.items() if k != "inputs.yml"}, **changes})
+    folder = write_files(
+        tmp_path / "first", {**{k: v for k, v in CWL.items() if k != "inputs.yml"}, **changes}
+    )
     assert inside("show", folder, "--json").json["inputs"]["names"]["default"] == "data/names.txt"
 
 
 @pytest.mark.integration
 def test_a_cwl_workflow_runs_with_them(tmp_path: Path, place: Place) -> None:
     (place.root / "config.toml").write_text(engines.configuration("cwl"))
-    done = place.inside("run", write(tmp_path / "first", CWL), "--times", "1", "--json")
+    done = place.inside("run", write_files(tmp_path / "first", CWL), "--times", "1", "--json")
     assert done.code == 0, done.err
     assert (Path(done.json["dir"]) / "outputs/out.txt").read_text() == "a\n"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from adapter import Done
+from helpers.command_line import Done
 from hypothesis import given
 from hypothesis import strategies as st
 

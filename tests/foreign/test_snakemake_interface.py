@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from git_repositories import write
+from helpers.files import write_files
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,7 +132,7 @@ reads: "data/{sample}.fastq"
 
 @pytest.fixture
 def standard(tmp_path: Path) -> Path:
-    return write(tmp_path / "standard", STANDARD)
+    return write_files(tmp_path / "standard", STANDARD)
 
 
 def properties(found: Interface) -> dict[str, dict[str, Any]]:
@@ -229,30 +229,32 @@ def test_a_rule_may_be_the_target(standard: Path) -> None:
 
 
 def test_the_first_rule_of_an_included_file_is_no_target(tmp_path: Path) -> None:
-    write(tmp_path, {"Snakefile": 'include: "a.smk"\nrule b:\n    output: "results/b.txt"\n    shell: "touch {output}"\n',
+    write_files(tmp_path, {"Snakefile": 'include: "a.smk"\nrule b:\n    output: "results/b.txt"\n    shell: "touch {output}"\n',
                      "a.smk": 'rule a:\n    input: "results/nothing.txt"\n    output: "results/a.txt"\n'})  # fmt: skip
     assert [o.path for o in derived(tmp_path).outputs] == ["project/results/b.txt", "project/results/**/*"]
 
 
 def test_the_file_may_be_named_and_the_old_layout_is_known(standard: Path, tmp_path: Path) -> None:
     assert derived(standard / "workflow/Snakefile").root == standard
-    old = write(tmp_path / "old", {"Snakefile": 'rule all:\n    input: "x.txt"\n'})
+    old = write_files(tmp_path / "old", {"Snakefile": 'rule all:\n    input: "x.txt"\n'})
     assert derived(old).file == "Snakefile"
     assert [o.path for o in derived(old).outputs] == ["project/x.txt"]
-    assert derive(write(tmp_path / "none", {"a.txt": ""}), None) is None
+    assert derive(write_files(tmp_path / "none", {"a.txt": ""}), None) is None
     assert derive(old / "nothing", None) is None
 
 
 def test_nothing_of_it_is_executed(tmp_path: Path) -> None:
     mark = tmp_path / "executed"
     text = f'open("{mark}", "w")\nconfigfile: "c.yaml"\nrule all:\n    input: [__import__("os").system("touch {mark}")]\n'
-    write(tmp_path, {"Snakefile": text, "c.yaml": "a: 1\n"})
+    write_files(tmp_path, {"Snakefile": text, "c.yaml": "a: 1\n"})
     assert set(properties(derived(tmp_path))) == {"a"}
     assert not mark.exists()
 
 
 def test_without_configuration_the_names_that_are_used_are_parameters(tmp_path: Path) -> None:
-    write(tmp_path, {"Snakefile": 'rule all:\n    input: config["target"]\n    params: x=config["a"]["b"]\n'})
+    write_files(
+        tmp_path, {"Snakefile": 'rule all:\n    input: config["target"]\n    params: x=config["a"]["b"]\n'}
+    )
     found = derived(tmp_path)
     assert set(properties(found)) == {"target", "a.b"}
     assert found.origins["parameters.a.b"] == "Snakefile:3"
@@ -273,7 +275,7 @@ def test_a_broken_pipeline_is_told_with_file_and_line(
     tmp_path: Path, files: dict[str, str], words: list[str]
 ) -> None:
     with pytest.raises(UsageError) as error:
-        derive(write(tmp_path / "p", files), None)
+        derive(write_files(tmp_path / "p", files), None)
     assert all(w in str(error.value) for w in words), str(error.value)
 
 
@@ -285,13 +287,13 @@ module other:
     snakefile: github("a/b", path="workflow/Snakefile", tag="v1")
 pepfile: "pep.yaml"
 """
-    found = derived(write(tmp_path, {"Snakefile": text}))
+    found = derived(write_files(tmp_path, {"Snakefile": text}))
     for words in ("configfile is not known", "included from elsewhere", "module other", "pepfile"):
         assert any(words in w for w in found.warnings), (words, found.warnings)
 
 
 def test_includes_in_a_circle_end(tmp_path: Path) -> None:
-    write(
+    write_files(
         tmp_path,
         {
             "Snakefile": 'include: "a.smk"\n',
@@ -305,7 +307,7 @@ def test_a_schema_that_leads_in_a_circle_ends(tmp_path: Path) -> None:
     loop = {"type": "object", "properties": {"x": {"$ref": "#/definitions/o"}}}
     top = {"a": {"$ref": "#/definitions/a"}, "o": {"$ref": "#/definitions/o"}}
     schema = json.dumps({"definitions": {"a": {"$ref": "#/definitions/a"}, "o": loop}, "properties": top})
-    write(tmp_path, {"Snakefile": 'validate(config, "s.json")\n', "s.json": schema})
+    write_files(tmp_path, {"Snakefile": 'validate(config, "s.json")\n', "s.json": schema})
     assert "a" in properties(derived(tmp_path))
 
 
@@ -352,7 +354,7 @@ def test_literal_texts_are_read_as_python_does(
 )  # fmt: skip
 def test_configuration_is_found_from_the_place_of_the_snakefile(tmp_path: Path, said: str) -> None:
     text = f'CONFIG = "config/c.yaml"\nHERE = Path(workflow.basedir).parent\nconfigfile: {said}\nrule all:\n    shell: "true"\n'
-    write(
+    write_files(
         tmp_path, {"workflow/Snakefile": text, "config/c.yaml": "n: 1\ntable: data/t.tsv\n", "data/t.tsv": ""}
     )
     found = derive(tmp_path, None)
@@ -373,7 +375,7 @@ if config["n"] > 1:
 rule all:
     shell: "true"
 """
-    write(tmp_path, {"Snakefile": text, "a.yaml": "n: 1\n", "b.yaml": "m: 2\n"})
+    write_files(tmp_path, {"Snakefile": text, "a.yaml": "n: 1\n", "b.yaml": "m: 2\n"})
     found = derive(tmp_path, None)
     assert found is not None
     assert {n: p["engine_default"] for n, p in found.schema["properties"].items()} == {"n": 1, "m": 2}
@@ -387,12 +389,14 @@ rule all:
 def test_a_list_of_files_in_a_configuration_is_an_input(tmp_path: Path, inside: Any) -> None:
     text = 'configfile: "c.yaml"\nrule all:\n    input: config["reads"]\n    output: "o"\n    shell: "cat {input} > {output}"\n'
     values = "reads: [data/a.fq, data/b.fq]\nwords: [one, two]\noutputs: [x.txt]\n"
-    folder = write(tmp_path / "p", {"Snakefile": text, "c.yaml": values, "data/a.fq": "", "data/b.fq": ""})
+    folder = write_files(
+        tmp_path / "p", {"Snakefile": text, "c.yaml": values, "data/a.fq": "", "data/b.fq": ""}
+    )
     found = derive(folder, None)
     assert found is not None
     assert found.inputs["reads"].many and found.inputs["reads"].engine_default == "data/a.fq, data/b.fq"
     assert set(found.schema["properties"]) == {"words", "outputs"}
-    mine = write(tmp_path / "m", {"1.fq": "", "2.fq": ""})
+    mine = write_files(tmp_path / "m", {"1.fq": "", "2.fq": ""})
     done = inside(
         "plan",
         folder,

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import Done, Place
-from git_repositories import write
+from helpers.command_line import Done, Place
+from helpers.files import write_files
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -59,7 +59,7 @@ rule stage:
 def test_targets_are_results_wherever_they_are_and_whatever_they_are(
     place: Place, inside: Inside, tmp_path: Path
 ) -> None:
-    folder = write(tmp_path / "p", {"Snakefile": TARGETS, "config.yaml": "place: data\nout: final\nsamples: [a, b]\nraw: raw.txt\n",
+    folder = write_files(tmp_path / "p", {"Snakefile": TARGETS, "config.yaml": "place: data\nout: final\nsamples: [a, b]\nraw: raw.txt\n",
                                     "data/here.txt": "5\n", "data/raw.txt": "raw\n"})  # fmt: skip
     (tmp_path / "mine.txt").write_text("mine\n")
     done = inside("run", folder, "--raw", tmp_path / "mine.txt", "--out", "other", "--json")
@@ -103,7 +103,7 @@ rule work:
 def test_if_the_target_is_only_a_mark_what_appeared_is_the_result_and_changed_inputs_are_told(
     place: Place, inside: Inside, tmp_path: Path
 ) -> None:  # fmt: skip
-    folder = write(
+    folder = write_files(
         tmp_path / "p",
         {"Snakefile": MARKED, "config.yaml": "raw: raw.txt\n", "raw.txt": "raw\n", "own.csv": "own\n"},
     )
@@ -126,7 +126,7 @@ def test_a_run_without_a_result_says_so_and_where_it_went(
     place: Place, inside: Inside, tmp_path: Path
 ) -> None:
     text = 'configfile: "c.yaml"\nrule all:\n    output: config["out"]\n    shell: "echo 1 > {output}"\n'
-    folder = write(tmp_path / "p", {"Snakefile": text, "c.yaml": "out: x.txt\n"})
+    folder = write_files(tmp_path / "p", {"Snakefile": text, "c.yaml": "out: x.txt\n"})
     done = inside("run", folder, "--out", tmp_path / "elsewhere.txt")
     assert (done.code, (tmp_path / "elsewhere.txt").read_text()) == (0, "1\n")
     first = done.out.splitlines()[0]
@@ -161,7 +161,7 @@ rule a:
 @pytest.mark.integration
 @needs_snakemake
 def test_snakemake_tells_its_targets_also_if_nothing_is_to_be_done(tmp_path: Path) -> None:
-    run = write(tmp_path / "run", {"project/Snakefile": ITEMS, "engine/x": "", "plan.json": "{}"})
+    run = write_files(tmp_path / "run", {"project/Snakefile": ITEMS, "engine/x": "", "plan.json": "{}"})
     for epoch, target in ((1, ["a.txt", "b"]), (2, []), (3, [])):
         added = Snakemake().launch_additions(run, epoch, resume=epoch > 1)
         command = [
@@ -198,7 +198,7 @@ def test_snakemake_tells_its_targets_also_if_nothing_is_to_be_done(tmp_path: Pat
     ],
 )
 def test_a_value_that_says_where_rules_write_is_no_input(tmp_path: Path, said: str) -> None:
-    folder = write(
+    folder = write_files(
         tmp_path,
         {
             "Snakefile": f'import os\nconfigfile: "c.yaml"\n{said}',
@@ -232,7 +232,9 @@ def test_targets_are_shown_where_the_configuration_tells_them_and_not_guessed_el
     tmp_path: Path, wanted: str, paths: list[str]
 ) -> None:
     text = f'configfile: "c.yaml"\nOUT = config["out"]\nrule all:\n    input: {wanted}\n'
-    folder = write(tmp_path, {"Snakefile": text, "c.yaml": json.dumps({"out": "final", "many": ["a", "b"]})})
+    folder = write_files(
+        tmp_path, {"Snakefile": text, "c.yaml": json.dumps({"out": "final", "many": ["a", "b"]})}
+    )
     found: Any = interface.derive(folder, None)
     assert [o.path.removeprefix("project/") for o in found.outputs] == paths
     assert all(o.guess for o in found.outputs)

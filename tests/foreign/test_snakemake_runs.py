@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from adapter import Place
-from git_repositories import commit, git, write
+from helpers.command_line import Place
+from helpers.files import contents, write_files
+from helpers.repositories import commit, git
 
 SNAKEMAKE = Path(sys.prefix) / "bin" / "snakemake"
 pytestmark = [
@@ -95,7 +96,7 @@ required: [samples, minimum]
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Path:
     """A repository."""
-    folder = write(tmp_path / "counts", PIPELINE)
+    folder = write_files(tmp_path / "counts", PIPELINE)
     commit(folder)
     return folder
 
@@ -110,12 +111,6 @@ def bare(pipeline: Path, tmp_path: Path, *words: str) -> dict[str, bytes]:
     )
     assert done.returncode == 0, done.stderr
     return contents(clone / "results")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
-    }
 
 
 def test_results_are_those_of_the_bare_engine_in_a_clone(
@@ -149,7 +144,7 @@ def test_results_are_those_of_the_bare_engine_in_a_clone(
 def test_a_rerun_means_the_same_commit_and_a_new_start_the_new_one(pipeline: Path, place: Place) -> None:
     url = pipeline.as_uri()
     first = place.inside("run", url, "--json").json
-    write(pipeline, {"data/b.txt": "9\n9\n"})
+    write_files(pipeline, {"data/b.txt": "9\n9\n"})
     commit(pipeline)
     rerun = place.inside("rerun", first["run"], "--set", "minimum=4", "--json")
     assert rerun.code == 0, rerun.err
@@ -164,7 +159,7 @@ def test_a_rerun_means_the_same_commit_and_a_new_start_the_new_one(pipeline: Pat
 def test_an_input_of_the_users_takes_the_place_of_the_default(
     pipeline: Path, place: Place, tmp_path: Path
 ) -> None:
-    mine = write(tmp_path / "m i n e", {"x'y.txt": "7\n8\n"})
+    mine = write_files(tmp_path / "m i n e", {"x'y.txt": "7\n8\n"})
     sheet = mine / "sheet.tsv"
     sheet.write_text("sample\tfile\nz\tdata/a.txt\n")
     done = place.inside("run", pipeline / "workflow/Snakefile", "--input", f"samples={sheet}", "--json")

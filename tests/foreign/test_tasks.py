@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import Place, of_run, until
-from git_repositories import commit, write
+from helpers.command_line import Place
+from helpers.files import write_files
+from helpers.processes import of_run
+from helpers.repositories import commit
+from helpers.waiting import until
 from hypothesis import given
 from hypothesis import strategies as st
 from services import containers, engines
@@ -99,8 +102,8 @@ CODE = "import json, sys\nif '13' in sys.argv: sys.exit('thirteen is not taken')
 
 @pytest.fixture
 def words(tmp_path: Path) -> Path:
-    folder = write(tmp_path / "argv", TASK)
-    program = write(tmp_path, {"code.py": CODE}) / "code.py"
+    folder = write_files(tmp_path / "argv", TASK)
+    program = write_files(tmp_path, {"code.py": CODE}) / "code.py"
     (folder / "task.yaml").write_text(TASK["task.yaml"].replace("code.py", str(program)))
     return folder
 
@@ -161,7 +164,7 @@ def test_a_failed_command_says_its_last_word_and_is_resumed(
     ],
 )  # fmt: skip
 def test_a_broken_task_is_told(tmp_path: Path, inside: Any, place: Place, text: str, said: str) -> None:
-    done = inside("show", write(tmp_path / "t", {"task.yaml": text}), "--json")
+    done = inside("show", write_files(tmp_path / "t", {"task.yaml": text}), "--json")
     assert done.code == 2 and said in done.problems, done.out
 
 
@@ -183,8 +186,8 @@ def test_a_bare_container_needs_no_change(
     )
     assert built.code == 0, built.err
     archive = next(p for p in place.root.rglob("*.tar*") if p.is_file())
-    data = write(tmp_path / "da ta", {"in.txt": "a\nb\nc\n"}) / "in.txt"
-    folder = write(tmp_path / "box", {"task.yaml": json.dumps({
+    data = write_files(tmp_path / "da ta", {"in.txt": "a\nb\nc\n"}) / "in.txt"
+    folder = write_files(tmp_path / "box", {"task.yaml": json.dumps({
         "image": str(archive), "title": "Count",
         "command": ["sh", "-c", "wc -l < \"$1\" > outputs/n.txt; echo \"$2\" >> outputs/n.txt; test ! -e /work", "sh", "{data}", "{word}"],
         "parameters": {"word": {"type": "string", "default": "none"}},
@@ -259,7 +262,7 @@ assert n < 100, f"n is too large: {n} <b>"
 
 @pytest.fixture
 def squares(tmp_path: Path) -> Path:
-    write(tmp_path / "nb", {"data.txt": "1 2 3 4 5 6"})
+    write_files(tmp_path / "nb", {"data.txt": "1 2 3 4 5 6"})
     return notebook(
         tmp_path / "nb",
         ("markdown", "# Sum of squares", []),
@@ -318,7 +321,7 @@ class _Text(html.parser.HTMLParser):
 
 @pytest.mark.integration
 def test_a_notebook_is_executed_and_shown(squares: Path, jupyter: Place, tmp_path: Path) -> None:
-    mine = write(tmp_path / "m y", {"mine.txt": "3 4"}) / "mine.txt"
+    mine = write_files(tmp_path / "m y", {"mine.txt": "3 4"}) / "mine.txt"
     label = "'; import os; os._exit(3) #"
     done = jupyter.inside(
         "run", squares, "--n", "2", "--scale", "0.5", "--label", label, f"--input=data={mine}", "--json"
@@ -349,7 +352,7 @@ import mymod
 Path('results').mkdir()
 Path('results/o [1].txt').write_text(mymod.f() + Path('../data/d é.txt').read_text())
 """
-    folder = write(
+    folder = write_files(
         tmp_path / "r é",
         {"src/mymod.py": "def f(): return '42 '\n", "data/d é.txt": "7", "x.log": "", ".gitignore": "*.log"},
     )
@@ -410,7 +413,7 @@ def test_a_cancelled_task_leaves_nothing_and_goes_on_where_it_was(
     text = (
         f"workflow:\n  type: serial\n  specification:\n    steps:\n{steps}\noutputs: {{files: [log.txt]}}\n"
     )
-    folder = write(tmp_path / "slow", {"reana.yaml": text})
+    folder = write_files(tmp_path / "slow", {"reana.yaml": text})
     run = place.inside("run", folder, "--software", "installed", "--detach", "--json").json
     log = Path(run["dir"]) / "project/log.txt"
     until(lambda: log.is_file() and log.read_text() == "1\n2\n")

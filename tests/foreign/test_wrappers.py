@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import Place
-from git_repositories import commit, git, write
+from helpers.command_line import Place
+from helpers.files import write_files
+from helpers.repositories import commit, git
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 needs_snakemake = pytest.mark.skipif(
@@ -51,7 +52,7 @@ def schema(**properties: Any) -> str:
 
 @pytest.fixture
 def upstream(tmp_path: Path) -> Path:
-    folder = write(tmp_path / "upstream", UPSTREAM)
+    folder = write_files(tmp_path / "upstream", UPSTREAM)
     commit(folder)
     git(folder, "tag", "v1")
     return folder
@@ -61,7 +62,7 @@ def upstream(tmp_path: Path) -> Path:
 def wrappers(tmp_path: Path, upstream: Path) -> Path:
     """Two wrappers of one software, with other parameters and of other commits."""
     where = {"url": upstream.as_uri(), "ref": "v1"}
-    folder = write(tmp_path / "wrappers", {
+    folder = write_files(tmp_path / "wrappers", {
         "workflows/short/workflow.yaml": manifest("short", where, "One greeting"),
         "workflows/short/params.schema.json": schema(name={"type": "string", "title": "who", "default": "world"}),
         "workflows/short/README.md": "x\n",
@@ -101,7 +102,7 @@ def test_a_wrapper_lints_clean_and_says_that_a_branch_moves(
 @pytest.mark.integration
 @needs_snakemake
 def test_wrappers_run_upstream_code_without_a_change(wrappers: Path, upstream: Path, place: Place) -> None:
-    write(upstream, {"data/greeting.txt": "good day\n"})
+    write_files(upstream, {"data/greeting.txt": "good day\n"})
     commit(upstream)
     expected = {"short": "hello\nA 'b'\n", "long": "good day\nnobody\n" * 2}
     for name, flags in (("short", ["--name", "A 'b'"]), ("long", ["--times", "2"])):
@@ -158,7 +159,7 @@ def test_a_broken_wrapper_is_told(
     said = json.loads(json.dumps(change).replace("URL", upstream.as_uri()))
     text = json.loads(manifest("w", {"url": upstream.as_uri()}, "W"))
     text["implementations"][0] |= said
-    folder = write(tmp_path / "w", {"workflow.yaml": json.dumps(text), "params.schema.json": schema()})
+    folder = write_files(tmp_path / "w", {"workflow.yaml": json.dumps(text), "params.schema.json": schema()})
     done = inside("plan", folder, "--json")
     assert done.code != 0
     assert all(w in done.problems for w in words), done.problems
@@ -173,7 +174,7 @@ def test_a_manifest_from_elsewhere_can_not_name_a_folder_of_this_machine(
     from esap_wf.catalogue import manifests, workflows
     from esap_wf.errors import UsageError
 
-    folder = write(
+    folder = write_files(
         tmp_path / "w",
         {"workflow.yaml": manifest("w", {"url": upstream.as_uri()}, "W"), "params.schema.json": schema()},
     )

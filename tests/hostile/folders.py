@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from adapter import SNAKEFILE, write_workflow
+from helpers.workflows import SNAKEFILE, write_workflow
 
 OLD_RUN = Path(__file__).parents[1] / "data" / "run-v1"
 RUN = "00000000000000a1"

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from adapter import Place
+from helpers.command_line import Place
 
 from .folders import FOLDERS, Verbs
 from .spoiling import Spoiler

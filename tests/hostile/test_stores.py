@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from adapter import Place
+from helpers.command_line import Place
 
 from esap_wf import config as configuration
 from esap_wf.errors import EsapError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from adapter import Place
+from helpers.command_line import Place
 
 import esap_wf
 from esap_wf.errors import UsageError

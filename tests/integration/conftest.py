@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import COMMAND, Done, Place
+from helpers.command_line import COMMAND, Done, Place
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

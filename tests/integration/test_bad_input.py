@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import ROOT, Done, Place, write_workflow
+from helpers.command_line import Done, Place
+from helpers.paths import ROOT
+from helpers.workflows import write_workflow
 
 CASES = {
     "unknown parameter": (["run", "hello", "--param", "whoo=x"], 2, "did you mean who?"),

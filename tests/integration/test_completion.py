@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import COMMAND, Place, write_workflow
+from helpers.command_line import COMMAND, Place
+from helpers.workflows import write_workflow
 
 from esap_wf.cli import cli, shells
 

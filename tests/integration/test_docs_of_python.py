@@ -8,7 +8,8 @@ import re
 from typing import Any
 
 import pytest
-from adapter import ROOT, Place
+from helpers.command_line import Place
+from helpers.paths import ROOT
 
 PAGE = ROOT / "docs" / "python.md"
 

@@ -6,7 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from adapter import COMMAND, SNAKEFILE, Place, write_workflow
+from helpers.command_line import COMMAND, Place
+from helpers.workflows import SNAKEFILE, write_workflow
 
 from esap_wf.software import environments
 

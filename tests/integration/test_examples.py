@@ -10,7 +10,9 @@ from typing import Any
 
 import click
 import pytest
-from adapter import ROOT, Place, write_workflow
+from helpers.command_line import Place
+from helpers.paths import ROOT
+from helpers.workflows import write_workflow
 
 from esap_wf.cli import VERBS, cli
 from esap_wf.cli.output import Answer, Verb

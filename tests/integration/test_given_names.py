@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from adapter import Place, write_workflow
+from helpers.command_line import Place
+from helpers.workflows import write_workflow
 
 #: Option → a value with which a plan is made.
 OPTIONS = {

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from adapter import ROOT, Place
+from helpers.command_line import Place
+from helpers.paths import ROOT
 from test_examples import understood
 
 DOCS = ROOT / "docs"

@@ -6,7 +6,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from adapter import Place
+from helpers.command_line import Place
 
 from esap_wf import __version__
 from esap_wf.cli import VERBS
@@ -99,7 +99,7 @@ def test_there_are_colours_on_a_terminal_only_and_never_under_no_color(
 
 
 def test_a_reader_that_goes_away_is_no_error(place: Place) -> None:
-    from adapter import COMMAND
+    from helpers.command_line import COMMAND
 
     done = subprocess.run(
         f"set -o pipefail; {COMMAND} show irf --json | head -c 10",

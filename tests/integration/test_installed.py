@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from adapter import CACHE, ROOT
+from helpers.paths import CACHE, ROOT
 
 NOBODY = 65534
 TRACKED = (

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import COMMAND, Place, until, write_workflow
+from helpers.command_line import COMMAND, Place
+from helpers.waiting import until
+from helpers.workflows import write_workflow
 
 import esap_wf
 from esap_wf.errors import NotFoundError, RunFailedError, UsageError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import Place
+from helpers.command_line import Place
 from test_naming_runs import made
 
 from esap_wf.models.run import Phase

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from adapter import Place
+from helpers.command_line import Place
 
 from esap_wf.formats import patterns
 from esap_wf.models.run import Outputs, Phase, Progress, RunRecord, State

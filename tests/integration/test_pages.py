@@ -9,7 +9,9 @@ from pathlib import Path
 
 import click
 import pytest
-from adapter import ROOT, Place, write_workflow
+from helpers.command_line import Place
+from helpers.paths import ROOT
+from helpers.workflows import write_workflow
 from test_examples import understood
 
 from esap_wf import config

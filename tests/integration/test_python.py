@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import ROOT, Place, write_workflow
+from helpers.command_line import Place
+from helpers.paths import ROOT
+from helpers.workflows import write_workflow
 from services import engines
 
 import esap_wf

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from adapter import Place, write_workflow
+from helpers.command_line import Place
+from helpers.workflows import write_workflow
 
 import esap_wf
 from esap_wf.errors import EsapError, RefusedError, UsageError

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from adapter import Place, write_workflow
+from helpers.command_line import Place
+from helpers.workflows import write_workflow
 
 from esap_wf.engines.cwl.engine import Cwltool
 from esap_wf.engines.cwl.toil import Toil

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from adapter import COMMAND, Place
+from helpers.command_line import COMMAND, Place
 
 from esap_wf import config as configuration
 from esap_wf import flow

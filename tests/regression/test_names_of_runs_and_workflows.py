@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import Place, write_workflow
+from helpers.command_line import Place
+from helpers.workflows import write_workflow
 
 import esap_wf
 from esap_wf.catalogue import addresses, derivation, repositories

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from adapter import Place
+from helpers.command_line import Place
+from helpers.files import write_files
 
 from esap_wf.engines import Interface
 from esap_wf.engines.nextflow.engine import Nextflow
 
 
 def derived(folder: Path, main: str, **more: str) -> Interface:
-    for name, text in {"main.nf": main, **more}.items():
-        (folder / name).write_text(text)
+    write_files(folder, {"main.nf": main, **more})
     found = Nextflow().interface(folder, None)
     assert found is not None
     return found

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from adapter import Place, write_workflow
+from helpers.command_line import Place
+from helpers.workflows import write_workflow
 
 from esap_wf.engines.snakemake.engine import Snakemake
 from esap_wf.models.plan import EngineChoice

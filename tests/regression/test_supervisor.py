@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from adapter import CACHE, SNAKEFILE, Place, until, write_workflow
+from helpers.command_line import Place
+from helpers.paths import CACHE
+from helpers.waiting import until
+from helpers.workflows import SNAKEFILE, write_workflow
 
 from esap_wf.runs.processes import start_time
 

@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
+from helpers.waiting import until
 
 from esap_wf import files, flow
 from esap_wf.errors import RefusedError, UsageError
@@ -252,10 +254,7 @@ def test_who_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     assert processes.alive(change(me, boot_id="before", host="localhost")) is None or me.host != "localhost"
     assert processes.alive(change(me, space="pid:[1]")) is None, "another container"
     child = subprocess.Popen([sys.executable, "-c", ""])
-    while (
-        Path(f"/proc/{child.pid}/stat").exists() and ") Z " not in Path(f"/proc/{child.pid}/stat").read_text()
-    ):
-        time.sleep(0.01)
+    until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
     assert processes.start_time(child.pid) is None, "a zombie writes nothing any more"
     child.wait()
 

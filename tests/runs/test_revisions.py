@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.files import write_files
 
 from esap_wf.running import revisions
 from esap_wf.running.products import Workplace
@@ -36,16 +37,10 @@ NEW = {
 }
 
 
-def write(folder: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-
-
 @pytest.fixture
 def run(make: Maker) -> Run:
     made = make()
-    write(made.dir, OLD)
+    write_files(made.dir, OLD)
     os.utime(made.dir / "config.json", (1, 1))
     (made.dir / "image").symlink_to("/old.sif")
     return made
@@ -53,7 +48,7 @@ def run(make: Maker) -> Run:
 
 def staged(store: Store, run: Run) -> Path:
     folder = store.staging(run.id)
-    write(folder, NEW)
+    write_files(folder, NEW)
     (folder / "image").symlink_to("/new.sif")
     return folder
 
@@ -104,7 +99,7 @@ def test_every_plan_before_is_kept_under_a_name_of_its_own(store: Store, run: Ru
     take_over(run, staged(store, run))
     is_new(run)
     third = store.staging(run.id)
-    write(third, {"plan.json": "third"})
+    write_files(third, {"plan.json": "third"})
     revisions.begin(run, third)
     assert revisions.finish(run) == "plan.2.json"
     assert [(run.dir / f"plan{n}.json").read_text() for n in (".1", ".2", "")] == ["old", "new", "third"]
@@ -122,7 +117,7 @@ def test_what_only_the_plan_before_rendered_is_gone_and_nothing_else(store: Stor
     """A stand-in of a container runtime, say: it would be taken for a result. The snapshot, results and what is outside stay."""
     (run.dir.parent / "outside").write_text("")
     names = ["bin/docker", "config.json", "code/c/x", "project/", "../outside", "/etc/hostname", "link"]
-    write(
+    write_files(
         run.dir,
         {
             "plan.json": json.dumps({"files": names}),
@@ -134,7 +129,7 @@ def test_what_only_the_plan_before_rendered_is_gone_and_nothing_else(store: Stor
     )
     (run.dir / "link").symlink_to("/old.sif")
     folder = store.staging(run.id)
-    write(folder, {"plan.json": json.dumps({"files": ["config.json"]})})
+    write_files(folder, {"plan.json": json.dumps({"files": ["config.json"]})})
     take_over(run, folder)
     assert not (run.dir / "bin/docker").exists()
     assert not (run.dir / "link").is_symlink()
@@ -148,6 +143,6 @@ def test_what_the_store_writes_into_a_run_is_no_result_of_it(store: Store, run: 
     begun = store.staging(run.id)
     revisions.begin(run, begun)
     run.also_asked(Further(at="2026-11-26T00:00:00Z", name="x"))
-    write(run.dir, {"made.txt": "1"})
+    write_files(run.dir, {"made.txt": "1"})
     written = [*OLD, *NEW, "image"]
     assert Workplace(run.dir, run.dir / "code", written).appeared(Tree(run.dir)) == [run.dir / "made.txt"]

@@ -12,9 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import kept
 import pytest
-from adapter import CACHE, ROOT
+from helpers import kept
+from helpers.paths import CACHE, ROOT
 
 from esap_wf.software import environments
 

@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import kept
-from adapter import CACHE
+from helpers import kept
+from helpers.paths import CACHE
 from services import engines
 
 from esap_wf.software import environments

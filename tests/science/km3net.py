@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from adapter import CACHE, ROOT
+from helpers.paths import CACHE, ROOT
 
 from esap_wf.software import environments
 

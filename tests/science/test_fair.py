@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import fair
-import kept
 import pytest
 import yaml
-from adapter import ROOT
 from fair import DEFAULTS, SCHEMA, WORKFLOW, Software
+from helpers import kept
+from helpers.paths import ROOT
 
 from esap_wf.software import environments
 

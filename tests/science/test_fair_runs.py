@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
-import kept
 import pytest
 import yaml
-from adapter import Place
 from fair import DEFAULTS, TINY, WORKFLOW, Software, run_cwl, runner
+from helpers import kept
+from helpers.command_line import Place
 from report_page import HOSTILE, Report, shown_as_it_is
 
 from esap_wf.software import environments

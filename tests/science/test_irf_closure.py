@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import kept
 import pytest
 from conftest import WORKFLOW, Run
+from helpers import kept
 
 pytestmark = pytest.mark.science
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import ROOT, Place
+from helpers.command_line import Place
+from helpers.paths import ROOT
 
 pytestmark = [pytest.mark.science, pytest.mark.integration]
 WORKFLOW = ROOT / "workflows" / "irf"

@@ -7,10 +7,10 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import kept
 import km3net
 import pytest
 import yaml
+from helpers import kept
 from km3net import DEFAULTS, SCHEMA, WORKFLOW, Software
 
 from esap_wf.software import environments

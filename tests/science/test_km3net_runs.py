@@ -9,9 +9,9 @@ import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import kept
 import pytest
-from adapter import Place
+from helpers import kept
+from helpers.command_line import Place
 from km3net import CACHE, SCHEMA, TINY, WORKFLOW, Done, Software, run_nextflow
 from report_page import HOSTILE, Report, shown_as_it_is
 from services.nextflow import nextflow_fixture  # noqa: F401

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import CACHE
+from helpers.paths import CACHE
 
 HOME = CACHE
 FOLDER = HOME / "containers"

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
-from adapter import CACHE
+from helpers.paths import CACHE
 
 from esap_wf.config import Config
 from esap_wf.engines.cwl.engine import Cwltool

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from adapter import CACHE, ROOT
+from helpers.paths import CACHE, ROOT
 from services import cwl, nextflow
 
 from esap_wf.engines import programs

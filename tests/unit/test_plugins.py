@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-import tutorial
-from adapter import Place, until
+from helpers import tutorial
+from helpers.command_line import Place
+from helpers.waiting import until
 
 import esap_wf
 from esap_wf import plugins

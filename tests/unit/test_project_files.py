@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from adapter import ROOT
+from helpers.paths import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 

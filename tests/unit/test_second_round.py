@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from adapter import ROOT
+from helpers.paths import ROOT
 
 PASSES = "def test_passes(): pass\n"
 FAILS = "def test_fails(): assert False\n"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from adapter import ROOT
+from helpers.paths import ROOT
 
 from esap_wf.formats.quantities import human_cores, human_count
 

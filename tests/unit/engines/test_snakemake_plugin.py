@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from adapter import Place
+from helpers.command_line import Place
 
 from esap_wf.engines.snakemake import engine as snakemake
 from esap_wf.engines.snakemake.engine import Snakemake

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import write_workflow
+from helpers.workflows import write_workflow
 
 from esap_wf.errors import UsageError
 from esap_wf.formats import schemas

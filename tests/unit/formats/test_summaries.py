@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from adapter import write_workflow
+from helpers.workflows import write_workflow
 
 import esap_wf
 from esap_wf.api.display import _Shown

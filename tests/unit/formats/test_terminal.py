@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from adapter import write_workflow
+from helpers.workflows import write_workflow
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -42,14 +42,6 @@ def commit(folder: Path, message: str = "change") -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
-def write(folder: Path, files: dict[str, str]) -> Path:
-    """Files below a folder."""
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
-
-
 @contextmanager
 def answering(code: int) -> Iterator[tuple[str, list[str]]]:
     """A server that answers everything with one status; its address, and what was asked."""

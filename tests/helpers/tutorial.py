@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
 
-TEXT = (Path(__file__).parents[1] / "docs/engine-tutorial.md").read_text(encoding="utf-8")
+from helpers.files import write_files
+from helpers.paths import ROOT
+
+TEXT = (ROOT / "docs/engine-tutorial.md").read_text(encoding="utf-8")
 _FILE = re.compile(r"^`(?P<name>[\w./-]+)`:\n```\w+\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 _COMMANDS = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -16,9 +21,7 @@ def write(folder: Path) -> Path:
     assert len(_FILE.findall(TEXT)) + len(_COMMANDS.findall(TEXT)) == TEXT.count("\n```\n"), (
         "a block of code that nobody runs"
     )
-    for name, text in found.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
+    write_files(folder, found)
     (folder / "miniflow/__init__.py").touch()
     return folder
 
@@ -30,9 +33,6 @@ def commands() -> str:
 
 def installing(site: Path) -> dict[str, str]:
     """An environment in which pip installs into a folder, without an index, and Python and the shell find what is there."""
-    import os
-    import sys
-
     return {
         "PIP_TARGET": str(site), "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_QUIET": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PYTHONPATH": os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH")))),

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from adapter import CACHE
+from helpers.paths import CACHE
 
 _renewed: set[Path] = set()
 
