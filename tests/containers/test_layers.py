@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from containers.image_archives import image, layer
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_archives import image, layer
 
 from esap_wf.errors import EsapError, UsageError
 from esap_wf.software.containers import archive

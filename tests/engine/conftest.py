@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_runs import ROOT, SNAKEMAKE
+from engine.engine_runs import ROOT, SNAKEMAKE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

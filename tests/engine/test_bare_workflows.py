@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from engine_runs import ROOT, Run, configure, snakemake
+from engine.engine_runs import ROOT, Run, configure, snakemake
 
 HOSTILE = '"a\'b" $(touch pwned) `touch pwned` {x} {{}} %s \\ ; | & مريم -rf'
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cwl_runs import CwlRun, scatter, tool
+from engine.cwl_runs import CwlRun, scatter, tool
 from helpers.processes import running
 from helpers.waiting import until
 

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from engine_runs import SECRET, Run, finish, snakemake, start
+from engine.engine_runs import SECRET, Run, finish, snakemake, start
 from helpers.waiting import until
 
 MANY = f"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from engine_runs import PLUGIN
+from engine.engine_runs import PLUGIN
 
 sys.path.insert(0, str(PLUGIN))
 texts = pytest.importorskip("snakemake_logger_plugin_esap.texts")

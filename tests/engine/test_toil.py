@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from cwl_runs import CwlRun, scatter, tool
+from engine.cwl_runs import CwlRun, scatter, tool
 from helpers.command_line import Place
 from helpers.processes import running
 from helpers.waiting import until

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import trees
+from foreign import trees
+from foreign.trees import Tree
 from helpers.paths import CACHE
 from helpers.repositories import commit
 from services import engines
-from trees import Tree
 
 from esap_wf import files
 

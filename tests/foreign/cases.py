@@ -7,11 +7,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import bare
-import differential
 import msgspec
 import pytest
-from differential import Asked
+from foreign import bare, differential
+from foreign.differential import Asked
 from helpers.command_line import Place
 
 CASES = Path(__file__).parent / "cases"

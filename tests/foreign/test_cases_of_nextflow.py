@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import bare
-import cases
 import pytest
+from foreign import bare, cases
 
 pytestmark = pytest.mark.integration
 

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bare
-import cases
-import differential
 import msgspec
 import pytest
-import trees
-from bare import Made
-from differential import Asked, Ours, differences
+from foreign import bare, cases, differential, trees
+from foreign.bare import Made
+from foreign.differential import Asked, Ours, differences
 from helpers.command_line import Place
 
 Change = Callable[[Path], object]

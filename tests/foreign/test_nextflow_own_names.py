@@ -9,12 +9,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from bare import run as run_bare
+from foreign.bare import run as run_bare
+from foreign.trees import below
 from helpers.command_line import Done, Place
 from helpers.files import contents, write_files
 from helpers.repositories import commit, git
 from services.nextflow import nextflow_fixture  # noqa: F401
-from trees import below
 
 PIPELINES = Path(__file__).parent / "pipelines/nextflow"
 HEADER = "sample,fastq_1,fastq_2,strandedness,lane\n"

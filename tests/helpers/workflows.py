@@ -32,7 +32,7 @@ def write_workflow(
     Parameters
     ----------
     folder : Path
-        Is made; its name is that of the workflow.
+        It is made; its name is that of the workflow.
     properties : dict, optional
         The JSON Schema of each parameter; without any, it has none.
     manifest, schema : dict, optional

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 import pytest
-from helpers.command_line import Place
+from helpers.command_line import Place, understood
 from helpers.paths import ROOT
 from helpers.workflows import write_workflow
 
 from esap_wf.cli import VERBS, cli
-from esap_wf.cli.output import Answer, Verb
+from esap_wf.cli.output import Verb
 
 #: What examples of a real run would cost too much for, or change what other tests look at: they are only understood.
 ONLY_UNDERSTOOD = {"cancel", "resume", "rerun", "rm", "engines install", "software build", "run"}
@@ -65,17 +65,6 @@ def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def understood(words: list[str], folder: Path) -> None:
-    """Parse a command as the command line does, with the workflow's flags, and start nothing."""
-    parent = cli.make_context("esap-wf", list(words), obj=Answer(store=str(folder / "store")))
-    context: click.Context = parent
-    command: click.Command = cli
-    while isinstance(command, click.Group):
-        name, found, rest = command.resolve_command(context, [*context._protected_args, *context.args])
-        assert found is not None
-        command, context = found, found.make_context(name, rest, parent=context)
 
 
 @pytest.mark.parametrize(("verb", "example"), EXAMPLES)

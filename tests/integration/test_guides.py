@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.command_line import Place
+from helpers.command_line import Place, understood
 from helpers.paths import ROOT
-from test_examples import understood
 
 DOCS = ROOT / "docs"
 #: Commands of the tutorial that don't end with 0, and how they end.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from helpers.command_line import Place
-from test_naming_runs import made
+from helpers.runs import make_run
 
 from esap_wf.models.run import Phase
 from esap_wf.runs import logs
@@ -37,7 +37,7 @@ def told(run: Run, *entries: tuple[str, str | None, str], attempt: int = 1) -> N
 
 @pytest.fixture
 def run(place: Place) -> Run:
-    found = made(place, ID, Phase.ERROR)
+    found = make_run(place, ID, Phase.ERROR)
     told(found, ("sim", "00003", "three\nlast"), ("sim", "00012", "twelve\n"), ("merge", None, "merged\n"))
     (found.dir / "logs" / "engine.log").write_text("engine said\n")
     (found.dir / "logs" / "software.log").write_text("")

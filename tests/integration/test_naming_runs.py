@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
 import pytest
 from helpers.command_line import Place
+from helpers.runs import make_run
 
 from esap_wf.formats import patterns
-from esap_wf.models.run import Outputs, Phase, Progress, RunRecord, State
-from esap_wf.runs.lease import Lease
-from esap_wf.runs.store import Run, Store
-
-
-def made(
-    place: Place,
-    run_id: str,
-    phase: Phase = Phase.COMPLETED,
-    ago: float = 3600,
-    took: float = 65,
-    **more: Any,
-) -> Run:
-    """A run that no engine made."""
-    store = Store.open(place.store, create=True)
-    begin = datetime.now(UTC) - timedelta(seconds=ago)
-    created, ended = (
-        t.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        for t in (begin, begin + timedelta(seconds=took))
-    )
-    fields = {"workflow": "irf", "version": "1", "created": created, "owner": "ada", "host": "here"} | more
-    run = store.publish(store.staging(run_id), RunRecord(id=run_id, **fields), State(phase=Phase.PENDING))
-    owner = Lease.acquire(run)
-    counts = Progress(units_total=8, units_done=8, jobs_total=8, jobs_done=8)
-    run.write_state(State(phase=Phase.QUEUED), owner)
-    run.write_state(State(phase=Phase.EXECUTING, started=created), owner)
-    if phase is Phase.COMPLETED:
-        run.accept(Outputs(run=run_id, epoch=1, accepted=ended, outputs=[]), owner)
-    run.write_state(State(phase=phase, progress=counts, started=created, ended=ended), owner)
-    owner.release()
-    return run
+from esap_wf.models.run import Phase
+from esap_wf.runs.store import Run
 
 
 @pytest.fixture
 def runs(place: Place) -> list[Run]:
     return [
-        made(place, "aaaa100000000001", name="my first run", ago=7300),
-        made(
+        make_run(place, "aaaa100000000001", name="my first run", ago=7300),
+        make_run(
             place,
             "aaaa200000000002",
             workflow="/home/ada/pipelines/of-many-words/and-more/rnaseq",
@@ -54,7 +23,7 @@ def runs(place: Place) -> list[Run]:
             took=7500,
             ago=9e6,
         ),
-        made(place, "abcd000000000003", Phase.ERROR, name="a/b", workflow="noop", owner="bob", ago=90),
+        make_run(place, "abcd000000000003", Phase.ERROR, name="a/b", workflow="noop", owner="bob", ago=90),
     ]
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import click
 import pytest
-from helpers.command_line import Place
+from helpers.command_line import Place, understood
 from helpers.paths import ROOT
 from helpers.workflows import write_workflow
-from test_examples import understood
 
 from esap_wf import config
 from esap_wf.cli import VERBS, cli

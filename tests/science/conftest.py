@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,9 @@ from typing import Any
 import pytest
 from helpers import kept
 from helpers.paths import CACHE, ROOT
+from science.irf import TINY, WORKFLOW, Run
 
 from esap_wf.software import environments
-
-WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "irf"
-#: seconds of simulation; enough gammas for a closure of 100 counts
-TINY = {"gamma_showers": 4_000_000, "proton_showers": 1_000_000, "electron_showers": 300_000, "blocks": 2, "offset_bins": 6,
-        "intended_excess": 80}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -35,9 +31,6 @@ def environment(irf_python: Path) -> dict[str, str]:
     """Environment variables in which `python` is that of the workflow."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE_", "PYTHONPATH"))}
     return {**kept, "PATH": f"{irf_python.parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")

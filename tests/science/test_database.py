@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import TINY, WORKFLOW, Run
+from science.irf import TINY, WORKFLOW, Run
 
 pytestmark = pytest.mark.science
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from science.irf import Run
 
 pytestmark = pytest.mark.science
 

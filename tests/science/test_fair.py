@@ -8,12 +8,12 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import fair
 import pytest
 import yaml
-from fair import DEFAULTS, SCHEMA, WORKFLOW, Software
 from helpers import kept
 from helpers.paths import ROOT
+from science import fair
+from science.fair import DEFAULTS, SCHEMA, WORKFLOW, Software
 
 from esap_wf.software import environments
 

@@ -13,10 +13,10 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
-from fair import DEFAULTS, TINY, WORKFLOW, Software, run_cwl, runner
 from helpers import kept
 from helpers.command_line import Place
-from report_page import HOSTILE, Report, shown_as_it_is
+from science.fair import DEFAULTS, TINY, WORKFLOW, Software, run_cwl, runner
+from science.report_page import HOSTILE, Report, shown_as_it_is
 
 from esap_wf.software import environments
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import WORKFLOW, Run
 from helpers import kept
+from science.irf import WORKFLOW, Run
 
 pytestmark = pytest.mark.science
 

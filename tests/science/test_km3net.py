@@ -7,11 +7,11 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import km3net
 import pytest
 import yaml
 from helpers import kept
-from km3net import DEFAULTS, SCHEMA, WORKFLOW, Software
+from science import km3net
+from science.km3net import DEFAULTS, SCHEMA, WORKFLOW, Software
 
 from esap_wf.software import environments
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 from helpers import kept
 from helpers.command_line import Place
-from km3net import CACHE, SCHEMA, TINY, WORKFLOW, Done, Software, run_nextflow
-from report_page import HOSTILE, Report, shown_as_it_is
+from science.km3net import CACHE, SCHEMA, TINY, WORKFLOW, Done, Software, run_nextflow
+from science.report_page import HOSTILE, Report, shown_as_it_is
 from services.nextflow import nextflow_fixture  # noqa: F401
 
 from esap_wf.software import environments

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import TINY, WORKFLOW, Run
-from report_page import Report
+from science.irf import TINY, WORKFLOW, Run
+from science.report_page import Report
 
 pytestmark = pytest.mark.science
 

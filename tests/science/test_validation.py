@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import WORKFLOW, Run
+from science.irf import WORKFLOW, Run
 
 pytestmark = pytest.mark.science
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from conftest import WORKFLOW
+from science.irf import WORKFLOW
 
 pytestmark = pytest.mark.science
 
