@@ -43,14 +43,18 @@ def test_files_and_folders(text, form, path):
     [
         ("busybox", "busybox", "busybox:latest", "docker.io"),
         ("busybox:1.36", "busybox", "busybox:1.36", "docker.io"),
-        ("docker://quay.io/biocontainers/samtools:1.19--h50ea8bc_0", "quay.io/biocontainers/samtools",
-         "quay.io/biocontainers/samtools:1.19--h50ea8bc_0", "quay.io"),
+        (
+            "docker://quay.io/biocontainers/samtools:1.19--h50ea8bc_0",
+            "quay.io/biocontainers/samtools",
+            "quay.io/biocontainers/samtools:1.19--h50ea8bc_0",
+            "quay.io",
+        ),
         ("localhost:5000/a/b:1", "localhost:5000/a/b", "localhost:5000/a/b:1", "localhost:5000"),
         ("HOST/a:1", "HOST/a", "HOST/a:1", "HOST"),
         (f"a/b@{PIN}", "a/b", f"a/b@{PIN}", "docker.io"),
         (f"a/b:1@{PIN}", "a/b", f"a/b@{PIN}", "docker.io"),
     ],
-)  # fmt: skip
+)
 def test_names(text, name, full, registry):
     image = parse(text)
     assert (image.form, image.name, image.full_name, image.registry) == ("name", name, full, registry)
@@ -58,9 +62,33 @@ def test_names(text, name, full, registry):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-v", "--privileged", "a b", "a;b", "$(id)", "a/B", "a:", "a@sha256:12", "a\nb", "a\0", "library://a/b", "docker://", "docker://-x",
-     "docker-archive:", "rootfs:-x", "/a,b.sif", "/a:b.tar", 'x"y/', "a" * 2000, "../a'b.sif", "a::b", "a/../b", "ü"],
-)  # fmt: skip
+    [
+        "",
+        "-v",
+        "--privileged",
+        "a b",
+        "a;b",
+        "$(id)",
+        "a/B",
+        "a:",
+        "a@sha256:12",
+        "a\nb",
+        "a\0",
+        "library://a/b",
+        "docker://",
+        "docker://-x",
+        "docker-archive:",
+        "rootfs:-x",
+        "/a,b.sif",
+        "/a:b.tar",
+        'x"y/',
+        "a" * 2000,
+        "../a'b.sif",
+        "a::b",
+        "a/../b",
+        "ü",
+    ],
+)
 def test_what_names_nothing_or_smuggles_something_is_refused(text):
     with pytest.raises(UsageError) as told:
         parse(text)

@@ -166,10 +166,30 @@ def test_a_pipe_is_no_archive(tmp_path):
         archive.read_archive(tmp_path / "i.tar")
 
 
-parts = st.sampled_from([
-    "a", "b", "c", "..", ".", "", ".wh.a", ".wh.b", ".wh..", ".wh...", ".wh..wh..opq", ".wh..wh.plnk", "f", "canary", "tmp", "var", "a\0b",
-    "x" * 300, "ü", "\udc80",
-])  # fmt: skip
+parts = st.sampled_from(
+    [
+        "a",
+        "b",
+        "c",
+        "..",
+        ".",
+        "",
+        ".wh.a",
+        ".wh.b",
+        ".wh..",
+        ".wh...",
+        ".wh..wh..opq",
+        ".wh..wh.plnk",
+        "f",
+        "canary",
+        "tmp",
+        "var",
+        "a\0b",
+        "x" * 300,
+        "ü",
+        "\udc80",
+    ]
+)
 relative = st.lists(parts, min_size=1, max_size=4).map("/".join)
 names = st.one_of(
     relative,
@@ -179,10 +199,20 @@ names = st.one_of(
     st.just("OUT/f"),
     st.text(max_size=8),
 )
-kinds = st.sampled_from([
-    tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE,
-    tarfile.CONTTYPE, tarfile.GNUTYPE_SPARSE, b"Z",
-])  # fmt: skip
+kinds = st.sampled_from(
+    [
+        tarfile.REGTYPE,
+        tarfile.DIRTYPE,
+        tarfile.SYMTYPE,
+        tarfile.LNKTYPE,
+        tarfile.CHRTYPE,
+        tarfile.BLKTYPE,
+        tarfile.FIFOTYPE,
+        tarfile.CONTTYPE,
+        tarfile.GNUTYPE_SPARSE,
+        b"Z",
+    ]
+)
 members = st.tuples(
     names,
     kinds,

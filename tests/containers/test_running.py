@@ -25,11 +25,19 @@ from esap_wf.software.containers import archive
 pytestmark = pytest.mark.integration
 
 CASES = [
-    ("apptainer", "archive"), ("apptainer", "oci"), ("apptainer", "sif"), ("apptainer", "rootfs"),
-    ("podman", "archive"), ("podman", "oci"), ("podman", "rootfs"),
-    ("docker", "archive"), ("docker", "oci"),
-    ("udocker", "archive"), ("udocker", "oci"), ("udocker", "rootfs"),
-]  # fmt: skip
+    ("apptainer", "archive"),
+    ("apptainer", "oci"),
+    ("apptainer", "sif"),
+    ("apptainer", "rootfs"),
+    ("podman", "archive"),
+    ("podman", "oci"),
+    ("podman", "rootfs"),
+    ("docker", "archive"),
+    ("docker", "oci"),
+    ("udocker", "archive"),
+    ("udocker", "oci"),
+    ("udocker", "rootfs"),
+]
 #: Both archives are unpacked or imported alike: that an OCI archive runs is asked in each `make test`, the rest of it in `make soak`.
 OFTEN = [pytest.param(*c, marks=pytest.mark.soak) if c[1] == "oci" else c for c in CASES]
 #: They have namespaces: mounts can be read-only, and there may be no network.
@@ -89,10 +97,13 @@ def oci(docker_archive: Path, folder: Path) -> Path:
             return handle.read()
 
         manifest = {
-            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": blob(member(contents.config), "config.v1+json"),
-            "layers": [blob(gzip.compress(member(layer), mtime=0), "layer.v1.tar+gzip") for layer in contents.layers],
-        }  # fmt: skip
+            "layers": [
+                blob(gzip.compress(member(layer), mtime=0), "layer.v1.tar+gzip") for layer in contents.layers
+            ],
+        }
         index = {"schemaVersion": 2, "manifests": [blob(json.dumps(manifest).encode(), "manifest.v1+json")]}
         add("index.json", json.dumps(index).encode())
         add("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')

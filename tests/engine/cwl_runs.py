@@ -25,19 +25,27 @@ def tool(script: str, **more: Any) -> dict[str, Any]:
     """A bash command: the values of its inputs are $1, $2 …"""
     inputs = more.pop("inputs", {"x": "int"})
     return {
-        "class": "CommandLineTool", "baseCommand": ["bash", "-c", script, "tool"], "inputs": inputs,
-        "arguments": [f"$(inputs.{name})" for name in inputs], "outputs": more.pop("outputs", {}), **more,
-    }  # fmt: skip
+        "class": "CommandLineTool",
+        "baseCommand": ["bash", "-c", script, "tool"],
+        "inputs": inputs,
+        "arguments": [f"$(inputs.{name})" for name in inputs],
+        "outputs": more.pop("outputs", {}),
+        **more,
+    }
 
 
 def scatter(run: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A workflow whose step ``many`` runs a tool once for each of `xs`."""
     out = list(run["outputs"])
     return {
-        "cwlVersion": "v1.2", "class": "Workflow", "requirements": {"ScatterFeatureRequirement": {}},
-        "inputs": {"xs": {"type": "int[]"}}, "outputs": {n: {"type": "File[]", "outputSource": f"many/{n}"} for n in out},
-        "steps": {"many": {"run": run, "scatter": "x", "in": {"x": "xs"}, "out": out}}, **more,
-    }  # fmt: skip
+        "cwlVersion": "v1.2",
+        "class": "Workflow",
+        "requirements": {"ScatterFeatureRequirement": {}},
+        "inputs": {"xs": {"type": "int[]"}},
+        "outputs": {n: {"type": "File[]", "outputSource": f"many/{n}"} for n in out},
+        "steps": {"many": {"run": run, "scatter": "x", "in": {"x": "xs"}, "out": out}},
+        **more,
+    }
 
 
 class CwlRun:
@@ -59,11 +67,15 @@ class CwlRun:
         )
         self.choice = EngineChoice(name=engine, path=str(cwl.path(engine)), version="0", found="test")
         self.job = Job(
-            workflow="t", entry="code/main.cwl", parameters=values, selected={}, plain=True,
+            workflow="t",
+            entry="code/main.cwl",
+            parameters=values,
+            selected={},
+            plain=True,
             inputs={n: JobInput(tuple(refs), many=len(refs) > 1) for n, refs in (inputs or {}).items()},
             allocation=Allocation(cores=2, memory_bytes=2 * 10**9, disk_bytes=0, wall_seconds=600),
             software=SoftwareChoice(route="installed", detail=""),
-        )  # fmt: skip
+        )
         told = self.engine.render(self.choice, self.job)
         for name, content in told.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -78,9 +90,14 @@ class CwlRun:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("CWL", "TOIL", "PYTEST"))}
         with (self.dir / "logs" / "engine.log").open("ab") as log:
             return subprocess.Popen(
-                ["bash", "command.sh", *added.arguments], cwd=self.dir, env={**kept, **added.environment, "ESAP_WF_RUN": "a-run"},
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                ["bash", "command.sh", *added.arguments],
+                cwd=self.dir,
+                env={**kept, **added.environment, "ESAP_WF_RUN": "a-run"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def run(self, epoch: int = 1) -> int:
         """To its end."""

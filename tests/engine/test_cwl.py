@@ -180,8 +180,9 @@ def test_hostile_names_and_values_are_only_names_and_values(tmp_path: Path) -> N
     document = tool('cat -- "$0" "$@" > o.txt', inputs={}, outputs=FILE, cwlVersion="v1.2")
     document |= {
         "inputs": {"files": {"type": "File[]", "inputBinding": {"position": 1}}, "word": {"type": "string"}},
-        "baseCommand": ["bash", "-c", 'shift; cat -- "$@" > o.txt; printf %s "$0" >> o.txt'], "arguments": ["$(inputs.word)", "x"],
-    }  # fmt: skip
+        "baseCommand": ["bash", "-c", 'shift; cat -- "$@" > o.txt; printf %s "$0" >> o.txt'],
+        "arguments": ["$(inputs.word)", "x"],
+    }
     word = "$(touch pwned) `touch pwned` '\"\\ ${x} -rf\nmore"
     refs = [DataRef(uri=str(folder / n), path=str(folder / n)) for n in HOSTILE]
     run = CwlRun(tmp_path / "run", document, inputs={"files": refs}, word=word)
@@ -196,16 +197,24 @@ def test_each_version_of_the_language(tmp_path: Path, version: str) -> None:
     (tmp_path / "a.txt").write_text("one")
     (tmp_path / "a.txt.idx").write_text("two")
     document = {
-        "cwlVersion": version, "class": "CommandLineTool", "baseCommand": ["bash", "-c", 'cat "$0" "$0.idx"; printf " %s" "$@"'],
+        "cwlVersion": version,
+        "class": "CommandLineTool",
+        "baseCommand": ["bash", "-c", 'cat "$0" "$0.idx"; printf " %s" "$@"'],
         "inputs": {
             "file": {"type": "File", "secondaryFiles": [".idx"], "inputBinding": {"position": 1}},
             "words": {"type": "string[]", "inputBinding": {"position": 2}},
-            "record": {"type": {"type": "record", "fields": [{"name": "n", "type": "int", "inputBinding": {"prefix": "-n"}}]}},
+            "record": {
+                "type": {
+                    "type": "record",
+                    "fields": [{"name": "n", "type": "int", "inputBinding": {"prefix": "-n"}}],
+                }
+            },
             "absent": {"type": "string?", "inputBinding": {"position": 3}},
             "usual": {"type": "string", "default": "d", "inputBinding": {"position": 4}},
         },
-        "stdout": "o.txt", "outputs": {"out": {"type": "stdout"}},
-    }  # fmt: skip
+        "stdout": "o.txt",
+        "outputs": {"out": {"type": "stdout"}},
+    }
     document["inputs"]["record"]["inputBinding"] = {"position": 5}  # type: ignore[index]
     ref = DataRef(uri="a", path=str(tmp_path / "a.txt"))
     run = CwlRun(

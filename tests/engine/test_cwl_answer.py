@@ -28,18 +28,26 @@ def test_files_and_values_are_told_apart(tmp_path: Path) -> None:
     index = file(out / "a b#.txt.idx")
     folder = {"class": "Directory", "location": (out / "d").as_uri(), "listing": [file(out / "d/x.txt")]}
     answer = {
-        "one": {**file(out / "a b#.txt", secondaryFiles=[index]), "path": None}, "many": [file(out / "c"), [folder]], "none": None,
-        "mixed": {"n": 2**70, "f": file(out / "e"), "t": "\ud800"}, "nothing": [], "far": {"class": "File", "location": "https://e.org/x"},
-    }  # fmt: skip
+        "one": {**file(out / "a b#.txt", secondaryFiles=[index]), "path": None},
+        "many": [file(out / "c"), [folder]],
+        "none": None,
+        "mixed": {"n": 2**70, "f": file(out / "e"), "t": "\ud800"},
+        "nothing": [],
+        "far": {"class": "File", "location": "https://e.org/x"},
+    }
     found = cwl_answer.results(left(tmp_path, answer))
     assert found is not None and isinstance(found.paths, dict)
     assert {k: v for k, v in found.paths.items() if v} == {
-        "one": ["outputs/a b#.txt", "outputs/a b#.txt.idx"], "many": ["outputs/c", "outputs/d"], "mixed": ["outputs/e"],
-    }  # fmt: skip
+        "one": ["outputs/a b#.txt", "outputs/a b#.txt.idx"],
+        "many": ["outputs/c", "outputs/d"],
+        "mixed": ["outputs/e"],
+    }
     assert found.values == {
-        "none": None, "mixed": {"n": float(2**70), "f": {"class": "File", "path": "outputs/e"}, "t": "?"}, "nothing": [],
+        "none": None,
+        "mixed": {"n": float(2**70), "f": {"class": "File", "path": "outputs/e"}, "t": "?"},
+        "nothing": [],
         "far": {"class": "File", "location": "https://e.org/x"},
-    }  # fmt: skip
+    }
 
 
 def test_a_place_is_the_runs_whichever_way_the_engine_went_there(tmp_path: Path) -> None:

@@ -180,12 +180,19 @@ def test_what_the_engine_gives_back_is_the_result(both: Both) -> None:
     assert files(both.run / "outputs") == both.files
     told = accepted(both)
     assert {(o["name"], o["path"]) for o in told["outputs"]} == {
-        ("line", "outputs/line.txt"), ("made", "outputs/made/"), ("made", "outputs/made/in/a b.txt"), ("empty", "outputs/empty/"),
-        ("withIndex", "outputs/main.dat"), ("withIndex", "outputs/main.dat.idx"), ("mixed", "outputs/other.dat"),
-    }  # fmt: skip
+        ("line", "outputs/line.txt"),
+        ("made", "outputs/made/"),
+        ("made", "outputs/made/in/a b.txt"),
+        ("empty", "outputs/empty/"),
+        ("withIndex", "outputs/main.dat"),
+        ("withIndex", "outputs/main.dat.idx"),
+        ("mixed", "outputs/other.dat"),
+    }
     assert {k: v for k, v in told["values"].items() if k != "told"} == {
-        "gone": None, "list": [1, 2], "mixed": {"n": 3, "f": {"class": "File", "path": "outputs/other.dat"}},
-    }  # fmt: skip
+        "gone": None,
+        "list": [1, 2],
+        "mixed": {"n": 3, "f": {"class": "File", "path": "outputs/other.dat"}},
+    }
 
 
 def test_what_the_engine_passes_over_is_told(both: Both) -> None:

@@ -207,9 +207,14 @@ def test_reasons_of_failures(at: Place) -> None:
     }
     said = {key[0]: (e["reason"], e.get("exit_code")) for key, e in failed.items()}
     assert said == {
-        "missing": ("MISSING_OUTPUT", 0), "late": ("TIMEOUT", None), "killed": ("SIGNAL", 137), "starved": ("OUT_OF_MEMORY", 137),
-        "shaky": ("EXIT_CODE", 5), "twins": ("EXIT_CODE", 4), "broad": ("ENGINE", None),
-    }  # fmt: skip
+        "missing": ("MISSING_OUTPUT", 0),
+        "late": ("TIMEOUT", None),
+        "killed": ("SIGNAL", 137),
+        "starved": ("OUT_OF_MEMORY", 137),
+        "shaky": ("EXIT_CODE", 5),
+        "twins": ("EXIT_CODE", 4),
+        "broad": ("ENGINE", None),
+    }
     assert "`never.txt`" in next(e["detail"] for e in failed.values() if e["step"] == "missing")
     assert "req: 64; avail: 2" in next(e["detail"] for e in failed.values() if e["step"] == "broad")
     tries = [[e["kind"] for e in events(run, step="shaky") if e["attempt"] == n] for n in (1, 2)]
@@ -227,9 +232,14 @@ def test_reasons_of_failures(at: Place) -> None:
         for s in json.loads((run / "state.json").read_text())["steps"]
     }
     assert steps == {
-        "missing": (0, 1, 0), "late": (0, 1, 0), "killed": (0, 1, 0), "starved": (0, 1, 0), "shaky": (1, 0, 0), "twins": (2, 1, 0),
+        "missing": (0, 1, 0),
+        "late": (0, 1, 0),
+        "killed": (0, 1, 0),
+        "starved": (0, 1, 0),
+        "shaky": (1, 0, 0),
+        "twins": (2, 1, 0),
         "broad": (1, 1, 0),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(
@@ -294,10 +304,15 @@ def test_parameters_of_many_megabytes(at: Place, megabytes: int) -> None:
     told = engine.render(
         choice,
         Job(
-            workflow="big", entry="main.nf", parameters=values, inputs={}, selected={}, allocation=allocation,
+            workflow="big",
+            entry="main.nf",
+            parameters=values,
+            inputs={},
+            selected={},
+            allocation=allocation,
             software=SoftwareChoice(route="installed", detail=""),
         ),
-    )  # fmt: skip
+    )
     assert len(told.files["params.json"]) > megabytes * 1_000_000
     for name, content in {
         **told.files,
@@ -306,8 +321,14 @@ def test_parameters_of_many_megabytes(at: Place, megabytes: int) -> None:
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_bytes(content)
     done = subprocess.run(
-        told.command, cwd=run, env={**os.environ, **told.environment}, capture_output=True, text=True, timeout=300, check=False
-    )  # fmt: skip
+        told.command,
+        cwd=run,
+        env={**os.environ, **told.environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert f"{megabytes * 60_000} {megabytes * 60_000 - 1:09d} ${{x}}" in done.stdout
 
@@ -374,8 +395,10 @@ def test_resume_runs_what_is_missing_and_tells_nothing_twice(at: Place) -> None:
     assert len(sessions) == 1
     state = json.loads((run / "state.json").read_text())
     assert {s["name"]: (s["done"], s["total"], s["failed"]) for s in state["steps"]} == {
-        "first": (4, 4, 0), "second": (4, 4, 0), "last": (1, 1, 0),
-    }  # fmt: skip
+        "first": (4, 4, 0),
+        "second": (4, 4, 0),
+        "last": (1, 1, 0),
+    }
 
     # whoever was killed at any time, in whatever parts it is read: all is told once
     whole = told_of(run, 1)

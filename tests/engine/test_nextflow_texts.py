@@ -31,12 +31,20 @@ Inside = Callable[..., Done]
 @pytest.mark.parametrize(
     ("version", "requires", "fit"),
     [
-        ("24.10.0", ">=23.04", True), ("24.10.0", "!>=25.10", False), ("24.10.0", "23.04+", True), ("24.10.0", ">=22, <25", True),
-        ("24.10.0", ">=22,<24", False), ("24.10.0", "24.10.0", True), ("24.10.0", "=24.10", True), ("24.10.3", "24.10.*", True),
-        ("24.10.0", ">=22, !=24.10.0", False), ("24.05.0-edge", ">=24.04.0", True), ("9.10", ">=23", False),
+        ("24.10.0", ">=23.04", True),
+        ("24.10.0", "!>=25.10", False),
+        ("24.10.0", "23.04+", True),
+        ("24.10.0", ">=22, <25", True),
+        ("24.10.0", ">=22,<24", False),
+        ("24.10.0", "24.10.0", True),
+        ("24.10.0", "=24.10", True),
+        ("24.10.3", "24.10.*", True),
+        ("24.10.0", ">=22, !=24.10.0", False),
+        ("24.05.0-edge", ">=24.04.0", True),
+        ("9.10", ">=23", False),
         ("24.10.0", "!>=24.10.0", True),
     ],
-)  # fmt: skip
+)
 def test_versions_in_nextflows_words(version: str, requires: str, fit: bool) -> None:
     assert fits(version, requires) is fit
 
@@ -205,9 +213,23 @@ CHOICE = EngineChoice(
 def test_what_is_rendered() -> None:
     told = Nextflow().render(CHOICE, job(parameters={"a": "${projectDir} $x"}, options=("-profile", "test")))
     assert told.command == [
-        "/opt/nextflow", "-log", "logs/nextflow.log", "-c", "nextflow.config", "run", "code/x/main.nf", "-params-file", "params.json",
-        "-work-dir", "work", "-ansi-log", "false", "-offline", "-profile", "test",
-    ]  # fmt: skip
+        "/opt/nextflow",
+        "-log",
+        "logs/nextflow.log",
+        "-c",
+        "nextflow.config",
+        "run",
+        "code/x/main.nf",
+        "-params-file",
+        "params.json",
+        "-work-dir",
+        "work",
+        "-ansi-log",
+        "false",
+        "-offline",
+        "-profile",
+        "test",
+    ]
     assert told.environment["JAVA_CMD"] == "/opt/java"
     assert told.environment["NXF_OPTS"] == "-Xmx750m -XX:+ExitOnOutOfMemoryError -Dx=y"
     assert b"${" not in told.files["params.json"]

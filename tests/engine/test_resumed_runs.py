@@ -86,9 +86,12 @@ outputs: {{files: [outputs/second.txt]}}
 """
 #: Engine → file, text, number of jobs.
 PIPELINES = {
-    "snakemake": ("Snakefile", SNAKEFILE, 2), "nextflow": ("main.nf", MAIN_NF, 3), "cwl": ("main.cwl", MAIN_CWL, 2),
-    "toil": ("main.cwl", MAIN_CWL, 2), "command": ("reana.yaml", REANA, 2),
-}  # fmt: skip
+    "snakemake": ("Snakefile", SNAKEFILE, 2),
+    "nextflow": ("main.nf", MAIN_NF, 3),
+    "cwl": ("main.cwl", MAIN_CWL, 2),
+    "toil": ("main.cwl", MAIN_CWL, 2),
+    "command": ("reana.yaml", REANA, 2),
+}
 
 
 @pytest.mark.parametrize(
@@ -262,12 +265,16 @@ def test_a_failed_run_of_an_earlier_version_is_resumed_by_its_own_plan(
 def test_a_run_without_a_seed_goes_on_with_more_by_its_id(place: Place, inside: Callable[..., Any]) -> None:
     """No request is identical to it, so `resume` takes resources itself; and a manifest may call its units what no step is called."""
     folder = write_workflow(
-        place.root / "seeded", {"seed": {"type": ["integer", "null"], "title": "Seed", "default": None}},
-        {"random": {"seed": "seed"}, "units": {"axis": "unit", "count": 3, "steps": ["nothing"]},
-         "resources": {"default": "small", "sizes": {"small": {"cores": 1, "memory": "1 GB"}}}},
+        place.root / "seeded",
+        {"seed": {"type": ["integer", "null"], "title": "Seed", "default": None}},
+        {
+            "random": {"seed": "seed"},
+            "units": {"axis": "unit", "count": 3, "steps": ["nothing"]},
+            "resources": {"default": "small", "sizes": {"small": {"cores": 1, "memory": "1 GB"}}},
+        },
         Snakefile=f'rule all:\n    input: "outputs/result.txt"\n'
         f'rule make:\n    output: "outputs/result.txt"\n    shell: "test -e {place.root / "repaired"} && echo 1 > {{output}}"\n',
-    )  # fmt: skip
+    )
     first = inside("run", folder, "--json").json
     assert inside("status", first["run"], "--json").json["progress"]["units_total"] == 3
     changed = inside("resume", first["run"], "--memory", "a lot", "--json")

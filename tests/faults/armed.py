@@ -17,11 +17,21 @@ def spawn(run: Run) -> subprocess.Popen[bytes]:
     """As `control.spawn`, with a point armed."""
     with (run.dir / "logs" / "supervisor.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("crash_at.py")), sys.argv[1], "esap_wf.running.supervisor",
-             str(run.store.root), run.id],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=run.dir, start_new_session=True,
+            [
+                sys.executable,
+                str(Path(__file__).with_name("crash_at.py")),
+                sys.argv[1],
+                "esap_wf.running.supervisor",
+                str(run.store.root),
+                run.id,
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=run.dir,
+            start_new_session=True,
             env={**os.environ, processes.RUN_VARIABLE: run.id},
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

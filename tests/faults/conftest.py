@@ -26,9 +26,13 @@ class Together:
     def __init__(self, session: pytest.Session, module: object, factory: pytest.TempPathFactory) -> None:
         self.pool = ThreadPoolExecutor(AT_ONCE)
         items = [
-            i for i in session.items if isinstance(i, pytest.Function) and i.module is module and i.get_closest_marker("together")
+            i
+            for i in session.items
+            if isinstance(i, pytest.Function)
+            and i.module is module
+            and i.get_closest_marker("together")
             and not i.get_closest_marker("skip")
-        ]  # fmt: skip
+        ]
         self.futures = {
             item.nodeid: self.pool.submit(self.call, item, Place(factory.mktemp("place"))) for item in items
         }

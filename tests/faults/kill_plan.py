@@ -133,11 +133,17 @@ class Victim:
 
     def remember(self) -> None:
         """Which units are told as done, and how often each was started until now: they must not be started again."""
-        told = {
-            event["unit"]
-            for event in map(_decoded, (self.place.run(self.run).dir / "events.jsonl").read_bytes().splitlines())
-            if event.get("kind") == "done" and event.get("step") == "unit"
-        } if (self.place.run(self.run).dir / "events.jsonl").exists() else set()  # fmt: skip
+        told = (
+            {
+                event["unit"]
+                for event in map(
+                    _decoded, (self.place.run(self.run).dir / "events.jsonl").read_bytes().splitlines()
+                )
+                if event.get("kind") == "done" and event.get("step") == "unit"
+            }
+            if (self.place.run(self.run).dir / "events.jsonl").exists()
+            else set()
+        )
         starts = self.place.executions(self.run)
         for unit in told:
             self.finished.setdefault(unit, starts.get(unit, 0))

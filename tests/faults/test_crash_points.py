@@ -20,9 +20,17 @@ ARMED = [sys.executable, str(HERE / "armed.py")]
 
 OF_THE_COMMAND = ["claimed", "rendered", "staged", "journaled", "published"]
 OF_THE_SUPERVISOR = [
-    "supervisor-started", "epoch-taken", "state-announced", "state-written", "engine-started",
-    "event-folded", "outputs-checked", "outputs-accepted", "state-announced:3", "final-written",
-]  # fmt: skip
+    "supervisor-started",
+    "epoch-taken",
+    "state-announced",
+    "state-written",
+    "engine-started",
+    "event-folded",
+    "outputs-checked",
+    "outputs-accepted",
+    "state-announced:3",
+    "final-written",
+]
 OF_REMOVAL = ["tombstone-written", "run-unlinked"]
 #: tests/runs/test_revisions.py
 OF_A_NEW_PLAN = ["revision-begun", "plan-kept", "revision-rendered", "plan-replaced"]
@@ -38,9 +46,11 @@ workflow:
 outputs: {files: [first.txt, second.txt]}
 """
 MANIFEST = {
-    "implementations": [{"engine": "command", "file": "reana.yaml"}], "software": [{"installed": ["bash"]}],
-    "units": {"axis": "step", "count": 2, "steps": ["first", "second"]}, "outputs": [{"name": "both", "path": "project/*.txt"}],
-}  # fmt: skip
+    "implementations": [{"engine": "command", "file": "reana.yaml"}],
+    "software": [{"installed": ["bash"]}],
+    "units": {"axis": "step", "count": 2, "steps": ["first", "second"]},
+    "outputs": [{"name": "both", "path": "project/*.txt"}],
+}
 #: Points at which it matters what Snakemake leaves; at the others it has its turn in `make soak`, because it takes seconds to begin.
 OF_THE_ENGINE = {"published", "engine-started", "event-folded", "outputs-accepted"}
 

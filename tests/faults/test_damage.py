@@ -109,9 +109,11 @@ def test_the_index_is_made_anew_whatever_was_done_to_it(place: Place) -> None:
     another_version()
     assert place.listed() == [run]
     for damage in (
-        path.unlink, lambda: os.truncate(path, 0), lambda: path.write_bytes(os.urandom(5000)),
+        path.unlink,
+        lambda: os.truncate(path, 0),
+        lambda: path.write_bytes(os.urandom(5000)),
         lambda: os.truncate(path, path.stat().st_size // 2),
-    ):  # fmt: skip
+    ):
         for also in path.parent.glob(path.name + "-*"):
             also.unlink()
         damage()

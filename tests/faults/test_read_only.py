@@ -57,11 +57,15 @@ def test_also_without_an_index(archive: tuple[Place, str, str], tmp_path: Path) 
 @pytest.mark.parametrize(
     "words",
     [
-        ["run", "noop", "--units", "3"], ["run", "noop", "--units", "2", "--if-exists", "rerun"],
-        ["run", "noop", "--units", "2", "--fail-unit", "1"], ["resume", "FAILED"], ["rerun", "COMPLETED"], ["rm", "COMPLETED"],
+        ["run", "noop", "--units", "3"],
+        ["run", "noop", "--units", "2", "--if-exists", "rerun"],
+        ["run", "noop", "--units", "2", "--fail-unit", "1"],
+        ["resume", "FAILED"],
+        ["rerun", "COMPLETED"],
+        ["rm", "COMPLETED"],
     ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_what_writes_is_refused(archive: tuple[Place, str, str], words: list[str]) -> None:
     place, completed, failed = archive
     answer = place.call(

@@ -63,8 +63,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         FEATURES.write_text(json.dumps(kept, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
     elif os.environ.get("CI"):
         known = json.loads(FEATURES.read_text()) if FEATURES.exists() else {}
-        wrong = [f"{n}, {e}: {v!r}, not {known.get(n, {}).get(e)!r}" for n, row in _found.items() for e, v in row.items()
-                 if known.get(n, {}).get(e) != v]  # fmt: skip
+        wrong = [
+            f"{n}, {e}: {v!r}, not {known.get(n, {}).get(e)!r}"
+            for n, row in _found.items()
+            for e, v in row.items()
+            if known.get(n, {}).get(e) != v
+        ]
         if wrong:
             session_outcome.blame(
                 session.config, "docs/features.json says otherwise (make features): " + "; ".join(wrong)

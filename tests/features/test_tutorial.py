@@ -19,9 +19,15 @@ def test_an_engine_made_by_the_tutorial_answers_all_questions(tmp_path: Path) ->
     }
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "ESAP_WF_"))}
     done = subprocess.run(
-        ["bash", "-c", tutorial.commands()], cwd=folder, env={**kept, **tutorial.installing(tmp_path / "site"), **home},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
+        ["bash", "-c", tutorial.commands()],
+        cwd=folder,
+        env={**kept, **tutorial.installing(tmp_path / "site"), **home},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^miniflow +1\.0 +PATH +/.*/site/bin/miniflow$", done.stdout, re.MULTILINE), done.stdout
     (expected,) = re.findall(r"\d+ passed", tutorial.TEXT)

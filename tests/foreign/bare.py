@@ -159,9 +159,16 @@ def _run(engine: str, program: Path | None, case: Path, words: list[str], at: st
     before = trees.tree(case, left_out)
     line = command(engine, program, [word.replace("{case}", str(case)) for word in words], outdir)
     done = subprocess.run(
-        line, cwd=case / at, env=environment(program, home), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        errors="replace", timeout=TIMEOUT, check=False,
-    )  # fmt: skip
+        line,
+        cwd=case / at,
+        env=environment(program, home),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=TIMEOUT,
+        check=False,
+    )
     made = trees.appeared(before, trees.tree(case, left_out))
     values = None
     if engine in OBJECT:

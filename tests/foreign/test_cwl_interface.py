@@ -192,8 +192,9 @@ def test_files_that_a_document_names_as_values_are_part_of_it_with_what_belongs_
     text = f"requirements: {{InitialWorkDirRequirement: {listing}}}\ninputs: {{{inputs}{{class: File, path: ../data/e.txt}}}}}}\noutputs: []\n"
     found = of(tool(tmp_path / "tools", text))
     assert found.root == tmp_path and set(found.files or ()) == {
-        "tools/tool.cwl", *(f"data/{n}" for n in names if n not in ("d.other", "unused.txt"))
-    }  # fmt: skip
+        "tools/tool.cwl",
+        *(f"data/{n}" for n in names if n not in ("d.other", "unused.txt")),
+    }
     (tmp_path / "tools/tool.cwl").write_text(
         (tmp_path / "tools/tool.cwl").read_text().replace("^.dict", "$(self.nameroot).other")
     )

@@ -93,9 +93,14 @@ def test_flags_of_a_tool_are_its_inputs(at: Place, user: Path) -> None:
 
 def test_types_are_handed_on_as_they_are_written(at: Place, user: Path) -> None:
     order = {
-        "example_flag": True, "example_string": "none", "example_int": 42, "example_float": 2, "choice": "fast", "max-mem": "8 GB",
+        "example_flag": True,
+        "example_string": "none",
+        "example_int": 42,
+        "example_float": 2,
+        "choice": "fast",
+        "max-mem": "8 GB",
         "example_file": file("r 2.txt"),
-    }  # fmt: skip
+    }
     expected = bare(user, PIPELINES / "guide/inp.cwl", order)
     flags = [
         "--example_flag",
@@ -146,9 +151,10 @@ def test_arrays_keep_their_items_whatever_they_hold(at: Place, user: Path) -> No
 def test_records_come_by_a_file_of_values_or_as_json(at: Place, user: Path) -> None:
     document = PIPELINES / "guide/record.cwl"
     order = {
-        "dependent_parameters": {"itemA": "one", "itemB": "two"}, "exclusive_parameters": {"itemD": "four"},
+        "dependent_parameters": {"itemA": "one", "itemB": "two"},
+        "exclusive_parameters": {"itemD": "four"},
         "sample": {"reads": file("r1.txt"), "depth": 3},
-    }  # fmt: skip
+    }
     (user / "order.yml").write_text(yaml.safe_dump(order))
     expected = bare(user, document, user / "order.yml")["output.txt"].split()
     run = completed(at.inside("run", document, "--params", user / "order.yml", "--json"))

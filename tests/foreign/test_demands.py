@@ -119,11 +119,23 @@ def test_what_is_surely_run_is_told_from_what_may_be(pipeline: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "data", "amount"),
     [
-        ("memory", "2 GB", 2 * GIB), ("memory", "2.GB", 2 * GIB), ("memory", "1.5GB", GIB * 3 // 2), ("memory", 1024, 1024),
-        ("memory", "much", None), ("memory", True, None), ("wall", "10min", 600), ("wall", "1 h", 3600), ("wall", "2.d", 172800),
-        ("wall", "500 ms", 0), ("wall", 60_000, 60), ("wall", "an hour", None), ("cores", 4, 4), ("cores", "4", 4), ("cores", 1.5, None),
+        ("memory", "2 GB", 2 * GIB),
+        ("memory", "2.GB", 2 * GIB),
+        ("memory", "1.5GB", GIB * 3 // 2),
+        ("memory", 1024, 1024),
+        ("memory", "much", None),
+        ("memory", True, None),
+        ("wall", "10min", 600),
+        ("wall", "1 h", 3600),
+        ("wall", "2.d", 172800),
+        ("wall", "500 ms", 0),
+        ("wall", 60_000, 60),
+        ("wall", "an hour", None),
+        ("cores", 4, 4),
+        ("cores", "4", 4),
+        ("cores", 1.5, None),
     ],
-)  # fmt: skip
+)
 def test_amounts_in_nextflows_words(what: str, data: object, amount: int | None) -> None:
     assert nextflow_demands.amount_of(what, data) == amount
 

@@ -69,9 +69,11 @@ def pipeline(engine: str, folder: Path) -> Path:
     """A pipeline in a folder of a repository that reads a file above it."""
     beside = NAME.replace("%", "%25").replace("#", "%23")
     texts = {
-        "cwl": ("cwl", CWL % f"../{beside}.txt"), "toil": ("cwl", CWL % f"../{beside}.txt"), "snakemake": ("smk", SNAKEFILE % (NAME, NAME)),
+        "cwl": ("cwl", CWL % f"../{beside}.txt"),
+        "toil": ("cwl", CWL % f"../{beside}.txt"),
+        "snakemake": ("smk", SNAKEFILE % (NAME, NAME)),
         "nextflow": ("nf", SCRIPT % NAME),
-    }  # fmt: skip
+    }
     ending, text = texts[engine]
     files = {
         f"{NAME}/{NAME}.{ending}": text,

@@ -164,10 +164,15 @@ def test_a_sample_sheet_is_run_as_its_own_users_do(at: Place, nextflow: Path, us
 
 def test_every_row_of_a_sheet_is_checked_before_the_run(at: Place, user: Path) -> None:
     rows = [
-        f"a b,{user}/mine/gut_1.fq,,forward,1", "c,mine/gut_1.fq,,forward,2", f"d,{user}/none.fq,,forward,3",
-        f"e,{user}/mine/gut_1.fq,,sideways,4", f"f,{user}/mine/gut_1.fq,,auto,zero", f"g,{user}/mine/gut_1.fq,,auto,5",
-        f"g,{user}/mine/gut_1.fq,,auto,5", f",{user}/mine/gut_1.fq,,auto,6",
-    ]  # fmt: skip
+        f"a b,{user}/mine/gut_1.fq,,forward,1",
+        "c,mine/gut_1.fq,,forward,2",
+        f"d,{user}/none.fq,,forward,3",
+        f"e,{user}/mine/gut_1.fq,,sideways,4",
+        f"f,{user}/mine/gut_1.fq,,auto,zero",
+        f"g,{user}/mine/gut_1.fq,,auto,5",
+        f"g,{user}/mine/gut_1.fq,,auto,5",
+        f",{user}/mine/gut_1.fq,,auto,6",
+    ]
     sheet = user / "samples.csv"
     sheet.write_text(HEADER + "\n".join(rows) + "\n")
     done = at.inside(
@@ -300,8 +305,12 @@ workflow {
   C(file("${projectDir}/data/a.txt"), file('extra/b.txt'), Channel.fromPath(params.table).splitCsv().map { row -> file(row[0]) })
 }
 """,
-    "data/a.txt": "1\n", "extra/b.txt": "2\n", "tables/all.csv": "tables/c.txt\n", "tables/c.txt": "3\n", "unused/d.txt": "4\n",
-}  # fmt: skip
+    "data/a.txt": "1\n",
+    "extra/b.txt": "2\n",
+    "tables/all.csv": "tables/c.txt\n",
+    "tables/c.txt": "3\n",
+    "unused/d.txt": "4\n",
+}
 
 
 def test_a_script_in_a_sub_folder_has_what_it_has_in_a_clone(

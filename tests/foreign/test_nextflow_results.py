@@ -41,7 +41,7 @@ workflow {
 
 def test_all_that_is_published_and_appears_is_a_result_and_what_is_elsewhere_is_told(
     place: Place, nextflow: Path, tmp_path: Path
-) -> None:  # fmt: skip
+) -> None:
     (place.root / "config.toml").write_text(f'[engines.nextflow]\npath = "{nextflow}"\n')
     folder = tmp_path / "p"
     folder.mkdir()
@@ -51,9 +51,14 @@ def test_all_that_is_published_and_appears_is_a_result_and_what_is_elsewhere_is_
     assert done.code == 0, done.err
     told = place("results", done.json["run"], "--json").json
     assert {o["path"] for o in told["outputs"]} == {
-        "outputs/logs_gut/", "outputs/logs_gut/deep/gut.html", "outputs/empty/", "outputs/table.txt", "outputs/mine.txt",
-        "by id/gut/renamed/", "collected/all.txt",
-    }  # fmt: skip
+        "outputs/logs_gut/",
+        "outputs/logs_gut/deep/gut.html",
+        "outputs/empty/",
+        "outputs/table.txt",
+        "outputs/mine.txt",
+        "by id/gut/renamed/",
+        "collected/all.txt",
+    }
     assert (tmp_path / "elsewhere/gut/table.txt").is_file()
     assert f"{tmp_path}/elsewhere/gut/table.txt is outside of the run directory" in "\n".join(
         told["warnings"]

@@ -20,7 +20,7 @@ needs_snakemake = pytest.mark.skipif(
 
 #: In the style of REANA's hello world.
 SERIAL = {
-    "reana.yaml": '''\
+    "reana.yaml": """\
 version: 0.9.4
 inputs:
   files:
@@ -48,13 +48,13 @@ workflow:
 outputs:
   files: [results/greetings.txt]
   directories: [results]
-''',
+""",
     "code/hello.sh": 'while read -r name; do for i in $(seq "$4"); do echo "$3 $name"; done; done < "$1" > "$2"\n',
     "data/names.txt": "Jane Doe\nJoe Bloggs\n",
     "notes.txt": "REANA would not upload this.\n",
-}  # fmt: skip
+}
 SNAKEMAKE = {
-    "reana.yaml": '''\
+    "reana.yaml": """\
 version: 0.9.4
 inputs:
   files: [params.yaml, data/n.txt]
@@ -62,9 +62,9 @@ inputs:
   parameters: {input: params.yaml}
 workflow: {type: snakemake, file: workflow/snakemake/Snakefile}
 outputs: {files: [results/n.txt]}
-''',
+""",
     "params.yaml": "input_file: data/n.txt\nlabels:\n  title: Numbers\nfactor: 2\n",
-    "workflow/snakemake/Snakefile": '''\
+    "workflow/snakemake/Snakefile": """\
 rule all:
     input: "results/n.txt"
 
@@ -74,17 +74,19 @@ rule multiply:
     params: factor=config["factor"], title=config["labels"]["title"]
     container: "docker://docker.io/library/busybox:1.36"
     shell: "echo {params.title:q} > {output}; awk -v f={params.factor} '{{print $1 * f}}' {input} >> {output}"
-''',
+""",
     "data/n.txt": "1\n2\n",
-}  # fmt: skip
+}
 
 
 def test_a_serial_workflow_is_a_chain_of_commands(tmp_path: Path, inside: Any, place: Place) -> None:
     told = inside("show", write_files(tmp_path / "hello", SERIAL), "--json").json
     assert told["engines"] == ["command"]
     assert {n: p.get("default") for n, p in told["parameters"]["properties"].items()} == {
-        "outputfile": "results/greetings.txt", "greeting": "Hello", "times": 1,
-    }  # fmt: skip
+        "outputfile": "results/greetings.txt",
+        "greeting": "Hello",
+        "times": 1,
+    }
     assert set(told["inputs"]) == {"program", "inputfile"}
     assert [o["path"] for o in told["outputs"]] == ["project/results/greetings.txt", "project/results"]
     assert told["derived_from"]["parameters.greeting"].endswith("reana.yaml:10")
@@ -191,7 +193,7 @@ def test_a_snakemake_workflow_gets_its_parameter_file(tmp_path: Path, place: Pla
         ("workflow: -> work:", ["workflow is missing"]),
         ("files: [results/greetings.txt] -> files: ['../x']", ["inside the workspace"]),
     ],
-)  # fmt: skip
+)
 def test_a_broken_file_is_told_with_its_line(
     tmp_path: Path, inside: Any, place: Place, change: str, words: list[str]
 ) -> None:
@@ -235,7 +237,7 @@ def test_rules_of_a_foreign_snakefile_run_in_the_images_that_they_name(
 
 
 CWL = {
-    "reana.yaml": '''\
+    "reana.yaml": """\
 version: 0.9.4
 inputs:
   files: [data/names.txt, inputs.yml]
@@ -243,10 +245,10 @@ inputs:
   parameters: {input: inputs.yml}
 workflow: {type: cwl, file: workflow/cwl/head.cwl}
 outputs: {files: [out.txt]}
-''',
+""",
     "inputs.yml": "names: {class: File, location: data/names.txt}\ntimes: 3\n",
     "data/names.txt": "a\nb\n",
-    "workflow/cwl/head.cwl": '''\
+    "workflow/cwl/head.cwl": """\
 cwlVersion: v1.0
 class: CommandLineTool
 baseCommand: [head, -n]
@@ -255,8 +257,8 @@ inputs:
   names: {type: File, inputBinding: {position: 2}}
 outputs: {out: {type: stdout}}
 stdout: out.txt
-''',
-}  # fmt: skip
+""",
+}
 
 
 def test_a_cwl_workflow_gets_the_values_of_its_job_file(tmp_path: Path, inside: Any, place: Place) -> None:

@@ -15,21 +15,38 @@ from hypothesis import strategies as st
 from esap_wf.catalogue import records
 
 CODEMETA = {
-    "@context": "https://doi.org/10.5063/schema/codemeta-2.0", "@type": "SoftwareSourceCode", "name": "Counter",
-    "description": "Counts.", "version": "v1.2.0", "license": "https://spdx.org/licenses/MIT",
+    "@context": "https://doi.org/10.5063/schema/codemeta-2.0",
+    "@type": "SoftwareSourceCode",
+    "name": "Counter",
+    "description": "Counts.",
+    "version": "v1.2.0",
+    "license": "https://spdx.org/licenses/MIT",
     "author": [
-        {"@type": "Person", "@id": "https://orcid.org/0000-0002-1825-0097", "givenName": "Josiah", "familyName": "Carberry",
-         "affiliation": {"@type": "Organization", "name": "Brown University"}},
+        {
+            "@type": "Person",
+            "@id": "https://orcid.org/0000-0002-1825-0097",
+            "givenName": "Josiah",
+            "familyName": "Carberry",
+            "affiliation": {"@type": "Organization", "name": "Brown University"},
+        },
         {"@type": "Organization", "name": "A group"},
     ],
-    "identifier": "https://doi.org/10.5281/zenodo.1234567", "keywords": "counting, testing",
-}  # fmt: skip
+    "identifier": "https://doi.org/10.5281/zenodo.1234567",
+    "keywords": "counting, testing",
+}
 #: As Zenodo's interface gives a record, and `eossr` keeps it.
 SAVED = {
-    "id": 7654321, "doi": "10.5281/zenodo.7654321",
-    "metadata": {"title": "Counter v2", "creators": [{"name": "Carberry, Josiah", "orcid": "0000-0002-1825-0097"}],
-                 "license": {"id": "mit-license"}, "description": "<p>Counts <b>more</b>.</p>", "keywords": ["ossr"], "version": "2.0.0"},
-}  # fmt: skip
+    "id": 7654321,
+    "doi": "10.5281/zenodo.7654321",
+    "metadata": {
+        "title": "Counter v2",
+        "creators": [{"name": "Carberry, Josiah", "orcid": "0000-0002-1825-0097"}],
+        "license": {"id": "mit-license"},
+        "description": "<p>Counts <b>more</b>.</p>",
+        "keywords": ["ossr"],
+        "version": "2.0.0",
+    },
+}
 
 
 def test_codemeta_tells_authors_licence_and_citation(tmp_path: Path) -> None:

@@ -162,9 +162,14 @@ def test_links_inside_a_repository_stay_links(repository: Path, config: Config) 
     commit(repository)
     folder = repositories.fetch(addresses.parse(repository.as_uri()), config).folder
     assert snapshot(folder) == {
-        "main.txt": "", "folder/data.txt": "", ".hidden": "", "link": "folder", "file.txt": "main.txt", "folder/up": "..",
+        "main.txt": "",
+        "folder/data.txt": "",
+        ".hidden": "",
+        "link": "folder",
+        "file.txt": "main.txt",
+        "folder/up": "..",
         "nothing": "gone",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(("name", "target"), [("a", "/etc"), ("b", "../.."), ("e", "/etc/passwd")])
@@ -211,9 +216,20 @@ def test_git_s_own_server_is_a_source(repository: Path, config: Config, tmp_path
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
         daemon = subprocess.Popen(
-            ["git", "daemon", "--listen=127.0.0.1", f"--port={port}", f"--base-path={tmp_path}", "--export-all", str(tmp_path)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+            [
+                "git",
+                "daemon",
+                "--listen=127.0.0.1",
+                f"--port={port}",
+                f"--base-path={tmp_path}",
+                "--export-all",
+                str(tmp_path),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         if answers(daemon, port):
             break
     try:
@@ -236,8 +252,14 @@ def test_ssh_asks_nobody(config: Config) -> None:
     assert "BatchMode=yes" in git_program.environment("ssh://x/y")["GIT_SSH_COMMAND"]
 
 
-@pytest.mark.parametrize(("code", "kind", "words"), [(401, UnavailableError, "password"), (403, UnavailableError, "password"),
-                                                     (404, NotFoundError, "no such repository")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        (401, UnavailableError, "password"),
+        (403, UnavailableError, "password"),
+        (404, NotFoundError, "no such repository"),
+    ],
+)
 def test_a_server_that_refuses_is_told_at_once(
     config: Config, code: int, kind: type[EsapError], words: str
 ) -> None:
@@ -288,13 +310,32 @@ def test_an_askpass_program_is_never_started(
 @pytest.mark.parametrize(
     "text",
     [
-        "ext::sh -c 'touch x'", "ext::sh%20-c%20touch", "--upload-pack=touch x", "https://--upload-pack=x/y", "ssh://-oProxyCommand=x/y",
-        "ssh://-x@host/y", "-x@host:y/z", "https://user:secret@host/x.git", "https://token@host/x.git", "https://host", "https:///x",
-        "file://elsewhere/x", "https://host/x\n.git", "https://host/x@--upload-pack=y", "https://host/x@a..b", "https://host/x@-b",
-        "https://host/x@a b", "https://host/x#../../etc/passwd", "https://host/x#a#b#c", "https://host/x?y=1", "https://host:port/x",
-        "https://host/x@", "git@host:x@y:z", "fd::17/x",
+        "ext::sh -c 'touch x'",
+        "ext::sh%20-c%20touch",
+        "--upload-pack=touch x",
+        "https://--upload-pack=x/y",
+        "ssh://-oProxyCommand=x/y",
+        "ssh://-x@host/y",
+        "-x@host:y/z",
+        "https://user:secret@host/x.git",
+        "https://token@host/x.git",
+        "https://host",
+        "https:///x",
+        "file://elsewhere/x",
+        "https://host/x\n.git",
+        "https://host/x@--upload-pack=y",
+        "https://host/x@a..b",
+        "https://host/x@-b",
+        "https://host/x@a b",
+        "https://host/x#../../etc/passwd",
+        "https://host/x#a#b#c",
+        "https://host/x?y=1",
+        "https://host:port/x",
+        "https://host/x@",
+        "git@host:x@y:z",
+        "fd::17/x",
     ],
-)  # fmt: skip
+)
 def test_addresses_that_git_could_take_for_something_else_are_refused(text: str) -> None:
     with pytest.raises(UsageError) as error:
         addresses.parse(text)
@@ -341,9 +382,12 @@ PATH = st.lists(NAME, min_size=1, max_size=4).map("/".join)
 
 
 @given(
-    scheme=st.sampled_from(["https", "http", "ssh", "git"]), host=st.from_regex(r"[a-z][a-z0-9]{0,8}(\.[a-z]{2,4})?", fullmatch=True),
-    path=PATH, ref=st.none() | PATH, parts=st.lists(PATH, max_size=2),
-)  # fmt: skip
+    scheme=st.sampled_from(["https", "http", "ssh", "git"]),
+    host=st.from_regex(r"[a-z][a-z0-9]{0,8}(\.[a-z]{2,4})?", fullmatch=True),
+    path=PATH,
+    ref=st.none() | PATH,
+    parts=st.lists(PATH, max_size=2),
+)
 def test_a_reference_is_read_as_it_is_written(
     scheme: str, host: str, path: str, ref: str | None, parts: list[str]
 ) -> None:

@@ -73,10 +73,14 @@ def test_the_arguments_of_pandas_say_how_a_sheet_is_read(
 @pytest.mark.parametrize(
     ("statement", "known"),
     [
-        ('samples = samples.set_index("sample", drop=False)', True), ('samples["lane"] = 1', False), ("samples.columns = NAMES", False),
-        ("samples = fixed(samples)", False), ('samples.rename(columns=str, inplace=True)', False), ("samples += 1", False),
+        ('samples = samples.set_index("sample", drop=False)', True),
+        ('samples["lane"] = 1', False),
+        ("samples.columns = NAMES", False),
+        ("samples = fixed(samples)", False),
+        ("samples.rename(columns=str, inplace=True)", False),
+        ("samples += 1", False),
     ],
-)  # fmt: skip
+)
 def test_what_changes_a_table_is_followed_or_ends_the_judgement(statement: str, known: bool) -> None:
     before = read("")
     assert before is not None
@@ -98,19 +102,44 @@ def test_no_statement_breaks_the_reader(text: str) -> None:
 #: Sheet, arguments, and the rows that pandas 2.3.3 made of it, without what is nothing, as Snakemake does.
 SHEETS = [
     (
-        "# my table\nsample\tn\n01\t1e3\n1e3\t\n#x\t5\nb # c\t2\n", r', sep="\t", dtype="str", comment="#"',
+        "# my table\nsample\tn\n01\t1e3\n1e3\t\n#x\t5\nb # c\t2\n",
+        r', sep="\t", dtype="str", comment="#"',
         [{"sample": "01", "n": "1e3"}, {"sample": "1e3"}, {"sample": "b "}],
     ),
     # an infinite number can't be held against a schema: {"sample": "c", "n": inf, "k": 1}
-    ("sample,n,k\nNA,1,1\nb,nan,2\nc,inf,1\n", "", [{"n": 1.0, "k": 1}, {"sample": "b", "k": 2}, {"sample": "c", "k": 1}]),
-    ("sample,n\nNA,1\nnull,2\n", ", keep_default_na=False", [{"sample": "NA", "n": 1}, {"sample": "null", "n": 2}]),
-    ("junk\nmore junk\nsample;n\na;1\n\n;\nb\n", ', sep=";", skiprows=2', [{"sample": "a", "n": 1.0}, {}, {"sample": "b"}]),
+    (
+        "sample,n,k\nNA,1,1\nb,nan,2\nc,inf,1\n",
+        "",
+        [{"n": 1.0, "k": 1}, {"sample": "b", "k": 2}, {"sample": "c", "k": 1}],
+    ),
+    (
+        "sample,n\nNA,1\nnull,2\n",
+        ", keep_default_na=False",
+        [{"sample": "NA", "n": 1}, {"sample": "null", "n": 2}],
+    ),
+    (
+        "junk\nmore junk\nsample;n\na;1\n\n;\nb\n",
+        ', sep=";", skiprows=2',
+        [{"sample": "a", "n": 1.0}, {}, {"sample": "b"}],
+    ),
     ("sample  n\na 1\n b   2\n", r', sep=r"\s+"', [{"sample": "a", "n": 1}, {"sample": "b", "n": 2}]),
-    ("a,1\nb,2\n", ', header=None, names=["sample", "n"]', [{"sample": "a", "n": 1}, {"sample": "b", "n": 2}]),
-    ("sample,n,n\n'x',1,2\n\"a,b\",3,4\n", ', index_col="n"', [{"sample": "'x'", "n.1": 2}, {"sample": "a,b", "n.1": 4}]),
+    (
+        "a,1\nb,2\n",
+        ', header=None, names=["sample", "n"]',
+        [{"sample": "a", "n": 1}, {"sample": "b", "n": 2}],
+    ),
+    (
+        "sample,n,n\n'x',1,2\n\"a,b\",3,4\n",
+        ', index_col="n"',
+        [{"sample": "'x'", "n.1": 2}, {"sample": "a,b", "n.1": 4}],
+    ),
     ("sample,n\n", "", []),
-    ("sample,n,z\na,1,True\nb,2,False\n", ', usecols=["sample", "z"]', [{"sample": "a", "z": True}, {"sample": "b", "z": False}]),
-]  # fmt: skip
+    (
+        "sample,n,z\na,1,True\nb,2,False\n",
+        ', usecols=["sample", "z"]',
+        [{"sample": "a", "z": True}, {"sample": "b", "z": False}],
+    ),
+]
 
 
 @pytest.mark.parametrize(("text", "arguments", "expected"), SHEETS)

@@ -19,7 +19,7 @@ from esap_wf.errors import UsageError
 
 #: In the style of the catalogue of standardized usage: workflow/, config/, schemas, a sample sheet, rules in files of their own.
 STANDARD = {
-    "workflow/Snakefile": '''\
+    "workflow/Snakefile": """\
 from snakemake.utils import min_version
 
 min_version("8.4.1")
@@ -41,8 +41,8 @@ rule all:
         "results/report.html",
         expand("results/{u.sample}/counts.tsv", u=units.itertuples()),
         f"results/{config['ref']['release']}.txt",
-''',
-    "workflow/rules/common.smk": '''\
+""",
+    "workflow/rules/common.smk": """\
 import pandas as pd
 from snakemake.utils import validate
 
@@ -58,8 +58,8 @@ validate(samples, schema="../schemas/samples.schema.yaml")
 
 def get_final_output():
     return [f"results/{s}.txt" for s in samples.index]
-''',
-    "workflow/rules/count.smk": '''\
+""",
+    "workflow/rules/count.smk": """\
 rule count:
     input:
         "data/{sample}.txt",
@@ -75,8 +75,8 @@ rule count:
     threads: 4
     shell:
         "wc -l {input} > {output.counts} 2> {log}"
-''',
-    "workflow/schemas/config.schema.yaml": '''\
+""",
+    "workflow/schemas/config.schema.yaml": """\
 $schema: "http://json-schema.org/draft-07/schema#"
 description: snakemake configuration file
 definitions:
@@ -100,15 +100,15 @@ properties:
     type: object
     patternProperties: {".+": {type: array, minItems: 2}}
 required: [samples, ref, adapters]
-''',
-    "workflow/schemas/samples.schema.yaml": '''\
+""",
+    "workflow/schemas/samples.schema.yaml": """\
 $schema: "http://json-schema.org/draft-07/schema#"
 properties:
   sample: {type: string, description: name}
   depth: {type: integer, minimum: 1}
 required: [sample, depth]
-''',
-    "config/config.yaml": '''\
+""",
+    "config/config.yaml": """\
 samples: config/samples.tsv
 ref:
   release: 100
@@ -124,10 +124,10 @@ params:
 gtf: resources/genome.gtf.gz
 outdir: results/final.txt
 reads: "data/{sample}.fastq"
-''',
+""",
     "config/samples.tsv": "sample\tdepth\na\t3\n",
     "data/a.txt": "1\n2\n",
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -229,8 +229,13 @@ def test_a_rule_may_be_the_target(standard: Path) -> None:
 
 
 def test_the_first_rule_of_an_included_file_is_no_target(tmp_path: Path) -> None:
-    write_files(tmp_path, {"Snakefile": 'include: "a.smk"\nrule b:\n    output: "results/b.txt"\n    shell: "touch {output}"\n',
-                     "a.smk": 'rule a:\n    input: "results/nothing.txt"\n    output: "results/a.txt"\n'})  # fmt: skip
+    write_files(
+        tmp_path,
+        {
+            "Snakefile": 'include: "a.smk"\nrule b:\n    output: "results/b.txt"\n    shell: "touch {output}"\n',
+            "a.smk": 'rule a:\n    input: "results/nothing.txt"\n    output: "results/a.txt"\n',
+        },
+    )
     assert [o.path for o in derived(tmp_path).outputs] == ["project/results/b.txt", "project/results/**/*"]
 
 
@@ -264,13 +269,19 @@ def test_without_configuration_the_names_that_are_used_are_parameters(tmp_path: 
     ("files", "words"),
     [
         ({"Snakefile": "rule all:\n    input: (\n"}, ["Snakefile:", "is not a Snakefile"]),
-        ({"Snakefile": 'include: "gone.smk"\ninclude: "lost.smk"\n'}, ["Snakefile:1", "gone.smk", "Snakefile:2", "lost.smk"]),
-        ({"Snakefile": 'from snakemake.utils import validate\nvalidate(config, "gone.yaml")\n'}, ["Snakefile:2", "gone.yaml"]),
+        (
+            {"Snakefile": 'include: "gone.smk"\ninclude: "lost.smk"\n'},
+            ["Snakefile:1", "gone.smk", "Snakefile:2", "lost.smk"],
+        ),
+        (
+            {"Snakefile": 'from snakemake.utils import validate\nvalidate(config, "gone.yaml")\n'},
+            ["Snakefile:2", "gone.yaml"],
+        ),
         ({"Snakefile": 'configfile: "c.yaml"\n', "c.yaml": "a: [1\n"}, ["c.yaml"]),
         ({"Snakefile": 'configfile: "c.yaml"\n', "c.yaml": "- a\n"}, ["c.yaml", "mapping"]),
         ({"Snakefile": 'validate(config, "../../x.yaml")\n'}, ["x.yaml"]),
     ],
-)  # fmt: skip
+)
 def test_a_broken_pipeline_is_told_with_file_and_line(
     tmp_path: Path, files: dict[str, str], words: list[str]
 ) -> None:
@@ -312,11 +323,32 @@ def test_a_schema_that_leads_in_a_circle_ends(tmp_path: Path) -> None:
 
 
 PIECES = [
-    "rule a:", "    input: 'x'", "  output:", "        'y',", "include: 'b'", "configfile: 1", "x = {", "}", "(",
-    ")", '"""', "f'{a}'", "if x:",
-    "checkpoint:", "rule :", ":", "    shell: '''", "\\", "é", "\x00", "validate(config)", "min_version()", "container: ''", "read_csv(",
+    "rule a:",
+    "    input: 'x'",
+    "  output:",
+    "        'y',",
+    "include: 'b'",
+    "configfile: 1",
+    "x = {",
+    "}",
+    "(",
+    ")",
+    '"""',
+    "f'{a}'",
+    "if x:",
+    "checkpoint:",
+    "rule :",
+    ":",
+    "    shell: '''",
+    "\\",
+    "é",
+    "\x00",
+    "validate(config)",
+    "min_version()",
+    "container: ''",
+    "read_csv(",
     "module m:",
-]  # fmt: skip
+]
 LINES = st.lists(st.sampled_from(PIECES), max_size=12).map("\n".join)
 
 
@@ -347,11 +379,15 @@ def test_literal_texts_are_read_as_python_does(
 @pytest.mark.parametrize(
     "said",
     [
-        'os.path.join(workflow.basedir, "..", "config", "c.yaml")', 'workflow.basedir + "/../config/c.yaml"',
-        'f"{workflow.basedir}/../config/c.yaml"', 'Path(workflow.basedir).parent / "config" / "c.yaml"', "CONFIG",
-        'os.path.join(os.path.dirname(workflow.basedir), "config/c.yaml")', "str(HERE / 'config/c.yaml')",
+        'os.path.join(workflow.basedir, "..", "config", "c.yaml")',
+        'workflow.basedir + "/../config/c.yaml"',
+        'f"{workflow.basedir}/../config/c.yaml"',
+        'Path(workflow.basedir).parent / "config" / "c.yaml"',
+        "CONFIG",
+        'os.path.join(os.path.dirname(workflow.basedir), "config/c.yaml")',
+        "str(HERE / 'config/c.yaml')",
     ],
-)  # fmt: skip
+)
 def test_configuration_is_found_from_the_place_of_the_snakefile(tmp_path: Path, said: str) -> None:
     text = f'CONFIG = "config/c.yaml"\nHERE = Path(workflow.basedir).parent\nconfigfile: {said}\nrule all:\n    shell: "true"\n'
     write_files(

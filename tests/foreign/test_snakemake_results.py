@@ -59,17 +59,31 @@ rule stage:
 def test_targets_are_results_wherever_they_are_and_whatever_they_are(
     place: Place, inside: Inside, tmp_path: Path
 ) -> None:
-    folder = write_files(tmp_path / "p", {"Snakefile": TARGETS, "config.yaml": "place: data\nout: final\nsamples: [a, b]\nraw: raw.txt\n",
-                                    "data/here.txt": "5\n", "data/raw.txt": "raw\n"})  # fmt: skip
+    folder = write_files(
+        tmp_path / "p",
+        {
+            "Snakefile": TARGETS,
+            "config.yaml": "place: data\nout: final\nsamples: [a, b]\nraw: raw.txt\n",
+            "data/here.txt": "5\n",
+            "data/raw.txt": "raw\n",
+        },
+    )
     (tmp_path / "mine.txt").write_text("mine\n")
     done = inside("run", folder, "--raw", tmp_path / "mine.txt", "--out", "other", "--json")
     assert done.code == 0, done.err
     told = inside("results", done.json["run"], "--json").json
     base = "project/data/"
     expected = {
-        "other/a.txt", "other/b.txt", "other/plots/", "other/plots/a/1.txt", "other/plots/a/empty/", "other/plots/b/1.txt",
-        "other/plots/b/empty/", "bare/", "staged.txt",
-    }  # fmt: skip
+        "other/a.txt",
+        "other/b.txt",
+        "other/plots/",
+        "other/plots/a/1.txt",
+        "other/plots/a/empty/",
+        "other/plots/b/1.txt",
+        "other/plots/b/empty/",
+        "bare/",
+        "staged.txt",
+    }
     assert {o["path"].removeprefix(base) for o in told["outputs"]} == expected
     assert [w.split("plots/")[1] for w in told["warnings"] if "not among the results" in w] == [
         "hosts is a link that leads out of the run directory, to /etc/hosts"
@@ -102,7 +116,7 @@ rule work:
 @needs_snakemake
 def test_if_the_target_is_only_a_mark_what_appeared_is_the_result_and_changed_inputs_are_told(
     place: Place, inside: Inside, tmp_path: Path
-) -> None:  # fmt: skip
+) -> None:
     folder = write_files(
         tmp_path / "p",
         {"Snakefile": MARKED, "config.yaml": "raw: raw.txt\n", "raw.txt": "raw\n", "own.csv": "own\n"},

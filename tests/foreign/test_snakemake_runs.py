@@ -22,7 +22,7 @@ pytestmark = [
 
 #: Relative paths of a clone in every place where a pipeline has them: configuration, sheet, data, scripts, own profile, basedir.
 PIPELINE = {
-    "workflow/Snakefile": '''\
+    "workflow/Snakefile": """\
 import csv
 from pathlib import Path
 from snakemake.utils import validate
@@ -54,8 +54,8 @@ rule summary:
         lengths=config["report"]["lengths"],
     script:
         "scripts/summary.py"
-''',
-    "workflow/rules/count.smk": '''\
+""",
+    "workflow/rules/count.smk": """\
 rule count:
     input:
         lambda wildcards: SAMPLES[wildcards.sample]["file"],
@@ -69,20 +69,20 @@ rule count:
     shell:
         "mkdir -p resources && echo {wildcards.sample} > resources/{wildcards.sample}.seen; "
         "sh workflow/scripts/count.sh {params.minimum} {params.factor} < {input} > {output} 2> {log}"
-''',
-    "workflow/scripts/count.sh": "awk -v m=\"$1\" -v f=\"$2\" '$1 >= m {n += f} END {print n + 0}'\n",
-    "workflow/scripts/summary.py": '''\
+""",
+    "workflow/scripts/count.sh": 'awk -v m="$1" -v f="$2" \'$1 >= m {n += f} END {print n + 0}\'\n',
+    "workflow/scripts/summary.py": """\
 with open(snakemake.output[0], "w") as out:
     out.write(f"{snakemake.params.title} {snakemake.params.lengths}\\n")
     out.writelines(f"{path}: {open(path).read()}" for path in snakemake.input)
-''',
-    "workflow/schemas/config.schema.yaml": '''\
+""",
+    "workflow/schemas/config.schema.yaml": """\
 $schema: "https://json-schema.org/draft/2020-12/schema"
 properties:
   samples: {type: string}
   minimum: {type: integer, minimum: 0}
 required: [samples, minimum]
-''',
+""",
     "config/config.yaml": "samples: config/samples.tsv\nminimum: 3\nmin-factor: 2\nreport:\n  title: Counts\n  lengths: [1, 2]\n",
     "config/samples.tsv": "sample\tfile\na\tdata/a.txt\nb\tdata/b.txt\n",
     "data/a.txt": "1\n3\n5\n",
@@ -90,7 +90,7 @@ required: [samples, minimum]
     "resources/.keep": "",
     "README.md": "A pipeline.\n",
     "tests/test_it.py": "",
-}  # fmt: skip
+}
 
 
 @pytest.fixture

@@ -81,22 +81,34 @@ def test_the_place_of_the_run_is_filled_in_when_it_runs() -> None:
 
 
 TASK = {
-    "task.yaml": '''\
+    "task.yaml": """\
 command: [python3, code.py, --n, "{n}", [--label, "{label}"], "--flag={flag}", "{{literal}}", [--files, "{files}"]]
-''',
-    "workflow.yaml": json.dumps({
-        "schema_version": 1, "name": "argv", "title": "Words", "version": "1.0.0",
-        "implementations": [{"engine": "command", "file": "task.yaml", "config": "plain"}],
-        "inputs": {"files": {"title": "files", "required": False, "many": True}},
-        "software": [{"installed": ["python3"]}], "outputs": [{"name": "words", "path": "outputs/words.json"}],
-    }),
-    "params.schema.json": json.dumps({
-        "type": "object", "additionalProperties": False,
-        "properties": {"n": {"type": "integer", "title": "n", "default": 3}, "label": {"type": ["string", "null"], "title": "label"},
-                       "flag": {"type": "boolean", "title": "flag", "default": True}},
-    }),
+""",
+    "workflow.yaml": json.dumps(
+        {
+            "schema_version": 1,
+            "name": "argv",
+            "title": "Words",
+            "version": "1.0.0",
+            "implementations": [{"engine": "command", "file": "task.yaml", "config": "plain"}],
+            "inputs": {"files": {"title": "files", "required": False, "many": True}},
+            "software": [{"installed": ["python3"]}],
+            "outputs": [{"name": "words", "path": "outputs/words.json"}],
+        }
+    ),
+    "params.schema.json": json.dumps(
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "n": {"type": "integer", "title": "n", "default": 3},
+                "label": {"type": ["string", "null"], "title": "label"},
+                "flag": {"type": "boolean", "title": "flag", "default": True},
+            },
+        }
+    ),
     "README.md": "x\n",
-}  # fmt: skip
+}
 CODE = "import json, sys\nif '13' in sys.argv: sys.exit('thirteen is not taken')\njson.dump(sys.argv[1:], open('outputs/words.json', 'w'))\n"
 
 
@@ -162,7 +174,7 @@ def test_a_failed_command_says_its_last_word_and_is_resumed(
         ("command: [echo]\n", "image is missing"),
         ("command: [echo]\nimage: x\nshell: true\n", "shell"),
     ],
-)  # fmt: skip
+)
 def test_a_broken_task_is_told(tmp_path: Path, inside: Any, place: Place, text: str, said: str) -> None:
     done = inside("show", write_files(tmp_path / "t", {"task.yaml": text}), "--json")
     assert done.code == 2 and said in done.problems, done.out
@@ -187,12 +199,28 @@ def test_a_bare_container_needs_no_change(
     assert built.code == 0, built.err
     archive = next(p for p in place.root.rglob("*.tar*") if p.is_file())
     data = write_files(tmp_path / "da ta", {"in.txt": "a\nb\nc\n"}) / "in.txt"
-    folder = write_files(tmp_path / "box", {"task.yaml": json.dumps({
-        "image": str(archive), "title": "Count",
-        "command": ["sh", "-c", "wc -l < \"$1\" > outputs/n.txt; echo \"$2\" >> outputs/n.txt; test ! -e /work", "sh", "{data}", "{word}"],
-        "parameters": {"word": {"type": "string", "default": "none"}},
-        "inputs": {"data": {"title": "lines"}}, "outputs": [{"name": "n", "path": "outputs/n.txt"}],
-    })})  # fmt: skip
+    folder = write_files(
+        tmp_path / "box",
+        {
+            "task.yaml": json.dumps(
+                {
+                    "image": str(archive),
+                    "title": "Count",
+                    "command": [
+                        "sh",
+                        "-c",
+                        'wc -l < "$1" > outputs/n.txt; echo "$2" >> outputs/n.txt; test ! -e /work',
+                        "sh",
+                        "{data}",
+                        "{word}",
+                    ],
+                    "parameters": {"word": {"type": "string", "default": "none"}},
+                    "inputs": {"data": {"title": "lines"}},
+                    "outputs": [{"name": "n", "path": "outputs/n.txt"}],
+                }
+            )
+        },
+    )
     word = "$(id) ; 'x'"
     done = place.inside(
         "run",
@@ -234,10 +262,15 @@ def jupyter(place: Place, papermill: Path) -> Place:
 def notebook(folder: Path, *cells: tuple[str, str, list[str]]) -> Path:
     """A notebook of format 4.5."""
     made = [
-        {"id": f"c{i}", "cell_type": kind, "metadata": {"tags": tags}, "source": text.splitlines(keepends=True),
-         **({"outputs": [], "execution_count": None} if kind == "code" else {})}
+        {
+            "id": f"c{i}",
+            "cell_type": kind,
+            "metadata": {"tags": tags},
+            "source": text.splitlines(keepends=True),
+            **({"outputs": [], "execution_count": None} if kind == "code" else {}),
+        }
         for i, (kind, text, tags) in enumerate(cells)
-    ]  # fmt: skip
+    ]
     metadata = {
         "kernelspec": {"name": "python3", "display_name": "x", "language": "python"},
         "language_info": {"name": "python"},
@@ -385,9 +418,14 @@ def test_the_failing_cell_is_the_first_line(squares: Path, jupyter: Place) -> No
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("{", "broken"), ("[]", "format 4"), ('{"nbformat": 3, "cells": []}', "format 4"), ('{"nbformat": 4, "cells": [1]}', "cells"),
-     ('{"nbformat": 4, "cells": [], "metadata": {"language_info": {"name": "R"}}}', "language is r")],
-)  # fmt: skip
+    [
+        ("{", "broken"),
+        ("[]", "format 4"),
+        ('{"nbformat": 3, "cells": []}', "format 4"),
+        ('{"nbformat": 4, "cells": [1]}', "cells"),
+        ('{"nbformat": 4, "cells": [], "metadata": {"language_info": {"name": "R"}}}', "language is r"),
+    ],
+)
 def test_a_broken_notebook_is_told(tmp_path: Path, inside: Any, place: Place, text: str, said: str) -> None:
     (tmp_path / "x.ipynb").write_text(text)
     done = inside("show", tmp_path / "x.ipynb", "--json")

@@ -19,7 +19,7 @@ needs_snakemake = pytest.mark.skipif(
 )
 
 UPSTREAM = {
-    "Snakefile": '''\
+    "Snakefile": """\
 configfile: "config.yaml"
 
 rule all:
@@ -31,19 +31,30 @@ rule text:
     log: "logs/text.log"
     params: name=config["name"], times=config["times"]
     shell: "for i in $(seq {params.times}); do cat {input}; echo {params.name:q}; done > {output} 2> {log}"
-''',
+""",
     "config.yaml": "name: nobody\ntimes: 1\n",
     "data/greeting.txt": "hello\n",
-    "codemeta.json": json.dumps({"name": "text", "license": "https://spdx.org/licenses/MIT", "author": [{"name": "Up Stream"}]}),
-}  # fmt: skip
+    "codemeta.json": json.dumps(
+        {"name": "text", "license": "https://spdx.org/licenses/MIT", "author": [{"name": "Up Stream"}]}
+    ),
+}
 
 
 def manifest(name: str, upstream: dict[str, str], title: str, **more: Any) -> str:
-    return json.dumps({
-        "schema_version": 1, "name": name, "title": title, "version": "1.0.0",
-        "implementations": [{"engine": "snakemake", "file": "Snakefile", "config": "plain", "upstream": upstream}],
-        "software": [{"installed": []}], "outputs": [{"name": "text", "path": "project/results/text.txt"}], **more,
-    })  # fmt: skip
+    return json.dumps(
+        {
+            "schema_version": 1,
+            "name": name,
+            "title": title,
+            "version": "1.0.0",
+            "implementations": [
+                {"engine": "snakemake", "file": "Snakefile", "config": "plain", "upstream": upstream}
+            ],
+            "software": [{"installed": []}],
+            "outputs": [{"name": "text", "path": "project/results/text.txt"}],
+            **more,
+        }
+    )
 
 
 def schema(**properties: Any) -> str:
@@ -62,14 +73,23 @@ def upstream(tmp_path: Path) -> Path:
 def wrappers(tmp_path: Path, upstream: Path) -> Path:
     """Two wrappers of one software, with other parameters and of other commits."""
     where = {"url": upstream.as_uri(), "ref": "v1"}
-    folder = write_files(tmp_path / "wrappers", {
-        "workflows/short/workflow.yaml": manifest("short", where, "One greeting"),
-        "workflows/short/params.schema.json": schema(name={"type": "string", "title": "who", "default": "world"}),
-        "workflows/short/README.md": "x\n",
-        "workflows/long/workflow.yaml": manifest("long", {"url": upstream.as_uri()}, "Many greetings", license="BSD-3-Clause"),
-        "workflows/long/params.schema.json": schema(times={"type": "integer", "title": "how often", "minimum": 2, "default": 3}),
-        "workflows/long/README.md": "x\n",
-    })  # fmt: skip
+    folder = write_files(
+        tmp_path / "wrappers",
+        {
+            "workflows/short/workflow.yaml": manifest("short", where, "One greeting"),
+            "workflows/short/params.schema.json": schema(
+                name={"type": "string", "title": "who", "default": "world"}
+            ),
+            "workflows/short/README.md": "x\n",
+            "workflows/long/workflow.yaml": manifest(
+                "long", {"url": upstream.as_uri()}, "Many greetings", license="BSD-3-Clause"
+            ),
+            "workflows/long/params.schema.json": schema(
+                times={"type": "integer", "title": "how often", "minimum": 2, "default": 3}
+            ),
+            "workflows/long/README.md": "x\n",
+        },
+    )
     commit(folder)
     return folder
 
@@ -106,8 +126,11 @@ def test_wrappers_run_upstream_code_without_a_change(wrappers: Path, upstream: P
     commit(upstream)
     expected = {"short": "hello\nA 'b'\n", "long": "good day\nnobody\n" * 2}
     for name, flags in (("short", ["--name", "A 'b'"]), ("long", ["--times", "2"])):
-        done = place.inside("run", f"{wrappers.as_uri()}#{name}", *flags, "--json") if name == "long" else place.inside(
-            "run", f"{wrappers.as_uri()}#{name}", "--param", f"name={flags[1]}", "--json")  # fmt: skip
+        done = (
+            place.inside("run", f"{wrappers.as_uri()}#{name}", *flags, "--json")
+            if name == "long"
+            else place.inside("run", f"{wrappers.as_uri()}#{name}", "--param", f"name={flags[1]}", "--json")
+        )
         assert done.code == 0, done.err
         run = Path(done.json["dir"])
         assert (run / "project/results/text.txt").read_text() == expected[name]
@@ -152,7 +175,7 @@ def test_init_of_a_url_writes_a_wrapper_pinned_to_the_commit(
         ({"upstream": {"url": "URL", "ref": "v9"}}, ["v9"]),
         ({"upstream": {"url": "URL#x"}}, ["names a repository"]),
     ],
-)  # fmt: skip
+)
 def test_a_broken_wrapper_is_told(
     upstream: Path, inside: Any, place: Place, tmp_path: Path, change: dict[str, Any], words: list[str]
 ) -> None:

@@ -82,9 +82,13 @@ def entry(path: Path, link: str | None = None) -> Entry:
     content = path.read_bytes()
     shown = content[:SHOWN].decode("utf-8", "replace") if len(content) <= SHOWN else ""
     return Entry(
-        kind="file", link=link, bytes=len(content), sha256=hashlib.sha256(content).hexdigest(),
-        executable=os.access(path, os.X_OK), text=shown,
-    )  # fmt: skip
+        kind="file",
+        link=link,
+        bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        executable=os.access(path, os.X_OK),
+        text=shown,
+    )
 
 
 def appeared(before: Tree, after: Tree) -> Tree:

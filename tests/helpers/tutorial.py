@@ -34,7 +34,11 @@ def commands() -> str:
 def installing(site: Path) -> dict[str, str]:
     """An environment in which pip installs into a folder, without an index, and Python and the shell find what is there."""
     return {
-        "PIP_TARGET": str(site), "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_QUIET": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_TARGET": str(site),
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_QUIET": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PYTHONPATH": os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH")))),
         "PATH": os.pathsep.join((str(site / "bin"), str(Path(sys.executable).parent), os.environ["PATH"])),
-    }  # fmt: skip
+    }

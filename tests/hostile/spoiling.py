@@ -13,9 +13,25 @@ import yaml
 
 #: Files in which most values mean something.
 _DECIDE = {
-    "workflow.yaml", "params.schema.json", "nextflow_schema.json", "main.cwl", "tool.cwl", "x.ipynb", "task.yaml", "reana.yaml", "c.yaml",
-    "config.yaml", "run.json", "state.json", "plan.json", "outputs.json", "store.json", "config.toml", "schema_input.json", "rows.json",
-}  # fmt: skip
+    "workflow.yaml",
+    "params.schema.json",
+    "nextflow_schema.json",
+    "main.cwl",
+    "tool.cwl",
+    "x.ipynb",
+    "task.yaml",
+    "reana.yaml",
+    "c.yaml",
+    "config.yaml",
+    "run.json",
+    "state.json",
+    "plan.json",
+    "outputs.json",
+    "store.json",
+    "config.toml",
+    "schema_input.json",
+    "rows.json",
+}
 
 
 class Spoiler:
@@ -44,8 +60,11 @@ class Spoiler:
             )
             if not path.is_file() or path.is_symlink() or path.stat().st_size > 1_000_000:
                 continue
-            ways = [self.place, self.words] if path.suffix in {".nf", ".smk", ".csv", ".config", ".toml", ".tsv", ".txt"} else [
-                self.values, self.values, self.values, self.values, self.words, self.place]  # fmt: skip
+            ways = (
+                [self.place, self.words]
+                if path.suffix in {".nf", ".smk", ".csv", ".config", ".toml", ".tsv", ".txt"}
+                else [self.values, self.values, self.values, self.values, self.words, self.place]
+            )
             way = self.chance.choice(ways)
             done.append(f"{path.relative_to(folder)}: {way(path)}")
         return done

@@ -70,11 +70,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     }
     running = {
         name: subprocess.Popen(
-            [COMMAND, *words], env={**os.environ, **place.environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
+            [COMMAND, *words],
+            env={**os.environ, **place.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for name, words in starts.items()
-    }  # fmt: skip
+    }
     ends = {}
     for name, process in running.items():
         out, err = process.communicate(timeout=300)
@@ -90,9 +94,15 @@ class Terminal:
         self._master, slave = pty.openpty()
         self.seen = ""
         self._process = subprocess.Popen(
-            [COMMAND, *map(str, args)], env={**os.environ, **place.environment, "TERM": term}, stdin=slave, stderr=slave,
-            stdout=subprocess.PIPE, text=True, cwd=place.root, **more,
-        )  # fmt: skip
+            [COMMAND, *map(str, args)],
+            env={**os.environ, **place.environment, "TERM": term},
+            stdin=slave,
+            stderr=slave,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=place.root,
+            **more,
+        )
         os.close(slave)
 
     def expect(self, text: str, timeout: float = 60) -> None:

@@ -238,8 +238,14 @@ def shell(world: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
         "PATH": f"{COMMAND.parent}:{os.environ['PATH']}",
     }
     process = subprocess.Popen(
-        start, env=environment, cwd=world.cli.root, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
-    )  # fmt: skip
+        start,
+        env=environment,
+        cwd=world.cli.root,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
     os.close(slave)
 
     def typed(text: str, expected: str) -> str:

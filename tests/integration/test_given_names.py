@@ -11,10 +11,21 @@ from helpers.workflows import write_workflow
 
 #: Option → a value with which a plan is made.
 OPTIONS = {
-    "backend": "local", "engine": "snakemake", "size": "small", "cores": "1", "memory": "1 GB", "wall": "1 h", "software": "installed",
-    "name": "mine", "tag": "t", "results": "there", "param": "free=x", "input": "table=rows.csv",
-    "params": "values.yaml", "output": "plan.json",
-}  # fmt: skip
+    "backend": "local",
+    "engine": "snakemake",
+    "size": "small",
+    "cores": "1",
+    "memory": "1 GB",
+    "wall": "1 h",
+    "software": "installed",
+    "name": "mine",
+    "tag": "t",
+    "results": "there",
+    "param": "free=x",
+    "input": "table=rows.csv",
+    "params": "values.yaml",
+    "output": "plan.json",
+}
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +34,11 @@ def at(tmp_path_factory: pytest.TempPathFactory) -> Place:
     (place.root / "home").mkdir()
     texts = {name: {"type": "string", "title": name, "default": "d"} for name in ("free", *OPTIONS)}
     inputs = {
-        "table": {"title": "Rows", "required": False, "default": "rows.csv"}, "detach": {"title": "D", "required": False},
-        "events": {"title": "Events", "required": False, "many": True, "pattern": True}, "tables": {"title": "All", "required": False},
-    }  # fmt: skip
+        "table": {"title": "Rows", "required": False, "default": "rows.csv"},
+        "detach": {"title": "D", "required": False},
+        "events": {"title": "Events", "required": False, "many": True, "pattern": True},
+        "tables": {"title": "All", "required": False},
+    }
     sizes = {"sizes": {"small": {"cores": 1, "memory": "1 GB"}}}
     write_workflow(place.root / "same", texts, {"inputs": inputs, "resources": sizes}, **{"rows.csv": "a\n"})
     needed = {"inputs": {"events": {"title": "Events", "many": True}}}

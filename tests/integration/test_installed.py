@@ -72,9 +72,15 @@ class Home:
             if k.startswith(("PIP_", "SSL_", "REQUESTS_")) or k.lower().endswith("_proxy")
         }
         return subprocess.run(
-            [*self.before, *words], cwd=cwd or self.root, env={**kept, "HOME": str(self.root), "PATH": "/usr/bin:/bin"},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1800, check=False,
-        )  # fmt: skip
+            [*self.before, *words],
+            cwd=cwd or self.root,
+            env={**kept, "HOME": str(self.root), "PATH": "/usr/bin:/bin"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=1800,
+            check=False,
+        )
 
 
 @pytest.fixture

@@ -107,9 +107,12 @@ def test_a_new_workflow_passes_lint_and_its_own_test(place: Place) -> None:
         p.read_text() for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts
     )
     tested = subprocess.run(
-        [sys.executable, "-S", str(folder / "test/run.py")], cwd=folder,  # without site-packages: no pytest
-        env={**os.environ, **place.environment}, capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-S", str(folder / "test/run.py")],
+        cwd=folder,  # without site-packages: no pytest
+        env={**os.environ, **place.environment},
+        capture_output=True,
+        text=True,
+    )
     assert tested.returncode == 0, tested.stdout
     assert tested.stdout == "passed\n"
 
@@ -141,9 +144,12 @@ def test_python_is_told_why_a_run_failed(world: Any) -> None:
 
 def test_an_interrupted_run_ends_with_130_and_can_be_resumed(place: Place) -> None:
     process = subprocess.Popen(
-        [COMMAND, "run", "noop", "--units", "2", "--seconds", "600", "--json"], env={**os.environ, **place.environment},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [COMMAND, "run", "noop", "--units", "2", "--seconds", "600", "--json"],
+        env={**os.environ, **place.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     until(lambda: list(place.store.glob("runs/*/*/work/executions/*")))
     process.send_signal(signal.SIGINT)
     until(lambda: list(place.store.glob("runs/*/*/stop.json")))  # the first has been answered

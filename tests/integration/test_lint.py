@@ -37,31 +37,60 @@ STATIC = {
     "unknown step": (("workflow.yaml", '"make"', '"mkae"'), "workflow.yaml:", "Snakemake has no step mkae"),
     "memory": (("workflow.yaml", "1 GB", "1 GX"), "workflow.yaml:", "'1 GX' is not"),
     "place": (("workflow.yaml", "outputs/result.txt", "result.txt"), "workflow.yaml:", "is outside outputs/"),
-    "image": (("workflow.yaml", '"installed": [\n    "python3"\n   ]', '"container": "No Image"'), "workflow.yaml:", "name of an image"),
-    "default": (("params.schema.json", '"default": 2', '"default": 0'), "params.schema.json:", "the default does not fit"),
-    "example": (("params.schema.json", '"default": 2', '"default": 2, "examples": [0]'), "params.schema.json:", "the example does not fit"),
+    "image": (
+        ("workflow.yaml", '"installed": [\n    "python3"\n   ]', '"container": "No Image"'),
+        "workflow.yaml:",
+        "name of an image",
+    ),
+    "default": (
+        ("params.schema.json", '"default": 2', '"default": 0'),
+        "params.schema.json:",
+        "the default does not fit",
+    ),
+    "example": (
+        ("params.schema.json", '"default": 2', '"default": 2, "examples": [0]'),
+        "params.schema.json:",
+        "the example does not fit",
+    ),
     "test value": (("test/params.yaml", "n: 3", "n: -1"), "params.yaml:1", "n: -1 is less than the minimum"),
     "test name": (("test/params.yaml", "n: 3", "m: 1"), "params.yaml:1", "has no parameter m"),
-    "model": (("workflow.yaml", '"core_seconds": "n"', '"core_seconds": "1 / (n - 3)"'), "workflow.yaml:", "resource model fails"),
+    "model": (
+        ("workflow.yaml", '"core_seconds": "n"', '"core_seconds": "1 / (n - 3)"'),
+        "workflow.yaml:",
+        "resource model fails",
+    ),
     "syntax": (("scripts/make.py", "print(", "print(("), "scripts/make.py:2", "is not valid Python"),
-    "name": (("scripts/make.py", "sys.argv", "sy.argv"), "scripts/make.py:2", "sy is never given a value in this file"),
+    "name": (
+        ("scripts/make.py", "sys.argv", "sy.argv"),
+        "scripts/make.py:2",
+        "sy is never given a value in this file",
+    ),
     "colon": (("Snakefile", "output:", "output"), "Snakefile:8", "a colon is missing after output"),
     "engine": (("workflow.yaml", '"snakemake"', '"snakemaek"'), "workflow.yaml:", "snakemaek"),
     "shell": (("scripts/a.sh", "true", "if true"), "scripts/a.sh:", "is not a valid shell script"),
-}  # fmt: skip
+}
 DRY = {
     "unknown name": (("Snakefile", "SCRIPT =", "SCRPT ="), "Snakefile:6", "'SCRIPT' is unknown"),
-    "nobody makes it": (("workflow.yaml", '"outputs/result.txt"', '"outputs/reslt.txt"'), "workflow.yaml:", "nothing in Snakemake makes"),
-    "nothing to read": (("Snakefile", 'input: "outputs/result.txt"', 'input: "outputs/x.txt"'), "Snakefile:3", "nothing makes outputs/x"),
-}  # fmt: skip
+    "nobody makes it": (
+        ("workflow.yaml", '"outputs/result.txt"', '"outputs/reslt.txt"'),
+        "workflow.yaml:",
+        "nothing in Snakemake makes",
+    ),
+    "nothing to read": (
+        ("Snakefile", 'input: "outputs/result.txt"', 'input: "outputs/x.txt"'),
+        "Snakefile:3",
+        "nothing makes outputs/x",
+    ),
+}
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest = {
-        "inputs": {"table": {"title": "T", "extensions": [".csv"]}}, "units": {"axis": "unit", "steps": ["make"]},
+        "inputs": {"table": {"title": "T", "extensions": [".csv"]}},
+        "units": {"axis": "unit", "steps": ["make"]},
         "resources": {**SIZES, "estimate": {"core_seconds": "n"}},
-    }  # fmt: skip
+    }
     files = {
         "Snakefile": SNAKEFILE,
         "scripts/make.py": SCRIPT,

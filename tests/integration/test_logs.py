@@ -53,15 +53,20 @@ def test_logs_are_shown_with_their_step_unit_and_place(place: Place, run: Run) -
     assert place.inside("logs", ID).out.strip().split("\n\n") == [
         f"==> {who} ({run.dir}/logs/{file})\n{text}"
         for who, file, text in (
-            ("sim 00003", "sim-00003-2.log", "again"), ("sim 00012", "sim-00012-1.log", "twelve"), ("merge ", "merge-None-1.log", "merged"),
+            ("sim 00003", "sim-00003-2.log", "again"),
+            ("sim 00012", "sim-00012-1.log", "twelve"),
+            ("merge ", "merge-None-1.log", "merged"),
             ("engine ", "engine.log", "engine said"),
         )
-    ]  # fmt: skip
+    ]
     answer = place.inside("logs", ID, "--json").json
     assert answer["run"] == ID
     assert [(e["step"], e["unit"], e["attempt"]) for e in answer["logs"]] == [
-        ("sim", "00003", 2), ("sim", "00012", 1), ("merge", None, 1), ("engine", None, None),
-    ]  # fmt: skip
+        ("sim", "00003", 2),
+        ("sim", "00012", 1),
+        ("merge", None, 1),
+        ("engine", None, None),
+    ]
     assert answer["logs"][0]["path"] == f"{run.dir}/logs/sim-00003-2.log"
 
 

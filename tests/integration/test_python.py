@@ -276,9 +276,12 @@ def test_a_notebook_shows_progress_in_place_and_its_stop_button_leaves_the_run_a
         next(p for p in sys.path if p.endswith("site-packages")),
     ]
     environment = {
-        **os.environ, **place.environment, "PYTHONPATH": os.pathsep.join(installed), "IPYTHONDIR": str(place.root / "ipython"),
+        **os.environ,
+        **place.environment,
+        "PYTHONPATH": os.pathsep.join(installed),
+        "IPYTHONDIR": str(place.root / "ipython"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }  # fmt: skip
+    }
     done = subprocess.run(
         [kernel, "-c", NOTEBOOK, json.dumps(cells)],
         env=environment,

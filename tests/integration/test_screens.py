@@ -144,11 +144,22 @@ def test_the_command_of_a_plan_has_nothing_that_only_plans() -> None:
 
 def row(run: str = "8992ac24540ea9aa", **more: Any) -> Row:
     known = {
-        "id": run, "rev": 1, "name": "n" * 60, "workflow": "w" * 60, "version": "1", "phase": "COMPLETED",
-        "created": "2026-11-26T11:00:00.000Z", "started": "2026-11-26T11:00:00.000Z", "ended": "2026-11-26T11:01:05.000Z",
-        "owner": "ada", "identity": "", "science": None,
-        "backend": "local", "engine": "snakemake", "progress": encode(Progress(units_total=1000, units_done=999, units_failed=1)).decode(),
-    }  # fmt: skip
+        "id": run,
+        "rev": 1,
+        "name": "n" * 60,
+        "workflow": "w" * 60,
+        "version": "1",
+        "phase": "COMPLETED",
+        "created": "2026-11-26T11:00:00.000Z",
+        "started": "2026-11-26T11:00:00.000Z",
+        "ended": "2026-11-26T11:01:05.000Z",
+        "owner": "ada",
+        "identity": "",
+        "science": None,
+        "backend": "local",
+        "engine": "snakemake",
+        "progress": encode(Progress(units_total=1000, units_done=999, units_failed=1)).decode(),
+    }
     return Row(**{**known, **more})
 
 
@@ -163,9 +174,13 @@ def test_a_list_fits_its_terminal() -> None:
 def test_what_is_told_fits_a_terminal_of_80_columns(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     for words in (
-        ["workflows"], ["show", "noop"], ["engines", "list"], ["plan", "irf", "--zenith", "40 deg"], ["status", world.failed],
+        ["workflows"],
+        ["show", "noop"],
+        ["engines", "list"],
+        ["plan", "irf", "--zenith", "40 deg"],
+        ["status", world.failed],
         ["results", world.hello],
-    ):  # fmt: skip
+    ):
         lines = world.cli.inside(*words).out.splitlines()
         # a path or a command that is longer than the room is not broken
         assert not [

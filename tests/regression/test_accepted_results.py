@@ -113,8 +113,14 @@ def folder(made: Any) -> Run:
     run, _ = made
     (run.dir / "outputs/tree/empty").mkdir(parents=True)
     (run.dir / "outputs/tree/a.txt").write_text("accepted")
-    manifest = Manifest(schema_version=1, name="toy", title="T", version="1.0.0", implementations=[],
-                        outputs=[Output(name="tree", path="outputs/tree")])  # fmt: skip
+    manifest = Manifest(
+        schema_version=1,
+        name="toy",
+        title="T",
+        version="1.0.0",
+        implementations=[],
+        outputs=[Output(name="tree", path="outputs/tree")],
+    )
     found = collect(manifest, run.dir, run.dir)
     (run.dir / "outputs.json").write_bytes(
         encode(Outputs(run=run.id, epoch=1, accepted="", outputs=found.outputs))

@@ -104,14 +104,24 @@ THROWN = (
     f"[step s] Cannot make job: Expression evaluation error:\nExpecting value: line 1 column 1 (char 0)\n{PROGRAM}"
     + ("10 (function(){ throw 'broken on purpose'; })()\nstdout was: ''\nstderr was: 'broken on purpose'\n")
 )
-COLLECTED = "Error collecting output for parameter 'out': t.cwl:6:79: Expression evaluation error:\n" + "".join(
-    f"t.cwl:6:79: {line}\n"
-    for line in (
-        "Expecting value: line 1 column 1 (char 0)", "script was:", '01 "use strict";',
-        "27 (function(){return ((JSON.parse(self[0].contents)));})()", "stdout was: ''", "stderr was: '<anonymous_script>:2", "", "",
-        "SyntaxError: Unexpected end of JSON input", "    at JSON.parse (<anonymous>)",
+COLLECTED = (
+    "Error collecting output for parameter 'out': t.cwl:6:79: Expression evaluation error:\n"
+    + "".join(
+        f"t.cwl:6:79: {line}\n"
+        for line in (
+            "Expecting value: line 1 column 1 (char 0)",
+            "script was:",
+            '01 "use strict";',
+            "27 (function(){return ((JSON.parse(self[0].contents)));})()",
+            "stdout was: ''",
+            "stderr was: '<anonymous_script>:2",
+            "",
+            "",
+            "SyntaxError: Unexpected end of JSON input",
+            "    at JSON.parse (<anonymous>)",
+        )
     )
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,15 @@ def test_an_interrupt_of_who_only_looks_on_leaves_the_run_alone(place: Place) ->
         assert other.json["reused"]
         assert "will be copied to" in other.err
         looker = subprocess.Popen(
-            [COMMAND, "run", *LONG, "--json"], env={**os.environ, **place.environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, cwd=place.root, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )  # fmt: skip
+            [COMMAND, "run", *LONG, "--json"],
+            env={**os.environ, **place.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=place.root,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
         assert looker.stderr
         said = ""
         for line in looker.stderr:

@@ -15,9 +15,14 @@ pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/
 
 def shell(place: Place, words: str) -> Any:
     return subprocess.run(
-        ["sh", "-c", f"exec {COMMAND} {words}"], env={**os.environ, **place.environment}, capture_output=True, text=True, cwd=place.root,
-        timeout=300, check=False,
-    )  # fmt: skip
+        ["sh", "-c", f"exec {COMMAND} {words}"],
+        env={**os.environ, **place.environment},
+        capture_output=True,
+        text=True,
+        cwd=place.root,
+        timeout=300,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,12 @@ def snakefile(shell: str) -> str:
 
 def test_packages_of_the_user_do_not_take_the_place_of_pinned_ones(place: Place) -> None:
     workflow = write_workflow(
-        place.root / "toy", {}, {"software": [{"python": "requirements.txt"}]},
-        Snakefile=snakefile("python3 -c 'import sys; print(sys.path)' > {output} 2> {log}"), **{"requirements.txt": "# nothing\n"},
-    )  # fmt: skip
+        place.root / "toy",
+        {},
+        {"software": [{"python": "requirements.txt"}]},
+        Snakefile=snakefile("python3 -c 'import sys; print(sys.path)' > {output} 2> {log}"),
+        **{"requirements.txt": "# nothing\n"},
+    )
     # the environment of no packages at all is kept between sessions
     done = place.inside(
         "run",

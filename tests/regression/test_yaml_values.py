@@ -111,9 +111,15 @@ def test_what_a_problem_quotes_is_cut(toy: Any) -> None:
 
 @pytest.mark.parametrize(
     "properties",
-    [{"a": 5}, {"a": {"type": 5}}, {"a": {"type": ["null"]}}, {"a": {"type": "number", "unit": 5}}, {"a": {"type": "string", "enum": 3}},
-     {"a": {"type": "array", "items": 3}}],
-)  # fmt: skip
+    [
+        {"a": 5},
+        {"a": {"type": 5}},
+        {"a": {"type": ["null"]}},
+        {"a": {"type": "number", "unit": 5}},
+        {"a": {"type": "string", "enum": 3}},
+        {"a": {"type": "array", "items": 3}},
+    ],
+)
 def test_a_schema_that_can_not_be_used_is_refused_when_it_is_read(
     toy: Any, properties: dict[str, Any]
 ) -> None:

@@ -325,9 +325,18 @@ if sys.argv[2:] == ["remove"]:
 """
 
 IN_STORE = [
-    "claimed", "staged", "journaled", "published", "epoch-taken", "state-announced", "state-written", "outputs-accepted", "final-written",
-    "tombstone-written", "run-unlinked",
-]  # fmt: skip
+    "claimed",
+    "staged",
+    "journaled",
+    "published",
+    "epoch-taken",
+    "state-announced",
+    "state-written",
+    "outputs-accepted",
+    "final-written",
+    "tombstone-written",
+    "run-unlinked",
+]
 
 
 @pytest.mark.faults

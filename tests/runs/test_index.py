@@ -56,15 +56,29 @@ def test_it_follows(store: Store, make: Maker, index: Index, path: Path) -> None
     assert index.catch_up() == 1
     assert index.catch_up() == 0
     for rows in (
-        index.page()[0], index.page(phase="pending")[0], index.page(workflow="toy")[0], index.page(tag="t2")[0], index.page(owner="me")[0],
+        index.page()[0],
+        index.page(phase="pending")[0],
+        index.page(workflow="toy")[0],
+        index.page(tag="t2")[0],
+        index.page(owner="me")[0],
         index.page(phase="PENDING", workflow="toy", tag="t1", owner="me", since="2000-01-01")[0],
-        index.by_identity("ab" * 32), index.by_science("cd" * 32), index.by_name("x"), index.by_prefix(run.id[:4]),
-    ):  # fmt: skip
+        index.by_identity("ab" * 32),
+        index.by_science("cd" * 32),
+        index.by_name("x"),
+        index.by_prefix(run.id[:4]),
+    ):
         assert [row.id for row in rows] == [run.id]
     for rows in (
-        index.page(phase="ERROR")[0], index.page(workflow="no")[0], index.page(tag="t3")[0], index.page(since="2999-01-01")[0],
-        index.by_identity(""), index.by_identity("00"), index.by_name("y"), index.by_prefix("%"), index.by_prefix(""),
-    ):  # fmt: skip
+        index.page(phase="ERROR")[0],
+        index.page(workflow="no")[0],
+        index.page(tag="t3")[0],
+        index.page(since="2999-01-01")[0],
+        index.by_identity(""),
+        index.by_identity("00"),
+        index.by_name("y"),
+        index.by_prefix("%"),
+        index.by_prefix(""),
+    ):
         assert rows == []
     finish(run)
     index.catch_up()
@@ -558,11 +572,17 @@ def test_a_production_is_entered_once_without_reading_the_record(
     digest = SimpleNamespace(science="aa", identity="bb", science_values={})
     image = SimpleNamespace(image="toy:1", digest="sha256:cc")
     plan = SimpleNamespace(
-        digest=digest, workflow="toy", version="1", parameters={"kind": "wide", "bins": 12}, selected={"telescopes": 13}, code="dd",
-        inputs={"db": [SimpleNamespace(checksum="sha256:ee")]}, reference="https://example.org/toy@1",
+        digest=digest,
+        workflow="toy",
+        version="1",
+        parameters={"kind": "wide", "bins": 12},
+        selected={"telescopes": 13},
+        code="dd",
+        inputs={"db": [SimpleNamespace(checksum="sha256:ee")]},
+        reference="https://example.org/toy@1",
         engine=SimpleNamespace(name="snakemake", version="9.1"),
         software=SimpleNamespace(route="python", bin_dirs=["/cache/environments/ff/bin"], containers=[image]),
-    )  # fmt: skip
+    )
     outputs = SimpleNamespace(accepted="", outputs=[])
     record = store.root / "records" / "toy.jsonl"
     for n in range(3):

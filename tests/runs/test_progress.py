@@ -35,11 +35,14 @@ def test_a_run() -> None:
         START,
         lines(
             event("plan", totals={"sim": 3, "merge": 1}),
-            event("start", "1"), event("start", "2"), event("done", "1"), event("start", "3"),
+            event("start", "1"),
+            event("start", "2"),
+            event("done", "1"),
+            event("start", "3"),
             event("failed", "2", reason="EXIT_CODE", exit_code=7, log="logs/2", detail="why"),
         ),
         unit_steps=["sim"],
-    )  # fmt: skip
+    )
     assert counts(state) == (3, 1, 1, 1)
     assert state.progress.units_total == 3
     assert state.progress.jobs_total == 4
@@ -165,9 +168,18 @@ def test_what_an_engine_without_totals_does_again_is_no_other_unit() -> None:
         steps = ["sim", "sim"] if units[0] else ["sim", "fit"]
         first = progress.fold(
             START,
-            lines(*(event(k, u, s) for k, u, s in (("start", units[0], steps[0]), ("done", units[0], steps[0]),
-                                                   ("start", units[1], steps[1]), ("failed", units[1], steps[1])))),
-        )  # fmt: skip
+            lines(
+                *(
+                    event(k, u, s)
+                    for k, u, s in (
+                        ("start", units[0], steps[0]),
+                        ("done", units[0], steps[0]),
+                        ("start", units[1], steps[1]),
+                        ("failed", units[1], steps[1]),
+                    )
+                )
+            ),
+        )
         assert (first.progress.jobs_done, first.progress.jobs_failed, first.progress.jobs_total) == (1, 1, 2)
         again = progress.fold(first, lines(event("start", units[1], steps[1], epoch=2)))
         assert (again.failures, again.progress.jobs_failed, again.progress.jobs_running) == ([], 0, 1)
@@ -178,9 +190,12 @@ def test_what_an_engine_without_totals_does_again_is_no_other_unit() -> None:
 def test_a_further_attempt_is_the_same_unit_in_whatever_order_it_is_told() -> None:
     one, two = ({"attempt": n} for n in (1, 2))
     told = {
-        "start 1": event("start", "1", **one), "failed 1": event("failed", "1", **one), "start 2": event("start", "1", **two),
-        "done 2": event("done", "1", **two), "failed 2": event("failed", "1", **two),
-    }  # fmt: skip
+        "start 1": event("start", "1", **one),
+        "failed 1": event("failed", "1", **one),
+        "start 2": event("start", "1", **two),
+        "done 2": event("done", "1", **two),
+        "failed 2": event("failed", "1", **two),
+    }
     for order in (["start 1", "failed 1", "start 2"], ["start 1", "start 2", "failed 1"]):
         state = progress.fold(START, lines(*(told[o] for o in order)))
         assert counts(state) == (1, 0, 0, 1), order
@@ -263,15 +278,23 @@ anything = st.lists(
     st.one_of(
         st.builds(
             lambda kind, unit, step, epoch, attempt: event(
-                kind, unit, step, epoch=epoch, attempt=attempt, totals={"sim": 4, "fit": 2} if kind == "plan" else None
+                kind,
+                unit,
+                step,
+                epoch=epoch,
+                attempt=attempt,
+                totals={"sim": 4, "fit": 2} if kind == "plan" else None,
             ),
-            kinds, st.sampled_from([None, "1", "2", "3", "x" * 100]), st.sampled_from([None, "sim", "fit"]),
-            st.sampled_from([None, 1, 1, 1, 2, 3]), st.sampled_from([None, 1, 2]),
+            kinds,
+            st.sampled_from([None, "1", "2", "3", "x" * 100]),
+            st.sampled_from([None, "sim", "fit"]),
+            st.sampled_from([None, 1, 1, 1, 2, 3]),
+            st.sampled_from([None, 1, 2]),
         ).map(lambda e: msgspec.json.encode(e) + b"\n"),
         st.binary(max_size=10).map(lambda b: b.replace(b"\n", b"") + b"\n"),
     ),
     max_size=40,
-)  # fmt: skip
+)
 
 
 @given(anything, st.lists(st.integers(0, 40), max_size=5))
@@ -325,9 +348,11 @@ def test_many_units_fold_into_a_small_checkpoint_from_which_only_the_tail_is_rea
 def test_units_that_a_killed_engine_did_without_telling_are_counted_when_the_run_is_completed() -> None:
     created = State(phase=Phase.PENDING, progress=Progress(units_total=3))
     log = lines(
-        event("plan", epoch=1, totals={"sim": 3}), event("done", "1", epoch=1),
-        event("plan", epoch=2, totals={"sim": 1}), event("done", "3", epoch=2),
-    )  # fmt: skip
+        event("plan", epoch=1, totals={"sim": 3}),
+        event("done", "1", epoch=1),
+        event("plan", epoch=2, totals={"sim": 1}),
+        event("done", "3", epoch=2),
+    )
     state = msgspec.structs.replace(progress.fold(created, log, ["sim"]), epoch=2)
     assert counts(ended(state, True))[:2] == (3, 3), "unit 2 was done, and nobody told it"
     one = msgspec.structs.replace(state, epoch=1)

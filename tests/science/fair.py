@@ -96,9 +96,14 @@ class Software:
         start = f"import sys; sys.path.insert(0, {scripts!r})\n{before}\n" if before else ""
         done = subprocess.run(
             [str(self.python), "-B", "-c", start + STEPS, scripts],
-            cwd=folder, input=json.dumps([[str(word) for word in step] for step in steps]), capture_output=True, text=True,
-            env=self.environment, timeout=170, check=False,
-        )  # fmt: skip
+            cwd=folder,
+            input=json.dumps([[str(word) for word in step] for step in steps]),
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            timeout=170,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
 
     def generated(self, *wanted: tuple[Path, int, dict[str, Any]]) -> list[Path]:
@@ -107,11 +112,27 @@ class Software:
         for folder, block, changes in wanted:
             folder.mkdir(parents=True, exist_ok=True)
             p = {**DEFAULTS, **TINY, **changes}
-            steps.append((
-                "generate", "--block", block, "--seed", p["seed"], "--events", p["events_per_file"], "--beam-energy", p["beam_energy"],
-                "--lambda-rate", p["lambda_rate"], "--momentum-resolution", p["momentum_resolution"],
-                "--out", folder / f"toy-{block}.root", "--record", folder / f"record-{block}.json",
-            ))  # fmt: skip
+            steps.append(
+                (
+                    "generate",
+                    "--block",
+                    block,
+                    "--seed",
+                    p["seed"],
+                    "--events",
+                    p["events_per_file"],
+                    "--beam-energy",
+                    p["beam_energy"],
+                    "--lambda-rate",
+                    p["lambda_rate"],
+                    "--momentum-resolution",
+                    p["momentum_resolution"],
+                    "--out",
+                    folder / f"toy-{block}.root",
+                    "--record",
+                    folder / f"record-{block}.json",
+                )
+            )
         self.steps(steps, wanted[0][0])
         return [folder / f"toy-{block}.root" for folder, block, _ in wanted]
 
@@ -155,9 +176,20 @@ class Software:
         parts = [(folder / f"part-{i}.root", folder / f"counts-{i}.json") for i, _ in enumerate(files)]
         steps = [self.analysis(f, part, counts, p) for f, (part, counts) in zip(files, parts, strict=True)]
         steps += [
-            ("merge", "--parts", *[a for a, _ in parts], "--counts", *[b for _, b in parts], "--simulated",
-             simulation or self.simulation(), "--out", "merged.root", "--summary", "summary.json"),
-        ]  # fmt: skip
+            (
+                "merge",
+                "--parts",
+                *[a for a, _ in parts],
+                "--counts",
+                *[b for _, b in parts],
+                "--simulated",
+                simulation or self.simulation(),
+                "--out",
+                "merged.root",
+                "--summary",
+                "summary.json",
+            ),
+        ]
         return self.fitted(folder, steps, before, **changes)
 
     def fitted(
@@ -167,10 +199,33 @@ class Software:
         p = {**DEFAULTS, **changes}
         steps = [
             *steps,
-            ("fit", "--merged", "merged.root", "--summary", "summary.json", "--background", p["background"], "--background-order",
-             p["background_order"], "--out", "spectrum.root", "--result", "fit.json"),
-            ("validate", "--summary", "summary.json", "--result", "fit.json", "--tolerance", p["tolerance"], "--out", "validation.json"),
-        ]  # fmt: skip
+            (
+                "fit",
+                "--merged",
+                "merged.root",
+                "--summary",
+                "summary.json",
+                "--background",
+                p["background"],
+                "--background-order",
+                p["background_order"],
+                "--out",
+                "spectrum.root",
+                "--result",
+                "fit.json",
+            ),
+            (
+                "validate",
+                "--summary",
+                "summary.json",
+                "--result",
+                "fit.json",
+                "--tolerance",
+                p["tolerance"],
+                "--out",
+                "validation.json",
+            ),
+        ]
         self.steps(steps, folder, before)
         return json.loads((folder / "validation.json").read_text()), json.loads(
             (folder / "fit.json").read_text()

@@ -78,9 +78,17 @@ def background(field: bool = False) -> Any:
 
 
 def table(
-    name: str, axes: dict[str, Any], columns: dict[str, tuple[Any, str]], classes: Sequence[str], order: Sequence[str] = (),
-    cref: bool = True, nodes: Sequence[str] = (), version: str = "0.3", bins: slice = slice(None), **cards: Any,
-) -> fits.BinTableHDU:  # fmt: skip
+    name: str,
+    axes: dict[str, Any],
+    columns: dict[str, tuple[Any, str]],
+    classes: Sequence[str],
+    order: Sequence[str] = (),
+    cref: bool = True,
+    nodes: Sequence[str] = (),
+    version: str = "0.3",
+    bins: slice = slice(None),
+    **cards: Any,
+) -> fits.BinTableHDU:
     """
     One table. ``columns`` are values with the axes as in ``axes``, energy first; ``order`` is that in which they are stored, ``nodes`` have
     LO = HI, ``bins`` are the energies that it holds.
@@ -126,9 +134,15 @@ def table(
 
 
 def response(
-    psf: str = "PSF_TABLE", bkg: str = "BKG_2D", kind: str = "FULL-ENCLOSURE", orders: int = 0, clas2: str = "RPSF", per_bin: bool = False,
-    radius: str = "", **how: Any,
-) -> list[fits.BinTableHDU]:  # fmt: skip
+    psf: str = "PSF_TABLE",
+    bkg: str = "BKG_2D",
+    kind: str = "FULL-ENCLOSURE",
+    orders: int = 0,
+    clas2: str = "RPSF",
+    per_bin: bool = False,
+    radius: str = "",
+    **how: Any,
+) -> list[fits.BinTableHDU]:
     """The tables of a response; ``orders`` counts permutations of the axes of each."""
     e, t, m, r, x, y = (
         ("ENERG", ENERGY),
@@ -157,13 +171,19 @@ def response(
         "SIGMA_1": (s, "deg"),
     }
     gauss |= {f"AMPL_{i}": (0 * s, "") for i in (2, 3)} | {f"SIGMA_{i}": (0 * s, "deg") for i in (2, 3)}
-    forms = {"PSF_TABLE": ([e, t, r], {"RPSF": (density(), "sr-1")}), "PSF_3GAUSS": ([e, t], gauss),
-             "PSF_KING": ([e, t], {"GAMMA": (3 * off, ""), "SIGMA": (0.7 * s, "deg")})}  # fmt: skip
+    forms = {
+        "PSF_TABLE": ([e, t, r], {"RPSF": (density(), "sr-1")}),
+        "PSF_3GAUSS": ([e, t], gauss),
+        "PSF_KING": ([e, t], {"GAMMA": (3 * off, ""), "SIGMA": (0.7 * s, "deg")}),
+    }
     if kind == "FULL-ENCLOSURE":
         parts["PSF"] = (*forms[psf], f"{clas2} {psf}")
     if bkg:
-        parts["BACKGROUND"] = ([e, t], {"BKG": (background(), rate)}, "BKG BKG_2D") if bkg == "BKG_2D" else \
-            ([e, x, y], {"BKG": (background(field=True), rate)}, "BKG BKG_3D")  # fmt: skip
+        parts["BACKGROUND"] = (
+            ([e, t], {"BKG": (background(), rate)}, "BKG BKG_2D")
+            if bkg == "BKG_2D"
+            else ([e, x, y], {"BKG": (background(field=True), rate)}, "BKG BKG_3D")
+        )
     if radius == "table":
         parts["RAD_MAX"] = (
             [e, t],
@@ -205,8 +225,14 @@ def events() -> list[fits.BinTableHDU]:
 
 def ogip() -> list[fits.BinTableHDU]:
     """An ARF: the effective area of one region, of no field of view."""
-    cols = [fits.Column(n, "E", unit, array=x) for n, unit, x in (
-        ("ENERG_LO", "TeV", ENERGY[:-1]), ("ENERG_HI", "TeV", ENERGY[1:]), ("SPECRESP", "m2", area()[:, 0]))]  # fmt: skip
+    cols = [
+        fits.Column(n, "E", unit, array=x)
+        for n, unit, x in (
+            ("ENERG_LO", "TeV", ENERGY[:-1]),
+            ("ENERG_HI", "TeV", ENERGY[1:]),
+            ("SPECRESP", "m2", area()[:, 0]),
+        )
+    ]
     hdu = fits.BinTableHDU.from_columns(cols, name="SPECRESP")
     hdu.header.update({"HDUCLASS": "OGIP", "HDUCLAS1": "RESPONSE", "HDUCLAS2": "SPECRESP", "TELESCOP": "TOY"})
     return [hdu]
@@ -225,7 +251,10 @@ LAYOUTS: dict[str, Any] = {
     "table": response,
     "gauss": lambda: response("PSF_3GAUSS", "BKG_3D", clas2="PSF"),
     # as H.E.S.S.: nodes in offset, background stored DETX, DETY, ENERG without a word
-    "nodes": lambda: [*response("PSF_TABLE", "", nodes=("THETA",)), response(bkg="BKG_3D", orders=3, cref=False)[-1]],
+    "nodes": lambda: [
+        *response("PSF_TABLE", "", nodes=("THETA",)),
+        response(bkg="BKG_3D", orders=3, cref=False)[-1],
+    ],
     "king": lambda: response("PSF_KING", "BKG_3D"),
     **{f"order {i}": lambda i=i: response("PSF_TABLE", "BKG_3D", orders=i) for i in range(1, 6)},
     "point-like": lambda: response(kind="POINT-LIKE", radius="keyword"),
@@ -238,7 +267,7 @@ LAYOUTS: dict[str, Any] = {
     "1dc": older,
     "arf": ogip,
     "satellite": satellite,
-}  # fmt: skip
+}
 
 
 @cache

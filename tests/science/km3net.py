@@ -125,9 +125,15 @@ class Software:
         """What scripts say that run one after the other, in one process: much of a step's time is the import of its packages."""
         command = [str(self.python), "-B", "-c", STEPS, str(WORKFLOW / "scripts")]
         done = subprocess.run(
-            command, cwd=folder, input=json.dumps([[name, *map(str, arguments)] for name, arguments in steps]), capture_output=True,
-            text=True, env=self.environment, timeout=400, check=False,
-        )  # fmt: skip
+            command,
+            cwd=folder,
+            input=json.dumps([[name, *map(str, arguments)] for name, arguments in steps]),
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            timeout=400,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout.split("\f")[1:]
 

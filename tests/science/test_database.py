@@ -48,10 +48,28 @@ def record(
     script: Run, production: Path, database: Path, folder: Path, shipped: Path = WORKFLOW
 ) -> subprocess.CompletedProcess[str]:
     work, out = production / "work", production / "outputs"
-    return script("record", "--parameters", work / "parameters.json", "--simulation", work / "simulation.json",
-                  "--validation", out / "validation.json", "--irf", out / "irf.fits", "--benchmarks", out / "benchmarks.fits",
-                  "--database", database, "--shipped", shipped, "--out", "production.json", "--page", "production.md",
-                  cwd=folder)  # fmt: skip
+    return script(
+        "record",
+        "--parameters",
+        work / "parameters.json",
+        "--simulation",
+        work / "simulation.json",
+        "--validation",
+        out / "validation.json",
+        "--irf",
+        out / "irf.fits",
+        "--benchmarks",
+        out / "benchmarks.fits",
+        "--database",
+        database,
+        "--shipped",
+        shipped,
+        "--out",
+        "production.json",
+        "--page",
+        "production.md",
+        cwd=folder,
+    )
 
 
 def test_manifest_and_scripts_agree(code: Run, tmp_path: Path) -> None:

@@ -16,8 +16,18 @@ def simulate(script: Run, production: Path, folder: Path, block: int, name: str,
     document = json.loads((production / "work/parameters.json").read_text())
     document["parameters"].update(changes)
     (folder / "parameters.json").write_text(json.dumps(document))
-    done = script("simulate", "--parameters", "parameters.json", "--simulation", production / "work/simulation.json", "--block", block,
-                  "--out", name, cwd=folder)  # fmt: skip
+    done = script(
+        "simulate",
+        "--parameters",
+        "parameters.json",
+        "--simulation",
+        production / "work/simulation.json",
+        "--block",
+        block,
+        "--out",
+        name,
+        cwd=folder,
+    )
     assert done.returncode == 0, done.stderr
     return folder / name
 

@@ -327,7 +327,7 @@ def test_the_chain_is_valid_by_its_own_checks_and_with_either_background(
         ("data['trk'] = data['trk'][data['trk']['mother'] < 0]", "significance"),
     ],
     ids=["momenta in MeV", "wrong momentum scale", "wrong truth", "no signal"],
-)  # fmt: skip
+)
 def test_what_is_wrong_with_events_is_seen(
     software: Software, events: list[Path], tmp_path: Path, change: str, failed: str
 ) -> None:
@@ -431,12 +431,15 @@ def test_a_file_that_agrees_with_its_checksums_is_staged(
     [
         ("name,bytes,adler32\ntoy-1.root,17,00000000\n", ("bytes is", "adler32 is", "00000000")),
         ("name,md5\nother.root,d41d8cd98f00b204e9800998ecf8427e\n", ("toy-1.root: not in the list",)),
-        ("name,bytes,md5\ntoy-1.root,x,123\n,5,\n", ("'x' is not a number", "'123' is not 32", "line 3: no name")),
+        (
+            "name,bytes,md5\ntoy-1.root,x,123\n,5,\n",
+            ("'x' is not a number", "'123' is not 32", "line 3: no name"),
+        ),
         ("name,bytes\ntoy-1.root,1\ntoy-1.root,2\n", ("listed twice",)),
         ("file,size\ntoy-1.root,1\n", ("no name", "neither bytes")),
         ("", ("lists no file",)),
     ],
-)  # fmt: skip
+)
 def test_wrong_checksums_stop_with_all_reasons(
     software: Software, events: list[Path], tmp_path: Path, listed: str, told: tuple[str, ...]
 ) -> None:
@@ -449,22 +452,44 @@ def test_wrong_checksums_stop_with_all_reasons(
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        ("open('toy-1.root', 'wb').write(b'root' + bytes(2000))", "no TTree 'events' in it; it holds: nothing"),
-        ("b = bytearray(open(sys.argv[1], 'rb').read()); b[500000:540000] = bytes(40000); open('toy-1.root', 'wb').write(b)",
-         "not a readable ROOT file"),
+        (
+            "open('toy-1.root', 'wb').write(b'root' + bytes(2000))",
+            "no TTree 'events' in it; it holds: nothing",
+        ),
+        (
+            "b = bytearray(open(sys.argv[1], 'rb').read()); b[500000:540000] = bytes(40000); open('toy-1.root', 'wb').write(b)",
+            "not a readable ROOT file",
+        ),
         ("open('toy-1.root', 'wb').write(open(sys.argv[1], 'rb').read()[:3000])", "not a readable ROOT file"),
-        ("import uproot; f = uproot.recreate('toy-1.root'); f['h'] = np.histogram([1.0]); f.close()",
-         "no TTree 'events' in it; it holds: h"),
-        ("import uproot; f = uproot.recreate('toy-1.root'); f.mktree('events', {'n': 'i4'}).extend({'n': np.arange(3)}); f.close()",
-         "lacks the branches trk_px, trk_py"),
-        ("import uproot; k = ['px', 'py', 'pz', 'x', 'y', 'z', 'charge', 'm2']; f = uproot.recreate('toy-1.root'); "
-         "f.mktree('events', {'trk_' + n: 'f4' for n in k}).extend({'trk_' + n: np.ones(3, 'f4') for n in k}); f.close()",
-         "no lists of numbers, one a track: trk_px (float), trk_py (float)"),
-        ("import uproot; f = uproot.recreate('toy-1.root'); f.mktree('Events', {'nMuon': 'u4'}).extend({'nMuon': np.ones(3, 'u4')}); "
-         "f.close()", "no TTree 'events' in it; it holds: Events"),
+        (
+            "import uproot; f = uproot.recreate('toy-1.root'); f['h'] = np.histogram([1.0]); f.close()",
+            "no TTree 'events' in it; it holds: h",
+        ),
+        (
+            "import uproot; f = uproot.recreate('toy-1.root'); f.mktree('events', {'n': 'i4'}).extend({'n': np.arange(3)}); f.close()",
+            "lacks the branches trk_px, trk_py",
+        ),
+        (
+            "import uproot; k = ['px', 'py', 'pz', 'x', 'y', 'z', 'charge', 'm2']; f = uproot.recreate('toy-1.root'); "
+            "f.mktree('events', {'trk_' + n: 'f4' for n in k}).extend({'trk_' + n: np.ones(3, 'f4') for n in k}); f.close()",
+            "no lists of numbers, one a track: trk_px (float), trk_py (float)",
+        ),
+        (
+            "import uproot; f = uproot.recreate('toy-1.root'); f.mktree('Events', {'nMuon': 'u4'}).extend({'nMuon': np.ones(3, 'u4')}); "
+            "f.close()",
+            "no TTree 'events' in it; it holds: Events",
+        ),
     ],
-    ids=["zeros", "damaged inside", "cut off", "no tree", "no branches", "one value an event", "a collider's"],
-)  # fmt: skip
+    ids=[
+        "zeros",
+        "damaged inside",
+        "cut off",
+        "no tree",
+        "no branches",
+        "one value an event",
+        "a collider's",
+    ],
+)
 def test_files_that_are_no_event_files_are_told(
     software: Software, events: list[Path], tmp_path: Path, make: str, told: str
 ) -> None:

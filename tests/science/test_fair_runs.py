@@ -91,15 +91,23 @@ def test_the_report_has_the_numbers_of_the_results_and_needs_no_other_file(tiny:
     region, efficiency = found["signal_region"], found["efficiency"]
     assert page.numbers == pytest.approx(
         {
-            "mass": 1e3 * found["mass"]["value"], "width": 1e3 * found["width"]["value"], "signal": found["signal"]["value"],
-            "background": found["background"]["value"], "region-signal": region["signal"], "region-background": region["background"],
-            "signal-to-background": region["signal_to_background"], "significance": region["significance"],
-            "likelihood-significance": region["likelihood_significance"], "chi2-per-ndf": found["goodness"]["chi2_per_ndf"],
-            "true": result["counts"]["true_in_window"], "decays": result["counts"]["decays"],
-            "corrected": efficiency["corrected_yield"]["value"], "efficiency": efficiency["value"],
+            "mass": 1e3 * found["mass"]["value"],
+            "width": 1e3 * found["width"]["value"],
+            "signal": found["signal"]["value"],
+            "background": found["background"]["value"],
+            "region-signal": region["signal"],
+            "region-background": region["background"],
+            "signal-to-background": region["signal_to_background"],
+            "significance": region["significance"],
+            "likelihood-significance": region["likelihood_significance"],
+            "chi2-per-ndf": found["goodness"]["chi2_per_ndf"],
+            "true": result["counts"]["true_in_window"],
+            "decays": result["counts"]["decays"],
+            "corrected": efficiency["corrected_yield"]["value"],
+            "efficiency": efficiency["value"],
         },
         rel=1e-12,
-    )  # fmt: skip
+    )
     # the error of the world average is 6 keV: what the distance from it means is told with the systematic error
     mass = next(row for row in page.rows if row[0] == "Mass of the Λ")
     sigma = (

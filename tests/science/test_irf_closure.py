@@ -92,8 +92,11 @@ def test_pulls_of_some_seeds(production: Path, code: Run) -> None:
 def test_thrown_over_predicted_is_one_at_every_offset(production: Path) -> None:
     ratios = json.loads((production / "outputs/validation.json").read_text())["closure"]["ratios"]
     assert ratios["offsets_deg"][0] == 0 and ratios["offsets_deg"][-1] > 3.9
-    pulls = [(value - 1) / error for row, errors in zip(ratios["ratio"], ratios["error"], strict=True)
-             for value, error in zip(row[:-1], errors[:-1], strict=True)]  # fmt: skip
+    pulls = [
+        (value - 1) / error
+        for row, errors in zip(ratios["ratio"], ratios["error"], strict=True)
+        for value, error in zip(row[:-1], errors[:-1], strict=True)
+    ]
     assert (
         len(pulls) > 20
         and max(map(abs, pulls)) < 4.5
@@ -149,8 +152,10 @@ def test_background_without_events_is_extended_to_what_it_is(code: Run, tmp_path
 def test_a_safe_range_that_background_would_leave_nothing_of_is_that_of_the_gammas(
     code: Run, tmp_path: Path
 ) -> None:
-    done = code("import json, irf; print(json.dumps([irf.both((0.02, 50.0), b) for b in ((0.01, 9.0), (0.01, 0.03), (60.0, 99.0), None)]))",
-                cwd=tmp_path)  # fmt: skip
+    done = code(
+        "import json, irf; print(json.dumps([irf.both((0.02, 50.0), b) for b in ((0.01, 9.0), (0.01, 0.03), (60.0, 99.0), None)]))",
+        cwd=tmp_path,
+    )
     assert json.loads(done.stdout) == [[0.02, 9.0], [0.02, 50.0], [0.02, 50.0], [0.02, 50.0]]
 
 

@@ -189,8 +189,12 @@ print(json.dumps({n: good[n].tolist() for n in ("zenith_pull", "azimuth_pull", "
         return told
 
     p: dict[str, Any] = {
-        "layout": layout, "strings": strings, "energy_min": energies[0], "energy_max": energies[1], "events_per_file": 30,
-    }  # fmt: skip
+        "layout": layout,
+        "strings": strings,
+        "energy_min": energies[0],
+        "energy_max": energies[1],
+        "events_per_file": 30,
+    }
     told = kept.value("km3net-closure", [*CALCULATES, p], found)
     assert all(len(good) >= 10 for good in told["true_angle"])
     pulls = {name: [x for seed in seeds for x in seed] for name, seeds in told.items()}
@@ -492,7 +496,10 @@ print(json.dumps([kinds, *told]))
 OTHERS = {
     "text": ("path.write_bytes(b'no events')", "neither a ROOT file nor HDF5"),
     "empty": ("path.write_bytes(b'')", "neither a ROOT file nor HDF5"),
-    "FITS": ("path.write_bytes(b'SIMPLE  =                    T' + bytes(2850))", "neither a ROOT file nor HDF5, but FITS"),
+    "FITS": (
+        "path.write_bytes(b'SIMPLE  =                    T' + bytes(2850))",
+        "neither a ROOT file nor HDF5, but FITS",
+    ),
     "ROOT of zeros": ("path.write_bytes(b'root' + bytes(300))", "a ROOT file, but not of KM3NeT"),
     "cut ROOT": ("path.write_bytes(real.read_bytes()[:30000])", "can't be read as a ROOT file"),
     "cut HDF5": ("path.write_bytes(b'\\x89HDF\\r\\n\\x1a\\n' + bytes(100))", "damaged HDF5"),
@@ -501,20 +508,26 @@ OTHERS = {
         "a ROOT file, but not of KM3NeT: no events in a tree `E` or `KM3NET_EVENT`; it holds Events",
     ),
     "tree of the same name": (
-        "f = uproot.recreate(path); f.mktree('E', {'e': 'f8'}).extend({'e': np.ones(3)}); f.close()", "a ROOT file, but not of KM3NeT",
+        "f = uproot.recreate(path); f.mktree('E', {'e': 'f8'}).extend({'e': np.ones(3)}); f.close()",
+        "a ROOT file, but not of KM3NeT",
     ),
     "histogram of the same name": (
-        "f = uproot.recreate(path); f['E'] = np.histogram([1.0]); f.close()", "a ROOT file, but not of KM3NeT",
+        "f = uproot.recreate(path); f['E'] = np.histogram([1.0]); f.close()",
+        "a ROOT file, but not of KM3NeT",
     ),
     "another neutrino telescope's": (
-        "f = h5py.File(path, 'w'); f['I3MCTree'] = np.ones(3); f.close()", "an HDF5 file of another kind: its attribute `format` is None",
+        "f = h5py.File(path, 'w'); f['I3MCTree'] = np.ones(3); f.close()",
+        "an HDF5 file of another kind: its attribute `format` is None",
     ),
     "of an older format": (
         "f = h5py.File(path, 'w'); f.attrs['format'] = 'km3net-events/1'; f.close()",
         "`time` is the beginning of the time slice: write it anew",
     ),
-    "half a format": ("f = h5py.File(path, 'w'); f.attrs['format'] = 'km3net-events/2'; f.close()", "no table `events`"),
-}  # fmt: skip
+    "half a format": (
+        "f = h5py.File(path, 'w'); f.attrs['format'] = 'km3net-events/2'; f.close()",
+        "no table `events`",
+    ),
+}
 
 
 def test_a_file_of_another_experiment_or_a_broken_one_is_told_in_one_sentence(

@@ -20,9 +20,25 @@ from esap_wf.software import environments
 
 pytestmark = [pytest.mark.science, pytest.mark.integration]
 
-RESULTS = ["events.fits", "summary.json", "validation.json", "report.html", *(
-    f"plots/{n}.png" for n in ("angular_resolution", "cut_flow", "energy", "pulls", "quality", "rate", "residuals", "zenith")
-)]  # fmt: skip
+RESULTS = [
+    "events.fits",
+    "summary.json",
+    "validation.json",
+    "report.html",
+    *(
+        f"plots/{n}.png"
+        for n in (
+            "angular_resolution",
+            "cut_flow",
+            "energy",
+            "pulls",
+            "quality",
+            "rate",
+            "residuals",
+            "zenith",
+        )
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -211,8 +211,17 @@ def test_wrong_parameters_are_all_named(snakemake: Run, tmp_path: Path) -> None:
     ],
 )
 def test_inconsistent_parameters_stop(script: Run, tmp_path: Path, given: dict) -> None:
-    done = script("check", "--schema", WORKFLOW / "params.schema.json", "--database", WORKFLOW / "data/productions.json",
-                  "--out", "parameters.json", cwd=tmp_path, text=json.dumps(given))  # fmt: skip
+    done = script(
+        "check",
+        "--schema",
+        WORKFLOW / "params.schema.json",
+        "--database",
+        WORKFLOW / "data/productions.json",
+        "--out",
+        "parameters.json",
+        cwd=tmp_path,
+        text=json.dumps(given),
+    )
     assert done.returncode != 0 and not (tmp_path / "parameters.json").exists()
     assert any(str(word) in done.stderr for word in (*given, *given.values()))
 

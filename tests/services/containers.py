@@ -102,10 +102,27 @@ def docker(folder: Path) -> tuple[subprocess.Popen[bytes] | None, dict[str, str]
     bound = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
     with log.open("wb") as out:
         daemon = subprocess.Popen(
-            [*bound, found, "--data-root", folder / "docker", "--exec-root", folder / "docker-run", "-H", socket,
-             "-p", folder / "docker.pid", "--iptables=false", "--ip6tables=false", "--bridge=none"],
-            stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, "PATH": path()}, start_new_session=True,
-        )  # fmt: skip
+            [
+                *bound,
+                found,
+                "--data-root",
+                folder / "docker",
+                "--exec-root",
+                folder / "docker-run",
+                "-H",
+                socket,
+                "-p",
+                folder / "docker.pid",
+                "--iptables=false",
+                "--ip6tables=false",
+                "--bridge=none",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env={**os.environ, "PATH": path()},
+            start_new_session=True,
+        )
     variables = {"DOCKER_HOST": socket}
     until = time.monotonic() + 180
     while time.monotonic() < until and daemon.poll() is None:

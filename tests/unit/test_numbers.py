@@ -19,8 +19,11 @@ AREA = np.geomspace(1e-30, 1e6, 50)
 
 
 def table(path: Path, factor: float = 1.0, noise: float = 1.0, name: str = "AREA", card: str = "m") -> Path:
-    columns = [fits.Column("area", "D", array=AREA * factor), fits.Column("noise", "D", array=AREA * noise),
-               fits.Column("cut", "4A", array=["a"] * 50)]  # fmt: skip
+    columns = [
+        fits.Column("area", "D", array=AREA * factor),
+        fits.Column("noise", "D", array=AREA * noise),
+        fits.Column("cut", "4A", array=["a"] * 50),
+    ]
     hdu = fits.BinTableHDU.from_columns(columns, name=name)
     hdu.header["WHO"] = card
     hdu.add_checksum()

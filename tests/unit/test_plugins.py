@@ -59,9 +59,10 @@ def paths_of(site: Path) -> dict[str, str]:
 @pytest.fixture
 def folder(toy: Any) -> Path:
     made = toy(
-        {"word": {"type": "string", "title": "Word", "default": "done"}}, {"implementations": [{"engine": "toy", "file": "main.flow"}]},
+        {"word": {"type": "string", "title": "Word", "default": "done"}},
+        {"implementations": [{"engine": "toy", "file": "main.flow"}]},
         **{"main.flow": PIPELINE.format(text=WRITES)},
-    )  # fmt: skip
+    )
     return made.folder
 
 
@@ -79,8 +80,11 @@ def test_what_an_engine_names_is_the_result(with_toy: Any, folder: Path) -> None
     told = with_toy.inside("results", done.json["run"], "--json").json
     assert told["values"] == {"answer": 42, "none": None}
     assert [(o["name"], o["path"], o["bytes"]) for o in told["outputs"]] == [
-        ("tree", "work/tree/", 1), ("tree", "work/tree/a", 1), ("tree", "work/tree/empty/", 0), ("pair", "outputs/result.txt", 1),
-    ]  # fmt: skip
+        ("tree", "work/tree/", 1),
+        ("tree", "work/tree/a", 1),
+        ("tree", "work/tree/empty/", 0),
+        ("pair", "outputs/result.txt", 1),
+    ]
     text = with_toy.inside("results", done.json["run"]).out
     assert "work/tree/ (2 in it)" in text
     assert "answer" in text
@@ -131,9 +135,11 @@ def test_broken_plugins_are_reported_and_do_not_hurt_the_rest(listed: dict[str, 
     assert "calls itself 'toy'" in said["misnamed"]
     assert "toy_plugin.nowhere" in said["absent"]
     assert said["outdated"].partition("esap_wf.engines: ")[2].split("; ") == [
-        "runtimes is not a string", "how_to_install is not a method",
-        "events does not take 3 arguments", "results does not take 2 arguments",
-    ]  # fmt: skip
+        "runtimes is not a string",
+        "how_to_install is not a method",
+        "events does not take 3 arguments",
+        "results does not take 2 arguments",
+    ]
 
 
 def test_a_plugin_for_another_contract_is_told_what_to_do(listed: dict[str, dict[str, Any]]) -> None:

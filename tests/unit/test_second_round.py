@@ -119,14 +119,18 @@ def test_what_fails_twice_fails(tmp_path: Path, texts: list[str]) -> None:
         ([BLAMED + FAILS_ONCE], "", "the table is wrong"),
         ([CRASHES_ONCE], "-p xdist.plugin -n 1", "worker gw0 crashed"),
         ([FAILS_ONCE, "import nowhere\n"], "", "exit code 2"),
-        ([FAILS_ONCE, "import nowhere\n"], "--continue-on-collection-errors", "can't be collected: test_1.py"),
+        (
+            [FAILS_ONCE, "import nowhere\n"],
+            "--continue-on-collection-errors",
+            "can't be collected: test_1.py",
+        ),
         ([FAILS_ONCE], "--exitfirst", "stopped before all tests were called"),
         (["def test_stopped(): raise KeyboardInterrupt\n"], "", "exit code 2"),
         (["import os\ndef test_killed(): os.kill(os.getpid(), 9)\n"], "", "exit code 137"),
         ([""], "", "exit code 5"),
         ([PASSES], "--no-such-option", "exit code 4"),
     ],
-)  # fmt: skip
+)
 def test_this_is_not_forgiven(tmp_path: Path, texts: list[str], options: str, why: str) -> None:
     (tmp_path / "build").mkdir()
     (tmp_path / "build/tests.json").write_text('{"exit": 1, "failed": ["of an earlier session"]}')

@@ -10,11 +10,27 @@ from esap_wf.code import mentions
 @pytest.mark.parametrize(
     "text",
     [
-        "os.listdir('.')", "path.iterdir()", "ls", "$(ls data)", "find . -name x", 'find "$x"', "cp -r a b", "tar cf x .", "git status",
-        "git -c a=b ls-files", 'glob("*")', "'./*'", "/*'", "cat * > x", "for f in *; do", "md5sum *", "*.*", 'glob_wildcards("{x}.y")',
+        "os.listdir('.')",
+        "path.iterdir()",
+        "ls",
+        "$(ls data)",
+        "find . -name x",
+        'find "$x"',
+        "cp -r a b",
+        "tar cf x .",
+        "git status",
+        "git -c a=b ls-files",
+        'glob("*")',
+        "'./*'",
+        "/*'",
+        "cat * > x",
+        "for f in *; do",
+        "md5sum *",
+        "*.*",
+        'glob_wildcards("{x}.y")',
         'glob("**/*")',
     ],
-)  # fmt: skip
+)
 def test_what_lists_a_folder_is_seen(text: str) -> None:
     assert mentions.lists_folders(f"a\n{text}\nb")
 
@@ -22,10 +38,21 @@ def test_what_lists_a_folder_is_seen(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "x = 2 * y", "calls", "false", "find the mean", "cp a b", "start", "digit", "/* a comment */", "glob('data/*.fq')", "a ** b",
-        "glob_wildcards('data/{x}.fq')", "gitlab", "path '*.bam'",
+        "x = 2 * y",
+        "calls",
+        "false",
+        "find the mean",
+        "cp a b",
+        "start",
+        "digit",
+        "/* a comment */",
+        "glob('data/*.fq')",
+        "a ** b",
+        "glob_wildcards('data/{x}.fq')",
+        "gitlab",
+        "path '*.bam'",
     ],
-)  # fmt: skip
+)
 def test_what_does_not_is_not_taken_for_it(text: str) -> None:
     assert not mentions.lists_folders(f"a\n{text}\nb")
 
@@ -46,10 +73,18 @@ def test_what_leads_nowhere_is_not_taken_for_it(text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "named"),
     [
-        ("README.md", "cat readme", True), ("README.md", "*.md", True), ("README.md", "{x}.md", True), ("README.md", "md", False),
-        (".test/x", "samples: .test/x", True), (".test/x", "a.test/x", False), (".ssh/id", "~/.ssh/id", False), (".env", ".environ", False),
-        (".gitignore", ".gitmodules", True), ("docs/a.rst", "see docs/a", True), ("sub/LICENSE-MIT.txt", "the licence", True),
+        ("README.md", "cat readme", True),
+        ("README.md", "*.md", True),
+        ("README.md", "{x}.md", True),
+        ("README.md", "md", False),
+        (".test/x", "samples: .test/x", True),
+        (".test/x", "a.test/x", False),
+        (".ssh/id", "~/.ssh/id", False),
+        (".env", ".environ", False),
+        (".gitignore", ".gitmodules", True),
+        ("docs/a.rst", "see docs/a", True),
+        ("sub/LICENSE-MIT.txt", "the licence", True),
     ],
-)  # fmt: skip
+)
 def test_a_file_is_named_by_a_word(name: str, text: str, named: bool) -> None:
     assert any(mentions.names(text, word) for word in mentions.words_of(name)) is named

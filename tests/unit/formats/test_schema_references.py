@@ -54,11 +54,20 @@ def elsewhere(server: Server, tmp_path: Path) -> dict[str, str]:
     (tmp_path / "flow" / "link.json").symlink_to(secret)
     os.mkfifo(tmp_path / "flow" / "pipe.json")
     return {
-        "http": server.url, "https": server.url.replace("http", "https"), "file": secret.as_uri(),
-        "pipe": (tmp_path / "pipe.json").as_uri(), "above": "../secret.json", "link": "link.json", "pipe beside": "pipe.json",
-        "none": "none.json", "device": "file:///dev/zero", "host": "file://localhost/etc/passwd", "urn": "urn:x:y",
-        "bent": "./a/../../secret.json", "escaped": "%2e%2e/secret.json",
-    }  # fmt: skip
+        "http": server.url,
+        "https": server.url.replace("http", "https"),
+        "file": secret.as_uri(),
+        "pipe": (tmp_path / "pipe.json").as_uri(),
+        "above": "../secret.json",
+        "link": "link.json",
+        "pipe beside": "pipe.json",
+        "none": "none.json",
+        "device": "file:///dev/zero",
+        "host": "file://localhost/etc/passwd",
+        "urn": "urn:x:y",
+        "bent": "./a/../../secret.json",
+        "escaped": "%2e%2e/secret.json",
+    }
 
 
 def referring(to: str) -> dict[str, dict[str, Any]]:

@@ -51,10 +51,14 @@ def test_a_foreign_manifest_writes_nothing_but_text(inside, tmp_path: Path, monk
         "n": {"type": "number", "title": HOSTILE, "maximum": 1},
     }
     manifest = {
-        "title": HOSTILE, "description": HOSTILE, "authors": [{"name": HOSTILE}], "citation": [HOSTILE],
-        "inputs": {"t": {"title": HOSTILE, "required": False}}, "rules": [{"that": "a < 0", "message": HOSTILE}],
+        "title": HOSTILE,
+        "description": HOSTILE,
+        "authors": [{"name": HOSTILE}],
+        "citation": [HOSTILE],
+        "inputs": {"t": {"title": HOSTILE, "required": False}},
+        "rules": [{"that": "a < 0", "message": HOSTILE}],
         "outputs": [{"name": "o", "path": "o.txt", "title": HOSTILE}],
-    }  # fmt: skip
+    }
     folder = write_workflow(tmp_path / "toy", properties, manifest)
     broken = write_workflow(
         tmp_path / "broken",

@@ -24,7 +24,7 @@ from esap_wf.models.plan import (
     Offer,
     Plan,
     SoftwareChoice,
-)  # fmt: skip
+)
 from esap_wf.models.request import DataRef, Request
 from esap_wf.planning import identity, making
 from esap_wf.planning.identity import FIELDS, Identity
@@ -35,20 +35,65 @@ IMAGE = ContainerChoice(
 )
 #: A plan in which every field holds something, so that each can be changed alone.
 WHOLE = Plan(
-    created="2026-11-26T00:00:00Z", expires="2026-12-03T00:00:00Z", workflow="w", version="1.0.0", title="W", source="/p/w/workflow.yaml",
-    reference="/p/w#part", place="workflows/w", code="c0de", entry="code/c0de/workflows/w/Snakefile", config="plain", item="part",
-    parameters={"n": 3}, inside={"f": ["sha256:7"]},
-    inputs={"data": [DataRef(uri="file:///a", path="/d/a.txt", bytes=1, checksum="sha256:1", rows=2, beside={"/d/a.idx": "sha256:2"})]},
-    selected={"column": 1.5}, outputs=[Output(name="out", path="out/*.txt", title="Out", schema="s.json", verdict="v.json")], nonce="00ff",
-    request=Request(workflow="w", parameters={"n": 3}, inputs={"data": ["/d/a.txt"]}, backend="local", engine="snakemake",
-                    engine_options=["--x"], size="small", software="installed", results="/r", name="mine", tags=["t"]),
-    engine=EngineChoice(name="snakemake", path="/bin/snakemake", version="9.3.1", found="PATH", detail="java 21"),
-    software=SoftwareChoice(route="container", detail="i", bin_dirs=["/b"], refused=["no"], container=IMAGE, images={"j": IMAGE}),
-    backend="local", allocation=Allocation(cores=1, memory_bytes=1, disk_bytes=1, wall_seconds=1), units=3,
-    estimate=Estimate(core_hours=1, memory_bytes=1, disk_bytes=1, wall_seconds=1), offers=[Offer(backend="local", fits=True)],
+    created="2026-11-26T00:00:00Z",
+    expires="2026-12-03T00:00:00Z",
+    workflow="w",
+    version="1.0.0",
+    title="W",
+    source="/p/w/workflow.yaml",
+    reference="/p/w#part",
+    place="workflows/w",
+    code="c0de",
+    entry="code/c0de/workflows/w/Snakefile",
+    config="plain",
+    item="part",
+    parameters={"n": 3},
+    inside={"f": ["sha256:7"]},
+    inputs={
+        "data": [
+            DataRef(
+                uri="file:///a",
+                path="/d/a.txt",
+                bytes=1,
+                checksum="sha256:1",
+                rows=2,
+                beside={"/d/a.idx": "sha256:2"},
+            )
+        ]
+    },
+    selected={"column": 1.5},
+    outputs=[Output(name="out", path="out/*.txt", title="Out", schema="s.json", verdict="v.json")],
+    nonce="00ff",
+    request=Request(
+        workflow="w",
+        parameters={"n": 3},
+        inputs={"data": ["/d/a.txt"]},
+        backend="local",
+        engine="snakemake",
+        engine_options=["--x"],
+        size="small",
+        software="installed",
+        results="/r",
+        name="mine",
+        tags=["t"],
+    ),
+    engine=EngineChoice(
+        name="snakemake", path="/bin/snakemake", version="9.3.1", found="PATH", detail="java 21"
+    ),
+    software=SoftwareChoice(
+        route="container", detail="i", bin_dirs=["/b"], refused=["no"], container=IMAGE, images={"j": IMAGE}
+    ),
+    backend="local",
+    allocation=Allocation(cores=1, memory_bytes=1, disk_bytes=1, wall_seconds=1),
+    units=3,
+    estimate=Estimate(core_hours=1, memory_bytes=1, disk_bytes=1, wall_seconds=1),
+    offers=[Offer(backend="local", fits=True)],
     duplicates=[Duplicate(run="0" * 16, level="request", phase="ERROR", owner="x", created="y")],
-    digest=Digest(identity="", recorded={}), command=["snakemake"], files=["command.sh"], warnings=["careful"],
-)  # fmt: skip
+    digest=Digest(identity="", recorded={}),
+    command=["snakemake"],
+    files=["command.sh"],
+    warnings=["careful"],
+)
 
 
 def structs_in(kind: Any) -> Iterator[type[msgspec.Struct]]:
@@ -144,9 +189,12 @@ def test_each_field_alone_changes_the_digest_if_it_counts_and_leaves_it_if_not(
 
 def test_what_does_not_count_of_a_field_changes_nothing() -> None:
     for name, value in {
-        "source": "/x/workflow.yaml", "entry": "code/ffff/workflows/w/Snakefile", "engine.version": "9.3.7", "inputs.path": "/e/a.txt",
+        "source": "/x/workflow.yaml",
+        "entry": "code/ffff/workflows/w/Snakefile",
+        "engine.version": "9.3.7",
+        "inputs.path": "/e/a.txt",
         "inputs.beside": {"/e/a.idx": "sha256:2"},
-    }.items():  # fmt: skip
+    }.items():
         assert identity.of(put(WHOLE, name, value)) == identity.of(WHOLE), name
     house = msgspec.structs.replace(WHOLE, config="house")
     assert identity.of(put(house, "inputs.path", "/d/b.txt")) == identity.of(house), (

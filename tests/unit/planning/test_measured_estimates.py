@@ -17,9 +17,16 @@ from esap_wf.runs.measurements import Measurement
 
 def run(cpu: float, model: float, units: int = 1, memory: int = 10**6, name: str = "a") -> Measurement:
     return Measurement(
-        run=name, version="1.0.0", engine="snakemake", units=units, input_bytes=0, cpu_seconds=cpu, memory_bytes=memory, wall_seconds=cpu,
+        run=name,
+        version="1.0.0",
+        engine="snakemake",
+        units=units,
+        input_bytes=0,
+        cpu_seconds=cpu,
+        memory_bytes=memory,
+        wall_seconds=cpu,
         core_seconds=model,
-    )  # fmt: skip
+    )
 
 
 def model(core: float, wall: float = 0.0, memory: int = 0) -> Estimate:

@@ -63,25 +63,59 @@ def test_what_is_there_is_accepted_with_size_and_checksum(tmp_path: Path) -> Non
     ("output", "files", "said"),
     [
         ({"path": "outputs/a.txt"}, {}, "MISSING_OUTPUT: o0: outputs/a.txt is missing"),
-        ({"path": "outputs/*.dat", "at_least": 2}, {"a__dat": "x"}, "MISSING_OUTPUT: o0: 1 file matching outputs/*.dat, but at least 2"),
-        ({"path": "outputs/a.txt", "min_bytes": 5}, {"a__txt": "x"}, "INVALID_OUTPUT: o0: outputs/a.txt has 1 byte, but at least 5"),
+        (
+            {"path": "outputs/*.dat", "at_least": 2},
+            {"a__dat": "x"},
+            "MISSING_OUTPUT: o0: 1 file matching outputs/*.dat, but at least 2",
+        ),
+        (
+            {"path": "outputs/a.txt", "min_bytes": 5},
+            {"a__txt": "x"},
+            "INVALID_OUTPUT: o0: outputs/a.txt has 1 byte, but at least 5",
+        ),
         ({"path": "outputs/a.json", "schema": "s.json"}, {"a__json": {"sum": "x"}}, "INVALID_OUTPUT: o0: "),
         ({"path": "outputs/a.json", "schema": "s.json"}, {"a__json": {}}, "sum is missing"),
         ({"path": "outputs/a.json", "schema": "s.json"}, {"a__json": '{"sum": NaN}'}, "not a finite number"),
         ({"path": "outputs/a.json", "schema": "s.json"}, {"a__json": "{"}, "not valid JSON"),
         ({"path": "outputs/a.txt", "verdict": "outputs/v.json"}, {"a__txt": "x"}, "can't be read"),
-        ({"path": "outputs/a.txt", "verdict": "outputs/v.json"}, {"a__txt": "x", "v__json": "{"}, "can't be read"),
-        ({"path": "outputs/a.txt", "verdict": "outputs/v.json"}, {"a__txt": "x", "v__json": []}, "does not have the form"),
-        ({"path": "outputs/a.txt", "verdict": "outputs/v.json"}, {"a__txt": "x", "v__json": {}}, "does not have the form"),
-        ({"path": "outputs/a.txt", "verdict": "outputs/v.json"}, {"a__txt": "x", "v__json": {"valid": False}}, "says: not valid"),
-        ({"path": "outputs/a.txt", "verdict": "outputs/v.json"}, {"a__txt": "x", "v__json": {"valid": "yes"}}, "says: not valid"),
         (
             {"path": "outputs/a.txt", "verdict": "outputs/v.json"},
-            {"a__txt": "x", "v__json": {"valid": True, "checks": [{"name": "closure", "passed": False, "detail": "5 sigma"}]}},
+            {"a__txt": "x", "v__json": "{"},
+            "can't be read",
+        ),
+        (
+            {"path": "outputs/a.txt", "verdict": "outputs/v.json"},
+            {"a__txt": "x", "v__json": []},
+            "does not have the form",
+        ),
+        (
+            {"path": "outputs/a.txt", "verdict": "outputs/v.json"},
+            {"a__txt": "x", "v__json": {}},
+            "does not have the form",
+        ),
+        (
+            {"path": "outputs/a.txt", "verdict": "outputs/v.json"},
+            {"a__txt": "x", "v__json": {"valid": False}},
+            "says: not valid",
+        ),
+        (
+            {"path": "outputs/a.txt", "verdict": "outputs/v.json"},
+            {"a__txt": "x", "v__json": {"valid": "yes"}},
+            "says: not valid",
+        ),
+        (
+            {"path": "outputs/a.txt", "verdict": "outputs/v.json"},
+            {
+                "a__txt": "x",
+                "v__json": {
+                    "valid": True,
+                    "checks": [{"name": "closure", "passed": False, "detail": "5 sigma"}],
+                },
+            },
             "check failed: closure (5 sigma)",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_missing_or_invalid_is_not_accepted(
     tmp_path: Path, output: Any, files: Any, said: str
 ) -> None:
@@ -198,19 +232,25 @@ def test_links_among_results_are_followed_in_the_run_and_to_its_inputs_and_told_
     found, failures, warnings = look(tmp_path, {"path": "outputs/tree"}, more={"given": [tmp_path / "mine"]})
     assert found == [
         f"outputs/tree/{n}" for n in ("", "alone", "given/y.txt", "inner/x.txt", "sub/b.txt", "sub/empty/")
-    ]  # fmt: skip
+    ]
     assert not failures
     assert [w.split(" is a link ")[1].split(",")[0] for w in warnings] == [
-        "that leads out of the run directory", f"that points to nothing ({run}/nowhere)", "to a folder that contains it",
-    ]  # fmt: skip
+        "that leads out of the run directory",
+        f"that points to nothing ({run}/nowhere)",
+        "to a folder that contains it",
+    ]
     assert str(tmp_path / "other") in warnings[0]
 
 
 def test_what_is_only_guessed_may_be_missing_and_gives_way_to_what_the_engine_names(tmp_path: Path) -> None:
     guess = {"path": "outputs/*.txt", "guess": True}
-    assert look(tmp_path, guess, {"path": "outputs/c.dat", "guess": True}, a__txt="a", b__txt="b", d__dat="d") == (
-        ["outputs/a.txt", "outputs/b.txt"], [], [],
-    )  # fmt: skip
+    assert look(
+        tmp_path, guess, {"path": "outputs/c.dat", "guess": True}, a__txt="a", b__txt="b", d__dat="d"
+    ) == (
+        ["outputs/a.txt", "outputs/b.txt"],
+        [],
+        [],
+    )
     told = Results(
         ["outputs/b.txt", str(tmp_path / "run/outputs/d.dat"), "/etc/passwd", "../x", "outputs/gone"]
     )

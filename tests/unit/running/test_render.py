@@ -170,12 +170,28 @@ def _plan() -> Plan:
     from esap_wf.models.plan import Allocation, Digest, EngineChoice, Estimate
 
     return Plan(
-        created="", expires="", workflow="toy", version="1", title="t", source="/w/workflow.yaml", code="0" * 64, entry="e",
-        request=Request(workflow="toy"), parameters={}, inputs={}, engine=EngineChoice(name="e", path="e", version="1", found="x"),
-        software=SoftwareChoice(route="installed", detail=""), backend="local", units=1, offers=[], command=[], files=[],
+        created="",
+        expires="",
+        workflow="toy",
+        version="1",
+        title="t",
+        source="/w/workflow.yaml",
+        code="0" * 64,
+        entry="e",
+        request=Request(workflow="toy"),
+        parameters={},
+        inputs={},
+        engine=EngineChoice(name="e", path="e", version="1", found="x"),
+        software=SoftwareChoice(route="installed", detail=""),
+        backend="local",
+        units=1,
+        offers=[],
+        command=[],
+        files=[],
         allocation=Allocation(cores=1, memory_bytes=1, disk_bytes=1, wall_seconds=1),
-        estimate=Estimate(core_hours=1, memory_bytes=1, disk_bytes=1, wall_seconds=1), digest=Digest(identity="0", recorded={}),
-    )  # fmt: skip
+        estimate=Estimate(core_hours=1, memory_bytes=1, disk_bytes=1, wall_seconds=1),
+        digest=Digest(identity="0", recorded={}),
+    )
 
 
 _PLAN = _plan()

@@ -145,9 +145,13 @@ def test_durations_are_those_of_all_attempts_and_resources_too(run: Run) -> None
     run.ends = [END, msgspec.structs.replace(END, cpu_seconds=57.0)]
     text = run.page().text
     for name, value in (
-        ("queued", "17 s"), ("running", "2 min"), ("between attempts", "2 h"), ("from request to end", "2 h 2 min"), ("CPU", "1 min"),
+        ("queued", "17 s"),
+        ("running", "2 min"),
+        ("between attempts", "2 h"),
+        ("from request to end", "2 h 2 min"),
+        ("CPU", "1 min"),
         ("largest memory of one process", "4 GB"),
-    ):  # fmt: skip
+    ):
         assert f"\n{name}\n{value}\n" in text, name
     rows = run.page().rows()
     assert "a|2|2|0|30 s|15 s|20 s|15 s|0.50|4 GB" in rows
@@ -344,12 +348,26 @@ def hostile(run: Run, times: int = 1) -> None:
     long = HOSTILE * 20
     failure = Failure(step=HOSTILE, unit=long, log=f"logs/{HOSTILE}", tail=[long[:500]] * 12, detail=long)
     run.having(
-        title=HOSTILE, name=HOSTILE, tags=[HOSTILE], workflow=HOSTILE, owner=HOSTILE, host=HOSTILE, reason=long, backend=HOSTILE,
-        parameters=dict.fromkeys(many, long), selected=dict.fromkeys(many, long), command=[long] * times, reference=long,
+        title=HOSTILE,
+        name=HOSTILE,
+        tags=[HOSTILE],
+        workflow=HOSTILE,
+        owner=HOSTILE,
+        host=HOSTILE,
+        reason=long,
+        backend=HOSTILE,
+        parameters=dict.fromkeys(many, long),
+        selected=dict.fromkeys(many, long),
+        command=[long] * times,
+        reference=long,
         inputs={HOSTILE: [DataRef(uri="x", path=f"/{HOSTILE}{i}", checksum=long) for i in range(times)]},
-        inside={HOSTILE: [long] * times}, warnings=[long] * times, failures=[failure] * min(20, times), phase=Phase.ERROR,
-        steps=[Step(name=n, total=10**9) for n in many], values=dict.fromkeys(many, long),
-    )  # fmt: skip
+        inside={HOSTILE: [long] * times},
+        warnings=[long] * times,
+        failures=[failure] * min(20, times),
+        phase=Phase.ERROR,
+        steps=[Step(name=n, total=10**9) for n in many],
+        values=dict.fromkeys(many, long),
+    )
     safe = HOSTILE.replace("\x00", "")
     files = [
         OutputFile(

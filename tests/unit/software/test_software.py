@@ -118,9 +118,13 @@ def test_the_first_route_that_works_is_taken_and_the_others_are_explained(
 ) -> None:
     (tmp_path / "mounted" / "bin").mkdir(parents=True)
     alternatives = [
-        {"installed": ["no-such-command"]}, {"installed": "r.txt"}, {"container": "./nothing.sif"}, {"mounted": "/nowhere"},
-        {"mounted": str(tmp_path / "mounted")}, {"python": "r.txt"},
-    ]  # fmt: skip
+        {"installed": ["no-such-command"]},
+        {"installed": "r.txt"},
+        {"container": "./nothing.sif"},
+        {"mounted": "/nowhere"},
+        {"mounted": str(tmp_path / "mounted")},
+        {"python": "r.txt"},
+    ]
     choice = route(toy, config, alternatives, **{"r.txt": "no-such-distribution==1\n"})
     assert (choice.route, choice.bin_dirs) == ("mounted", [str(tmp_path / "mounted" / "bin")])
     told = " | ".join(choice.refused)
