@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from helpers import kept
 from helpers.paths import CACHE, ROOT
-from science.irf import TINY, WORKFLOW, Run
+from science.irf import PROGRAMS, TINY, WORKFLOW, Run
 
 from esap_wf.software import environments
 
@@ -54,6 +54,18 @@ def code(irf_python: Path, environment: dict[str, str]) -> Run:
         start = f"import sys; sys.path.insert(0, {str(WORKFLOW / 'scripts')!r})\n"
         command = [str(irf_python), "-B", "-c", start + text, *map(str, arguments)]
         return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment, timeout=170)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def program(irf_python: Path, environment: dict[str, str]) -> Run:
+    """Run a program of programs/irf, which imports the workflow's modules: ``program(name, *arguments, cwd=…)``."""
+
+    def call(name: str, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+        command = [str(irf_python), "-B", str(PROGRAMS / f"{name}.py"), *map(str, arguments)]
+        importing = {**environment, "PYTHONPATH": str(WORKFLOW / "scripts")}
+        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=importing, timeout=170)
 
     return call
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +32,8 @@ SELECTION = (
     "bins",
 )
 
-#: runs the programs of steps one after the other; an error is preceded by the step's name
-STEPS = """
-import importlib, json, sys
-sys.path.insert(0, sys.argv[1])
-for name, *arguments in json.load(sys.stdin):
-    sys.argv = [name, *arguments]
-    try:
-        importlib.import_module(name).main()
-    except SystemExit as error:
-        if error.code:
-            sys.exit(f"{name}: {error}")
-"""
+#: What tests run with the workflow's own Python and modules.
+PROGRAMS = Path(__file__).with_name("programs") / "fair"
 
 Done = subprocess.CompletedProcess[str]
 #: a script and its arguments
@@ -76,31 +67,36 @@ class Software:
 
     def code(self, text: str, *arguments: object, cwd: Path, patience: float = 240) -> Any:
         """Run lines that import the scripts as modules; the JSON value that they print last."""
-        start = f"import sys, json; sys.path.insert(0, {str(WORKFLOW / 'scripts')!r})\nimport numpy as np\n"
-        command = [str(self.python), "-B", "-c", start + text, *map(str, arguments)]
+        return self._value(
+            ["-c", f"import json, sys\nimport numpy as np\n{text}", *map(str, arguments)], cwd, patience
+        )
+
+    def program(self, name: str, *arguments: object, cwd: Path, patience: float = 240) -> Any:
+        """Run a program of programs/fair, which imports the scripts as modules; the JSON value that it prints last."""
+        return self._value([str(PROGRAMS / f"{name}.py"), *map(str, arguments)], cwd, patience)
+
+    def _value(self, words: list[str], cwd: Path, patience: float) -> Any:
         done = subprocess.run(
-            command,
+            [str(self.python), "-B", *words],
             cwd=cwd,
             capture_output=True,
             text=True,
-            env=self.environment,
+            env={**self.environment, "PYTHONPATH": str(WORKFLOW / "scripts")},
             timeout=patience,
             check=False,
         )
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout.splitlines()[-1])
 
-    def steps(self, steps: list[Step], folder: Path, before: str = "") -> None:
-        """Run scripts one after the other in one process, and lines before them: most of a step's time is the import of its packages."""
-        scripts = str(WORKFLOW / "scripts")
-        start = f"import sys; sys.path.insert(0, {scripts!r})\n{before}\n" if before else ""
+    def steps(self, steps: list[Step], folder: Path) -> None:
+        """Run scripts, and steps of programs/fair, one after the other in one process."""
         done = subprocess.run(
-            [str(self.python), "-B", "-c", start + STEPS, scripts],
+            [str(self.python), "-B", str(PROGRAMS.with_name("steps.py"))],
             cwd=folder,
             input=json.dumps([[str(word) for word in step] for step in steps]),
             capture_output=True,
             text=True,
-            env=self.environment,
+            env={**self.environment, "PYTHONPATH": f"{WORKFLOW / 'scripts'}{os.pathsep}{PROGRAMS}"},
             timeout=170,
             check=False,
         )
@@ -162,19 +158,20 @@ class Software:
         self,
         files: list[Path],
         folder: Path,
-        before: str = "",
+        before: Sequence[Step] = (),
         simulation: Path | None = None,
         **changes: Any,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """
-        Analysis to validation of files from `generate`, without an engine, and lines of Python `before`: verdict, result of the fit.
+        Analysis to validation of files from `generate`, without an engine: verdict, result of the fit.
 
-        `simulation` has counts for the efficiency, else those of `simulation()` are taken.
+        `before` are steps that come first; `simulation` has counts for the efficiency, else those of `simulation()` are taken.
         """
         folder.mkdir(parents=True, exist_ok=True)
         p = {**DEFAULTS, **changes}
         parts = [(folder / f"part-{i}.root", folder / f"counts-{i}.json") for i, _ in enumerate(files)]
-        steps = [self.analysis(f, part, counts, p) for f, (part, counts) in zip(files, parts, strict=True)]
+        steps = [*before]
+        steps += [self.analysis(f, part, counts, p) for f, (part, counts) in zip(files, parts, strict=True)]
         steps += [
             (
                 "merge",
@@ -190,10 +187,10 @@ class Software:
                 "summary.json",
             ),
         ]
-        return self.fitted(folder, steps, before, **changes)
+        return self.fitted(folder, steps, **changes)
 
     def fitted(
-        self, folder: Path, steps: list[Step], before: str = "", **changes: Any
+        self, folder: Path, steps: list[Step], **changes: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Fit and validation behind other steps, of what was merged in a folder: verdict, and result of the fit."""
         p = {**DEFAULTS, **changes}
@@ -226,7 +223,7 @@ class Software:
                 "validation.json",
             ),
         ]
-        self.steps(steps, folder, before)
+        self.steps(steps, folder)
         return json.loads((folder / "validation.json").read_text()), json.loads(
             (folder / "fit.json").read_text()
         )

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from helpers.paths import ROOT
 
 WORKFLOW = ROOT / "workflows" / "irf"
+#: What tests run with the workflow's own Python and modules.
+PROGRAMS = ROOT / "tests" / "science" / "programs" / "irf"
 #: seconds of simulation; enough gammas for a closure of 100 counts
 TINY = {
     "gamma_showers": 4_000_000,

@@ -27,19 +27,8 @@ TINY = {
     "noise_fraction": 0.1,
 }
 
-#: Runs the programs of steps one after the other; a form feed goes before what each says, its name before an error.
-STEPS = """
-import importlib, json, sys
-sys.path.insert(0, sys.argv[1])
-for name, *arguments in json.load(sys.stdin):
-    print(end="\\f")
-    sys.argv = [name, *arguments]
-    try:
-        importlib.import_module(name).main()
-    except SystemExit as error:
-        if error.code:
-            sys.exit(f"{name}: {error}")
-"""
+#: What tests run with the workflow's own Python and modules.
+PROGRAMS = Path(__file__).with_name("programs") / "km3net"
 
 Done = subprocess.CompletedProcess[str]
 
@@ -66,16 +55,27 @@ class Software:
 
     def code(self, text: str, cwd: Path, *arguments: object) -> Any:
         """Lines of Python that import the workflow's modules and print one JSON value last."""
-        start = (
-            f"import sys; sys.path.insert(0, {str(WORKFLOW / 'scripts')!r}); DEFAULTS = {DEFAULTS!r}\n"
-            "import json, numpy as np; from pathlib import Path\n"
-        )
-        command = [str(self.python), "-B", "-c", start + text, *map(str, arguments)]
+        start = f"import json, sys\nimport numpy as np\nfrom pathlib import Path\n{text}"
+        return json.loads(self._run(cwd, ["-c", start, *map(str, arguments)]).splitlines()[-1])
+
+    def program(self, name: str, cwd: Path, *arguments: object) -> Any:
+        """Run a program of programs/km3net, which imports the scripts as modules; the JSON value that it prints last."""
+        said = self._run(cwd, [str(PROGRAMS / f"{name}.py"), *map(str, arguments)])
+        return json.loads(said.splitlines()[-1])
+
+    def _run(self, cwd: Path, words: list[str], given: str = "") -> str:
         done = subprocess.run(
-            command, cwd=cwd, capture_output=True, text=True, env=self.environment, timeout=400, check=False
+            [str(self.python), "-B", *words],
+            cwd=cwd,
+            input=given,
+            capture_output=True,
+            text=True,
+            env={**self.environment, "PYTHONPATH": str(WORKFLOW / "scripts")},
+            timeout=400,
+            check=False,
         )
         assert done.returncode == 0, done.stderr[-3000:]
-        return json.loads(done.stdout.splitlines()[-1])
+        return done.stdout
 
     def chain(
         self, folder: Path, events: Path, geometry: Path | None, **parameters: Any
@@ -123,38 +123,13 @@ class Software:
 
     def steps(self, folder: Path, steps: list[tuple[str, list[object]]]) -> list[str]:
         """What scripts say that run one after the other, in one process: much of a step's time is the import of its packages."""
-        command = [str(self.python), "-B", "-c", STEPS, str(WORKFLOW / "scripts")]
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            input=json.dumps([[name, *map(str, arguments)] for name, arguments in steps]),
-            capture_output=True,
-            text=True,
-            env=self.environment,
-            timeout=400,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        return done.stdout.split("\f")[1:]
+        return self._run(folder, [str(PROGRAMS.with_name("steps.py"))], _words(steps)).split("\f")[1:]
 
     def attempts(self, folder: Path, steps: list[tuple[str, list[object]]]) -> list[str]:
         """What scripts end with, in one process: a message, or nothing if they succeed."""
-        lines = """
-import importlib
-told = []
-for name, *arguments in json.loads(sys.argv[1]):
-    sys.argv[1:] = arguments
-    try:
-        importlib.import_module(name).main()
-        told.append("")
-    except SystemExit as error:
-        told.append(str(error))
-print(json.dumps(told))
-"""
-        told: list[str] = self.code(
-            lines, folder, json.dumps([[name, *map(str, arguments)] for name, arguments in steps])
-        )
-        return told
+        said = self._run(folder, [str(PROGRAMS.with_name("steps.py")), "--attempts"], _words(steps))
+        ended: list[str] = json.loads(said.splitlines()[-1])
+        return ended
 
     def simulate(self, folder: Path, **parameters: Any) -> tuple[Path, Path]:
         """A file of toy events and the detector file that belongs to it."""
@@ -170,6 +145,10 @@ print(json.dumps(told))
             ],
         )
         return folder / "events.h5", folder / "toy.detx"
+
+
+def _words(steps: list[tuple[str, list[object]]]) -> str:
+    return json.dumps([[name, *map(str, arguments)] for name, arguments in steps])
 
 
 def run_nextflow(

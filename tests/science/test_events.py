@@ -113,17 +113,6 @@ def test_parameters_and_variants_change_the_response(code: Run, production: Path
     assert made["direction"]["direction"][0] == pytest.approx(1.15 * base["direction"][0])
 
 
-def test_cut_is_continuous_and_shares_of_blocks_add_up(code: Run, tmp_path: Path) -> None:
-    done = code(
-        "import numpy as np; from selection import ScoreCut; from simulate import share, stream\n"
-        "edges = np.geomspace(0.1, 10, 5); cut = ScoreCut(edges, np.array([.2, .8, .3, .6]), np.ones(4))\n"
-        "e = np.geomspace(0.101, 9.9, 4000)\n"
-        "least = np.array([next(s for s in np.linspace(0, 1, 101) if cut.passes([x], [s])[0]) for x in e[::40]])\n"
-        "assert np.abs(np.diff(least)).max() < 0.1, least\n"
-        "assert not cut.passes([0.05, 11], [1, 1]).any()\n"
-        "assert sum(share(1_000_003, 7, b) for b in range(1, 8)) == 1_000_003\n"
-        "seeds = {stream(s, b, p) for s in (0, 1) for b in range(1, 50) for p in ('gamma', 'proton', 'electron')}\n"
-        "assert len(seeds) == 2 * 49 * 3 and max(seeds) < 2**62",
-        cwd=tmp_path,
-    )
+def test_cut_is_continuous_and_shares_of_blocks_add_up(program: Run, tmp_path: Path) -> None:
+    done = program("cuts_and_shares", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

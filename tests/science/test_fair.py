@@ -37,26 +37,7 @@ def events(software: Software, tmp_path_factory: pytest.TempPathFactory) -> list
 def test_decays_conserve_momentum_are_on_the_mass_shell_isotropic_and_live_as_long_as_the_pdg_says(
     software: Software, tmp_path: Path
 ) -> None:
-    said = software.code(
-        """
-import generate, particles, vector
-from scipy import stats
-rng = np.random.default_rng(5)
-mother = generate.thermal(rng, 40000, particles.LAMBDA, 0.15, 0.6, 1.5)
-proton, pion, place = generate.decay(rng, mother)
-energy = np.sqrt((mother**2).sum(0) + particles.LAMBDA**2)
-shell = max(np.abs(d[0]**2 - (d[1:]**2).sum(0) - m**2).max() for d, m in ((proton, particles.PROTON), (pion, particles.PION)))
-balance = max(np.abs(proton[1:] + pion[1:] - mother).max(), np.abs(proton[0] + pion[0] - energy).max())
-as_vectors = lambda e, p: vector.array({"E": e, "px": p[0], "py": p[1], "pz": p[2]})
-rest = as_vectors(proton[0], proton[1:]).boostCM_of_p4(as_vectors(energy, mother))
-axis = mother / np.sqrt((mother**2).sum(0))
-cosine = (rest.px * axis[0] + rest.py * axis[1] + rest.pz * axis[2]) / rest.mag
-proper = np.sqrt((place**2).sum(0)) * particles.LAMBDA / np.sqrt((mother**2).sum(0))
-print(json.dumps({"shell": shell, "balance": balance, "momentum": [rest.mag.min(), rest.mag.max()],
-    "isotropy": stats.kstest(cosine, "uniform", (-1, 2)).pvalue, "lifetime": stats.kstest(proper, "expon", (0, 7.845)).pvalue}))
-""",
-        cwd=tmp_path,
-    )
+    said = software.program("decays", cwd=tmp_path)
     assert said["shell"] < 1e-9 and said["balance"] < 1e-9
     # PDG: both have 101 MeV in the rest frame of the Lambda
     assert said["momentum"] == pytest.approx([0.1006, 0.1006], abs=1e-4)
@@ -64,19 +45,7 @@ print(json.dumps({"shell": shell, "balance": balance, "momentum": [rest.mag.min(
 
 
 def test_spectra_are_those_that_the_documentation_says(software: Software, tmp_path: Path) -> None:
-    said = software.code(
-        """
-import generate, particles
-rng = np.random.default_rng(6)
-m, slope = particles.PROTON, 0.16
-p = generate.thermal(rng, 200000, m, slope, 0.75, 1.6)
-mt = np.sqrt(p[0]**2 + p[1]**2 + m**2)
-y = np.arcsinh(p[2] / mt)
-print(json.dumps({"excess": (mt - m).mean(), "error": (mt - m).std() / len(mt)**0.5, "expected": slope * (m + 2 * slope) / (m + slope),
-    "y": [y.mean(), y.std()], "beam": particles.beam_rapidity(10)}))
-""",
-        cwd=tmp_path,
-    )
+    said = software.program("spectra", cwd=tmp_path)
     assert abs(said["excess"] - said["expected"]) < 4 * said["error"]
     assert said["y"] == pytest.approx([1.6, 0.75], abs=0.01)
     # y = arcosh(E / m) of a nucleon of 10 GeV kinetic energy
@@ -100,25 +69,7 @@ print(json.dumps({"place": [float(place[k][0]) for k in "xyz"], "distance": floa
 
 
 def test_the_detector_measures_with_the_resolution_that_it_says(software: Software, tmp_path: Path) -> None:
-    said = software.code(
-        """
-import detector, generate, particles
-rng = np.random.default_rng(7)
-p = np.repeat([[0.3], [0.1], [2.0]], 20000, axis=1)
-seen = generate.measure(rng, p, np.zeros_like(p), np.full(20000, particles.PROTON), 0.01)
-size = float(np.sqrt((p[:, 0]**2).sum()))
-measured = np.sqrt(seen["px"]**2 + seen["py"]**2 + seen["pz"]**2)
-error = detector.mass_squared_error(np.array([size]), particles.PROTON, 0.01)[0]
-# by hand: m2 = p2 (1 / beta2 - 1), beta = L / (c t), thrown
-beta = size / np.hypot(size, particles.PROTON)
-time = detector.WALL / beta + rng.normal(0, detector.TIME_ERROR, 200000)
-thrown = (size * (1 + 0.01 * rng.normal(size=200000)))**2 * ((time / detector.WALL)**2 - 1)
-print(json.dumps({"momentum": (measured / size - 1).std(), "slope": (seen["px"] / seen["pz"]).std(),
-    "expected": detector.slope_error(np.array([size]))[0], "place": [(seen["x"] - 4.5).std(), (seen["x"] - 4.5).mean()],
-    "m2": (seen["m2"] - particles.PROTON**2).std() / error, "thrown": thrown.std() / error}))
-""",
-        cwd=tmp_path,
-    )
+    said = software.program("resolutions", cwd=tmp_path)
     assert said["momentum"] == pytest.approx(0.01, rel=0.03)
     assert said["slope"] == pytest.approx(said["expected"], rel=0.03)
     assert said["place"] == pytest.approx([0.01, 0], abs=5e-4)
@@ -127,46 +78,19 @@ print(json.dumps({"momentum": (measured / size - 1).std(), "slope": (seen["px"] 
 
 
 def test_shapes_are_densities(software: Software, tmp_path: Path) -> None:
-    said = software.code(
-        """
-import shapes
-from scipy import integrate
-out, window = [], (1.085, 1.165)
-m0 = 0.93827208816 + 0.13957039
-for name, values, density in (
-    ("threshold", (-0.3, 1.7), lambda m: ((m - m0) / 0.08)**-0.3 * np.exp(-1.7 * (m - m0) / 0.08)),
-    ("polynomial", (0.5, 2.0), lambda m: (1 - (t := (m - 1.085) / 0.08))**2 + 2 * 0.5 * t * (1 - t) + 2.0 * t**2)):
-    model = shapes.model(name, 2, window)
-    edges = np.linspace(*window, 9)
-    signal, background = (np.diff(p) for p in model.parts(edges, 300.0, 700.0, 1.1157, 0.0012, *values))
-    exact = np.array([integrate.quad(density, a, b)[0] for a, b in zip(edges, edges[1:])])
-    out.append([signal.sum(), background.sum(), np.abs(background / 700 - exact / exact.sum()).max()])
-print(json.dumps(out))
-""",
-        cwd=tmp_path,
-    )
+    said = software.program("shape_densities", cwd=tmp_path)
     for signal, background, difference in said:
         assert (signal, background) == pytest.approx((300, 700), rel=1e-9)
         assert difference < 1e-9
 
 
 def test_pulls_and_p_values_of_pseudo_experiments_are_those_of_a_fit(software: Software) -> None:
-    lines = """
-import shapes, spectrum
-from scipy import stats
-window, truth = (1.085, 1.165), dict(signal=400.0, background=500.0, mass=1.1157, sigma=0.0012, power=-0.3, fall=1.7)
-model, edges, rng = shapes.model("threshold", 3, window), np.linspace(1.085, 1.165, 161), np.random.default_rng(8)
-expected = np.diff(model(edges, *truth.values()))
-pulls, p, converged = {k: [] for k in truth}, [], 0
-for _ in range(150):
-    fit = spectrum.fit(rng.poisson(expected).astype(float), edges, model)
-    for k, v in truth.items():
-        pulls[k].append((fit["parameters"][k]["value"] - v) / fit["parameters"][k]["error"])
-    p.append(fit["goodness"]["p_value"]); converged += fit["converged"]
-print(json.dumps({"pulls": {k: [np.mean(v), np.std(v)] for k, v in pulls.items()}, "uniform": stats.kstest(p, "uniform").pvalue,
-    "p": np.mean(p), "converged": converged}))
-"""
-    said = kept.value("fair-pulls", [*CALCULATES, lines], lambda folder: software.code(lines, cwd=folder))
+    name = "pseudo_experiments"
+    said = kept.value(
+        "fair-pulls",
+        [*CALCULATES, fair.PROGRAMS / f"{name}.py"],
+        lambda folder: software.program(name, cwd=folder),
+    )
     assert said["converged"] == 150
     for name in ("signal", "mass", "sigma", "background"):
         mean, width = said["pulls"][name]
@@ -257,28 +181,7 @@ def test_the_picture_tells_the_distance_from_the_world_average_in_both_errors(
 def test_the_error_of_the_corrected_yield_has_that_of_the_simulation(
     software: Software, tmp_path: Path
 ) -> None:
-    said = software.code(
-        """
-import efficiency
-file = {"name": "s.root", "sha256": "a", "origin": "given"}
-part = lambda **c: {"file": file, "truth": True, "counts": {"events": 9, "in_window": 9, **c}}
-few, many = (efficiency.of(efficiency.simulated([part(decays=n, true_in_window=n * 2 // 5)], [])) for n in (100, 1000000))
-signal = {"value": 400.0, "error": 30.0}
-all_found = efficiency.of({"decays": 10, "found": 10, "files": [file]})
-told = []
-for parts, data in (
-    ([part(decays=0, true_in_window=0)], []),
-    ([part(decays=5, true_in_window=2)], [{"name": "d.root", "sha256": "a"}]),
-    ([{**part(decays=5, true_in_window=2), "truth": False}, part(decays=5, true_in_window=2)], []),
-):
-    try:
-        told.append(efficiency.simulated(parts, data))
-    except SystemExit as error:
-        told.append(str(error))
-print(json.dumps([few, efficiency.corrected(signal, few), efficiency.corrected(signal, many), all_found, told]))
-""",
-        cwd=tmp_path,
-    )
+    said = software.program("efficiency_errors", cwd=tmp_path)
     few, small, large, all_found, told = said
     assert (
         few["value"] == 0.4
@@ -332,20 +235,10 @@ def test_what_is_wrong_with_events_is_seen(
     software: Software, events: list[Path], tmp_path: Path, change: str, failed: str
 ) -> None:
     shutil.copy(events[0].with_name("record-1.json"), tmp_path)
-    spoilt = f"""
-import awkward as ak, uproot, rootfile
-tree = uproot.open({str(events[0])!r} + ":events")
-arrays = tree.arrays()
-data = {{"mc_decays": ak.to_numpy(arrays["mc_decays"]),
-    "trk": ak.zip({{k.removeprefix("trk_"): arrays[k] for k in arrays.fields if k.startswith("trk_")}})}}
-def scale(by):
-    data["trk"] = ak.zip({{k: data["trk"][k] * (by if k in ("px", "py", "pz") else 1) for k in data["trk"].fields}})
-{change}
-with rootfile.recreate({str(tmp_path / "toy-1.root")!r}) as file:
-    tree = file.mktree("events", {{k: v.type if isinstance(v, ak.Array) else v.dtype for k, v in data.items()}})
-    tree.extend(data)
-"""
-    verdict, fit = software.chain([tmp_path / "toy-1.root"], tmp_path / "work", spoilt)
+    spoilt = tmp_path / "toy-1.root"
+    verdict, fit = software.chain(
+        [spoilt], tmp_path / "work", before=[("spoil_events", events[0], spoilt, change)]
+    )
     assert verdict["valid"] is False
     names = {c["name"] for c in verdict["checks"] if not c["passed"]}
     # momenta that are a thousand times too large give no pair at all near the mass
@@ -356,17 +249,7 @@ with rootfile.recreate({str(tmp_path / "toy-1.root")!r}) as file:
 
 def test_files_without_truth_are_told(software: Software, tmp_path: Path) -> None:
     software.generate(tmp_path, 1, events_per_file=2500)
-    software.code(
-        """
-import awkward as ak, uproot, rootfile
-a = uproot.open("toy-1.root:events").arrays()
-tracks = ak.zip({k.removeprefix("trk_"): a[k] for k in a.fields if k.startswith("trk_") and k != "trk_mother"})
-with rootfile.recreate("toy-1.root") as file:
-    file.mktree("events", {"trk": tracks.type}).extend({"trk": tracks})
-print("null")
-""",
-        cwd=tmp_path,
-    )
+    software.program("without_truth", cwd=tmp_path)
     verdict, fit = software.chain([tmp_path / "toy-1.root"], tmp_path / "work")
     assert verdict["valid"], verdict
     assert any("no truth" in w for w in verdict["warnings"])

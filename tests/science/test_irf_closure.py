@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from helpers import kept
-from science.irf import WORKFLOW, Run
+from science.irf import PROGRAMS, WORKFLOW, Run
 
 pytestmark = pytest.mark.science
 
@@ -29,27 +29,15 @@ WRONG = {
 
 
 def test_a_response_that_is_wrong_at_some_offset_only_is_seen(
-    production: Path, point_like: Path, code: Run
+    production: Path, point_like: Path, program: Run
 ) -> None:
     # one process for all: gammapy takes seconds to import
-    lines = (
-        "import json, warnings, logging; warnings.simplefilter('ignore'); logging.disable(logging.WARNING)\n"
-        "from astropy.io import fits; import checks, closing, injection\n"
-        "found = {}\n"
-        "for kind, changes in json.loads(sys.argv[3]).items():\n"
-        "    for change in ['pass', *changes]:\n"
-        "        h = fits.open(sys.argv[1] if kind == 'full' else sys.argv[2], memmap=False)\n"
-        "        exec(change)\n"
-        "        h.writeto('wrong.fits', overwrite=True)\n"
-        "        v = checks.Verdict(); row = closing.check_closure(v, injection.UnderTest.read('wrong.fits'), 80)\n"
-        "        found[f'{kind}: {change}'] = [c['name'] for c in v.checks if not c['passed']]\n"
-        "print(json.dumps(found))"
-    )
+    source = PROGRAMS / "wrong_responses.py"
 
     def tried(folder: Path) -> Any:
         responses = [run / "outputs/irf.fits" for run in (production, point_like)]
-        done = code(
-            lines,
+        done = program(
+            source.stem,
             *responses,
             json.dumps({kind: list(changes) for kind, changes in WRONG.items()}),
             cwd=folder,
@@ -57,30 +45,23 @@ def test_a_response_that_is_wrong_at_some_offset_only_is_seen(
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 
-    found = kept.value("irf-wrong", [production.parent.name, point_like.parent.name, lines, WRONG], tried)
+    found = kept.value("irf-wrong", [production.parent.name, point_like.parent.name, source, WRONG], tried)
     for kind, changes in WRONG.items():
         assert found[f"{kind}: pass"] == []
         for change, name in changes.items():
             assert name in found[f"{kind}: {change}"], change
 
 
-def test_pulls_of_some_seeds(production: Path, code: Run) -> None:
+def test_pulls_of_some_seeds(production: Path, program: Run) -> None:
     """A small closure; the acceptance figure is `benchmarks/closure.py irf`."""
-    lines = (
-        "import json, warnings, logging; warnings.simplefilter('ignore'); logging.disable(logging.WARNING)\n"
-        "import injection, field, numpy as np\n"
-        "test = injection.UnderTest.read(sys.argv[1])\n"
-        "rows = [injection.closure(test, seed, excess=100) for seed in range(4)]\n"
-        "none = field.Ring(0.5, np.empty(0), np.empty(0), np.empty(0))  # no off counts: gammapy's sums of runs are NaN then\n"
-        "print(json.dumps([*rows, injection.closure(test, 4, excess=100, ring=none)]))"
-    )
+    source = PROGRAMS / "some_closures.py"
 
     def closure(folder: Path) -> Any:
-        done = code(lines, production / "outputs/irf.fits", cwd=folder)
+        done = program(source.stem, production / "outputs/irf.fits", cwd=folder)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 
-    rows = kept.value("irf-closure", [production.parent.name, lines], closure)
+    rows = kept.value("irf-closure", [production.parent.name, source], closure)
     assert all(r["converged"] and r["excess"] > 30 and r["sqrt_ts"] > 3 for r in rows) and len(
         {r["excess"] for r in rows}
     ) == len(rows)
@@ -104,45 +85,18 @@ def test_thrown_over_predicted_is_one_at_every_offset(production: Path) -> None:
     )
 
 
-def test_offset_bins_bias_less_than_a_per_cent_at_the_default(code: Run, tmp_path: Path) -> None:
+def test_offset_bins_bias_less_than_a_per_cent_at_the_default(program: Run, tmp_path: Path) -> None:
     """The area falls as exp(-(offset / 3.6 deg)^4 / 2); what is read between bin centres must follow it, and for four bins it does not."""
     default = json.loads((WORKFLOW / "params.schema.json").read_text())["properties"]["offset_bins"]
     assert not default.get("hidden")
-    done = code(
-        "import json, numpy as np; from sample import offset_edges\n"
-        "def worst(bins):\n"
-        "    edges = offset_edges(4, bins).to_value('deg'); fall = lambda o: np.exp(-0.5 * (o / 3.6) ** 4)\n"
-        "    means = [np.average(fall(o), weights=o) for a, b in zip(edges, edges[1:]) for o in [np.linspace(a, b, 500)]]\n"
-        "    middle, at = 0.5 * (edges[1:] + edges[:-1]), np.linspace(0, 4, 300)\n"
-        "    k = np.clip(np.searchsorted(middle, at) - 1, 0, bins - 2)\n"
-        "    read = [means[i] + (means[i + 1] - means[i]) * (o - middle[i]) / (middle[i + 1] - middle[i]) for i, o in zip(k, at)]\n"
-        "    return float(np.abs(fall(at) / read - 1).max())\n"
-        f"print(json.dumps([worst({default['default']}), worst(4)]))",
-        cwd=tmp_path,
-    )
+    done = program("offset_bins", default["default"], 4, cwd=tmp_path)
     best, four = json.loads(done.stdout)
     assert best < 0.005 and four > 0.02
 
 
-def test_background_without_events_is_extended_to_what_it_is(code: Run, tmp_path: Path) -> None:
+def test_background_without_events_is_extended_to_what_it_is(program: Run, tmp_path: Path) -> None:
     """Of a known spectrum, E^-2.7 with curvature, few or no events are left at high energies; the rate there is still right."""
-    done = code(
-        "import json, numpy as np; from background import make_part, FEWEST\n"
-        "edges, offsets, pulls, empty, worst = np.geomspace(0.1, 100, 16), np.arange(0, 4.1, 0.5), [], 0, 0\n"
-        "middle = np.sqrt(edges[1:] * edges[:-1]); shape = np.diff(np.cos(np.radians(offsets)))\n"
-        "truth = 3e4 * middle ** -1.9 * np.exp(-0.12 * np.log(middle / 0.1) ** 2); weight = 20 * middle ** -0.7\n"
-        "for seed in range(30):\n"
-        "    rng = np.random.default_rng(seed); n = rng.poisson(truth / weight)\n"
-        "    energy = np.repeat(middle, n); cell = rng.choice(8, energy.size, p=shape / shape.sum())\n"
-        "    part = make_part(energy, offsets[cell] + 0.25, np.repeat(weight, n), edges, offsets)\n"
-        "    found = part.rates.sum(axis=1); empty += int((n == 0).sum())\n"
-        "    assert (found > 0).all() and (part.rates > 0).all() and (part.extended == (n < FEWEST)).all()\n"
-        "    full = n >= FEWEST; assert np.allclose(found[full], (n * weight)[full])\n"
-        "    near = part.extended & (truth / weight > 1)\n"
-        "    pulls += list(np.log(found / truth)[near] / np.sqrt(part.variances / found**2)[near])\n"
-        "pulls = np.array(pulls); print(json.dumps([empty, len(pulls), float(pulls.mean()), float(pulls.std())]))",
-        cwd=tmp_path,
-    )
+    done = program("extended_background", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     empty, number, mean, width = json.loads(done.stdout)
     assert empty > 30 and number > 60

@@ -34,69 +34,19 @@ def software() -> Software:
 
 def test_light_takes_the_fastest_way_to_a_photomultiplier(software: Software, tmp_path: Path) -> None:
     # with one index for both, Cherenkov's angle is Fermat's principle: no other place of emission is earlier
-    said = software.code(
-        """
-from light import C, Water, arrival
-rng, water = np.random.default_rng(1), Water(1.36, 1.36)
-worst = 0.0
-for _ in range(50):
-    p, q, d = rng.normal(0, 50, 3), rng.normal(0, 50, (1, 3)), rng.normal(size=3); d /= np.linalg.norm(d)
-    s = np.linspace(-600, 600, 60001)
-    ways = s + 1.36 * np.linalg.norm(q - p - s[:, None] * d, axis=1)
-    worst = max(worst, abs(arrival(water, p, d, 5.0, q)[0] - 5.0 - ways.min() / C))
-print(json.dumps(worst))
-""",
-        tmp_path,
-    )
+    said = software.program("fastest_light", tmp_path)
     assert said < 1e-4
 
 
 def test_angles_say_where_a_muon_comes_from(software: Software, tmp_path: Path) -> None:
-    said = software.code(
-        """
-import table
-from fit import axes_of
-z, a = table.angles(np.array([[0, 0, -1.0], [0, 0, 1], [-1, 0, 0], [0, -1, 0]]))
-d = np.array([[0.3, -0.5, 0.2], [0, 0, 1], [0, 0, -1]]); d /= np.linalg.norm(d, axis=1, keepdims=True)
-frames = np.concatenate([axes_of(d), d[:, None]], axis=1)
-unit = np.abs(frames @ frames.transpose(0, 2, 1) - np.eye(3)).max()
-# the first axis is that of growing polar angle of the direction, the second that of growing azimuth
-turned = d[0] + 1e-6 * axes_of(d)[0]
-polar = np.degrees(np.arccos(turned[:, 2] / np.linalg.norm(turned, axis=1))) - np.degrees(np.arccos(d[0, 2]))
-print(json.dumps([z.tolist(), a.tolist(), float(unit), polar.tolist()]))
-""",
-        tmp_path,
-    )
+    said = software.program("angles", tmp_path)
     zenith, azimuth, unit, polar = said
     assert zenith == pytest.approx([0, 180, 90, 90]) and azimuth[2:] == pytest.approx([0, 90])
     assert unit < 1e-12 and polar[0] == pytest.approx(5.7296e-5, rel=1e-3) and abs(polar[1]) < 1e-9
 
 
 def test_derivatives_and_perfect_times_give_the_track_back(software: Software, tmp_path: Path) -> None:
-    said = software.code(
-        """
-import detector, fit
-from light import Water, arrival, along_and_across
-rng, water, pmts = np.random.default_rng(3), Water(1.35, 1.38), detector.toy("orca", 19, 5)
-directions, worst, slopes = fit.sphere(500), 0.0, 0.0
-for k in range(12):
-    d = rng.normal(size=3); d /= np.linalg.norm(d)
-    p = pmts.position.mean(axis=0) + rng.normal(0, 10, 3)
-    rho = along_and_across(p, d, pmts.position)[1]
-    rows = rng.choice(np.flatnonzero(rho < 40), 40, replace=False)
-    at = pmts.position[rows]; times = arrival(water, p, d, 1e6, at)
-    track = fit.reconstruct(water, at, times, pmts.dom[rows], np.ones(40, bool), directions, 2.0, 80.0, 5)
-    worst = max(worst, float(np.degrees(np.arccos(np.clip(track.direction @ d, -1, 1)))))
-    axes = fit.axes_of(d)[0]
-    exact, step = fit._derivatives(water, p, d, axes, axes, at), 1e-6
-    for i in range(5):
-        q = np.zeros(5); q[i] = step; e = d + q[0] * axes[0] + q[1] * axes[1]
-        moved = arrival(water, p + q[2] * axes[0] + q[3] * axes[1], e / np.linalg.norm(e), 1e6 + q[4], at)
-        slopes = max(slopes, float(np.abs((moved - times) / step - exact[:, i]).max() / np.abs(exact[:, i]).max()))
-print(json.dumps([worst, slopes]))
-""",
-        tmp_path,
-    )
+    said = software.program("tracks_given_back", tmp_path)
     assert said[0] < 0.01 and said[1] < 1e-3
 
 
@@ -104,20 +54,7 @@ def test_hits_that_do_not_determine_a_direction_give_no_track_with_an_impossible
     software: Software, tmp_path: Path
 ) -> None:
     # a muon straight down along one string could come from any side of it: the matrix of derivatives is singular but for rounding
-    said = software.code(
-        """
-import fit
-from light import Water, arrival
-water, rng = Water(1.35, 1.38), np.random.default_rng(1)
-at, p, errors, number = np.stack([np.zeros(12), np.zeros(12), np.linspace(-50, 50, 12)], axis=1), np.array([10.0, 0, 0]), [], 0
-for _ in range(60):
-    d = np.array([0, 0, -1]) + rng.normal(0, 1e-9, 3); d /= np.linalg.norm(d)
-    found = fit.fit(water, at, arrival(water, p, d, 0.0, at), 2.0, (p, d, 0.0))
-    errors += [] if found is None else np.diag(found[1].covariance).tolist()
-print(json.dumps(errors))
-""",
-        tmp_path,
-    )
+    said = software.program("singular_hits", tmp_path)
     assert all(variance > 0 for variance in said)
 
 
@@ -140,18 +77,8 @@ print(json.dumps([fit.cluster(at, times, 1.38, 1.0).tolist(), np.flatnonzero(~fi
 def test_detector_files_are_read_back_as_they_were_written_and_real_ones_are_known(
     software: Software, tmp_path: Path
 ) -> None:
-    said = software.code(
-        """
-import detector, sys
-toy = detector.toy("arca", 7, 1); detector.write_detx(Path("toy.detx"), toy); back = detector.read(Path("toy.detx"))
-same = max(float(np.abs(getattr(toy, n) - getattr(back, n)).max()) for n in ("dom", "channel", "string", "position", "axis", "t0"))
-unit = float(np.abs(np.linalg.norm(back.axis, axis=1) - 1).max())
-rows = back.find([1001, 1001, 1001, 77], [0, 30, 31, 0])
-counts = {}
-for path in sys.argv[1:]:
-    real = detector.read(Path(path)); counts[real.detector_id] = [len(np.unique(real.dom)), len(real.dom), float(real.t0.max())]
-print(json.dumps([len(toy.dom), same, unit, rows.tolist(), counts]))
-""",
+    said = software.program(
+        "detector_files",
         tmp_path,
         software.data / "detx/km3net_offline.detx",
         software.data / "datx/KM3NeT_00000133_20221025.datx",
@@ -290,19 +217,7 @@ print(json.dumps([seen, theirs, pulse.slew(np.array(seen)).tolist(), pulse.slew(
 def test_a_calibrated_time_is_what_the_clock_said_plus_the_offset_minus_the_slewing(
     software: Software, tmp_path: Path
 ) -> None:
-    said = software.code(
-        """
-import calibrate, detector, eventfile
-toy = detector.toy("orca", 3, 1)
-hits = np.zeros(3, dtype=eventfile.RAW)
-hits["dom_id"], hits["channel_id"], hits["time"], hits["tot"] = toy.dom[[0, 40, 99]], toy.channel[[0, 40, 99]], 1000, [10, 26, 200]
-facts = {"detector_id": detector.TOY_ID, "calibrated": False}
-content = eventfile.EventFile(np.zeros(1, dtype=eventfile.EVENTS), hits, facts=facts)
-calibrate.calibrate(content, toy)
-print(json.dumps((content.hits["time"] - 1000 - toy.t0[[0, 40, 99]]).tolist()))
-""",
-        tmp_path,
-    )
+    said = software.program("calibrated_times", tmp_path)
     # small pulses cross the threshold late, large ones soon
     assert said == pytest.approx([-3.89, -0.07, 8.98], abs=0.15)
 
@@ -331,26 +246,7 @@ FEW: dict[str, tuple[list[float], list[float], bool | None, str]] = {
 
 
 def test_too_few_good_tracks_are_not_judged(software: Software, tmp_path: Path) -> None:
-    said = software.code(
-        """
-import itertools, table, validate, verdict
-told = []
-for true, reference, *_ in json.loads(sys.argv[1]):
-    v = validate.Verdict()
-    good = np.array(list(itertools.zip_longest(true, reference, fillvalue=np.nan)), dtype=[("true_angle", "f8"), ("reference_angle", "f8")])
-    validate.check_directions(v, good, 1.5)
-    Path("v.json").write_text(json.dumps(v.document()))
-    sys.argv[1:] = ["--validation", "v.json", "--out", "verdict.txt"]
-    try:
-        verdict.main()
-        told.append([v.document(), Path("verdict.txt").read_text()])
-    except SystemExit as error:
-        told.append([v.document(), str(error)])
-print(json.dumps(told))
-""",
-        tmp_path,
-        json.dumps(list(FEW.values())),
-    )
+    said = software.program("few_tracks", tmp_path, json.dumps(list(FEW.values())))
     for (name, (_, _, valid, what)), (document, end) in zip(FEW.items(), said, strict=True):
         assert document["valid"] is valid, name
         assert document["warnings"] == (
@@ -453,27 +349,7 @@ SAMPLES = {
 def test_real_and_simulated_files_are_told_apart_and_events_of_the_data_acquisition_are_read(
     software: Software, tmp_path: Path
 ) -> None:
-    said = software.code(
-        """
-import calibrate, detector, filter
-data = Path(sys.argv[1])
-read = {name: filter.read(data / name) for name in json.loads(sys.argv[2])}
-kinds = {name: [c.facts["kind"], c.facts["calibrated"], c.facts["detector_id"]] for name, c in read.items()}
-told = []
-of = {"online/KM3NeT_00000133_JDAQEvent.root": "KM3NeT_00000133_20221025", "online/km3net_online.root": "km3net_offline"}
-for name, geometry in of.items():
-    c = read[name]; b = c.bounds()
-    first = [[int(b[i + 1] - b[i]), int(c.hits["triggered"][b[i]:b[i + 1]].sum())] for i in range(min(5, len(c.events)))]
-    dropped = calibrate.calibrate(c, detector.read(data / "detx" / (geometry + ".detx")))
-    spread = [float(np.ptp(c.hits["time"][b[i]:b[i + 1]])) for i in range(len(c.events))]
-    e = c.events[0]
-    told.append([first, dropped, max(spread), int(e["run_id"]), int(e["trigger_counter"]), float(e["time"]), float(c.hits["tot"].max())])
-print(json.dumps([kinds, *told]))
-""",
-        tmp_path,
-        software.data,
-        json.dumps(list(SAMPLES)),
-    )
+    said = software.program("files_of_the_field", tmp_path, software.data, json.dumps(list(SAMPLES)))
     kinds, simulated, real = said
     assert kinds == SAMPLES
     assert simulated[0] == [[590, 17], [1079, 265], [697, 77], [708, 45], [1165, 397]]
@@ -533,19 +409,8 @@ OTHERS = {
 def test_a_file_of_another_experiment_or_a_broken_one_is_told_in_one_sentence(
     software: Software, tmp_path: Path
 ) -> None:
-    said = software.code(
-        """
-import eventfile, filter, h5py, uproot
-real, told = Path(sys.argv[1]), []
-for number, make in enumerate(json.loads(sys.argv[2])):
-    path = Path(f"{number}; y.root")
-    exec(make)
-    try:
-        told.append(repr(filter.read(path)))
-    except eventfile.EventFileError as error:
-        told.append(str(error))
-print(json.dumps(told))
-""",
+    said = software.program(
+        "files_of_others",
         tmp_path,
         software.data / "offline/km3net_offline.root",
         json.dumps([make for make, _ in OTHERS.values()]),
