@@ -19,18 +19,7 @@ from helpers.workflows import write_workflow
 import esap_wf
 from esap_wf.errors import NotFoundError, RunFailedError, UsageError
 
-BLOCK = """\
-import os, sys
-
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "esap_wf":
-            open(os.environ["BLOCKED"], "a").write(f"asked for {name}\\n")
-            raise ImportError("blocked")
-
-sys.meta_path.insert(0, Block())
-open(os.environ["BLOCKED"], "a").write(f"active in {sys.argv[0] if hasattr(sys, 'argv') else '?'}\\n")
-"""
+PROGRAMS = Path(__file__).with_name("programs")
 
 
 @pytest.mark.parametrize("name", ["hello", "noop"])
@@ -42,7 +31,7 @@ def test_the_bare_engine_makes_the_same_bytes_from_a_copied_run_directory(
         (copy / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(original / file, copy / file)
     (tmp_path / "block").mkdir()
-    (tmp_path / "block" / "sitecustomize.py").write_text(BLOCK)
+    shutil.copy(PROGRAMS / "block_esap_wf.py", tmp_path / "block" / "sitecustomize.py")
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "block"), "BLOCKED": str(blocked)}
     probe = subprocess.run([sys.executable, "-c", "import esap_wf"], env=env, capture_output=True, text=True)
     assert "ImportError: blocked" in probe.stderr, "the block does not work"

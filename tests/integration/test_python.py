@@ -25,6 +25,7 @@ from esap_wf.errors import NotFoundError, RefusedError, RunFailedError, UsageErr
 from esap_wf.models.run import Phase, Progress, State
 from esap_wf.runs.store import Store
 
+PROGRAMS = Path(__file__).with_name("programs")
 VERBS = {
     "plan",
     "run",
@@ -236,29 +237,6 @@ def test_an_interrupt_says_what_goes_on_and_how_to_come_back(
         esap_wf.run("hello", store=world.cli.store)
 
 
-#: Runs in the environment of the kernel: starts one, interrupts a cell that waits for a run, and stops that run in the next cell.
-NOTEBOOK = """
-import json, sys
-from jupyter_client.manager import start_new_kernel
-manager, client = start_new_kernel(kernel_name="python3")
-told = []
-def shown(message):
-    kind, content = message["msg_type"], message["content"]
-    if kind in ("display_data", "update_display_data", "execute_result"):
-        told.append({"kind": kind, **content["data"]})
-        if kind != "execute_result" and not sent and "EXECUTING" in content["data"].get("text/plain", ""):
-            sent.append(manager.interrupt_kernel())
-    elif kind in ("error", "stream"):
-        told.append({"kind": kind, "text": content.get("text") or content["ename"] + ": " + content["evalue"]})
-for code in json.loads(sys.argv[1]):
-    sent = []
-    client.execute_interactive(code, output_hook=shown, timeout=120, stop_on_error=False)
-client.stop_channels()
-manager.shutdown_kernel(now=True)
-print(json.dumps(told))
-"""
-
-
 def test_a_notebook_shows_progress_in_place_and_its_stop_button_leaves_the_run_alive(place: Place) -> None:
     kernel = engines.program("notebook").with_name("python")
     cells = [
@@ -283,7 +261,7 @@ def test_a_notebook_shows_progress_in_place_and_its_stop_button_leaves_the_run_a
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     done = subprocess.run(
-        [kernel, "-c", NOTEBOOK, json.dumps(cells)],
+        [kernel, PROGRAMS / "interrupt_a_cell.py", json.dumps(cells)],
         env=environment,
         capture_output=True,
         text=True,

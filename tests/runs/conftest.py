@@ -4,14 +4,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from helpers.paths import ROOT
 
 from esap_wf.models.run import Phase, RunRecord, State, now
 from esap_wf.runs.processes import Holder
 from esap_wf.runs.store import Run, Store
 
-ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(__file__).with_name("programs")
 CRASH_AT = ROOT / "tests" / "faults" / "crash_at.py"
 
 
@@ -59,11 +61,11 @@ def far() -> Holder:
     return Holder(host="far-away", boot_id="another-boot", pid=1, start=1)
 
 
-def python(code: str, *args: str, **options: object) -> subprocess.Popen[str]:
-    """A real process that runs some code with the project importable."""
+def program(name: str, *args: str, **options: Any) -> subprocess.Popen[str]:
+    """A real process that runs a file of programs/ with the project importable."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.Popen(
-        [sys.executable, "-c", code, *args],
+        [sys.executable, str(PROGRAMS / f"{name}.py"), *args],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

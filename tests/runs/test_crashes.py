@@ -27,7 +27,7 @@ from esap_wf.runs.processes import Holder
 from esap_wf.runs.run import Run
 from esap_wf.runs.store import Store
 
-from .conftest import CRASH_AT, ROOT, Maker
+from .conftest import CRASH_AT, PROGRAMS, ROOT, Maker
 
 IDENTITY = "ab" * 32
 
@@ -299,31 +299,6 @@ def test_that_life_was_full(request: pytest.FixtureRequest) -> None:
     assert Life.seen["late owner"], Life.seen
 
 
-VICTIM = """
-import sys
-from pathlib import Path
-from esap_wf.models.run import *
-from esap_wf.runs import claims
-from esap_wf.runs.lease import Lease
-from esap_wf.runs.store import Run, Store
-
-store = Store.open(Path(sys.argv[1]))
-claim = claims.claim(store, "ab" * 32, store.new_id())
-run = store.run(claim.run_id) if claim.published else None
-if claim.mine:
-    record = RunRecord(id=claim.run_id, workflow="toy", version="1", created=now(), owner="me", host="h", identity="ab" * 32)
-    run = store.publish(store.staging(claim.run_id), record, State(phase=Phase.PENDING), claim=claim)
-if run.state().phase is not Phase.COMPLETED:
-    owner = Lease.acquire(run)
-    run.write_state(State(phase=Phase.QUEUED), owner)
-    run.write_state(State(phase=Phase.EXECUTING), owner)
-    run.accept(Outputs(run=run.id, epoch=0, accepted=now(), outputs=[]), owner)
-    run.write_state(State(phase=Phase.COMPLETED), owner)
-    owner.release()
-if sys.argv[2:] == ["remove"]:
-    store.remove(run)
-"""
-
 IN_STORE = [
     "claimed",
     "staged",
@@ -343,15 +318,14 @@ IN_STORE = [
 @pytest.mark.parametrize("point", IN_STORE)
 def test_killed_for_real_and_done_again(store: Store, tmp_path: Path, point: str) -> None:
     """SIGKILL of a real process at each point of the store; the same command once more brings everything to its end."""
-    (tmp_path / "victim.py").write_text(VICTIM)
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    environment = {**os.environ, "PYTHONPATH": f"{PROGRAMS}:{ROOT}"}
     removing = ["remove"] if point in ("tombstone-written", "run-unlinked") else []
-    command = [sys.executable, str(CRASH_AT), point, "victim", str(store.root), *removing]
+    command = [sys.executable, str(CRASH_AT), point, "make_a_run", str(store.root), *removing]
     killed = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     os.utime(next(store.root.rglob("store.json")))
     again = subprocess.run(
-        [sys.executable, "-m", "victim", str(store.root)], env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "make_a_run", str(store.root)], env=environment, capture_output=True, text=True
     )
     assert again.returncode == 0, again.stderr
     runs = list(store.runs())

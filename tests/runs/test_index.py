@@ -27,7 +27,7 @@ from esap_wf.runs.processes import Holder
 from esap_wf.runs.run import Run
 from esap_wf.runs.store import Store
 
-from .conftest import Maker, mounted, python, unmount
+from .conftest import Maker, mounted, program, unmount
 from .test_store import finish, orphan
 
 
@@ -402,21 +402,10 @@ def test_every_question_has_its_index(store: Store, make: Maker, index: Index) -
         assert "SCAN" not in plan or "SCAN r USING INDEX by_created" in plan, (sql, plan)
 
 
-FOLLOW = """
-import sys
-from pathlib import Path
-from esap_wf.runs.store import Store
-from esap_wf.runs.index import Index, Row
-for _ in range(15):
-    with Index.open(Store.open(Path(sys.argv[1])), Path(sys.argv[2])) as index:
-        index.page()
-"""
-
-
 def test_processes_share_it(store: Store, make: Maker, path: Path) -> None:
     for _ in range(20):
         make()
-    followers = [python(FOLLOW, str(store.root), str(path)) for _ in range(4)]
+    followers = [program("follow", str(store.root), str(path)) for _ in range(4)]
     for _ in range(20):
         make()
     for follower in followers:

@@ -25,32 +25,10 @@ from esap_wf.runs.processes import Holder
 from esap_wf.runs.run import Run
 from esap_wf.runs.store import Store
 
-from .conftest import Maker, python
+from .conftest import Maker, program
 from .test_store import finish
 
 IDENTITY = "ab" * 32
-
-RACE = """
-import sys, time
-from pathlib import Path
-from esap_wf.runs.store import Store
-from esap_wf.runs.lease import Lease, HeldByOther
-from esap_wf.runs import claims
-what, root, rounds = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-store = Store.open(root)
-for n in range(rounds):
-    print("ready", flush=True)
-    word = sys.stdin.readline().split()
-    if what == "claim":
-        run_id = store.new_id()
-        claim = claims.claim(store, word[0], run_id, renew_from=int(word[1]) or None, wait=0)
-        print(claim.mine, claim.run_id, claim.generation, flush=True)
-    else:
-        try:
-            print(True, Lease.acquire(store.run(word[0])).epoch, flush=True)
-        except HeldByOther:
-            print(False, flush=True)
-"""
 
 
 class Racers:
@@ -58,7 +36,7 @@ class Racers:
 
     def __init__(self, what: str, store: Store, rounds: int, number: int = 3) -> None:
         self.all = [
-            python(RACE, what, str(store.root), str(rounds), stdin=subprocess.PIPE) for _ in range(number)
+            program("race", what, str(store.root), str(rounds), stdin=subprocess.PIPE) for _ in range(number)
         ]
 
     def round(self, word: str) -> list[list[str]]:
