@@ -24,12 +24,11 @@ import msgspec
 if __name__ == "__main__":
     sys.path.insert(1, str(Path(__file__).parents[1]))
 
-import bare
-import trees
-from bare import Made
+from foreign import bare, trees
+from foreign.bare import Made
+from foreign.trees import Tree
 from helpers.command_line import Done, Place
 from services import engines
-from trees import Tree
 
 from esap_wf.cli import main
 
