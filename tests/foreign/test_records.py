@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter import Place, write_workflow
-from git_repositories import write
+from helpers.command_line import Place
+from helpers.files import write_files
+from helpers.workflows import write_workflow
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,7 +51,7 @@ SAVED = {
 
 
 def test_codemeta_tells_authors_licence_and_citation(tmp_path: Path) -> None:
-    write(tmp_path, {"codemeta.json": json.dumps(CODEMETA)})
+    write_files(tmp_path, {"codemeta.json": json.dumps(CODEMETA)})
     record = records.read_record(tmp_path)
     first, second = record.authors
     assert (first.name, first.orcid, first.affiliation) == (
@@ -64,14 +65,14 @@ def test_codemeta_tells_authors_licence_and_citation(tmp_path: Path) -> None:
 
 
 def test_a_saved_record_needs_no_network_and_its_doi_comes_first(tmp_path: Path) -> None:
-    write(tmp_path, {"ossr.json": json.dumps(SAVED)})
+    write_files(tmp_path, {"ossr.json": json.dumps(SAVED)})
     record = records.read_record(tmp_path)
     assert (
         record.authors[0].name == "Carberry, Josiah"
         and record.description == "Counts more."
         and record.license == "mit-license"
     )
-    write(tmp_path, {"codemeta.json": json.dumps(CODEMETA)})
+    write_files(tmp_path, {"codemeta.json": json.dumps(CODEMETA)})
     both = records.read_record(tmp_path)
     assert both.citation == ("10.5281/zenodo.7654321", "10.5281/zenodo.1234567") and both.license == "MIT"
     assert both.files == ("codemeta.json", "ossr.json")
@@ -81,7 +82,7 @@ def test_show_and_the_catalogue_tell_them_and_a_manifest_wins(
     place: Place, inside: Any, tmp_path: Path
 ) -> None:
     collection = tmp_path / "collection"
-    write(collection, {"codemeta.json": json.dumps(CODEMETA)})
+    write_files(collection, {"codemeta.json": json.dumps(CODEMETA)})
     write_workflow(collection / "workflows/plain")
     write_workflow(
         collection / "workflows/own", manifest={"license": "BSD-3-Clause", "authors": [{"name": "Me"}]}
@@ -98,7 +99,7 @@ def test_show_and_the_catalogue_tell_them_and_a_manifest_wins(
 def test_a_pipeline_without_a_manifest_has_its_title_and_version_from_it(
     inside: Any, place: Place, tmp_path: Path
 ) -> None:
-    write(
+    write_files(
         tmp_path / "p",
         {"Snakefile": 'rule all:\n    input: "x.txt"\n', "codemeta.json": json.dumps(CODEMETA)},
     )
@@ -150,6 +151,6 @@ def test_any_json_is_a_record_or_a_note(
     tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any]
 ) -> None:
     folder = tmp_path_factory.mktemp("r")
-    write(folder, {"codemeta.json": json.dumps(data), "ossr.json": json.dumps(data)})
+    write_files(folder, {"codemeta.json": json.dumps(data), "ossr.json": json.dumps(data)})
     record = records.read_record(folder)
     assert all(isinstance(a.name, str) and a.name for a in record.authors)

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from git_repositories import answering, commit, git, serving, write
+from helpers.files import write_files
+from helpers.repositories import answering, commit, git, serving
+from helpers.waiting import until
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,12 +32,14 @@ pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """Two commits, a branch with a slash, an annotated and a light tag."""
-    folder = write(tmp_path / "upstream", {"main.txt": "one\n", "folder/data.txt": "1\n", ".hidden": "x\n"})
+    folder = write_files(
+        tmp_path / "upstream", {"main.txt": "one\n", "folder/data.txt": "1\n", ".hidden": "x\n"}
+    )
     commit(folder, "one")
     git(folder, "tag", "-a", "v1", "-m", "first")
     git(folder, "tag", "light")
     git(folder, "branch", "feature/x")
-    write(folder, {"main.txt": "two\n"})
+    write_files(folder, {"main.txt": "two\n"})
     commit(folder, "two")
     return folder
 
@@ -57,9 +61,9 @@ def test_branch_tag_commit_and_default_branch_are_found(repository: Path, config
 
 
 def test_a_commit_that_is_no_tip_is_found(repository: Path, config: Config) -> None:
-    write(repository, {"main.txt": "lost\n"})
+    write_files(repository, {"main.txt": "lost\n"})
     lost = commit(repository)
-    write(repository, {"main.txt": "three\n"})
+    write_files(repository, {"main.txt": "three\n"})
     commit(repository)
     assert text_at(config, f"{repository.as_uri()}@{lost}") == "lost\n"
 
@@ -87,7 +91,7 @@ def test_a_bare_repository_and_a_ref_of_a_path_are_sources(
 
 
 def test_submodules_come_with_it(repository: Path, config: Config, tmp_path: Path) -> None:
-    outer = write(tmp_path / "outer", {"main.txt": "outer\n"})
+    outer = write_files(tmp_path / "outer", {"main.txt": "outer\n"})
     commit(outer)
     git(outer, "submodule", "--quiet", "add", "../upstream", "inner")
     commit(outer)
@@ -138,7 +142,7 @@ def test_several_at_once_download_once(
 def test_what_a_killed_download_left_is_cleared(repository: Path, config: Config) -> None:
     reference = addresses.parse(repository.as_uri())
     home = repositories.fetch(reference, config).folder.parents[1]
-    write(home, {"new-x/upstream/main.txt": "half"})
+    write_files(home, {"new-x/upstream/main.txt": "half"})
     commit(repository)
     repositories.fetch(reference, config)
     assert not list(home.glob("new-*"))
@@ -182,7 +186,7 @@ def test_a_link_out_of_a_repository_is_refused_if_it_is_named_and_else_left_out(
     chosen = selection.choose(folder)
     assert name not in chosen.names
     assert any(w.startswith(f"{name} is a link") for w in chosen.warnings)
-    write(repository, {"folder/data.txt": f"read {name}/x\n"})
+    write_files(repository, {"folder/data.txt": f"read {name}/x\n"})
     commit(repository)
     folder = repositories.fetch(addresses.parse(repository.as_uri()), config).folder
     with pytest.raises(UsageError, match=r"folder/data.txt names it"):
@@ -203,12 +207,15 @@ def test_a_server_that_only_has_files_is_a_source(repository: Path, config: Conf
 
 def answers(daemon: subprocess.Popen[bytes], port: int) -> bool:
     """Whether it listens; False if it has ended."""
-    end = time.monotonic() + 120
-    while daemon.poll() is None and time.monotonic() < end:
+
+    def state() -> str:
+        if daemon.poll() is not None:
+            return "ended"
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            return True
-        time.sleep(0.05)
-    return False
+            return "listens"
+        return ""
+
+    return until(state) == "listens"
 
 
 def test_git_s_own_server_is_a_source(repository: Path, config: Config, tmp_path: Path) -> None:
@@ -347,7 +354,7 @@ def test_a_submodule_can_not_run_commands_nor_read_this_machine(
 ) -> None:
     mark = tmp_path / "executed"
     for url in (f"ext::sh -c 'touch {mark}'", "--upload-pack=touch"):
-        evil = write(tmp_path / f"evil-{abs(hash(url))}", {"main.txt": "x\n"})
+        evil = write_files(tmp_path / f"evil-{abs(hash(url))}", {"main.txt": "x\n"})
         commit(evil)
         git(evil, "submodule", "--quiet", "add", repository.as_uri(), "inner")
         (evil / ".gitmodules").write_text(f'[submodule "inner"]\n\tpath = inner\n\turl = "{url}"\n')

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from adapter import Done, Place
-from git_repositories import commit, write
+from helpers.command_line import Done, Place
+from helpers.files import write_files
+from helpers.repositories import commit
 
 from esap_wf import config as configuration
 from esap_wf.catalogue import workflows
@@ -45,7 +46,7 @@ def digest(config: Config, path: Path) -> str:
 
 
 def test_a_pipeline_that_reaches_above_its_folder_gets_the_repository(config: Config, tmp_path: Path) -> None:
-    folder = write(
+    folder = write_files(
         tmp_path / "r",
         {
             "p/Snakefile": snakefile("../data/a.txt"),
@@ -67,7 +68,7 @@ def test_a_pipeline_that_reaches_above_its_folder_gets_the_repository(config: Co
 
 
 def test_a_link_that_leaves_the_folder_reaches_above_it(config: Config, tmp_path: Path) -> None:
-    folder = write(tmp_path / "r", {"sub/Snakefile": snakefile(), "data/a.txt": "1\n"})
+    folder = write_files(tmp_path / "r", {"sub/Snakefile": snakefile(), "data/a.txt": "1\n"})
     (folder / "sub/data").symlink_to("../data")
     commit(folder)
     assert of(config, folder / "sub/Snakefile") == {
@@ -79,33 +80,33 @@ def test_a_link_that_leaves_the_folder_reaches_above_it(config: Config, tmp_path
 
 def test_snakemake_is_at_work_where_its_configuration_is(config: Config, tmp_path: Path) -> None:
     text = 'configfile: "config/c.yaml"\n' + snakefile()
-    folder = write(tmp_path / "r", {"sub/Snakefile": text, "config/c.yaml": "n: 1\n"})
+    folder = write_files(tmp_path / "r", {"sub/Snakefile": text, "config/c.yaml": "n: 1\n"})
     commit(folder)
     found = workflows.find(config, str(folder / "sub/Snakefile"))
     assert found.manifest.implementations[0].workdir is None
     assert "n" in found.properties
     assert any("top of its repository" in note for note in found.notes)
-    write(folder, {"sub/config/c.yaml": "m: 1\n"})
+    write_files(folder, {"sub/config/c.yaml": "m: 1\n"})
     found = workflows.find(config, str(folder / "sub/Snakefile"))
     assert "m" in found.properties and not found.notes, "its own folder comes first"
 
 
 def test_without_git_the_root_is_the_folder(config: Config, tmp_path: Path) -> None:
-    folder = write(tmp_path / "r", {"p/Snakefile": snakefile("../data/a.txt"), "data/a.txt": "1\n"})
+    folder = write_files(tmp_path / "r", {"p/Snakefile": snakefile("../data/a.txt"), "data/a.txt": "1\n"})
     assert of(config, folder / "p") == {"Snakefile": ""}
 
 
 def test_a_home_that_is_a_repository_is_no_repository_of_a_pipeline(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = write(tmp_path / "home", {"p/Snakefile": snakefile("../x"), ".profile": "", "letters/x": ""})
+    home = write_files(tmp_path / "home", {"p/Snakefile": snakefile("../x"), ".profile": "", "letters/x": ""})
     commit(home)
     monkeypatch.setenv("HOME", str(home))
     assert of(config, home / "p") == {"Snakefile": ""}
 
 
 def test_a_pipeline_in_an_ignored_folder_is_one_without_git(config: Config, tmp_path: Path) -> None:
-    folder = write(
+    folder = write_files(
         tmp_path / "r",
         {".gitignore": "tmp/\n", "tmp/p/Snakefile": snakefile("../x"), "tmp/p/data/a.txt": "", "tmp/x": ""},
     )
@@ -116,7 +117,7 @@ def test_a_pipeline_in_an_ignored_folder_is_one_without_git(config: Config, tmp_
 def test_a_repository_that_is_too_large_is_refused_with_the_ways_out(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = write(
+    folder = write_files(
         tmp_path / "r",
         {
             "p/Snakefile": snakefile("../data/0"),
@@ -142,13 +143,13 @@ def test_a_repository_that_is_too_large_is_refused_with_the_ways_out(
 def test_what_git_ignores_is_left_out_and_what_is_not_committed_counts(
     config: Config, tmp_path: Path
 ) -> None:
-    folder = write(
+    folder = write_files(
         tmp_path / "r",
         {"Snakefile": snakefile(), ".gitignore": "work/\nresults/\n*.log\n", "data/a.txt": "1\n"},
     )
     commit(folder)
     before = digest(config, folder)
-    write(
+    write_files(
         folder,
         {
             "work/ab/cdef/.command.sh": "",
@@ -160,20 +161,20 @@ def test_what_git_ignores_is_left_out_and_what_is_not_committed_counts(
     )
     (folder / "work/ab/cdef/in").symlink_to("/etc/passwd")
     assert digest(config, folder) == before, "leftovers of bare runs change nothing, and are no refusal"
-    write(folder, {"data/a.txt": "2\n"})
+    write_files(folder, {"data/a.txt": "2\n"})
     edited = digest(config, folder)
     assert edited != before
-    write(folder, {"data/new.txt": "2\n"})
+    write_files(folder, {"data/new.txt": "2\n"})
     assert digest(config, folder) != edited
     assert set(of(config, folder)) == {"Snakefile", "data/a.txt", "data/new.txt"}
 
 
 def test_without_a_repository_gitignore_and_leftovers_are_known_too(config: Config, tmp_path: Path) -> None:
-    folder = write(
+    folder = write_files(
         tmp_path / "r", {"Snakefile": snakefile(), ".gitignore": "big/\n", "big/x": "", "data/a.txt": "1\n"}
     )
     assert set(of(config, folder)) == {"Snakefile", "data/a.txt"}
-    bare = write(
+    bare = write_files(
         tmp_path / "s",
         {
             "Snakefile": snakefile(),
@@ -187,10 +188,14 @@ def test_without_a_repository_gitignore_and_leftovers_are_known_too(config: Conf
 
 def test_what_the_pipeline_names_is_there_although_git_ignores_it(config: Config, tmp_path: Path) -> None:
     files = {
-        "Snakefile": 'configfile: "config.yaml"\n' + snakefile(), "config.yaml": "samples: mine/samples.tsv\n", "mine/samples.tsv": "s\n",
-        ".gitignore": "config.yaml\nmine/\nresults/\n", "mine/other.tsv": "", "results/o.txt": "old\n",
-    }  # fmt: skip
-    folder = write(tmp_path / "r", files)
+        "Snakefile": 'configfile: "config.yaml"\n' + snakefile(),
+        "config.yaml": "samples: mine/samples.tsv\n",
+        "mine/samples.tsv": "s\n",
+        ".gitignore": "config.yaml\nmine/\nresults/\n",
+        "mine/other.tsv": "",
+        "results/o.txt": "old\n",
+    }
+    folder = write_files(tmp_path / "r", files)
     commit(folder)
     assert set(of(config, folder)) == {"Snakefile", "config.yaml", "mine/samples.tsv"}, (
         "an old result is no part of it"
@@ -198,7 +203,7 @@ def test_what_the_pipeline_names_is_there_although_git_ignores_it(config: Config
 
 
 def test_a_link_to_what_git_ignores_brings_it(config: Config, tmp_path: Path) -> None:
-    folder = write(
+    folder = write_files(
         tmp_path / "r", {"Snakefile": snakefile(), ".gitignore": "big/\n", "big/a.txt": "1\n", "big/b/c": ""}
     )
     (folder / "data").symlink_to("big")
@@ -207,7 +212,7 @@ def test_a_link_to_what_git_ignores_brings_it(config: Config, tmp_path: Path) ->
 
 
 def test_a_store_and_a_saved_plan_in_the_repository_are_no_code(inside: Inside, tmp_path: Path) -> None:
-    folder = write(
+    folder = write_files(
         tmp_path / "r",
         {"Snakefile": 'rule all:\n    output: "results/o.txt"\n    shell: "echo 1 > {output}"\n'},
     )
@@ -233,10 +238,10 @@ README = {
 
 
 def test_an_edited_readme_makes_no_new_run(config: Config, tmp_path: Path) -> None:
-    folder = write(tmp_path / "r", README)
+    folder = write_files(tmp_path / "r", README)
     commit(folder)
     before = digest(config, folder)
-    write(folder, {"README.md": "b\n", "docs/x.md": "b\n", ".github/w.yml": "b\n", "LICENSE": "y"})
+    write_files(folder, {"README.md": "b\n", "docs/x.md": "b\n", ".github/w.yml": "b\n", "LICENSE": "y"})
     assert digest(config, folder) == before
     assert set(of(config, folder)) == {"Snakefile", "data/a.txt"}, (
         "it isn't even there: a wrong guess fails, and gives no wrong result"
@@ -257,15 +262,17 @@ def test_an_edited_readme_makes_no_new_run(config: Config, tmp_path: Path) -> No
     ],
 )
 def test_a_readme_that_may_be_read_counts(config: Config, tmp_path: Path, text: str) -> None:
-    folder = write(tmp_path / "r", {**README, "Snakefile": snakefile("data/a.txt") + f'# cat "{text}"\n'})
+    folder = write_files(
+        tmp_path / "r", {**README, "Snakefile": snakefile("data/a.txt") + f'# cat "{text}"\n'}
+    )
     commit(folder)
     before = digest(config, folder)
-    write(folder, {"README.md": "b\n"})
+    write_files(folder, {"README.md": "b\n"})
     assert digest(config, folder) != before
 
 
 def test_a_program_in_the_repository_may_read_anything(config: Config, tmp_path: Path) -> None:
-    folder = write(tmp_path / "r", README)
+    folder = write_files(tmp_path / "r", README)
     (folder / "tool").write_bytes(b"\x7fELF\0")
     (folder / "tool").chmod(0o755)
     commit(folder)
@@ -273,9 +280,15 @@ def test_a_program_in_the_repository_may_read_anything(config: Config, tmp_path:
 
 
 def test_hidden_files_that_are_named_are_there(config: Config, tmp_path: Path) -> None:
-    files = {"Snakefile": 'configfile: "config.yaml"\n' + snakefile(), "config.yaml": "samples: .test/s.tsv\n", ".test/s.tsv": "s\n.more\n",
-             ".more/x": "", ".ssh/id": "secret", ".env": "secret"}  # fmt: skip
-    folder = write(tmp_path / "r", files)
+    files = {
+        "Snakefile": 'configfile: "config.yaml"\n' + snakefile(),
+        "config.yaml": "samples: .test/s.tsv\n",
+        ".test/s.tsv": "s\n.more\n",
+        ".more/x": "",
+        ".ssh/id": "secret",
+        ".env": "secret",
+    }
+    folder = write_files(tmp_path / "r", files)
     workflow = workflows.find(config, str(folder))
     assert set(of(config, folder)) == {"Snakefile", "config.yaml", ".test/s.tsv", ".more/x"}
     assert any(".env, .ssh" in told for told in workflow.code_warnings()), "what is left out is said"
@@ -285,7 +298,7 @@ def test_hidden_files_that_are_named_are_there(config: Config, tmp_path: Path) -
 
 def test_content_that_git_lfs_has_not_fetched_is_told(config: Config, tmp_path: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12345\n"
-    folder = write(tmp_path / "r", {"Snakefile": snakefile(), "data/a.txt": pointer})
+    folder = write_files(tmp_path / "r", {"Snakefile": snakefile(), "data/a.txt": pointer})
     workflow = workflows.find(config, str(folder))
     (told,) = workflow.code_warnings()
     assert "data/a.txt" in told and "git lfs pull" in told
@@ -298,11 +311,11 @@ def test_content_that_git_lfs_has_not_fetched_is_told(config: Config, tmp_path: 
 
 
 def test_a_submodule_that_is_not_there_is_told(config: Config, tmp_path: Path) -> None:
-    inner = write(tmp_path / "inner", {"x": "1\n"})
+    inner = write_files(tmp_path / "inner", {"x": "1\n"})
     commit(inner)
-    folder = write(tmp_path / "r", {"Snakefile": snakefile()})
+    folder = write_files(tmp_path / "r", {"Snakefile": snakefile()})
     commit(folder)
-    from git_repositories import git
+    from helpers.repositories import git
 
     git(folder, "submodule", "--quiet", "add", str(inner), "lib")
     commit(folder)
@@ -320,7 +333,7 @@ def test_what_reana_names_is_there_if_it_is_hidden_too(config: Config, tmp_path:
             "specification": {"steps": [{"environment": "busybox", "commands": ["cat .conf/x"]}]},
         },
     }
-    folder = write(
+    folder = write_files(
         tmp_path / "r",
         {"reana.yaml": json.dumps(said), ".conf/x": "1\n", ".conf/y": "", "a b.txt": "", "c.txt": ""},
     )
@@ -333,7 +346,7 @@ def test_what_reana_names_is_there_if_it_is_hidden_too(config: Config, tmp_path:
 def test_a_kept_commit_is_read_only_and_no_hint_leads_to_writing_there(
     inside: Inside, place: Place, tmp_path: Path
 ) -> None:
-    folder = write(
+    folder = write_files(
         tmp_path / "r", {"p/Snakefile": snakefile("../data/a.txt"), "data/a.txt": "1\n", "run.sh": "x\n"}
     )
     (folder / "run.sh").chmod(0o755)
@@ -364,8 +377,10 @@ def test_a_kept_commit_is_read_only_and_no_hint_leads_to_writing_there(
 
 
 def test_a_part_of_a_repository_reaches_the_rest_by_url_too(inside: Inside, tmp_path: Path) -> None:
-    folder = write(tmp_path / "r", {"p/tool.cwl": CWL.format("../../../../../secret.txt"), "secret.txt": ""})
-    write(tmp_path, {"cache/secret.txt": "s"})
+    folder = write_files(
+        tmp_path / "r", {"p/tool.cwl": CWL.format("../../../../../secret.txt"), "secret.txt": ""}
+    )
+    write_files(tmp_path, {"cache/secret.txt": "s"})
     commit(folder)
     done = inside("show", f"{folder.as_uri()}#p/tool.cwl", "--json")
     assert done.code == 2
@@ -387,10 +402,14 @@ def test_a_manifest_beside_a_pipeline_takes_what_the_pipeline_alone_takes(
     inside: Inside, config: Config, tmp_path: Path
 ) -> None:
     files = {
-        "Snakefile": 'configfile: "config.yaml"\n' + snakefile(), "config.yaml": "samples: mine/s.tsv\n", "mine/s.tsv": "s\n",
-        ".gitignore": "config.yaml\nmine/\n", "README.md": "a pipeline\n", ".hidden": "",
-    }  # fmt: skip
-    folder = write(tmp_path / "r", files)
+        "Snakefile": 'configfile: "config.yaml"\n' + snakefile(),
+        "config.yaml": "samples: mine/s.tsv\n",
+        "mine/s.tsv": "s\n",
+        ".gitignore": "config.yaml\nmine/\n",
+        "README.md": "a pipeline\n",
+        ".hidden": "",
+    }
+    folder = write_files(tmp_path / "r", files)
     commit(folder)
     before = set(of(config, folder))
     assert inside("init", folder, "--json").code == 0
@@ -400,13 +419,13 @@ def test_a_manifest_beside_a_pipeline_takes_what_the_pipeline_alone_takes(
 def test_a_saved_plan_is_stale_if_what_may_be_read_changed(
     inside: Inside, config: Config, tmp_path: Path
 ) -> None:
-    folder = write(tmp_path / "r", README)
+    folder = write_files(tmp_path / "r", README)
     commit(folder)
     assert inside("plan", folder, "-o", tmp_path / "plan.json", "--json").code == 0
     plan = saved.read_intact_plan(tmp_path / "plan.json")
-    write(folder, {"README.md": "b\n"})
+    write_files(folder, {"README.md": "b\n"})
     saved.confirm_fresh(plan, config)
-    write(folder, {"data/a.txt": "2\n"})
+    write_files(folder, {"data/a.txt": "2\n"})
     with pytest.raises(RefusedError, match="code of the workflow"):
         saved.confirm_fresh(plan, config)
 
@@ -419,15 +438,20 @@ def test_what_is_named_through_links_is_there_once(config: Config, tmp_path: Pat
         "real/big/a.txt": "1\n",
         ".gitignore": "big\n",
     }
-    folder = write(tmp_path / "r", files)
+    folder = write_files(tmp_path / "r", files)
     (folder / "p/data").symlink_to("../more")
     (folder / "more").symlink_to("real/big")
     (folder / "p/file.txt").symlink_to("data/a.txt")
     commit(folder)
     workflow = workflows.find(config, str(folder / "p"))
     assert of(config, folder / "p") == {
-        "p/Snakefile": "", "p/c.yaml": "", "p/data": "../more", "p/file.txt": "data/a.txt", "more": "real/big", "real/big/a.txt": "",
-    }  # fmt: skip
+        "p/Snakefile": "",
+        "p/c.yaml": "",
+        "p/data": "../more",
+        "p/file.txt": "data/a.txt",
+        "more": "real/big",
+        "real/big/a.txt": "",
+    }
     contents.write(workflow.code_files(), tmp_path / "snapshot")
     assert workflow.code_digest(tmp_path / "snapshot") == workflow.code_digest()
     assert (tmp_path / "snapshot" / workflow.position / "p/file.txt").read_text() == "1\n"

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from adapter import Place
+from helpers.command_line import Place
 
 import esap_wf
 from esap_wf import config as configuration
