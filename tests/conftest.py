@@ -118,9 +118,11 @@ def toy(tmp_path: Path) -> Toy:
     """Makes a workflow ``toy`` from properties and changes of its manifest, and reads it."""
 
     def make(
-        properties: dict[str, Any] | None = None, manifest: dict[str, Any] | None = None, **more: Any
+        properties: dict[str, Any] | None = None,
+        manifest: dict[str, Any] | None = None,
+        at: str = "toy",
+        **more: Any,
     ) -> Workflow:
-        folder = write_workflow(tmp_path / more.pop("at", "toy"), properties, manifest, **more)
-        return read_manifest(folder / "workflow.yaml")
+        return read_manifest(write_workflow(tmp_path / at, properties, manifest, **more) / "workflow.yaml")
 
     return make

@@ -12,6 +12,7 @@ from helpers.workflows import write_workflow
 from services.containers import path
 
 from esap_wf.errors import UnavailableError, UsageError
+from esap_wf.models.plan import ContainerChoice
 from esap_wf.software import containers
 from esap_wf.software.containers import archive, folder
 
@@ -21,7 +22,7 @@ NAMES = ["noop", pytest.param("hello", marks=pytest.mark.soak)]
 pytestmark = pytest.mark.integration
 
 
-def execute(choice, work: Path, *command: str) -> str:  # type: ignore[no-untyped-def]
+def execute(choice: ContainerChoice, work: Path, *command: str) -> str:
     import os
 
     asked = containers.command(choice, containers.Task(command, work))

@@ -46,7 +46,7 @@ HOSTILE = ["$(id >&2)", "`id`", "a b", "--rm", "'\"", "ü\n--env=X=1", "", "*", 
 
 
 @pytest.fixture
-def started(ready, noop: Path, tmp_path: Path, runtimes: Runtimes):  # type: ignore[no-untyped-def]
+def started(ready, noop: Path, tmp_path: Path, runtimes: Runtimes):
     """The image noop in one form, ready for one runtime."""
 
     def make(runtime: str, form: str, network: bool = True) -> ContainerChoice:
@@ -279,11 +279,15 @@ def test_commands_side_by_side_do_not_disturb_each_other(started, tmp_path, monk
 def test_where_sifs_can_not_be_mounted_apptainer_runs_what_is_unpacked(runtimes, noop, work, tmp_path):
     runtimes.need("apptainer")
     apptainer = containers.RUNTIMES["apptainer"]
-    found = apptainer.detect(shutil.which("apptainer", path=runtimes.environment["PATH"]), runtimes.cache)
+    program = shutil.which("apptainer", path=runtimes.environment["PATH"])
+    assert program
+    found = apptainer.detect(program, runtimes.cache)
+    assert not isinstance(found, str), found
     source, _ = containers.resolve(containers.parse(str(noop)), containers.Settings(), runtimes.cache)
     choice = apptainer.choice(
         source, replace(found, options=(*found.options, "--unsquash")), tmp_path / "cache", True
     )
+    assert not isinstance(choice, str), choice
     containers.prepare(choice, tmp_path / "cache")
     assert (choice.form, containers.is_ready(choice)) == ("rootfs", True)
     assert run(choice, "bash", "-c", "ls /bin/busybox", work=work).stdout == "/bin/busybox\n"

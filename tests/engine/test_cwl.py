@@ -146,7 +146,9 @@ def test_drained_it_ends_what_runs_and_starts_nothing(tmp_path: Path) -> None:
     run = CwlRun(tmp_path, scatter(tool(slow)), xs=[1, 2, 3, 4, 5])
     engine = run.start()
     until(lambda: len(list(tmp_path.glob("started.*"))) == 2)
-    os.kill(engine.pid, run.engine.stop_signal(True).number)
+    how = run.engine.stop_signal(True)
+    assert how
+    os.kill(engine.pid, how.number)
     (tmp_path / "go").touch()
     assert engine.wait(300) == 1
     assert len(list(tmp_path.glob("ended.*"))) == 2 == len(list(tmp_path.glob("started.*")))

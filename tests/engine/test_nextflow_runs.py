@@ -41,7 +41,7 @@ def pipeline(
     folder = place.root / "pipeline"
     more = {"nextflow.config": config} if config else {}
     return write_workflow(
-        folder, properties, {"implementations": NEXTFLOW, **manifest}, **{"main.nf": text}, **more
+        folder, properties, {"implementations": NEXTFLOW, **manifest}, files={"main.nf": text, **more}
     )
 
 

@@ -170,7 +170,7 @@ def test_what_the_pipeline_asks_for_is_refused_when_planning(
         place.root / "pipeline",
         {},
         {"implementations": engine},
-        **{"main.nf": "workflow { }", "nextflow.config": config},
+        files={"main.nf": "workflow { }", "nextflow.config": config},
     )
     done = inside("plan", folder, "--json")
     assert done.code == 3, done

@@ -272,8 +272,10 @@ def test_a_run_without_a_seed_goes_on_with_more_by_its_id(place: Place, inside: 
             "units": {"axis": "unit", "count": 3, "steps": ["nothing"]},
             "resources": {"default": "small", "sizes": {"small": {"cores": 1, "memory": "1 GB"}}},
         },
-        Snakefile=f'rule all:\n    input: "outputs/result.txt"\n'
-        f'rule make:\n    output: "outputs/result.txt"\n    shell: "test -e {place.root / "repaired"} && echo 1 > {{output}}"\n',
+        files={
+            "Snakefile": f'rule all:\n    input: "outputs/result.txt"\n'
+            f'rule make:\n    output: "outputs/result.txt"\n    shell: "test -e {place.root / "repaired"} && echo 1 > {{output}}"\n'
+        },
     )
     first = inside("run", folder, "--json").json
     assert inside("status", first["run"], "--json").json["progress"]["units_total"] == 3

@@ -66,7 +66,9 @@ def test_cancelled_it_leaves_nothing_and_goes_on(tmp_path: Path) -> None:
     run = CwlRun(tmp_path, scatter(tool(wait, id="sleeping")), engine="toil", xs=[1, 2])
     engine = run.start()
     until((tmp_path / "started").exists)
-    os.kill(engine.pid, run.engine.stop_signal(False).number)
+    how = run.engine.stop_signal(False)
+    assert how
+    os.kill(engine.pid, how.number)
     assert engine.wait(300) != 0
     until(lambda: not running(rf"sleep 601\.{os.getpid()}"))
     (tmp_path / "mended").touch()

@@ -13,7 +13,7 @@ from esap_wf.runs import processes
 from esap_wf.runs.store import Run
 
 
-def spawn(run: Run) -> subprocess.Popen[bytes]:
+def spawn(run: Run, revision: Path | None = None) -> subprocess.Popen[bytes]:
     """As `control.spawn`, with a point armed."""
     with (run.dir / "logs" / "supervisor.log").open("ab") as log:
         return subprocess.Popen(

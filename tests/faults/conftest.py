@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .place import SMALL, Place, kill, patiently
+from .place import SMALL, Place, kill
 
 #: How many tests marked `together` are at work at a time: they wait more than they compute.
 AT_ONCE = 4
@@ -74,7 +74,7 @@ def end(place: Place) -> None:
             left = place.processes(run)
             kill(list(left), signal.SIGCONT)
             kill(list(left))
-            patiently(lambda run=run: not place.processes(run) or None, "the end")
+            place.nothing_runs(run)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from esap_wf.running import pulse
 from esap_wf.runs import lease
@@ -28,7 +29,7 @@ for function in (lease.watch, lease.Lease.acquire.__func__):  # type: ignore[att
     }
 
 
-def spawn(run: Run) -> subprocess.Popen[bytes]:
+def spawn(run: Run, revision: Path | None = None) -> subprocess.Popen[bytes]:
     """As `control.spawn`, as impatient as this process."""
     with (run.dir / "logs" / "supervisor.log").open("ab") as log:
         return subprocess.Popen(

@@ -6,6 +6,7 @@ import random
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from esap_wf.models.run import Phase
 from esap_wf.runs import processes as identities
@@ -117,13 +118,13 @@ class Victim:
                 pids += everything
                 kill(list(everything))
         elif target == "job":
-            pids = place.jobs(run)
-            pids = [random.Random(self.outcome.seed).choice(pids)] if pids else []
+            jobs = place.jobs(run)
+            pids = [random.Random(self.outcome.seed).choice(jobs)] if jobs else []
         else:
-            roles = {
+            roles: dict[str, int | None] = {
                 "supervisor": supervisor,
-                "engine": engine and engine.engine.pid,
-                "keeper": engine and engine.keeper.pid,
+                "engine": engine.engine.pid if engine else None,
+                "keeper": engine.keeper.pid if engine else None,
             }
             pids = [roles[role] for role in target.split("+")]
         alive = [pid for pid in pids if pid and identities.start_time(pid)]
@@ -211,7 +212,7 @@ class Victim:
             wrong.append(f"left in the store: {left}")
 
 
-def _decoded(line: bytes) -> dict[str, object]:
+def _decoded(line: bytes) -> dict[str, Any]:
     import json
 
     try:

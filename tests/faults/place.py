@@ -277,7 +277,7 @@ def finished(process: subprocess.Popen[str]) -> Answer:
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
-        raise AssertionError(f"{process.args} hangs: {out}\n{err}") from None
+        raise AssertionError(f"{process.args!r} hangs: {out}\n{err}") from None
     return Answer(process.returncode, out, err)
 
 

@@ -67,7 +67,7 @@ def words(place: Place, engine: str) -> list[str]:
     """A run of two units."""
     if engine == "snakemake":
         return ["run", "noop", "--units", "2"]
-    return ["run", str(write_workflow(place.folder / "two", manifest=MANIFEST, **{"reana.yaml": STEPS}))]
+    return ["run", str(write_workflow(place.folder / "two", manifest=MANIFEST, files={"reana.yaml": STEPS}))]
 
 
 def test_every_point_has_a_test(place: Place) -> None:

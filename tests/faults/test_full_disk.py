@@ -34,7 +34,7 @@ def fill(folder: Path, leave: int = 0) -> Path:
 
 def use_up_names(folder: Path, leave: int) -> list[Path]:
     """Make files until no more can be made but some."""
-    made = []
+    made: list[Path] = []
     with suppress(OSError):
         while True:
             path = folder / f"file{len(made)}"

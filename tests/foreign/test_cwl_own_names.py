@@ -130,7 +130,11 @@ def test_types_are_handed_on_as_they_are_written(at: Place, user: Path) -> None:
 
 
 def test_arrays_keep_their_items_whatever_they_hold(at: Place, user: Path) -> None:
-    order = {"filesA": ["one", "two, three"], "filesB": ["four"], "filesC": ["seven", "eight"]}
+    order: dict[str, object] = {
+        "filesA": ["one", "two, three"],
+        "filesB": ["four"],
+        "filesC": ["seven", "eight"],
+    }
     expected = bare(user, PIPELINES / "guide/array-inputs.cwl", order)
     flags = [
         "--filesA",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def write_workflow(
     properties: dict[str, Any] | None = None,
     manifest: dict[str, Any] | None = None,
     schema: dict[str, Any] | None = None,
-    **files: str,
+    *,
+    files: Mapping[str, str] | None = None,
 ) -> Path:
     """
     Write a complete workflow of one Snakemake rule.
@@ -37,7 +39,7 @@ def write_workflow(
         The JSON Schema of each parameter; without any, it has none.
     manifest, schema : dict, optional
         Keys of workflow.yaml and of params.schema.json, in addition or in place of those here; None takes one away.
-    **files : str
+    files : mapping, optional
         Texts of further files, or of the Snakefile.
     """
     described = {
@@ -60,4 +62,4 @@ def write_workflow(
         "workflow.yaml": json.dumps({k: v for k, v in described.items() if v is not None}, indent=1),
         "params.schema.json": json.dumps(parameters, indent=1),
     }
-    return write_files(folder, documents | {"Snakefile": SNAKEFILE, "README.md": "toy\n", **files})
+    return write_files(folder, documents | {"Snakefile": SNAKEFILE, "README.md": "toy\n", **(files or {})})

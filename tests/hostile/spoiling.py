@@ -72,8 +72,7 @@ class Spoiler:
     def hostile(self) -> Any:
         """A value that nobody expects."""
         touch = f"touch {self.marker}"
-        inner = self.chance.choice([1, "a", {}, [], None])
-        deep: Any = inner
+        deep: Any = self.chance.choice([1, "a", {}, [], None])
         for _ in range(self.chance.choice([30, 150, 260, 700])):
             deep = [deep] if self.chance.random() < 0.7 else {"a": deep}
         return self.chance.choice([

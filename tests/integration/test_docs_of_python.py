@@ -25,7 +25,7 @@ def tried(first: int, code: str, names: dict[str, Any]) -> None:
     lines = code.splitlines()
     for statement in ast.parse(code).body:
         place, end = f"{PAGE.name}:{first + statement.lineno}", statement.end_lineno or 0
-        shown = []
+        shown: list[str] = []
         while end + len(shown) < len(lines) and lines[end + len(shown)].startswith("# >"):
             shown.append(lines[end + len(shown)].removeprefix("# >").removeprefix(" "))
         if isinstance(statement, ast.Expr):

@@ -19,7 +19,7 @@ TOLD = SNAKEFILE.replace(
 def test_builders_of_the_same_environment_end_with_one_that_is_whole(place: Place) -> None:
     routes = {"software": [{"python": "requirements.txt"}]}
     folder = write_workflow(
-        place.root / "toy", manifest=routes, Snakefile=TOLD, **{"requirements.txt": "# nothing\n"}
+        place.root / "toy", manifest=routes, files={"Snakefile": TOLD, "requirements.txt": "# nothing\n"}
     )
     half = environments.location(folder / "requirements.txt", place.root / "cache")
     (half / "bin").mkdir(parents=True)  # what a builder that was killed has made so far

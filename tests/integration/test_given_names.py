@@ -40,7 +40,9 @@ def at(tmp_path_factory: pytest.TempPathFactory) -> Place:
         "tables": {"title": "All", "required": False},
     }
     sizes = {"sizes": {"small": {"cores": 1, "memory": "1 GB"}}}
-    write_workflow(place.root / "same", texts, {"inputs": inputs, "resources": sizes}, **{"rows.csv": "a\n"})
+    write_workflow(
+        place.root / "same", texts, {"inputs": inputs, "resources": sizes}, files={"rows.csv": "a\n"}
+    )
     needed = {"inputs": {"events": {"title": "Events", "many": True}}}
     write_workflow(place.root / "needs", {}, needed)
     foreign = place.root / "foreign"

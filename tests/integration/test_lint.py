@@ -98,7 +98,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "test/params.yaml": "n: 3\n",
         "test/table.csv": "1\n",
     }
-    return write_workflow(tmp_path_factory.mktemp("lint") / "toy", PROPERTIES, manifest, **files)
+    return write_workflow(tmp_path_factory.mktemp("lint") / "toy", PROPERTIES, manifest, files=files)
 
 
 def spoilt(sound: Path, into: Path, change: tuple[str, str, str]) -> Path:

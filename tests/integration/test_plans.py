@@ -37,7 +37,7 @@ def folder(place: Place) -> Path:
         place.root / "shout",
         {"word": {"type": "string", "title": "Word", "default": "it's"}},
         {"inputs": {"data": {"title": "Data"}}},
-        Snakefile=SHOUT,
+        files={"Snakefile": SHOUT},
     )
 
 

@@ -72,7 +72,9 @@ def mended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         f"    shell: 'test -e {flag} 2> {{log}} && echo {{config[n]}} > {{output}}'\n"
     )
     folder = write_workflow(
-        place.root / "toy", {"n": {"type": "integer", "title": "N", "default": 1}}, Snakefile=recipe
+        place.root / "toy",
+        {"n": {"type": "integer", "title": "N", "default": 1}},
+        files={"Snakefile": recipe},
     )
     store = place.store
     with pytest.raises(RunFailedError) as failed:
@@ -123,7 +125,7 @@ def test_runs_are_listed_by_the_filters_of_the_verb(mended: dict[str, Any]) -> N
     assert esap_wf.list(store=store / "none") == []
     for wrong in ({"phase": "DONE"}, {"since": "yesterday"}, {"limit": 0}, {"cursor": "x"}):
         with pytest.raises(UsageError):
-            esap_wf.list(store=store, **wrong)  # type: ignore[arg-type]
+            esap_wf.list(store=store, **wrong)
 
 
 def test_logs_and_results_are_found_by_a_run_however_it_is_named(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import esap_wf
-from esap_wf.cli import output
 from esap_wf.errors import UsageError
+from esap_wf.formats.printing import printable
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_what_an_error_quotes_can_not_move_the_terminal(inside: Any) -> None:
     assert done.code == 2
     assert "\x1b" not in done.err
     assert "\u202e" not in done.err
-    assert output.printable("é 漢\n") == "é 漢\n"
+    assert printable("é 漢\n") == "é 漢\n"
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,9 @@ def test_a_killed_engine_has_no_reason_of_its_own(run: Path) -> None:
 def test_a_resumed_run_tells_its_own_reason(place: Place) -> None:
     flag = place.root / "flag"
     text = f"import os\nraise ValueError('the second time' if os.path.exists({str(flag)!r}) else 'the first time')\n"
-    run = place.inside("run", write_workflow(place.root / "toy", Snakefile=text), "--json").json["run"]
+    run = place.inside("run", write_workflow(place.root / "toy", files={"Snakefile": text}), "--json").json[
+        "run"
+    ]
     assert "the first time" in place.inside("status", run, "--json").json["reason"]
     flag.touch()
     place.inside("resume", run, "--json")

@@ -58,7 +58,7 @@ def _shout(folder: Path, **manifest: Any) -> Path:
     snakefile = 'rule all:\n    input: "outputs/result.txt"\n\nrule make:\n    input: lambda w: config["inputs"]["data"]\n'
     snakefile += '    output: "outputs/result.txt"\n    shell: "cp {input:q} {output:q}"\n'
     return write_workflow(
-        folder, {}, {"inputs": {"data": {"title": "Data"}}, **manifest}, Snakefile=snakefile
+        folder, {}, {"inputs": {"data": {"title": "Data"}}, **manifest}, files={"Snakefile": snakefile}
     )
 
 

@@ -94,7 +94,9 @@ def test_folders_that_are_not_known_are_not_judged(tmp_path: Path, snakemake: En
 
 @pytest.mark.integration
 def test_nothing_runs_that_can_not(place: Place) -> None:
-    workflow = write_workflow(place.root / "toy", Snakefile=f"import no_such_module_anywhere\n{RULES}")
+    workflow = write_workflow(
+        place.root / "toy", files={"Snakefile": f"import no_such_module_anywhere\n{RULES}"}
+    )
     done = place.inside("run", workflow)
     assert done.code == 3, done.err
     assert "Snakefile:1: imports no_such_module_anywhere" in done.err

@@ -30,7 +30,7 @@ def test_a_folder_in_place_of_a_table_is_a_problem(toy: Any, tmp_path: Path) -> 
     workflow = toy(
         {},
         {"inputs": {"units": {"title": "Units", "rows": "rows.json", "extensions": [".csv"]}}},
-        **{"rows.json": "{}"},
+        files={"rows.json": "{}"},
     )
     (tmp_path / "x.csv").mkdir()
     _, problems = inputs.resolve(workflow, {"units": [str(tmp_path / "x.csv")]}, tmp_path / "cache")

@@ -28,8 +28,10 @@ def test_packages_of_the_user_do_not_take_the_place_of_pinned_ones(place: Place)
         place.root / "toy",
         {},
         {"software": [{"python": "requirements.txt"}]},
-        Snakefile=snakefile("python3 -c 'import sys; print(sys.path)' > {output} 2> {log}"),
-        **{"requirements.txt": "# nothing\n"},
+        files={
+            "Snakefile": snakefile("python3 -c 'import sys; print(sys.path)' > {output} 2> {log}"),
+            "requirements.txt": "# nothing\n",
+        },
     )
     # the environment of no packages at all is kept between sessions
     done = place.inside(
@@ -44,7 +46,9 @@ def test_packages_of_the_user_do_not_take_the_place_of_pinned_ones(place: Place)
 
 def test_a_process_that_a_step_left_behind_can_not_change_what_is_accepted(place: Place) -> None:
     left = "echo made > {output}; (sleep 8; echo late >> {output}) > /dev/null 2>&1 & echo $! > work.pid"
-    done = place.inside("run", write_workflow(place.root / "toy", Snakefile=snakefile(left)), "--json")
+    done = place.inside(
+        "run", write_workflow(place.root / "toy", files={"Snakefile": snakefile(left)}), "--json"
+    )
     assert done.json["phase"] == "COMPLETED", done.err
     run = Path(done.json["dir"])
     assert start_time(int((run / "work.pid").read_text())) is None  # a zombie has ended too
@@ -52,7 +56,7 @@ def test_a_process_that_a_step_left_behind_can_not_change_what_is_accepted(place
 
 
 def test_a_run_is_stopped_while_its_results_are_hashed(place: Place) -> None:
-    workflow = write_workflow(place.root / "toy", Snakefile=snakefile("truncate -s 60G {output}"))
+    workflow = write_workflow(place.root / "toy", files={"Snakefile": snakefile("truncate -s 60G {output}")})
     started = place.inside("run", workflow, "--detach", "--json").json
     run = Path(started["dir"])
     until(lambda: (run / "engine" / "1.exit.json").exists())
@@ -64,7 +68,7 @@ def test_a_run_is_stopped_while_its_results_are_hashed(place: Place) -> None:
 
 def test_a_supervisor_that_can_not_begin_says_why(place: Place) -> None:
     started = place.inside(
-        "run", write_workflow(place.root / "toy", Snakefile=snakefile("exit 3")), "--json"
+        "run", write_workflow(place.root / "toy", files={"Snakefile": snakefile("exit 3")}), "--json"
     ).json
     run = Path(started["dir"])
     (run / "plan.json").chmod(0o644)
@@ -76,7 +80,11 @@ def test_a_supervisor_that_can_not_begin_says_why(place: Place) -> None:
 
 def test_a_time_limit_that_was_asked_for_ends_the_run(place: Place) -> None:
     done = place.inside(
-        "run", write_workflow(place.root / "toy", Snakefile=snakefile("sleep 90")), "--wall", "3 s", "--json"
+        "run",
+        write_workflow(place.root / "toy", files={"Snakefile": snakefile("sleep 90")}),
+        "--wall",
+        "3 s",
+        "--json",
     )
     assert (done.code, done.json["phase"]) == (1, "ERROR")
     assert place.inside("status", done.json["run"], "--json").json["failures"][0]["reason"] == "TIMEOUT"

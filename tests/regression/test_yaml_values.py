@@ -135,7 +135,7 @@ def test_units_are_counted_in_the_table_that_the_manifest_names(
     made = toy(
         {},
         {"inputs": inputs, "units": {"axis": "unit", "count": "rows", "table": "units_table"}},
-        **{"rows.json": rows},
+        files={"rows.json": rows},
     )
     (tmp_path / "c.csv").write_text("unit\na\nb\nc\n")
     (tmp_path / "u.csv").write_text("unit\na\n")

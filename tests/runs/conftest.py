@@ -24,7 +24,13 @@ class Maker:
         self.store = store
 
     def record(self, run_id: str, **more: object) -> RunRecord:
-        fields = {"workflow": "toy", "version": "1", "created": now(), "owner": "me", "host": "here"} | more
+        fields: dict[str, Any] = {
+            "workflow": "toy",
+            "version": "1",
+            "created": now(),
+            "owner": "me",
+            "host": "here",
+        } | more
         return RunRecord(id=run_id, **fields)
 
     def __call__(self, **more: object) -> Run:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from helpers.paths import ROOT
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -27,7 +28,7 @@ from esap_wf.runs.processes import Holder
 from esap_wf.runs.run import Run
 from esap_wf.runs.store import Store
 
-from .conftest import CRASH_AT, PROGRAMS, ROOT, Maker
+from .conftest import CRASH_AT, PROGRAMS, Maker
 
 IDENTITY = "ab" * 32
 
@@ -346,7 +347,8 @@ def test_points_are_unarmed_by_default_and_counted(monkeypatch: pytest.MonkeyPat
     for name in crashpoints.NAMES:
         crashpoints.reached(name)
     crashpoints.arm("claimed", nth=3)
-    crashpoints.reached("claimed"), crashpoints.reached("staged"), crashpoints.reached("claimed")
+    for name in ("claimed", "staged", "claimed"):
+        crashpoints.reached(name)
     assert killed == []
     crashpoints.reached("claimed")
     assert killed == [signal.SIGKILL]

@@ -447,7 +447,8 @@ def test_it_equals_the_truth_after_any_history(tmp_path_factory: pytest.TempPath
     folder = tmp_path_factory.mktemp("history")
     chance = random.Random(seed)
     store = Store.open(folder / "store", create=True)
-    make, owners = Maker(store), {}
+    make = Maker(store)
+    owners: dict[str, Lease] = {}
     index = Index.open(store, folder / "i.sqlite")
     try:
         for _ in range(25):
@@ -474,14 +475,14 @@ def test_a_host_whose_clock_is_wrong_hides_nothing(
 ) -> None:
     now = time.time()
     for day in range(10, 0, -1):
-        monkeypatch.setattr(journal.time, "time", lambda day=day: now - day * 86_400)
+        monkeypatch.setattr(time, "time", lambda day=day: now - day * 86_400)
         make()
     monkeypatch.undo()
     with Index.open(store, path) as index:
         assert index.count() == 10
         for wrong in (-9.5, -400, 300):  # into a segment that is there, an older and a newer one
             with monkeypatch.context() as patch:
-                patch.setattr(journal.time, "time", lambda wrong=wrong: now + wrong * 86_400)
+                patch.setattr(time, "time", lambda wrong=wrong: now + wrong * 86_400)
                 run = make()
                 finish(run)
             index.catch_up()
@@ -499,7 +500,7 @@ def test_a_run_announced_by_a_wrong_clock_is_waited_for(
 ) -> None:
     run_id = store.new_id()
     with monkeypatch.context() as patch:
-        patch.setattr(journal.time, "time", lambda: 1_000_000_000.0)
+        patch.setattr(time, "time", lambda: 1_000_000_000.0)
         journal.announce(store.root / "journal", run_id, 1)
     index.catch_up()
     with monkeypatch.context() as patch:
@@ -560,7 +561,7 @@ def test_a_production_is_entered_once_without_reading_the_record(
     run = make(science="aa")
     digest = SimpleNamespace(science="aa", identity="bb", science_values={})
     image = SimpleNamespace(image="toy:1", digest="sha256:cc")
-    plan = SimpleNamespace(
+    plan: Any = SimpleNamespace(
         digest=digest,
         workflow="toy",
         version="1",
@@ -572,7 +573,7 @@ def test_a_production_is_entered_once_without_reading_the_record(
         engine=SimpleNamespace(name="snakemake", version="9.1"),
         software=SimpleNamespace(route="python", bin_dirs=["/cache/environments/ff/bin"], containers=[image]),
     )
-    outputs = SimpleNamespace(accepted="", outputs=[])
+    outputs: Any = SimpleNamespace(accepted="", outputs=[])
     record = store.root / "records" / "toy.jsonl"
     for n in range(3):
         esap_wf.running.productions.enter(run, plan, outputs)

@@ -16,7 +16,8 @@ from .test_store import orphan
 
 def test_a_phase_is_that_of_now(place: Any, inside: Callable[..., Any], gone: Holder) -> None:
     make = Maker(Store.open(place.store, create=True))
-    lost, working = [], []
+    lost: list[str] = []
+    working: list[str] = []
     for n in range(9):
         run = make(created=f"2026-01-0{n + 1}T00:00:00.000Z")
         owner = Lease.acquire(run)
@@ -25,19 +26,19 @@ def test_a_phase_is_that_of_now(place: Any, inside: Callable[..., Any], gone: Ho
         if n % 3:
             orphan(run, gone)
         (lost if n % 3 else working).append(run.id)
-    for phase, expected in (("executing", working), ("UNKNOWN", lost)):
+    for asked, expected in (("executing", working), ("UNKNOWN", lost)):
         for limit in (1, 2, 50):
             found: list[str] = []
             cursor: list[str] = []
             while True:
-                answer = inside("list", "--phase", phase, "--limit", limit, *cursor, "--json").json
-                assert {r["phase"] for r in answer["runs"]} <= {phase.upper()}
+                answer = inside("list", "--phase", asked, "--limit", limit, *cursor, "--json").json
+                assert {r["phase"] for r in answer["runs"]} <= {asked.upper()}
                 assert len(answer["runs"]) == limit or answer["next"] is None
                 found += [r["run"] for r in answer["runs"]]
                 if answer["next"] is None:
                     break
                 cursor = ["--cursor", answer["next"]]
-            assert found == expected[::-1], (phase, limit)
+            assert found == expected[::-1], (asked, limit)
 
 
 def test_a_broken_cursor_is_refused(place: Any, inside: Callable[..., Any]) -> None:

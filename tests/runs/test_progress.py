@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,10 +20,9 @@ def lines(*events: Event) -> list[bytes]:
     return [msgspec.json.encode(e) + b"\n" for e in events]
 
 
-def event(kind: str, unit: str | None = None, step: str | None = "sim", **more: object) -> Event:
-    return Event(
-        t=1.0, kind=kind, step=step if kind != "plan" else None, unit=unit, epoch=more.pop("epoch", 1), **more
-    )
+def event(kind: str, unit: str | None = None, step: str | None = "sim", **more: Any) -> Event:
+    more.setdefault("epoch", 1)
+    return Event(t=1.0, kind=kind, step=step if kind != "plan" else None, unit=unit, **more)
 
 
 def counts(state: State, step: str = "sim") -> tuple[int, int, int, int]:
@@ -188,13 +188,12 @@ def test_what_an_engine_without_totals_does_again_is_no_other_unit() -> None:
 
 
 def test_a_further_attempt_is_the_same_unit_in_whatever_order_it_is_told() -> None:
-    one, two = ({"attempt": n} for n in (1, 2))
     told = {
-        "start 1": event("start", "1", **one),
-        "failed 1": event("failed", "1", **one),
-        "start 2": event("start", "1", **two),
-        "done 2": event("done", "1", **two),
-        "failed 2": event("failed", "1", **two),
+        "start 1": event("start", "1", attempt=1),
+        "failed 1": event("failed", "1", attempt=1),
+        "start 2": event("start", "1", attempt=2),
+        "done 2": event("done", "1", attempt=2),
+        "failed 2": event("failed", "1", attempt=2),
     }
     for order in (["start 1", "failed 1", "start 2"], ["start 1", "start 2", "failed 1"]):
         state = progress.fold(START, lines(*(told[o] for o in order)))

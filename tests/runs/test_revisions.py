@@ -14,6 +14,7 @@ from helpers.files import write_files
 from esap_wf.running import revisions
 from esap_wf.running.products import Workplace
 from esap_wf.runs import crashpoints
+from esap_wf.runs.folders import delete_tree
 from esap_wf.runs.requests import Further
 from esap_wf.runs.store import Run, Store
 from esap_wf.runs.trees import Tree
@@ -107,7 +108,7 @@ def test_every_plan_before_is_kept_under_a_name_of_its_own(store: Store, run: Ru
 
 def test_what_its_command_has_given_up_is_not_taken_over(store: Store, run: Run) -> None:
     folder = staged(store, run)
-    revisions.delete_tree(folder)
+    delete_tree(folder)
     revisions.begin(run, folder)
     assert revisions.finish(run) is None
     assert (run.dir / "plan.json").read_text() == "old"

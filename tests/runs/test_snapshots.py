@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from esap_wf.runs import removal, snapshots
+from esap_wf.runs.folders import delete_tree
 from esap_wf.runs.processes import Holder
 from esap_wf.runs.store import Store
 
@@ -90,7 +91,7 @@ def test_starts_and_a_collector_at_the_same_moment(store: Store, tmp_path: Path)
                     return
                 run = give(store, tmp_path / f"{number}-{turn}")
                 assert intact(run)
-                removal.delete_tree(run)
+                delete_tree(run)
         except BaseException as error:
             wrong.append(error)
 
@@ -116,7 +117,7 @@ def test_a_snapshot_that_goes_while_it_is_linked_is_not_taken_for_a_small_one(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A collector that is always just there: its half-deleted folder can be read without an error."""
-    removal.delete_tree(give(store, tmp_path / "1/code"))
+    delete_tree(give(store, tmp_path / "1/code"))
     link_tree = snapshots.link_tree
 
     def collected(source: Path, target: Path, shared: bool = False) -> None:

@@ -84,7 +84,7 @@ class Software:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "p.json").write_text(json.dumps({"parameters": {**DEFAULTS, **parameters}}))
         detector = [] if geometry is None else ["--detector", geometry]
-        steps = [
+        steps: list[tuple[str, list[object]]] = [
             ("filter", ["--parameters", "p.json", "--events", events, "--out", "f.h5"]),
             ("calibrate", ["--events", "f.h5", *detector, "--out", "c.h5"]),
             (

@@ -161,7 +161,9 @@ def test_no_name_and_no_value_becomes_a_part_of_the_report(
     }
     for name, content in (("summary", summary), ("result", fit), ("verdict", verdict)):
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
-    words = [w for name in ("summary", "result", "verdict") for w in (f"--{name}", f"{name}.json")]
+    words: list[object] = [
+        w for name in ("summary", "result", "verdict") for w in (f"--{name}", f"{name}.json")
+    ]
     words += [w for name, value in DEFAULTS.items() for w in (f"--{name.replace('_', '-')}", value)]
     words += [
         "--schema",

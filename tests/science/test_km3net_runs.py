@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 from helpers import kept
 from helpers.command_line import Place
-from science.km3net import CACHE, SCHEMA, TINY, WORKFLOW, Done, Software, run_nextflow
+from helpers.paths import CACHE
+from science.km3net import SCHEMA, TINY, WORKFLOW, Done, Software, run_nextflow
 from science.report_page import HOSTILE, Report, shown_as_it_is
 from services.nextflow import nextflow_fixture  # noqa: F401
 

@@ -119,4 +119,4 @@ def test_every_error_has_the_exit_code_of_the_contract() -> None:
         "RunFailedError": ("run-failed", 1),
         "StoppedError": ("interrupted", 130),
     }
-    assert ExitCode.INTERRUPTED == 130
+    assert int(ExitCode.INTERRUPTED) == 130

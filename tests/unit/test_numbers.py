@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
+from esap_wf import files
 from esap_wf.models.manifest import Comparison, Output
 from esap_wf.planning import comparison
 from esap_wf.planning.numbers import differing
 from esap_wf.runs import cpu
+from esap_wf.runs.store import Run
 
 AREA = np.geomspace(1e-30, 1e6, 50)
 
@@ -84,23 +87,23 @@ def test_results_that_differ_in_last_digits_are_no_difference_of_runs(
         Output(name="irf", path="outputs/*.fits", compare=Comparison(rtol=1e-12)),
         Output(name="text", path="outputs/a.md"),
     ]
-    monkeypatch.setattr(comparison.files, "read_json", lambda *_: SimpleNamespace(outputs=declared))
-    runs = [SimpleNamespace(dir=tmp_path / name) for name in ("one", "two")]
-    for run, last in zip(runs, (1.0, 1 + 1e-14), strict=True):
+    monkeypatch.setattr(files, "read_json", lambda *_: SimpleNamespace(outputs=declared))
+    one, two = (cast(Run, SimpleNamespace(dir=tmp_path / name)) for name in ("one", "two"))
+    for run, last in zip((one, two), (1.0, 1 + 1e-14), strict=True):
         (run.dir / "outputs").mkdir(parents=True)
         table(run.dir / "outputs/irf.fits", last)
         table(run.dir / "outputs/wrong.fits", 1 + (last > 1) * 1e-3)
         (run.dir / "outputs/a.md").write_text(run.dir.name)
     row = ("output outputs/irf.fits", "aa", "bb")
-    assert comparison._by_numbers(*runs, row) == []
-    ((_, _, told),) = comparison._by_numbers(*runs, ("output outputs/wrong.fits", "aa", "bb"))
+    assert comparison._by_numbers(one, two, row) == []
+    ((_, _, told),) = comparison._by_numbers(one, two, ("output outputs/wrong.fits", "aa", "bb"))
     assert "AREA area: by 0.001" in told
     for other in (
         ("output outputs/a.md", "aa", "bb"),
         ("output outputs/gone.fits", "aa", "-"),
         ("parameter outputs/irf.fits", "1", "2"),
     ):
-        assert comparison._by_numbers(*runs, other) == [other]
+        assert comparison._by_numbers(one, two, other) == [other]
 
 
 def test_kind_of_cpu_is_its_vector_instructions(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def folder(toy: Any) -> Path:
     made = toy(
         {"word": {"type": "string", "title": "Word", "default": "done"}},
         {"implementations": [{"engine": "toy", "file": "main.flow"}]},
-        **{"main.flow": PIPELINE.format(text=WRITES)},
+        files={"main.flow": PIPELINE.format(text=WRITES)},
     )
     return made.folder
 
@@ -224,7 +224,7 @@ def test_an_invalid_verdict_or_document_is_an_error_though_the_engine_said_0(wit
     ]
     schema = '{"type": "object", "properties": {"sum": {"type": "number"}}}'
     manifest = {"implementations": [{"engine": "toy", "file": "main.flow"}], "outputs": outputs}
-    folder = toy({}, manifest, **{"main.flow": PIPELINE.format(text=JUDGED), "s.json": schema}).folder
+    folder = toy({}, manifest, files={"main.flow": PIPELINE.format(text=JUDGED), "s.json": schema}).folder
     done = with_toy.inside("run", folder, "--json")
     assert (done.code, done.json["phase"]) == (1, "ERROR")
     state = with_toy.inside("status", done.json["run"], "--json").json

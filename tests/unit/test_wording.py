@@ -68,7 +68,7 @@ def unfit_counts(code: str) -> Iterator[str]:
                     and count not in SEVERAL
                     and re.match(r"len\(|\w*(?:count|more|size|number|total)\b|.* - ", count)
                 ):
-                    yield f"{node.lineno}: {{{count}}}{after.value}"
+                    yield f"{node.lineno}: {{{count}}}{after.value!s}"
 
 
 def slips(text: str) -> Iterator[str]:

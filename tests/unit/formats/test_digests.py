@@ -43,7 +43,7 @@ def plan(toy: Any, config: Config, tmp_path: Path) -> Any:
     workflow = toy(
         PROPERTIES,
         {"inputs": {"data": {"title": "Data"}}},
-        **{"scripts/a.py": "1\n", "test/test_x.py": "1\n"},
+        files={"scripts/a.py": "1\n", "test/test_x.py": "1\n"},
     )
     (tmp_path / "data.txt").write_text("one")
 

@@ -141,7 +141,7 @@ def test_every_schema_of_a_workflow_is_held_to_it(inside, tmp_path, server):
 def test_the_schema_of_an_output_is_held_to_it(toy, tmp_path, server):
     manifest = toy(
         manifest={"outputs": [{"name": "o", "path": "outputs/o.json", "schema": "s.json"}]},
-        **{"s.json": "{}"},
+        files={"s.json": "{}"},
     ).manifest
     run, snapshot = tmp_path / "run", tmp_path / "snapshot"
     (run / "outputs").mkdir(parents=True)

@@ -70,7 +70,9 @@ def test_paths_of_a_manifest_stay_inside_and_are_no_options(toy: Any, path: str)
 @pytest.mark.parametrize("name", ["a b", "$(id)", "a;b", "é", "a:b+c#d", "[x] 'y' \"z\""])
 def test_names_of_files_may_hold_whatever_can_be_printed(toy: Any, name: str) -> None:
     """They reach engines as words, never as a shell line."""
-    workflow = toy({}, {"implementations": [{"engine": "snakemake", "file": name}]}, **{name: "rule all:\n"})
+    workflow = toy(
+        {}, {"implementations": [{"engine": "snakemake", "file": name}]}, files={name: "rule all:\n"}
+    )
     assert workflow.manifest.implementations[0].file == name
 
 
@@ -192,7 +194,9 @@ def test_lint_names_the_line(tmp_path: Path) -> None:
 
 def test_lint_of_a_workflow_covers_manifest_schema_rows_and_readme(toy: Any) -> None:
     folder = toy(
-        {}, {"inputs": {"u": {"title": "U", "rows": "rows.json"}}}, **{"rows.json": '{"type": "nonsense"}'}
+        {},
+        {"inputs": {"u": {"title": "U", "rows": "rows.json"}}},
+        files={"rows.json": '{"type": "nonsense"}'},
     ).folder
     (folder / "README.md").unlink()
     (found,) = linting.lint(

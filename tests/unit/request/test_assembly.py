@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from helpers.command_line import Place
 
@@ -48,7 +49,7 @@ class Surfaces:
         return self._command(folder, words)
 
     def file(self, folder: Path, values: dict[str, Any]) -> tuple[set[str], Callable[[], list[Problem]]]:
-        (self.place.root / "values.json").write_bytes(encode(values))
+        (self.place.root / "values.json").write_bytes(msgspec.json.encode(values))
         return self._command(folder, ["--params", "values.json"])
 
     def _command(self, folder: Path, words: list[Any]) -> tuple[set[str], Callable[[], list[Problem]]]:

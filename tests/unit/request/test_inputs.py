@@ -33,7 +33,7 @@ def workflow(toy: Any) -> Any:
         "units": {"title": "Units", "required": False, "rows": "rows.json"},
         "folder": {"title": "Folder", "required": False},
     }
-    return toy({}, {"inputs": declared}, **{"db.json": "{}", "rows.json": json.dumps(ROW)})
+    return toy({}, {"inputs": declared}, files={"db.json": "{}", "rows.json": json.dumps(ROW)})
 
 
 def resolve(workflow: Any, tmp_path: Path, **given: Any) -> tuple[dict[str, Any], str]:

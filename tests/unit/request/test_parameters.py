@@ -36,7 +36,9 @@ PROPERTIES = {
     "label": {"type": "string", "title": "Label", "default": "", "maxLength": 50},
     "note": {"type": "string", "title": "Note", "default": "", "format": "multiline"},
 }
-RULES = [{"that": "site == 'North' or zenith < 60", "message": "too low", "parameters": ["site", "zenith"]}]
+RULES: list[dict[str, Any]] = [
+    {"that": "site == 'North' or zenith < 60", "message": "too low", "parameters": ["site", "zenith"]}
+]
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def good(workflow: Any, file: dict[str, Any] | None = None, **flags: str) -> dic
     return values
 
 
-def bad(workflow: Any, file: dict[str, Any] | None = None, **flags: str) -> str:
+def bad(workflow: Any, file: dict[str, Any] | None = None, **flags: Any) -> str:
     _, problems = parameters.resolve(workflow, file or {}, flags)
     assert problems
     return "\n".join(map(str, problems))
@@ -107,7 +109,7 @@ def test_texts_of_flags_become_what_the_schema_says(workflow: Any) -> None:
         ({"zenith": ""}, "not a number"),
     ],
 )
-def test_wrong_flags_are_told_by_their_name(workflow: Any, flags: dict[str, str], said: str) -> None:
+def test_wrong_flags_are_told_by_their_name(workflow: Any, flags: dict[str, Any], said: str) -> None:
     assert said in bad(workflow, **flags)
 
 

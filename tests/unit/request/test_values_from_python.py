@@ -24,7 +24,13 @@ COUNT = {"type": "integer", "title": "Count"}
 ENERGIES = {"type": "array", "title": "Energies", "items": {"type": "number"}, "unit": "TeV"}
 RATIO = {"type": "number", "title": "Ratio"}
 TEXT = {"type": "string", "title": "Text"}
-PROPERTIES = {"angle": DEG, "count": COUNT, "energies": ENERGIES, "ratio": RATIO, "text": TEXT}
+PROPERTIES: dict[str, dict[str, Any]] = {
+    "angle": DEG,
+    "count": COUNT,
+    "energies": ENERGIES,
+    "ratio": RATIO,
+    "text": TEXT,
+}
 
 Toy = Callable[..., Workflow]
 

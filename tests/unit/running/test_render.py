@@ -20,7 +20,7 @@ from esap_wf.models.request import Request
 from esap_wf.planning import making
 from esap_wf.request.validation import validate
 from esap_wf.running import render
-from esap_wf.runs.removal import delete_tree
+from esap_wf.runs.folders import delete_tree
 
 HOSTILE = [
     "a b",
@@ -55,7 +55,7 @@ def made(toy: Any, config: Config, tmp_path: Path) -> Any:
         workflow = toy(
             PROPERTIES,
             {"title": title, "inputs": {"data": {"title": "D"}}},
-            **{"scripts/run.sh": "#!/bin/sh\n"},
+            files={"scripts/run.sh": "#!/bin/sh\n"},
         )
         (workflow.folder / "scripts/run.sh").chmod(0o755)
         request = Request(

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import msgspec
 import pytest
 
+from esap_wf import files
 from esap_wf.models.manifest import Output
 from esap_wf.models.plan import ContainerChoice, Plan
 from esap_wf.models.request import DataRef
@@ -36,14 +37,19 @@ class Run:
     def __init__(self, folder: Path) -> None:
         shutil.copytree(OLD, folder)
         self.folder, self.ends = folder, [END]
-        self.record, self.plan, self.state, self.outputs = (
-            msgspec.json.decode((folder / f"{name}.json").read_bytes(), type=kind)
-            for name, kind in (("run", RunRecord), ("plan", Plan), ("state", State), ("outputs", Outputs))
-        )
+        self.record = files.read_json(folder / "run.json", RunRecord)
+        self.plan = files.read_json(folder / "plan.json", Plan)
+        self.state = files.read_json(folder / "state.json", State)
+        self.accepted: Outputs | None = files.read_json(folder / "outputs.json", Outputs)
+
+    @property
+    def outputs(self) -> Outputs:
+        assert self.accepted
+        return self.accepted
 
     def having(self, **changes: Any) -> Run:
         """With other values in the documents that have such a field."""
-        for name in ("record", "plan", "state", "outputs"):
+        for name in ("record", "plan", "state", "accepted"):
             part = getattr(self, name)
             own = {k: v for k, v in changes.items() if part is not None and k in part.__struct_fields__}
             if own:
@@ -56,11 +62,11 @@ class Run:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
         more = OutputFile(name=name, path=path, bytes=len(data), sha256="0" * 64, media_type=media_type)
-        self.outputs = msgspec.structs.replace(self.outputs, outputs=[*self.outputs.outputs, more])
+        self.accepted = msgspec.structs.replace(self.outputs, outputs=[*self.outputs.outputs, more])
 
     def page(self) -> Seen:
         """The page, read as a browser does."""
-        return Seen(report.page(self.folder, self.record, self.plan, self.state, self.outputs, self.ends))
+        return Seen(report.page(self.folder, self.record, self.plan, self.state, self.accepted, self.ends))
 
 
 class Seen(HTMLParser):
@@ -68,7 +74,9 @@ class Seen(HTMLParser):
 
     def __init__(self, page: bytes) -> None:
         super().__init__()
-        self.size, self.html, self.elements, self.texts = len(page), page.decode(), [], []
+        self.size, self.html = len(page), page.decode()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
         self.feed(self.html)
         self.close()
 
@@ -83,7 +91,7 @@ class Seen(HTMLParser):
         return "\n".join(self.texts)
 
     def of(self, tag: str, attribute: str) -> list[str]:
-        return [a[attribute] for t, a in self.elements if t == tag and attribute in a]
+        return [a[attribute] or "" for t, a in self.elements if t == tag and attribute in a]
 
     def rows(self) -> list[str]:
         """Rows of all tables, cells parted by a bar."""
@@ -178,7 +186,7 @@ def test_failures_come_with_the_end_of_their_logs_a_way_out_and_a_link(run: Run)
         reason="something else",
         warnings=["w1"],
     )
-    run.outputs = None
+    run.accepted = None
     seen = run.page()
     assert "greet 3: out of memory, log logs/greet/a b.log" in seen.text
     assert "last < words\nkilled" in seen.text
@@ -191,7 +199,7 @@ def test_failures_come_with_the_end_of_their_logs_a_way_out_and_a_link(run: Run)
 
 
 def test_an_aborted_run_says_who_stopped_it(run: Run) -> None:
-    run.outputs = None
+    run.accepted = None
     seen = run.having(phase=Phase.ABORTED, reason="stopped by ada, at once").page()
     assert "stopped by ada, at once" in seen.text and "ABORTED" in seen.text
     assert seen.of("span", "class")[0] == "phase ABORTED"
@@ -230,7 +238,7 @@ def test_results_are_linked_pictures_shown_and_the_rest_named(run: Run) -> None:
     assert {"Results", "Pictures", "Values"} <= {h.partition(" ")[0] for h in heads}, heads
     captions = re.findall(r'<figcaption><a href="(.*?)"', seen.html)
     assert captions == ["outputs/a%20b%231%3F%25.png", *linked] and 'class="pictures"' in seen.html
-    run.outputs = msgspec.structs.replace(run.outputs, outputs=run.outputs.outputs[:1])
+    run.accepted = msgspec.structs.replace(run.outputs, outputs=run.outputs.outputs[:1])
     assert "1 file or folder, " in run.page().text
 
 
@@ -379,7 +387,7 @@ def hostile(run: Run, times: int = 1) -> None:
         )
         for i in range(times)
     ]
-    run.outputs = msgspec.structs.replace(run.outputs, outputs=files)
+    run.accepted = msgspec.structs.replace(run.outputs, outputs=files)
     lines = [
         {"t": 1.0 + i, "kind": k, "step": HOSTILE, "unit": f"{HOSTILE}{i}"}
         for i in range(times)
@@ -417,7 +425,7 @@ def test_nothing_that_a_run_says_becomes_a_part_of_the_page(run: Run, times: int
     ]
     assert "<script>alert(1)</script>" in seen.text, "it is shown as it is"
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", seen.html)
-    (policy,) = [a["content"] for t, a in seen.elements if "http-equiv" in a]
+    (policy,) = [a["content"] or "" for t, a in seen.elements if "http-equiv" in a]
     assert policy.startswith("default-src 'none'"), "nothing runs, and nothing is fetched"
 
 

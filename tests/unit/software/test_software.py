@@ -107,10 +107,8 @@ def test_pins_and_distributions_are_compared_by_normal_names(tmp_path: Path) -> 
     assert environments.distributions(Path(sys.executable))["pytest"] == pytest.__version__
 
 
-def route(
-    toy: Any, config: Any, alternatives: list[dict[str, Any]], wanted: str | None = None, **files: str
-) -> Any:
-    return routes.choose(toy({}, {"software": alternatives}, **files), config, wanted)
+def route(toy: Any, config: Any, alternatives: list[Any], wanted: str | None = None, **files: str) -> Any:
+    return routes.choose(toy({}, {"software": alternatives}, files=files), config, wanted)
 
 
 def test_the_first_route_that_works_is_taken_and_the_others_are_explained(
