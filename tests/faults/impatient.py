@@ -33,10 +33,21 @@ def spawn(run: Run, revision: Path | None = None) -> subprocess.Popen[bytes]:
     """As `control.spawn`, as impatient as this process."""
     with (run.dir / "logs" / "supervisor.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, __file__, "supervisor", str(run.store.root), run.id, *filter(None, [run.presumed_dead()])],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=run.dir, start_new_session=True,
+            [
+                sys.executable,
+                __file__,
+                "supervisor",
+                str(run.store.root),
+                run.id,
+                *filter(None, [run.presumed_dead()]),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=run.dir,
+            start_new_session=True,
             env={**os.environ, processes.RUN_VARIABLE: run.id},
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

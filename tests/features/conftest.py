@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pytest
 import session_outcome
@@ -26,12 +26,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With the report, so that it reaches the process that writes, if there are several."""
     report = yield
     feature = getattr(getattr(item, "function", None), "feature", None)
-    if feature and report.when == "call" and report.passed:
-        properties, params = dict(report.user_properties), item.callspec.params  # type: ignore[attr-defined]
+    if feature and isinstance(item, pytest.Function) and report.when == "call" and report.passed:
+        properties, params = dict(report.user_properties), item.callspec.params
         answers = properties.get("features") or {feature.format(**params): properties.get("value", "yes")}
         report.user_properties.append(("of engine", [str(params["engine"]), answers]))
     return report
@@ -40,9 +40,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     for name, value in report.user_properties:
         if name == "of engine":
-            column, answers = value  # type: ignore[misc]
-            for feature, answer in answers.items():  # type: ignore[union-attr]
-                _found.setdefault(feature, {})[str(column)] = answer
+            column, answers = cast(tuple[str, dict[str, str]], value)
+            for feature, answer in answers.items():
+                _found.setdefault(feature, {})[column] = answer
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

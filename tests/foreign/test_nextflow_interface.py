@@ -158,8 +158,10 @@ def test_formats_of_a_schema_say_what_is_an_input(tmp_path: Path) -> None:
     assert found is not None
     told = {name: (i.kind, i.pattern, i.required, i.engine_default) for name, i in found.inputs.items()}
     assert told == {
-        "index": ("folder", False, False, "$projectDir/index"), "reads": ("any", True, True, ""), "either": ("any", False, False, ""),
-    }  # fmt: skip
+        "index": ("folder", False, False, "$projectDir/index"),
+        "reads": ("any", True, True, ""),
+        "either": ("any", False, False, ""),
+    }
     assert set(found.schema["properties"]) == {"cache", "mail"}, "what need not be there is no input"
     assert found.schema["properties"]["mail"]["format"] == "email" and found.schema["required"] == ["mail"]
 
@@ -187,10 +189,11 @@ workflow { main: println params.title }
 
 def test_included_configuration_counts_and_conditions_are_told(tmp_path: Path) -> None:
     written(
-        tmp_path, main_nf="params.a = 1\nif (params.fast) {\n    params.b = 2\n}\n",
+        tmp_path,
+        main_nf="params.a = 1\nif (params.fast) {\n    params.b = 2\n}\n",
         nextflow_config="params.a = 7\nincludeConfig 'conf/more.config'\nparams.c = System.getenv('X') ?: 'y'\n",
         conf__more_config="params { d = [1, 'two', [x: 3]]\n e = \"it's $projectDir\" }\n",
-    )  # fmt: skip
+    )
     found = derive(tmp_path, None)
     assert found is not None
     properties = found.schema["properties"]
@@ -284,11 +287,24 @@ def test_an_entry_must_be_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("1", 1), ("-2.5e3", -2500.0), ("1_000L", 1000), ("0x1F", 31), ("'a\\'b'", "a'b"), ('"a\\tb"', "a\tb"), ("'''x\ny'''", "x\ny"),
-        ("8.GB", "8.GB"), ("'1.h' as Duration", "1.h"), ("[]", []), ("[:]", {}), ("[a: 1, 'b': [2, 3]]", {"a": 1, "b": [2, 3]}),
-        ("true", True), ("null", None), ('"costs \\$5"', "costs $5"), ("'\\u00e9'", "é"),
+        ("1", 1),
+        ("-2.5e3", -2500.0),
+        ("1_000L", 1000),
+        ("0x1F", 31),
+        ("'a\\'b'", "a'b"),
+        ('"a\\tb"', "a\tb"),
+        ("'''x\ny'''", "x\ny"),
+        ("8.GB", "8.GB"),
+        ("'1.h' as Duration", "1.h"),
+        ("[]", []),
+        ("[:]", {}),
+        ("[a: 1, 'b': [2, 3]]", {"a": 1, "b": [2, 3]}),
+        ("true", True),
+        ("null", None),
+        ('"costs \\$5"', "costs $5"),
+        ("'\\u00e9'", "é"),
     ],
-)  # fmt: skip
+)
 def test_literals_are_read(text: str, expected: object) -> None:
     source = Source(text, "x")
     found = value(source, 0, len(source.tokens))
@@ -335,11 +351,37 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["properties", "$defs", "definitions", "allOf", "$ref", "type", "format", "required", "default", "x", "pattern",
-                         "title", "schema", "enum", "exists", "hidden", "description", "minimum"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "properties",
+                    "$defs",
+                    "definitions",
+                    "allOf",
+                    "$ref",
+                    "type",
+                    "format",
+                    "required",
+                    "default",
+                    "x",
+                    "pattern",
+                    "title",
+                    "schema",
+                    "enum",
+                    "exists",
+                    "hidden",
+                    "description",
+                    "minimum",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
     max_leaves=25,
-)  # fmt: skip
+)
 
 
 @given(JSON)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from adapter import Place, write_workflow
+from helpers.command_line import Place
+from helpers.workflows import write_workflow
 
 pytestmark = pytest.mark.integration
 

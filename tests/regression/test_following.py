@@ -14,12 +14,12 @@ from helpers.command_line import COMMAND, Place
 from esap_wf import config as configuration
 from esap_wf import flow
 from esap_wf.cli import output
-from esap_wf.cli.logs import Logs
 from esap_wf.models.request import Request
 from esap_wf.models.run import Event, Phase, encode
 from esap_wf.planning import making
 from esap_wf.request.validation import validate
 from esap_wf.runs import event_lines
+from esap_wf.runs.logs import Logs
 from esap_wf.runs.store import Run, Store
 
 LONG = ("noop", "--units", "1", "--seconds", "600")

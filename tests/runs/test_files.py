@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -16,7 +17,7 @@ from esap_wf.models import Model
 from esap_wf.models.run import Phase, Progress, State, Step, encode
 
 
-class Paper(Model, kw_only=True, omit_defaults=False):
+class Paper(Model, frozen=True, kw_only=True, omit_defaults=False):
     schema_version: int = 3
     title: str
 
@@ -129,7 +130,7 @@ def test_append_where_the_file_system_has_no_locks(
     def flock(fd: int, operation: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(files.fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", flock)
     files.append_line(tmp_path / "a", b"one")
     files.append_line(tmp_path / "a", b"two")
     assert (tmp_path / "a").read_bytes() == b"one\ntwo\n"
@@ -139,7 +140,7 @@ def test_append_with_a_lock_that_fails_otherwise(tmp_path: Path, monkeypatch: py
     def flock(fd: int, operation: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(files.fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", flock)
     with pytest.raises(RefusedError):
         files.append_line(tmp_path / "a", b"one")
 
@@ -172,11 +173,11 @@ def test_newer_version_is_refused_whatever_it_contains(tmp_path: Path) -> None:
             files.read_json(path, Paper)
 
 
-class Page(Model, kw_only=True):
+class Page(Model, frozen=True, kw_only=True):
     number: int
 
 
-class Book(Model, kw_only=True, omit_defaults=False):
+class Book(Model, frozen=True, kw_only=True, omit_defaults=False):
     schema_version: int = 1
     cover: Page
     back: Page | None = None

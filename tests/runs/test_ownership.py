@@ -41,20 +41,18 @@ class Racers:
 
     def round(self, word: str) -> list[list[str]]:
         for racer in self.all:
+            assert racer.stdin and racer.stdout and racer.stderr
             assert racer.stdout.readline() == "ready\n", racer.stderr.read()
-        for racer in self.all:
             racer.stdin.write(word + "\n")
         for racer in self.all:
+            assert racer.stdin
             racer.stdin.flush()
-        return [racer.stdout.readline().split() for racer in self.all]
+        return [racer.stdout.readline().split() for racer in self.all if racer.stdout]
 
     def end(self) -> None:
         for racer in self.all:
-            racer.stdin.close()
             racer.kill()
-            racer.wait()
-            racer.stdout.close()
-            racer.stderr.close()
+            racer.communicate()
 
 
 def test_racing_claims_have_one_winner(store: Store) -> None:
@@ -261,7 +259,7 @@ def test_survivors_are_found_and_ended() -> None:
     everyone = [kind, stubborn, leader, stranger]
     try:
         for child in everyone:
-            assert child.stdout.readline() == b"up\n"
+            assert child.stdout and child.stdout.readline() == b"up\n"
         session = msgspec.structs.replace(
             processes.me(), pid=leader.pid, start=processes.start_time(leader.pid)
         )
@@ -282,8 +280,7 @@ def test_survivors_are_found_and_ended() -> None:
     finally:
         for child in everyone:
             child.kill()
-            child.wait()
-            child.stdout.close()
+            child.communicate()
 
 
 def test_a_broken_claim_is_an_error_not_a_second_run(store: Store) -> None:
@@ -339,10 +336,10 @@ def test_an_owner_far_away_that_beats_is_left_alone(
         latest = lease.LeaseFile(epoch=1, holder=far, seq=100 + next(beats))
         files.write_atomic(run.dir / "lease.json", encode(latest))
 
-    monkeypatch.setattr(lease.time, "sleep", nap)
+    monkeypatch.setattr(time, "sleep", nap)
     assert run.observe(lambda _: None).phase is Phase.EXECUTING
     with pytest.raises(RefusedError, match="EXECUTING"):
-        run.store.remove(run, lambda _: None)
+        make.store.remove(run, lambda _: None)
     with pytest.raises(RefusedError, match="EXECUTING"):
         control.resume(run, lambda _: None)
 
@@ -364,11 +361,11 @@ def test_a_run_of_a_silent_owner_far_away_can_be_stopped_and_removed(
     monkeypatch.setattr(control, "spawn", lambda run: started.append(run.id))
     run = owned_far_away(make, far)
     with pytest.raises(RefusedError, match="EXECUTING"):
-        run.store.remove(Run(run.store, run.id))
+        make.store.remove(Run(run.store, run.id))
     assert control.cancel(run, False, lambda _: None).phase is Phase.UNKNOWN
     assert started == [run.id], "a supervisor writes the last state"
     assert run.stop_requested() is not None
-    run.store.remove(Run(run.store, run.id), lambda _: None)
+    make.store.remove(Run(run.store, run.id), lambda _: None)
     assert not run.exists()
 
 

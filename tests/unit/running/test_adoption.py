@@ -66,9 +66,14 @@ def engine(run: Run, holder: Holder, exit_code: int | None = None) -> None:
     ],
 )
 def test_what_is_seen_of_a_former_engine_is_in_the_log(
-    owner: Ownership, caplog: pytest.LogCaptureFixture, holder: Holder, exit_code: int | None,
-    before: State, adoptable: bool | None, seen: str,
-) -> None:  # fmt: skip
+    owner: Ownership,
+    caplog: pytest.LogCaptureFixture,
+    holder: Holder,
+    exit_code: int | None,
+    before: State,
+    adoptable: bool | None,
+    seen: str,
+) -> None:
     engine(owner.run, holder, exit_code)
     with caplog.at_level(logging.INFO, "esap_wf"):
         former = adoption.former_engine(owner, before)
