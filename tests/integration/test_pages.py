@@ -95,9 +95,16 @@ def test_every_command_in_a_line_of_text_has_a_verb_and_options_that_exist() -> 
             own = words[: words.index("--")] if "--" in words else words
             names = [w for w in own if w in VERBS]
             if not names or own[0].isupper() or own[0].startswith("["):
-                assert own[0] in ("VERB", "COMMAND", "WORKFLOW", "[--store", "--version", "--help", "…"), (
-                    f"{page.name}: {words}"
-                )
+                assert own[0] in (
+                    "VERB",
+                    "COMMAND",
+                    "WORKFLOW",
+                    "-v",
+                    "[--store",
+                    "--version",
+                    "--help",
+                    "…",
+                ), f"{page.name}: {words}"
                 continue
             command = cli.get_command(top, names[0])
             options = {o for p in cli.params for o in p.opts} | {"--help", "-h"}
