@@ -58,7 +58,8 @@ def test_what_is_promised_at_ctrl_c_is_what_the_engine_can_do(engine: str, said:
 
 
 def test_what_is_built_first_is_told_at_its_start_every_minute_and_at_its_end() -> None:
-    said, at = [], [0.0]
+    said: list[str] = []
+    at = [0.0]
     plain = Lines(said.append, lambda: at[0])
     building = State(
         phase=Phase.QUEUED, reason="building the Python environment of the workflow, once: logs/software.log"

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from adapter import Place, write_workflow
+from helpers.command_line import Place
+from helpers.workflows import write_workflow
 
 #: words of the command line -> (where, what, hint) of each problem
 REQUESTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
