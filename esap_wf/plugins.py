@@ -62,12 +62,12 @@ def _installed(group: str) -> list[EntryPoint]:
     )
 
 
-def _built_in(place: str) -> Any:
-    module, _, attribute = place.partition(":")
+def _built_in(target: str) -> Any:
+    module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
-def _checked(group: str, name: str, place: str, load: Callable[[], Any], foreign: bool) -> Any:
+def _checked(group: str, name: str, target: str, load: Callable[[], Any], foreign: bool) -> Any:
     """
     A plug-in, or a `Broken`. What comes with esap-wf is checked by its tests, which spares each start the
     reading of signatures.
@@ -78,11 +78,11 @@ def _checked(group: str, name: str, place: str, load: Callable[[], Any], foreign
         plugin = None if wrong else kind()
         wrong = wrong or (check(group, plugin) if foreign else [])
     except Exception as error:  # a plug-in may raise anything
-        return Broken(name, f"{place} can't be loaded: {type(error).__name__}: {error}")
+        return Broken(name, f"{target} can't be loaded: {type(error).__name__}: {error}")
     if plugin is None or wrong:
-        return Broken(name, f"{place} does not keep the contract of {group}: {'; '.join(wrong)}")
+        return Broken(name, f"{target} does not keep the contract of {group}: {'; '.join(wrong)}")
     if plugin.name != name:
-        return Broken(name, f"{place} calls itself {plugin.name!r}, its entry point {name!r}")
+        return Broken(name, f"{target} calls itself {plugin.name!r}, its entry point {name!r}")
     return plugin
 
 
@@ -193,8 +193,8 @@ def load(group: str, wanted: Collection[str] | None = None) -> tuple[dict[str, A
     """
     own = BUILT_IN[group]
     found = [
-        _checked(group, n, place, partial(_built_in, place), False)
-        for n, place in own.items()
+        _checked(group, n, target, partial(_built_in, target), False)
+        for n, target in own.items()
         if wanted is None or n in wanted
     ]
     if wanted is None or not own.keys() >= set(wanted):

@@ -22,7 +22,7 @@ class CodeFile:
     link: str = ""
 
 
-def kept(folder: Path, place: str, names: Iterable[str]) -> Iterator[CodeFile]:
+def kept(folder: Path, prefix: str, names: Iterable[str]) -> Iterator[CodeFile]:
     """Files of a repository in which links stay links; one that is absolute becomes relative."""
     root = folder.resolve()
     for name in names:
@@ -33,12 +33,12 @@ def kept(folder: Path, place: str, names: Iterable[str]) -> Iterator[CodeFile]:
             target = Path(os.path.normpath(link))
             if target.is_absolute() and target.is_relative_to(root):
                 link = os.path.relpath(target, path.parent.resolve())
-        yield CodeFile(path, f"{place}/{name}", link)
+        yield CodeFile(path, f"{prefix}/{name}", link)
 
 
-def contents(folder: Path, place: str, paths: Iterable[Path]) -> Iterator[CodeFile]:
+def contents(folder: Path, prefix: str, paths: Iterable[Path]) -> Iterator[CodeFile]:
     """Files of a folder, of which links are taken as what they lead to."""
-    return (CodeFile(path, f"{place}/{path.relative_to(folder).as_posix()}") for path in paths)
+    return (CodeFile(path, f"{prefix}/{path.relative_to(folder).as_posix()}") for path in paths)
 
 
 def digest(files: Iterable[CodeFile], root: Path | None = None) -> str:
@@ -65,8 +65,8 @@ def of_folders(folders: Mapping[str, Path]) -> str:
     """Digest of the code in folders of our own, each by its name in a snapshot."""
     return digest(
         f
-        for place, folder in sorted(folders.items())
-        for f in contents(folder, place, digests.code_files(folder))
+        for prefix, folder in sorted(folders.items())
+        for f in contents(folder, prefix, digests.code_files(folder))
     )
 
 

@@ -26,7 +26,7 @@ _PLAN = re.compile(rb'\{\s*("schema_version":\s*\d+,\s*)?"created":\s*"[^"]*",\s
 
 @dataclass(frozen=True)
 class Chosen:
-    """Files and links of a repository that a run may read, and what is to be told of the others."""
+    """Files and links of a repository that a run may read, and warnings about the others."""
 
     names: tuple[str, ...]
     warnings: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class _Choice:
         self.folder, self.seen = folder, seen
         self.root = folder.resolve()
         self.warnings: list[str] = []
-        self.named = {n for name in named for place in _places(self.root, name) for n in below(folder, place)}
+        self.named = {n for name in named for real in _unlinked(self.root, name) for n in below(folder, real)}
         self.names = {*seen.names, *self.named}
 
     def made(self) -> Chosen:
@@ -77,8 +77,8 @@ class _Choice:
 
     def _own(self, name: str) -> bool:
         """Whether something is esap-wf's own: a store of runs in the folder, a saved plan."""
-        for place in _parents(name):
-            if (self.folder / place / "store.json").is_file() and (self.folder / place / "claims").is_dir():
+        for parent in _parents(name):
+            if (self.folder / parent / "store.json").is_file() and (self.folder / parent / "claims").is_dir():
                 return True
         if name.endswith(".json") and not self.seen.names.get(name):
             return _PLAN.match(_head(self.folder / name, 200)) is not None
@@ -160,8 +160,8 @@ class _Choice:
         Whether a link leads to a folder that holds much else: then what is taken of that is decided
         elsewhere.
         """
-        place = target.relative_to(self.root).as_posix()
-        return place == "." or any(n.startswith(f"{place}/") for n in self.seen.names)
+        relative = target.relative_to(self.root).as_posix()
+        return relative == "." or any(n.startswith(f"{relative}/") for n in self.seen.names)
 
     def _leads_out(self, name: str, target: Path, taken: set[str]) -> None:
         word = re.compile(rf"(?<![\w.-]){re.escape(Path(name).name.lower())}(?![\w-])")
@@ -259,7 +259,7 @@ def below(folder: Path, name: str) -> Iterator[str]:
             yield f"{name}/{inner}"
 
 
-def _places(root: Path, name: str) -> Iterator[str]:
+def _unlinked(root: Path, name: str) -> Iterator[str]:
     """A name without links among its folders, and those links."""
     for _ in range(20):
         parts = PurePosixPath(name).parts

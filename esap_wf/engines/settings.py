@@ -77,10 +77,10 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     done: dict[str, Any] = {}
     for name, value in values.items():
         *parents, last = name.split(".")
-        place = done
+        level = done
         for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = value
+            level = level.setdefault(parent, {})
+        level[last] = value
     return done
 
 

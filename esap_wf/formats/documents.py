@@ -67,9 +67,9 @@ class Document:
             Keys and indices from the root; the deepest part that exists is used for the line.
         """
         position = _position(self.text, pointer) if self.text else None
-        place = f"{self.source}:{position[0]}:{position[1]}" if position else self.source
+        where = f"{self.source}:{position[0]}:{position[1]}" if position else self.source
         path = pointer_text(pointer)
-        return f"{place}: {path}" if path else place
+        return f"{where}: {path}" if path else where
 
     def line(self, pointer: Pointer = ()) -> str:
         """File and line of a value."""

@@ -57,7 +57,7 @@ TOP_KEYWORDS = {
     "additionalProperties",
 }
 TYPES = {"string", "integer", "number", "boolean", "array", "null"}
-#: Misfits told of one document.
+#: Errors reported of one document.
 MAX_ERRORS = 100
 #: Characters of a message.
 LONGEST = 400
@@ -219,8 +219,8 @@ def convert(document: Document, kind: type[T], what: str) -> T:
     schema, check = _schema_of(kind)  # type: ignore[arg-type]
     found = []
     for error in islice(check.iter_errors(document.data), MAX_ERRORS):
-        place = _resolve(schema, error.schema_path)
-        pointer, text, hint = wording(error, place)
+        part = _resolve(schema, error.schema_path)
+        pointer, text, hint = wording(error, part)
         found.append(Problem(document.where(pointer), text, hint))
     if found:
         raise UsageError(f"the {what} is not valid", _ended(found, document))

@@ -71,7 +71,7 @@ class Notebook:
             "properties": properties,
             "required": [],
         }
-        place = "/".join([PROJECT, *map(glob.escape, path.parent.relative_to(root).parts)])
+        folder = "/".join([PROJECT, *map(glob.escape, path.parent.relative_to(root).parts)])
         outputs = (
             Output(
                 name="notebook",
@@ -82,14 +82,14 @@ class Notebook:
             Output(name="page", path=PAGE, title="the executed notebook as a page", media_type="text/html"),
             Output(
                 name="files",
-                path=f"{place}/outputs/**/*",
+                path=f"{folder}/outputs/**/*",
                 title="what it wrote below outputs/",
                 required=False,
                 guess=True,
             ),
             Output(
                 name="results",
-                path=f"{place}/results/**/*",
+                path=f"{folder}/results/**/*",
                 title="what it wrote below results/",
                 required=False,
                 guess=True,
@@ -130,8 +130,8 @@ class Notebook:
             "language": "python",
         }
         # nothing of the user's own settings of Jupyter and IPython
-        places = {"JUPYTER_PATH": "jupyter", "JUPYTER_CONFIG_DIR": "jupyter", "IPYTHONDIR": "ipython"}
-        clean = ["env", *(f"{name}={HERE}/engine/{place}" for name, place in places.items())]
+        folders = {"JUPYTER_PATH": "jupyter", "JUPYTER_CONFIG_DIR": "jupyter", "IPYTHONDIR": "ipython"}
+        clean = ["env", *(f"{name}={HERE}/engine/{folder}" for name, folder in folders.items())]
         execute = [
             *clean,
             str(papermill),

@@ -57,10 +57,8 @@ def _written_by(call: ast.Call) -> set[str]:
         return set()
     if _is_path(target) and not _MOVES.fullmatch(name):
         return _names(target)
-    places = call.args[-1:] if _MOVES.fullmatch(name) else call.args
-    return {
-        n for place in places if not isinstance(place, ast.Call) or _is_path(place) for n in _names(place)
-    }
+    paths = call.args[-1:] if _MOVES.fullmatch(name) else call.args
+    return {n for path in paths if not isinstance(path, ast.Call) or _is_path(path) for n in _names(path)}
 
 
 def _is_path(node: ast.expr | None) -> bool:

@@ -33,7 +33,7 @@ def results(run: Path) -> Results | None:
     paths: dict[str, Any] = {}
     values: dict[str, Any] = {}
     for name, value in answer.items():
-        paths[name] = [_inside(run, place) for place in _places(value)]
+        paths[name] = [_inside(run, path) for path in _paths_of(value)]
         if not _is_files(value):
             values[name] = _readable(value, run)
     return Results(paths, values)
@@ -73,21 +73,21 @@ def _last_object(log: Path) -> Any:
         return None
 
 
-def _places(value: Any) -> Iterator[str]:
+def _paths_of(value: Any) -> Iterator[str]:
     """Local paths of the files and folders in a value, with what belongs to them."""
     if isinstance(value, list):
         for member in value:
-            yield from _places(member)
+            yield from _paths_of(member)
     elif isinstance(value, dict):
-        if is_file_object(value) and (place := _place(value)) is not None:
-            yield place
+        if is_file_object(value) and (path := _path_of(value)) is not None:
+            yield path
         for key, member in value.items():
             # what a folder holds is found with it
             if key != "listing" or not is_file_object(value):
-                yield from _places(member)
+                yield from _paths_of(member)
 
 
-def _place(value: dict[str, Any]) -> str | None:
+def _path_of(value: dict[str, Any]) -> str | None:
     path, location = value.get("path"), value.get("location")
     if isinstance(path, str):
         return path
@@ -96,19 +96,19 @@ def _place(value: dict[str, Any]) -> str | None:
     return unquote(urlsplit(location).path) if location.startswith("file:") else location
 
 
-def _inside(run: Path, place: str) -> str:
+def _inside(run: Path, path: str) -> str:
     """A path of the run directory, relative to it: engines tell where links of its folders lead."""
     for top in (str(run), os.path.realpath(run)):
-        if Path(place).is_relative_to(top):
-            return Path(place).relative_to(top).as_posix()
-    return place
+        if Path(path).is_relative_to(top):
+            return Path(path).relative_to(top).as_posix()
+    return path
 
 
 def _is_files(value: Any) -> bool:
     """Whether a value is a file or a folder, or a list of nothing else."""
     if isinstance(value, list):
         return bool(value) and all(map(_is_files, value))
-    return isinstance(value, dict) and is_file_object(value) and _place(value) is not None
+    return isinstance(value, dict) and is_file_object(value) and _path_of(value) is not None
 
 
 def _readable(value: Any, run: Path) -> Any:
@@ -116,8 +116,8 @@ def _readable(value: Any, run: Path) -> Any:
     if isinstance(value, list):
         return [_readable(v, run) for v in value]
     if isinstance(value, dict):
-        if is_file_object(value) and (place := _place(value)) is not None:
-            return {"class": value["class"], "path": _inside(run, place)}
+        if is_file_object(value) and (path := _path_of(value)) is not None:
+            return {"class": value["class"], "path": _inside(run, path)}
         return {_readable(k, run): _readable(v, run) for k, v in value.items()}
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()

@@ -180,11 +180,11 @@ def hook_record(run: Path, epoch: int) -> Path:
 def hooked(run: Path, epoch: int) -> dict[str, str]:
     """The environment in which cwltool's Python loads the hook, of which the run gets a copy."""
     (run / job_order.ANSWER).unlink(missing_ok=True)  # of an engine that didn't end well
-    place = run / "engine" / "plugins" / "cwl"
-    place.mkdir(parents=True, exist_ok=True)
-    files.write_atomic(place / HOOK.name, HOOK.read_bytes(), sync=False)
+    folder = run / "engine" / "plugins" / "cwl"
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_atomic(folder / HOOK.name, HOOK.read_bytes(), sync=False)
     return {
-        "PYTHONPATH": str(place),
+        "PYTHONPATH": str(folder),
         "ESAP_WF_CWL_RECORD": str(hook_record(run, epoch)),
         "ESAP_WF_CWL_LOGS": str(run / "logs" / "jobs"),
         "ESAP_WF_CWL_KEEP": " ".join(job_order.PRESERVED),
@@ -250,6 +250,6 @@ def _gone(run: Path) -> Iterator[tuple[str, str]]:
                 and given.get("class") in ("File", "Directory")
                 and isinstance(given.get("location"), str)
             ):
-                place = unquote(given["location"].removeprefix("file://"))
-                if not (run / place).exists():
-                    yield name, place
+                path = unquote(given["location"].removeprefix("file://"))
+                if not (run / path).exists():
+                    yield name, path

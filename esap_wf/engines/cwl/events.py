@@ -1,4 +1,4 @@
-"""What the hook in cwltool and in Toil's workers told (``cwl_hook/sitecustomize.py``), in the words of
+"""What the hook in cwltool and in Toil's workers report (``hook/sitecustomize.py``), in the words of
 `esap_wf.models.run.Event`.
 
 cwltool names jobs after their step, the second one of a step ``name_2``; Toil by file, step and index.
@@ -103,10 +103,10 @@ class CwlEvents(following.Record):
     path : Path
         Need not exist yet.
     run : Path
-        Run directory: log paths are told relative to it.
+        Run directory: paths of logs are relative to it.
     epoch : int
     steps : Steps
-    told : int
+    reported : int
         See `following.Record`.
     """
 
@@ -172,7 +172,7 @@ class CwlEvents(following.Record):
         # a second one in a scattered workflow
         name = name if name in self.steps.scattered else self.steps.of(name)[0]
         if name not in self.steps.scattered:
-            return  # a workflow: its own steps are told
+            return  # a workflow: its own steps are reported
         if text == "start":
             self._begun[name] = self._begun.get(name, 0) + 1
         elif text == "will be skipped":
@@ -193,7 +193,7 @@ class CwlEvents(following.Record):
 
     def _job(self, t: float, name: str, text: str) -> list[Event]:
         if text.startswith("Using cached output"):
-            # done by an earlier engine, which told it; its step's total does not count it again
+            # done by an earlier engine, which reported it; its step's total does not count it again
             step = self.steps.of(name)[0]
             self._begun[step] = self._begun.get(step, 1) - 1
             return []
@@ -270,10 +270,10 @@ def in_one_line(text: str, run: Path) -> str:
     seen: set[str] = set()
 
     def once(match: re.Match[str]) -> str:
-        place = match[0].strip()
-        known = place in seen
-        seen.add(place)
-        return "" if known else f"{place} "
+        position = match[0].strip()
+        known = position in seen
+        seen.add(position)
+        return "" if known else f"{position} "
 
     text = reasons.expression(text).replace(f"file://{quote(str(run))}/", "").replace(f"{run}/", "")
     return re.sub(r"\s+", " ", _PLACE.sub(once, _OBJECT.sub("", text))).strip()[:1000]

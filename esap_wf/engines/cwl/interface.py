@@ -131,8 +131,8 @@ def _interface(reader: Reader, process: Node, file: Path, asked: Path) -> Interf
 
 def _root(reader: Reader, file: Path, asked: Path) -> Path:
     """The smallest folder that holds all that the pipeline refers to, at most its repository."""
-    places = [p.parent.absolute() for p in {file, *reader.files}]
-    root = Path(os.path.commonpath(places))
+    folders = [p.parent.absolute() for p in {file, *reader.files}]
+    root = Path(os.path.commonpath(folders))
     repository = repositories.top_of(file)
     outside = repository is not None and not root.is_relative_to(repository)
     if outside or root == Path(root.anchor):

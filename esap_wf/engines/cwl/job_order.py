@@ -190,10 +190,10 @@ def _program(first: ContainerChoice, names: Mapping[str, ContainerChoice]) -> by
     ]
     for name, choice in names.items():
         folder = first.runtime == "udocker" and choice.form == "rootfs"
-        place = f"words+=({shlex.quote('--location=' + choice.reference)}) " if folder else ""
+        location = f"words+=({shlex.quote('--location=' + choice.reference)}) " if folder else ""
         lines.append(
             f"    {shlex.quote(name)}) "
-            f"{place}word={_FOLDER if folder else shlex.quote(choice.reference)} "
+            f"{location}word={_FOLDER if folder else shlex.quote(choice.reference)} "
             "image=1 ;;"
         )
     lines += [f"    {pattern}) continue ;;" for pattern in dropped]
@@ -225,8 +225,8 @@ def _pulls(program: str, names: Mapping[str, ContainerChoice]) -> list[str]:
     lines += ['    case "${last#docker://}" in']
     files = {name: choice.reference for name, choice in names.items() if choice.form != "name"}
     lines += [
-        f'    {shlex.quote(name)}) ln -sfn -- {shlex.quote(place)} "$target"; exit ;;'
-        for name, place in files.items()
+        f'    {shlex.quote(name)}) ln -sfn -- {shlex.quote(path)} "$target"; exit ;;'
+        for name, path in files.items()
     ]
     return [
         *lines,

@@ -26,7 +26,7 @@ def expression(text: str) -> str:
     if FAILED not in text:
         return text
     head, _, rest = text.partition(FAILED)
-    place = _PLACE.search(text)
+    position = _PLACE.search(text)
     lines = [_LINE.sub(r"\1", line) for line in rest.splitlines()]
     program = next((m for line in reversed(lines) if (m := _PROGRAM.fullmatch(line))), None)
     cause = _cause(lines)
@@ -34,7 +34,9 @@ def expression(text: str) -> str:
         return text
     what = " ".join(_PLACE.sub(" ", head).split()).removeprefix("Failed to evaluate expression:").strip()
     return " ".join(
-        part for part in (what, place[0] if place else "", f"{_written(program)} fails: {cause}") if part
+        part
+        for part in (what, position[0] if position else "", f"{_written(program)} fails: {cause}")
+        if part
     )
 
 

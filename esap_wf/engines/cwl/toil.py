@@ -134,7 +134,7 @@ class Toil(EngineBase):
             str(job.allocation.cores),
             "--maxMemory",
             str(max(MEMORY, job.allocation.memory_bytes)),
-            # a job that fails is told, not tried again
+            # a job that fails is reported, not tried again
             "--retryCount",
             "0",
             "--stopOnFirstFailure",
@@ -182,7 +182,7 @@ class Toil(EngineBase):
         return LaunchAdditions(arguments, engine.hooked(run, epoch))
 
     def events(self, run: Path, epoch: int, cursor: Cursor) -> EventSource:
-        """What the workers' hook and the leader told."""
+        """What the workers' hook and the leader reported."""
         records = engine.hook_record(run, epoch), _bus(run, epoch)
         hook, _, bus = str(cursor.mark or "0:0").partition(":")
         offsets = (

@@ -94,7 +94,7 @@ class _Workers(CwlEvents):
         self._count(self._issued, name)
 
     def died(self, name: str, code: int) -> Event | None:
-        """The end of a job of which the hook has told none."""
+        """The end of a job of which the hook has reported none."""
         if name in self._failed:
             return None
         self._failed.add(name)
@@ -135,8 +135,8 @@ class _Workers(CwlEvents):
 
     def _crashed(self, t: float, name: str, entry: dict[str, Any]) -> list[Event]:
         """
-        A worker ended by an exception: for a tool's failure, which was told, or for what it could not even
-        begin.
+        A worker ended by an exception: for a tool's failure, which was reported, or for what it could not
+        even begin.
         """
         if name in self._failed:
             return []

@@ -78,14 +78,14 @@ def beside(
         if text in seen:
             continue
         seen.add(text)
-        for place, path in _meant(text, folders):
-            top = place.split("/")[0]
-            if not path.is_relative_to(root) or top in results or place in results:
+        for name, path in _meant(text, folders):
+            top = name.split("/")[0]
+            if not path.is_relative_to(root) or top in results or name in results:
                 continue
             if top in RESERVED:
-                clashes.append(place)
+                clashes.append(name)
                 continue
-            found[place] = path.relative_to(root).as_posix()
+            found[name] = path.relative_to(root).as_posix()
             queue += _named_in(path)
     inner = {p for p in found for parent in Path(p).parents if parent.as_posix() in found}
     return {p: n for p, n in sorted(found.items()) if p not in inner}, sorted(set(clashes))

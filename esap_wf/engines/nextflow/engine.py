@@ -153,14 +153,14 @@ class Nextflow(EngineBase):
         return profiles.conflicts(job) if job.source else []
 
     def _plugins(self, text: str, config: Path) -> Iterable[Problem]:
-        place = Path.home() / ".nextflow" / "plugins"
+        folder = Path.home() / ".nextflow" / "plugins"
         for block in re.finditer(r"\bplugins\s*\{([^}]*)\}", text):
             for wanted in _PLUGIN.finditer(block[1]):
                 name, version = wanted["id"], wanted["version"]
-                if version and (place / f"{name}-{version}").is_dir():
+                if version and (folder / f"{name}-{version}").is_dir():
                     continue
                 why = (
-                    f"@{version} is not in {place}"
+                    f"@{version} is not in {folder}"
                     if version
                     else " has no version, and Nextflow is started offline"
                 )
@@ -223,7 +223,7 @@ class Nextflow(EngineBase):
             files,
             environment,
             (configuration.PROGRAMS,) if programs else (),
-            copies={place: f"{job.folder}/{name}" for place, name in job.beside.items()},
+            copies={copy: f"{job.folder}/{name}" for copy, name in job.beside.items()},
         )
 
     def _from_top(self, job: Job) -> list[str]:
@@ -270,8 +270,8 @@ class Nextflow(EngineBase):
         return published.results(run, epoch)
 
 
-def _line(text: str, place: int) -> int:
-    return text.count("\n", 0, place) + 1
+def _line(text: str, offset: int) -> int:
+    return text.count("\n", 0, offset) + 1
 
 
 def _session(run: Path) -> str | None:

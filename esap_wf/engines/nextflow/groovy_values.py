@@ -1,5 +1,5 @@
 """
-Plain values of Groovy: numbers, texts, truth values, lists and maps of those. What must be evaluated is told
+Literals of Groovy: numbers, texts, truth values, lists and maps of those. What must be evaluated is told
 apart, never guessed.
 """
 

@@ -67,10 +67,10 @@ def choices(config: Config) -> Iterator[EngineChoice]:
     version = java_version(java, config.cache) if java else None
     options = " ".join(str(settings.get("java_options", "")).split())
     machine = Machine(str(java or ""), version or "", options, online=settings.get("offline") is False)
-    places = list(programs.candidates(ENGINE, ENGINE, config))
+    candidates = list(programs.candidates(ENGINE, ENGINE, config))
     if not settings.get("path") and (location(config.cache) / ENGINE).is_file():
-        places.append((location(config.cache) / ENGINE, "engines install"))
-    for path, how in places:
+        candidates.append((location(config.cache) / ENGINE, "engines install"))
+    for path, how in candidates:
         yield EngineChoice(
             name=ENGINE,
             path=str(path),
@@ -127,11 +127,11 @@ def lacks(program: Path, version: str) -> str:
         or b"NXF_PACK=dist" in text
     ):
         return ""
-    place = Path.home() / ".nextflow" / "framework" / version  # launch drops NXF_HOME
-    if any(place.glob(f"nextflow-{version}-*.jar")):
+    folder = Path.home() / ".nextflow" / "framework" / version  # launch drops NXF_HOME
+    if any(folder.glob(f"nextflow-{version}-*.jar")):
         return ""
     return (
-        f"it has not downloaded its program yet (there is no jar in {place}); with internet access, "
+        f"it has not downloaded its program yet (there is no jar in {folder}); with internet access, "
         f"`{program} -version` does so"
     )
 

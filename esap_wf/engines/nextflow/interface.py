@@ -165,14 +165,14 @@ class _Derivation:
 
     def _outputs(self) -> tuple[Output, ...]:
         """Patterns of all that is published."""
-        places: dict[str, str] = {}
+        folders: dict[str, str] = {}
         if self.parameters.results:
             first = sorted(self.parameters.results)[0]
-            places[FOLDER] = self.origins.get(f"parameters.{first}", "")
+            folders[FOLDER] = self.origins.get(f"parameters.{first}", "")
         for published, where in self.scripts.published:
             text = published.data if published.kind == "literal" else None
             if isinstance(text, str) and (folder := _own(text)):
-                places.setdefault(folder, where)
+                folders.setdefault(folder, where)
             elif isinstance(text, str) and os.path.normpath(text).startswith(("/", "..")):
                 self.warn(
                     f"{where}: it publishes to {clipped(text)}, outside the run, so what it "
@@ -183,13 +183,13 @@ class _Derivation:
             setting = self.settings.last("outputDir")
             folder = _own(self.settings.text("outputDir")) if setting else "results"
             if folder:
-                places.setdefault(folder, self.scripts.outputs)
-        if not places:
+                folders.setdefault(folder, self.scripts.outputs)
+        if not folders:
             self.warn(
                 "no results are published, as far as the scripts show: they stay in the engine's work folder"
             )
         found = []
-        for i, (folder, where) in enumerate(places.items()):
+        for i, (folder, where) in enumerate(folders.items()):
             name = "results" if not i else f"results_{i + 1}"
             found.append(
                 Output(
@@ -269,9 +269,9 @@ class _Derivation:
             self.project / nextflow_schema.FILE,
             *(self.project / d for d in defaults),
         ):
-            place = Path(os.path.normpath(path))
-            if place.is_relative_to(self.root) and place != self.root and place.exists():
-                yield place.relative_to(self.root).as_posix()
+            normal = Path(os.path.normpath(path))
+            if normal.is_relative_to(self.root) and normal != self.root and normal.exists():
+                yield normal.relative_to(self.root).as_posix()
 
 
 def _own(text: str) -> str:

@@ -176,11 +176,11 @@ def _message(printed: str, own: str) -> str:
     file, check = _FILE.search(block[1]) if block else None, _CHECK.search(printed)
     number = _LINE.search(more)
     if file:
-        place = f"{file[1].strip()}:{number[1]}" if number else file[1].strip()
+        position = f"{file[1].strip()}:{number[1]}" if number else file[1].strip()
     else:
-        place = f"{_short(check['file'])}:{check['line']}" if check else ""
+        position = f"{_short(check['file'])}:{check['line']}" if check else ""
     return ": ".join(
-        part for part in (place, head.rstrip(":"), re.sub(r"^/groovy/script/\S+: ", "", more)) if part
+        part for part in (position, head.rstrip(":"), re.sub(r"^/groovy/script/\S+: ", "", more)) if part
     )
 
 

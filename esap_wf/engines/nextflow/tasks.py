@@ -12,7 +12,7 @@ class Names:
     Which unit a task is, and at which attempt.
 
     Tags need not be unique: a second task of a name is ``tag #2``, also when a later epoch repeats it. A task
-    that is submitted again is the same unit, whether the end of its last attempt was told before or comes
+    that is submitted again is the same unit, whether the end of its last attempt was reported before or comes
     later.
     """
 
@@ -47,7 +47,7 @@ class Names:
     def _repeated(self, name: str, taken: set[int]) -> int | None:
         """
         The number of the task that is tried again: one that failed, else one that hasn't ended, as far as is
-        told by now.
+        reported by now.
         """
         if failed := self._failed.get(name):
             return failed.pop(0)

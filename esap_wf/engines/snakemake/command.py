@@ -62,10 +62,10 @@ def plain(choice: EngineChoice, job: Job) -> Rendered:
     """
     file = Path(job.entry).relative_to(job.folder)
     values = settings.plain(settings.relocated(job, job.workdir))
-    place = f"{PROJECT}/{job.workdir}".rstrip("/")
+    workdir = f"{PROJECT}/{job.workdir}".rstrip("/")
     # --directory takes the place of the pipeline's own `workdir:`; then Snakemake is started there
     # instead
-    folder = place if _has_workdir(job, file) else ""
+    folder = workdir if _has_workdir(job, file) else ""
 
     def seen(path: str) -> str:
         return posixpath.relpath(path, folder) if folder else path
@@ -75,7 +75,7 @@ def plain(choice: EngineChoice, job: Job) -> Rendered:
         *([job.item] if job.item else []),
         "--snakefile",
         seen(f"{PROJECT}/{file}"),
-        *([] if folder else ["--directory", place]),
+        *([] if folder else ["--directory", workdir]),
         *(["--configfile", seen(CONFIG)] if values else []),
         *(["--workflow-profile", seen(profile)] if (profile := own_profile(job, file)) else []),
         "--cores",
@@ -86,7 +86,7 @@ def plain(choice: EngineChoice, job: Job) -> Rendered:
     container = job.software.container
     if images := job.software.images:
         added = containers.own(job, images)
-        links = {f"{place}/{name}": image for name, image in added.links.items()}
+        links = {f"{workdir}/{name}": image for name, image in added.links.items()}
         return Rendered(
             [*command, *added.command, *job.options],
             files,
@@ -118,9 +118,9 @@ def own_profile(job: Job, file: Path) -> str:
     """
     if job.source is None:
         return ""
-    place = Path(job.workdir, "profiles", "default")
+    folder = Path(job.workdir, "profiles", "default")
     root = job.source.parents[len(file.parts) - 1]
-    return f"{PROJECT}/{place}" if any((root / place).glob("config*.y*ml")) else ""
+    return f"{PROJECT}/{folder}" if any((root / folder).glob("config*.y*ml")) else ""
 
 
 def _has_workdir(job: Job, file: Path) -> bool:

@@ -272,8 +272,8 @@ class Configuration:
             self.warnings.append(f"{where}: {what}")
 
     def _line(self, document: Document, pointer: list[Any]) -> str:
-        place = document.line(pointer)
-        return place.removeprefix(f"{self.root}/").removeprefix(f"{self.root.resolve()}/")
+        position = document.line(pointer)
+        return position.removeprefix(f"{self.root}/").removeprefix(f"{self.root.resolve()}/")
 
 
 def _exists(root: Path, text: str) -> bool:

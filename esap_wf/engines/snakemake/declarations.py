@@ -65,10 +65,10 @@ def written(declared: Declarations) -> set[str]:
     names: dict[str, set[str]] = {}
     for name, values in declared.assigned.items():
         names[name] = {key for value in values for key in constants.keys(value, names)}
-    places = [
+    paths = [
         p
         for rule in declared.rules
         for kind in ("output", "log", "benchmark")
         for p in rule.paths.get(kind, [])
     ]
-    return {key for place in places for key in constants.keys(place, names)}
+    return {key for path in paths for key in constants.keys(path, names)}

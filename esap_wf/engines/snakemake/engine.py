@@ -103,11 +103,11 @@ class Snakemake(EngineBase):
         The logger plug-in, if this installation of esap-wf has lost it: without it, no job of Snakemake could
         be seen.
         """
-        place = plugin()
-        if (place / "__init__.py").is_file():
+        folder = plugin()
+        if (folder / "__init__.py").is_file():
             return []
         what = (
-            f"esap-wf's own plug-in for Snakemake is missing, there is no {place}; jobs can't be "
+            f"esap-wf's own plug-in for Snakemake is missing, there is no {folder}; jobs can't be "
             "followed without it"
         )
         return [
@@ -162,12 +162,13 @@ class Snakemake(EngineBase):
 
     def conflicts(self, choice: EngineChoice, job: Job) -> list[Problem]:
         """Executors and storages without a plug-in, see `esap_wf.engines.snakemake.profiles`."""
-        place = None
+        profile = None
         if job.plain and job.source:
             file = Path(job.entry).relative_to(job.folder)
             own = command.own_profile(job, file)
-            place = job.source.parents[len(file.parts) - 1] / own.removeprefix(f"{PROJECT}/") if own else None
-        return profiles.conflicts(job, Path(choice.path), place)
+            root = job.source.parents[len(file.parts) - 1]
+            profile = root / own.removeprefix(f"{PROJECT}/") if own else None
+        return profiles.conflicts(job, Path(choice.path), profile)
 
     def render(self, choice: EngineChoice, job: Job) -> Rendered:
         """One configuration file, and the bare command relative to the run directory."""
@@ -204,7 +205,7 @@ class Snakemake(EngineBase):
         worked = [
             d for record in (run / "engine").glob("*.snakemake.jsonl") if (d := targets.directory(record))
         ]
-        locks = [place / ".snakemake" / "locks" for place in (run / _directory(run), *worked)]
+        locks = [folder / ".snakemake" / "locks" for folder in (run / _directory(run), *worked)]
         return any(p.is_dir() and any(p.iterdir()) for p in locks)
 
     def events(self, run: Path, epoch: int, cursor: Cursor) -> EventSource:
@@ -260,7 +261,7 @@ def _directory(run: Path) -> str:
     """
     try:
         command = json.loads((run / "plan.json").read_bytes())["command"]
-        place = command[command.index("--directory") + 1]
+        folder = command[command.index("--directory") + 1]
     except (OSError, ValueError, KeyError, TypeError, IndexError):
-        place = PROJECT if (run / PROJECT).is_dir() else ""
-    return "" if place == "." else str(place)
+        folder = PROJECT if (run / PROJECT).is_dir() else ""
+    return "" if folder == "." else str(folder)

@@ -36,7 +36,7 @@ class SnakemakeEvents(following.Record):
     path : Path
         File of one epoch; need not exist yet.
     run : Path
-        Run directory: log paths are told relative to it.
+        Run directory: paths of logs are relative to it.
     epoch : int
     reported : int
         See `following.Record`.

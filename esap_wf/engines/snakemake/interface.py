@@ -126,6 +126,6 @@ def _named(root: Path, workdir: Path, declared: Declarations, config: Configurat
         if t.literal and t.value not in made
     ]
     for path in found:
-        place = Path(os.path.normpath(path))
-        if place.is_relative_to(root) and place != root and place.exists():
-            yield place.relative_to(root).as_posix()
+        normal = Path(os.path.normpath(path))
+        if normal.is_relative_to(root) and normal != root and normal.exists():
+            yield normal.relative_to(root).as_posix()

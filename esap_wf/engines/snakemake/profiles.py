@@ -18,7 +18,7 @@ _KINDS = {"executor": "snakemake_executor_plugin", "default-storage-provider": "
 _SHORT = {"-e": "executor"}
 
 
-def conflicts(job: Job, program: Path, pipelines: Path | None) -> list[Problem]:
+def conflicts(job: Job, program: Path, own: Path | None) -> list[Problem]:
     """
     What names a plug-in that is not there.
 
@@ -27,17 +27,17 @@ def conflicts(job: Job, program: Path, pipelines: Path | None) -> list[Problem]:
     job : Job
     program : Path
         Snakemake.
-    pipelines : Path, optional
+    own : Path, optional
         Folder of the pipeline's own profile, if it is taken.
     """
     folders = python.folders(program)
     given = dict(_options(job.options))
     found: list[Problem] = []
-    places = [pipelines] if pipelines and "workflow-profile" not in given else []
+    profiles = [own] if own and "workflow-profile" not in given else []
     for option in ("profile", "workflow-profile"):
         if option in given and given[option] != "none":
-            place = _profile(given[option])
-            if place is None:
+            profile = _profile(given[option])
+            if profile is None:
                 what = f"--{option} {given[option]}: there is no such profile"
                 found.append(
                     Problem(
@@ -47,8 +47,8 @@ def conflicts(job: Job, program: Path, pipelines: Path | None) -> list[Problem]:
                     )
                 )
             else:
-                places.append(place)
-    for key, name in _named(places):
+                profiles.append(profile)
+    for key, name in _named(profiles):
         # what a command line says counts before every profile
         if key[0] not in given:
             found += _missing(*key, name, folders, program)
@@ -84,19 +84,19 @@ def _options(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 def _profile(name: str) -> Path | None:
     """Where Snakemake finds a profile; a relative path would be the run directory's."""
     tops = [Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"), Path("/etc/xdg")]
-    places = [Path(name)] if Path(name).is_absolute() else [top / "snakemake" / name for top in tops]
-    return next((place for place in places if _files(place)), None)
+    folders = [Path(name)] if Path(name).is_absolute() else [top / "snakemake" / name for top in tops]
+    return next((folder for folder in folders if _files(folder)), None)
 
 
-def _files(place: Path) -> list[Path]:
+def _files(folder: Path) -> list[Path]:
     """Its configuration: of several the one for the newest version, which comes last by name."""
-    return sorted(p for p in place.glob("config*.y*ml")) if place.is_dir() else []
+    return sorted(p for p in folder.glob("config*.y*ml")) if folder.is_dir() else []
 
 
-def _named(places: list[Path]) -> Iterator[tuple[tuple[str, str], str]]:
+def _named(profiles: list[Path]) -> Iterator[tuple[tuple[str, str], str]]:
     """(key, ``file:line``) and the name."""
-    for place in places:
-        for file in _files(place)[-1:]:
+    for profile in profiles:
+        for file in _files(profile)[-1:]:
             try:
                 document = documents.load(file)
             except EsapError:

@@ -49,10 +49,10 @@ def objections(
     }
     if not wanted or declared.moves_path:
         return []
-    places = folders(program)
-    if not places:
+    importable = folders(program)
+    if not importable:
         return []
-    missing = {n: where for n, where in wanted.items() if not any(_holds(folder, n) for folder in places)}
+    missing = {n: where for n, where in wanted.items() if not any(_holds(folder, n) for folder in importable)}
     if not missing:
         return []
     own = _names(root)
@@ -84,7 +84,7 @@ def folders(program: Path) -> list[Path]:
     user = [] if virtual.is_file() else list(Path("~/.local/lib").expanduser().glob("python3*/site-packages"))
     given = [Path(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
     sites = [*_sites(prefix), *user]
-    return [*sites, *(place for site in sites for place in _linked(site)), *given]
+    return [*sites, *(folder for site in sites for folder in _linked(site)), *given]
 
 
 def _sites(prefix: Path) -> list[Path]:

@@ -67,8 +67,8 @@ def cause(run: Path, rule: str, exit_code: int | None, alone: bool) -> str | Non
             if status and exit_code == int(status[1]) and alone:
                 return _printed_error(text[: block.start()])
         elif exit_code is None:
-            place = block["file"].removeprefix(f"{run}/")
-            return f"{block['kind']}: {message} ({place}:{block['line']})"[:1000]
+            file = block["file"].removeprefix(f"{run}/")
+            return f"{block['kind']}: {message} ({file}:{block['line']})"[:1000]
     return None
 
 

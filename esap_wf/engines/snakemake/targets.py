@@ -30,16 +30,16 @@ def results(record: Path, run: Path) -> Results | None:
     if not names:
         return None
     base, real = directory(record) or run, os.path.realpath(run)
-    places = [name if "://" in name else os.path.normpath(base / name) for name in names]
-    return Results([p.removeprefix(f"{real}/") for p in places], appeared="if empty")
+    paths = [name if "://" in name else os.path.normpath(base / name) for name in names]
+    return Results([p.removeprefix(f"{real}/") for p in paths], appeared="if empty")
 
 
 def directory(record: Path) -> Path | None:
     """Where Snakemake worked, by the plug-in's record: `workdir` in a Snakefile may lead anywhere."""
     for line in following.all_lines(record):
         if b'"event":"workflow_started"' in line:
-            place = msgspec.json.decode(line).get("directory")
-            return Path(place) if place else None
+            folder = msgspec.json.decode(line).get("directory")
+            return Path(folder) if folder else None
     return None
 
 

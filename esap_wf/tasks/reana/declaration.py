@@ -157,8 +157,8 @@ def files(found: Declared) -> tuple[str, ...] | None:
     names = [*(inputs.get("files") or []), *(inputs.get("directories") or [])]
     taken = {found.file.relative_to(found.root).as_posix(), found.pipeline.relative_to(found.root).as_posix()}
     for name in names:
-        place = found.root / name
-        inside = repositories.look(place).names if place.is_dir() else [""]
+        path = found.root / name
+        inside = repositories.look(path).names if path.is_dir() else [""]
         taken |= {(PurePosixPath(name) / n).as_posix() for n in inside}
     return tuple(sorted(taken)) if names else None
 
