@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from esap_wf.models.run import Phase, State, now
 from esap_wf.runs import lease, processes, states
 from esap_wf.runs.run import StopRequest
 from esap_wf.runs.store import Run
+
+logger = logging.getLogger(__name__)
 
 #: Supervisors that `resume` starts at most, one after the other, while the last owner of an ended run goes.
 RETRIES = 5
@@ -91,6 +94,7 @@ def resume(run: Run, waiting: Callable[[str], None] | None = None, revision: Pat
             f"run {run.id} is {state.phase}",
             [Problem(run.id, "it is still under way", f"esap-wf status {run.id}")],
         )
+    logger.info("run %s is %s: a supervisor is started (%s)", run.id, state.phase, state.reason)
     run.clear_stop()
     before, epoch = run.state().rev, lease.latest_epoch(run)
     # the supervisor watches such an owner itself

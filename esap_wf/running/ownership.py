@@ -83,12 +83,7 @@ class Ownership:
         HeldByOther
             Somebody else owns the run.
         """
-        former = self.run.owner_lease()
         self.lease = Lease.acquire(self.run)
-        if former and former.epoch:
-            end = "gave it back" if former.released else "is gone"
-            text = "epoch %d of run %s: its owner in epoch %d, %s, %s"
-            logger.info(text, self.lease.epoch, self.run.id, former.epoch, former.holder, end)
 
     def open_events(self) -> State:
         """Append to the log of events from now on; the state that the last owner left."""

@@ -19,7 +19,7 @@ from esap_wf import files
 from esap_wf.errors import NotFoundError, UsageError
 from esap_wf.models import Model
 from esap_wf.models.run import encode, now
-from esap_wf.runs import crashpoints, processes
+from esap_wf.runs import crashpoints, decisions, processes
 from esap_wf.runs.layout import Layout
 from esap_wf.runs.lease import TTL
 from esap_wf.runs.processes import Holder
@@ -166,10 +166,8 @@ def claim(
 
 
 def _log_decision(claim: ClaimFile, decision: str) -> None:
-    import logging  # `list` imports this module, and claims nothing
-
     text = "identity %s, generation %d: %s"
-    logging.getLogger(__name__).info(text, claim.identity[:12], claim.generation, decision)
+    decisions.log(__name__, text, claim.identity[:12], claim.generation, decision)
 
 
 def _why_abandoned(store: Layout, found: ClaimFile) -> str:

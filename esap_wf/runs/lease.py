@@ -24,7 +24,7 @@ from esap_wf import files
 from esap_wf.errors import EsapError, NotFoundError, Problem, RefusedError
 from esap_wf.models import Model
 from esap_wf.models.run import encode, now
-from esap_wf.runs import crashpoints, processes
+from esap_wf.runs import crashpoints, decisions, processes
 from esap_wf.runs.layout import Layout
 from esap_wf.runs.processes import Holder, me
 
@@ -214,11 +214,12 @@ class Lease:
         """
         holder = holder or me()
         former = current(run)
-        epoch = former.epoch if former else 0
+        epoch, end = former.epoch if former else 0, "gave it back"
         if former and epoch and not former.released and former.holder != holder:
             lives = processes.alive(former.holder)
             if lives or (lives is None and not run.expired(former) and watch(run, wait)):
                 raise cls._held(run, former.holder)
+            end = "is gone" if lives is False else "can't be asked, and gave no sign of life: presumed dead"
         taken = Epoch(epoch=epoch + 1, holder=holder, taken=now())
         folder = run.dir / "epochs"
         path = run.store.make_folder(folder) / str(epoch + 1)
@@ -226,6 +227,9 @@ class Lease:
             other = current(run)
             raise cls._held(run, other.holder if other else None)
         crashpoints.reached("epoch-taken")
+        if former and epoch:
+            text = "run %s: epoch %d begins; its owner in epoch %d, %s, %s"
+            decisions.log(__name__, text, run.id, epoch + 1, epoch, former.holder, end)
         # from here on no earlier owner can accept results; what one has accepted before stays accepted
         for earlier in range(1, epoch + 1):
             files.create_exclusive(folder / f"{earlier}.end", VOID, mode=run.store.file_mode)

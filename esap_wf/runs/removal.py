@@ -173,18 +173,22 @@ def collect_garbage(store: Layout, *, older_than: float = DAY) -> tuple[list[str
             note(run_id, delete(store, run_id))
     for name in list(names(store.root / "tmp")):
         path = store.root / "tmp" / name
-        try:
-            age = time.time() - path.stat().st_mtime
-            if ".removed." not in name:
-                if age < older_than:
-                    continue
-                staged = files.read_json(path / ".staged.json", Staged)
-                lives = processes.alive(staged.holder)
-                if lives or (lives is None and age < 7 * DAY):
-                    continue
-        except NotFoundError:
-            pass
-        except (OSError, UsageError):
-            continue
-        note(name, delete_tree(path))
+        if not _is_in_use(path, older_than):
+            note(name, delete_tree(path))
     return [*deleted, *snapshots.collect(store)], left
+
+
+def _is_in_use(folder: Path, older_than: float) -> bool:
+    """Whether somebody may still work in a folder of ``tmp/``; also if that can't be known."""
+    try:
+        age = time.time() - folder.stat().st_mtime
+        if ".removed." in folder.name:
+            return False
+        if age < older_than:
+            return True
+        lives = processes.alive(files.read_json(folder / ".staged.json", Staged).holder)
+        return bool(lives) or (lives is None and age < 7 * DAY)
+    except NotFoundError:
+        return False
+    except (OSError, UsageError):
+        return True

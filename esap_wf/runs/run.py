@@ -15,12 +15,11 @@ from esap_wf import files
 from esap_wf.errors import NotFoundError, Problem, UsageError
 from esap_wf.formats import reading
 from esap_wf.models import Model
-from esap_wf.models.run import Outputs, Phase, RunRecord, State, encode
-from esap_wf.runs import crashpoints, journal, lease, progress, requests, states
+from esap_wf.models.run import Outputs, RunRecord, State, encode
+from esap_wf.runs import crashpoints, journal, lease, requests, states
 from esap_wf.runs.layout import Layout
+from esap_wf.runs.observing import Observer
 
-#: Seconds that a new run may be without an owner, between the command that created it and its supervisor.
-START_GRACE = 10.0
 #: Seconds between two announcements of mere progress: the journal is for lists, not for progress bars.
 ANNOUNCE_EVERY = 5.0
 
@@ -49,7 +48,7 @@ class Run:
         Where it is kept.
     """
 
-    __slots__ = ("_announced", "_heard", "_presumed_dead", "_record", "dir", "id", "store")
+    __slots__ = ("_announced", "_observed_by", "_record", "dir", "id", "store")
 
     def __init__(self, store: Layout, run_id: str) -> None:
         self.store = store
@@ -57,8 +56,7 @@ class Run:
         self.dir = store.path_of(run_id)
         self._record: RunRecord | None = None
         self._announced = 0.0
-        self._heard: tuple[tuple[int, int], float] | None = None
-        self._presumed_dead = ""
+        self._observed_by: Observer | None = None
 
     def __repr__(self) -> str:
         return f"Run({self.id})"
@@ -93,97 +91,25 @@ class Run:
         return lease.current(self)
 
     def observe(self, waiting: Callable[[str], None] | None = None) -> State:
-        """
-        The state as an observer should see it.
-
-        The tail of ``events.jsonl`` is folded in. A run that should be at work but whose owner is gone is
-        UNKNOWN; a removed one ARCHIVED. An owner that cannot be asked from here (another host, another
-        container) is gone when this object, looking again and again, has seen no heartbeat for `lease.TTL`
-        seconds.
-
-        Parameters
-        ----------
-        waiting : callable, optional
-            For those who are about to act on the state: an owner that cannot be asked is watched for that
-            time now, of which this is told. Without it nobody is waited for.
-        """
-        state = self._observe()
-        if waiting is None or state.phase not in states.ACTIVE or lease.alive(self) is not None:
-            return state
-        last = self.owner_lease()
-        if last is not None:
-            waiting(
-                f"run {self.id}: {last.holder} can't be asked from here; waiting up to {lease.TTL:.0f} s for "
-                "a sign of life"
-            )
-            if not lease.watch(self, lease.TTL):
-                self._heard = (last.epoch, last.seq), time.monotonic() - lease.TTL
-        return self._observe()
-
-    def _observe(self) -> State:
-        if self.store.tombstone_path(self.id).exists():
-            return self._removed()
-        state = self.state()
-        while state.phase in states.ACTIVE and self._abandoned() and not self._just_created(state):
-            # an owner writes the last state, then goes: look in the other order before calling it lost
-            reread = self.state()
-            if reread.rev == state.rev:
-                state = msgspec.structs.replace(state, phase=Phase.UNKNOWN, reason=self._lost(state))
-                break
-            state = reread
-        return progress.follow(state, self.events_path)
-
-    def _abandoned(self) -> bool:
-        lives = lease.alive(self)
-        if lives is not None:
-            return not lives
-        last = self.owner_lease()
-        return last is None or self.expired(last)
+        """The state as an observer should see it. See `esap_wf.runs.observing.Observer.state`."""
+        return self._observer().state(waiting)
 
     def expired(self, last: lease.LeaseFile) -> bool:
-        """
-        Whether no newer heartbeat than this was seen for `lease.TTL` seconds, by the clock of this process.
-        """
-        moment, beat = time.monotonic(), (last.epoch, last.seq)
-        if self._presumed_dead == f"{last.epoch}.{last.seq}":
-            return True
-        if self._heard is None or self._heard[0] != beat:
-            self._heard = beat, moment
-        return moment - self._heard[1] >= lease.TTL
+        """See `esap_wf.runs.observing.Observer.expired`."""
+        return self._observer().expired(last)
 
     def presumed_dead(self) -> str:
-        """Epoch and heartbeat of an owner that can't be asked and whose lease has expired; else empty."""
-        last = self.owner_lease()
-        if last is None or lease.alive(self) is not None or not self.expired(last):
-            return ""
-        return f"{last.epoch}.{last.seq}"
+        """See `esap_wf.runs.observing.Observer.presumed_dead`."""
+        return self._observer().presumed_dead()
 
     def presume_dead(self, heartbeat: str) -> None:
-        """Take over what another process has found (`presumed_dead`), so that no owner is watched twice."""
-        self._presumed_dead = heartbeat
+        """See `esap_wf.runs.observing.Observer.presume_dead`."""
+        self._observer().presume_dead(heartbeat)
 
-    def _removed(self) -> State:
-        try:
-            state = self.state()
-        except NotFoundError:
-            state = State(phase=Phase.ARCHIVED)
-        return msgspec.structs.replace(state, phase=Phase.ARCHIVED, reason="removed")
-
-    def _just_created(self, state: State) -> bool:
-        if state.phase is not Phase.PENDING or lease.latest_epoch(self) > 0:
-            return False
-        try:
-            age = time.time() - (self.dir / "state.json").stat().st_mtime
-        except OSError:
-            return False
-        return 0 <= age < START_GRACE
-
-    def _lost(self, state: State) -> str:
-        if state.phase is Phase.PENDING:
-            return "the command that created it is gone, and no supervisor has started"
-        last = self.owner_lease()
-        who = f" ({last.holder})" if last else ""
-        return f"its supervisor{who} is gone"
+    def _observer(self) -> Observer:
+        if self._observed_by is None:
+            self._observed_by = Observer(self)
+        return self._observed_by
 
     def write_state(self, state: State, owner: lease.Lease) -> State:
         """

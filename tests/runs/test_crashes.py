@@ -75,7 +75,7 @@ class Life(RuleBasedStateMachine):
         self.patches.setattr(processes, "alive", lambda holder: holder.pid not in self.dead)
         self.patches.setattr(processes, "me", self.me)
         self.patches.setattr(lease, "me", self.me)
-        self.patches.setattr("esap_wf.runs.run.START_GRACE", 0.0)
+        self.patches.setattr("esap_wf.runs.observing.START_GRACE", 0.0)
         self.present = self.process()
 
     def teardown(self) -> None:
