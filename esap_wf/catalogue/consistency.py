@@ -122,18 +122,19 @@ def _files(workflow: Workflow) -> Iterator[Problem]:
 
 
 def _named_files(workflow: Workflow) -> Iterator[tuple[Pointer, str]]:
+    """Files of the workflow's folder that its manifest names, and where it does."""
     m = workflow.manifest
-    for i, implementation in enumerate(m.implementations):
-        if not implementation.upstream:
-            yield ["implementations", i, "file"], implementation.file
+    found: list[tuple[Pointer, object]] = [
+        (["implementations", i, "file"], implementation.file)
+        for i, implementation in enumerate(m.implementations)
+        if not implementation.upstream
+    ]
     for name, given in m.inputs.items():
-        for key, value in (("default", given.default), ("rows", given.rows)):
-            if value:
-                yield ["inputs", name, key], value
-    for i, output in enumerate(m.outputs):
-        if output.schema:
-            yield ["outputs", i, "schema"], output.schema
+        found += [(["inputs", name, key], getattr(given, key) or None) for key in ("default", "rows")]
+    found += [(["outputs", i, "schema"], output.schema or None) for i, output in enumerate(m.outputs)]
     for i, software in enumerate(m.software):
-        for key, file in (("installed", software.installed), ("python", software.python)):
-            if isinstance(file, str):
-                yield ["software", i, key], file
+        found += [
+            (["software", i, "installed"], software.installed),
+            (["software", i, "python"], software.python),
+        ]
+    yield from ((pointer, file) for pointer, file in found if isinstance(file, str))

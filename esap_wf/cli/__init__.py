@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
-import signal
 import sys
 import warnings
-from typing import Any
 
 import click
 
 from esap_wf import __version__
-from esap_wf.cli.output import NAMED, Answer, completes, echo, open_missing, show_error, silence
-from esap_wf.errors import EsapError, ExitCode, Problem, RefusedError, UsageError
-from esap_wf.formats.reading import NotAFileError
+from esap_wf.cli import failures
+from esap_wf.cli.output import Answer, completes, open_missing
+from esap_wf.errors import ExitCode, Problem, UsageError
 
 #: Verb → module:command, and the line in ``esap-wf --help``.
 VERBS: dict[str, tuple[str, str]] = {
@@ -147,113 +143,19 @@ def main(argv: list[str] | None = None) -> None:
 
         shells.respond(cli)
         return
-    code: Any
     try:
-        if wrong := [a for a in args if any("\ud800" <= c <= "\udfff" for c in a)]:
-            raise UsageError(
-                "the command line is not text",
-                [Problem("command line", f"{a!r} is not UTF-8") for a in wrong],
-            )
-        code = cli.main(args=args, prog_name="esap-wf", standalone_mode=False)
-        code = code if isinstance(code, int) else ExitCode.DONE
-        sys.stdout.flush()
-    except EsapError as error:
-        show_error(error, as_json)
-        code = error.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        if as_json:
-            show_error(
-                UsageError(
-                    "a command is missing",
-                    [Problem("command line", "a command is missing", "esap-wf --help")],
-                ),
-                as_json,
-            )
-        else:
-            echo(error.ctx.get_help() if error.ctx else str(error), err=True)
-        code = ExitCode.USAGE
-    except click.ClickException as error:
-        hint = _help_of(error.ctx) if isinstance(error, click.UsageError) and error.ctx else ""
-        if (
-            isinstance(error, click.MissingParameter)
-            and error.param
-            and error.param.name in ("run", "runs", "other")
-        ):
-            hint = (
-                f"{error.param.name.upper()} is an id, its first characters, or a name: esap-wf list "
-                f"shows them; {hint}"
-            )
-        show_error(
-            UsageError(error.format_message(), [Problem("command line", error.format_message(), hint)]),
-            as_json,
-        )
-        code = ExitCode.USAGE
-    except (click.Abort, KeyboardInterrupt):
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut off the answer
-        show_error(_Interrupted("interrupted"), as_json)
-        signal.signal(signal.SIGINT, before)
-        code = ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # the reader of a pipe has gone (`| head`): nothing to tell, and nobody to tell it to
-        silence(sys.stdout)
-        code = ExitCode.DONE
-    except NotAFileError as error:
-        show_error(
-            UsageError(f"cannot read {error.filename}", [Problem(error.filename, str(error))]), as_json
-        )
-        code = ExitCode.USAGE
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in _ENVIRONMENT:
-            where, what = str(error.filename or "standard output")[:300], os.strerror(error.errno)
-            refused = (
-                f"the system refuses access to {where}"
-                if error.filename
-                else "the system refuses to write the answer"
-            )
-            show_error(RefusedError(refused, [Problem(where, what, "choose another place")]), as_json)
-            with contextlib.suppress(OSError):
-                sys.stdout.flush()
-                sys.exit(int(ExitCode.REFUSED))
-            silence(sys.stdout)
-            sys.exit(int(ExitCode.REFUSED))
-        import traceback
-
-        with contextlib.suppress(OSError):
-            traceback.print_exc()
-        show_error(
-            EsapError(
-                f"internal: {type(error).__name__}: {error}",
-                [Problem("esap-wf", "this is a bug", "please report the lines above")],
-            ),
-            as_json,
-        )
-        code = ExitCode.INTERNAL
+        code = _called(args)
+    except (Exception, KeyboardInterrupt) as error:
+        code = failures.answer(error, as_json)
     sys.exit(int(code))
 
 
-def _help_of(ctx: click.Context) -> str:
-    """The help that has the flag in question: with a workflow, its own are among them."""
-    from shlex import quote
-
-    named = ctx.meta.get(NAMED)
-    return f"{ctx.command_path} {quote(named)} --help" if named else f"{ctx.command_path} --help"
-
-
-#: What only the place can be blamed for: too long, not permitted, full, gone. Anything else that comes so far
-#: is a bug.
-_ENVIRONMENT = {
-    errno.ENAMETOOLONG,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.ELOOP,
-    errno.EIO,
-    errno.ESTALE,
-}
-
-
-class _Interrupted(EsapError):
-    code = "interrupted"
-    exit_code = ExitCode.INTERRUPTED
+def _called(args: list[str]) -> int:
+    """The exit code of the verb that is named."""
+    if wrong := [a for a in args if any("\ud800" <= c <= "\udfff" for c in a)]:
+        raise UsageError(
+            "the command line is not text", [Problem("command line", f"{a!r} is not UTF-8") for a in wrong]
+        )
+    code = cli.main(args=args, prog_name="esap-wf", standalone_mode=False)
+    sys.stdout.flush()
+    return code if isinstance(code, int) else ExitCode.DONE

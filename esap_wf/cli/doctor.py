@@ -22,18 +22,26 @@ def _check(name: str, ok: bool, detail: str, hint: str = "", needed: bool = True
 
 
 def _writable(path: Path) -> bool:
+    return os.access(_existing(path), os.W_OK)
+
+
+def _existing(path: Path) -> Path:
+    """A folder, or the one above it that is there."""
     while not path.exists():
         path = path.parent
-    return os.access(path, os.W_OK)
+    return path
 
 
 def checks(config: Config) -> Iterator[dict[str, Any]]:
     """One row a check; nothing is changed."""
-    from esap_wf import backends, plugins
-    from esap_wf.catalogue import manifests
-    from esap_wf.engines import programs
-    from esap_wf.planning import routes
+    yield from _machine(config)
+    yield from _engines(config)
+    yield from _backends(config)
+    yield from _containers(config)
+    yield from _workflows(config)
 
+
+def _machine(config: Config) -> Iterator[dict[str, Any]]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield _check(
         "python",
@@ -48,10 +56,7 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
         f"{config.store}" + ("" if config.store.exists() else " (the first run creates it)"),
         "choose another: --store DIR",
     )
-    folder = config.store
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(_existing(config.store)).free
     yield _check(
         "space", free > 1_000_000_000, f"{human_bytes(free)} free for runs", "free some space: esap-wf rm RUN"
     )
@@ -64,52 +69,63 @@ def checks(config: Config) -> Iterator[dict[str, Any]]:
     yield _check(
         "bash", shutil.which("bash") is not None, shutil.which("bash") or "missing", "command.sh needs bash"
     )
-    for group in ("esap_wf.engines", "esap_wf.backends"):
-        usable, broken = plugins.load(group)
-        kind = group.rsplit(".", 1)[1].removesuffix("s")
-        for b in broken:
-            yield _check(f"{kind} {b.name}", False, b.why, "repair or remove the package")
-        found = (
-            {n: programs.first_suitable(p, config, None) for n, p in usable.items()}
-            if kind == "engine"
-            else {}
-        )
-        for name, plugin in usable.items():
-            if kind == "engine":
-                choice, refused = found[name].choice, found[name].refused
-                runs_on = f", {choice.detail}" if choice and choice.detail else ""
-                detail = (
-                    f"{choice.version} at {choice.path} ({choice.found}){runs_on}"
-                    if choice
-                    else "; ".join(["missing", *refused])
-                )
-                # one that runs pipelines is needed, not all
-                needed = not any(f.choice for n, f in found.items() if n != "command")
-                yield _check(f"engine {name}", choice is not None, detail, plugin.how_to_install(), needed)
-                for problem in plugin.lacks():
-                    yield _check(f"engine {name}", False, problem.what, problem.hint)
-            else:
-                for profile in (p for p in backends.profiles(config).values() if p.kind == name):
-                    c = plugin.capacity(profile, config.store)
-                    yield _check(
-                        f"backend {profile.name}",
-                        True,
-                        (
-                            f"{human_cores(c.cores)}, {human_bytes(c.memory_bytes)} memory, "
-                            f"{human_bytes(c.disk_bytes)} disk"
-                        ),
-                    )
+
+
+def _usable(kind: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Plug-ins of a kind that can be used, and a row for each that can't."""
+    from esap_wf import plugins
+
+    usable, broken = plugins.load(f"esap_wf.{kind}s")
+    return usable, [_check(f"{kind} {b.name}", False, b.why, "repair or remove the package") for b in broken]
+
+
+def _engines(config: Config) -> Iterator[dict[str, Any]]:
+    from esap_wf.engines import programs
+
+    usable, broken = _usable("engine")
+    yield from broken
+    found = {name: programs.first_suitable(engine, config, None) for name, engine in usable.items()}
+    # one that runs pipelines is needed, not all
+    needed = not any(f.choice for name, f in found.items() if name != "command")
+    for name, engine in usable.items():
+        choice, detail = found[name].choice, "; ".join(["missing", *found[name].refused])
+        if choice:
+            runs_on = f", {choice.detail}" if choice.detail else ""
+            detail = f"{choice.version} at {choice.path} ({choice.found}){runs_on}"
+        yield _check(f"engine {name}", choice is not None, detail, engine.how_to_install(), needed)
+        for problem in engine.lacks():
+            yield _check(f"engine {name}", False, problem.what, problem.hint)
+
+
+def _backends(config: Config) -> Iterator[dict[str, Any]]:
+    from esap_wf import backends
+
+    usable, broken = _usable("backend")
+    yield from broken
+    for name, backend in usable.items():
+        for profile in (p for p in backends.profiles(config).values() if p.kind == name):
+            c = backend.capacity(profile, config.store)
+            memory, disk = human_bytes(c.memory_bytes), human_bytes(c.disk_bytes)
+            yield _check(
+                f"backend {profile.name}", True, f"{human_cores(c.cores)}, {memory} memory, {disk} disk"
+            )
+
+
+def _containers(config: Config) -> Iterator[dict[str, Any]]:
+    """None is needed as long as no workflow wants one."""
     from esap_wf.software import containers
 
     for name, runtime in containers.survey(containers.settings(config), config.cache).items():
-        # none is needed as long as no workflow wants one
-        yield _check(
-            f"container {name}",
-            True,
-            f"not usable: {runtime}"
-            if isinstance(runtime, str)
-            else f"{runtime.version} at {runtime.program}",
-        )
+        if isinstance(runtime, str):
+            yield _check(f"container {name}", True, f"not usable: {runtime}")
+        else:
+            yield _check(f"container {name}", True, f"{runtime.version} at {runtime.program}")
+
+
+def _workflows(config: Config) -> Iterator[dict[str, Any]]:
+    from esap_wf.catalogue import manifests
+    from esap_wf.planning import routes
+
     for name, file, source in manifests.entries(config):
         try:
             route = routes.choose(manifests.read_manifest(file, source), config)

@@ -165,17 +165,25 @@ def respond(command: click.Command) -> None:
     """Answer a shell that completes: with nothing, if it can't be told."""
     asked, _, what = os.environ[VARIABLE].partition("_")
     silence(sys.stderr)
+    text = ""
     try:
-        signal.signal(signal.SIGALRM, _late)
-        signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE / 5)
-        kind = shell(asked, command)
-        text = kind.source() if what == "source" else kind.complete()
-    except Exception:
-        text = ""
-    finally:
+        text = _in_time(asked, what, command)
+    except LateError:  # the alarm may also ring while the first one is dealt with
         signal.setitimer(signal.ITIMER_REAL, 0)
     if text:
         sys.stdout.write(text + "\n")
+
+
+def _in_time(name: str, what: str, command: click.Command) -> str:
+    try:
+        signal.signal(signal.SIGALRM, _late)
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE / 5)
+        kind = shell(name, command)
+        return kind.source() if what == "source" else kind.complete()
+    except Exception:
+        return ""
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _late(*_: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,211 +10,20 @@ import click
 import msgspec
 
 from esap_wf import files, flow
-from esap_wf.catalogue import workflows
-from esap_wf.catalogue.manifests import is_path
-from esap_wf.catalogue.workflow import Workflow
+from esap_wf.cli.options import request_options
 from esap_wf.cli.output import Answer, completes, echo
-from esap_wf.cli.parameters import WorkflowVerb, engine_options, given, words_of, workflow_of
+from esap_wf.cli.parameters import WorkflowVerb, engine_options, words_of
 from esap_wf.cli.planned import plan_screen, plan_text, start_line
+from esap_wf.cli.requests import assembled, defaults_and_units, replies
 from esap_wf.cli.text import duplicate_text, report_of, run_line
 from esap_wf.cli.times import age
 from esap_wf.config import Config
 from esap_wf.errors import ExitCode, Problem, RefusedError, UsageError
 from esap_wf.flow import IfExists
-from esap_wf.formats import documents, schemas
-from esap_wf.formats.printing import one_line
 from esap_wf.models.plan import Plan
-from esap_wf.models.request import Request, absolute
 from esap_wf.models.run import Phase, State, encode
 from esap_wf.planning import duplicates, making, saved
-from esap_wf.request import parameters
-from esap_wf.request.assembly import Asked, Assembled, assemble
-from esap_wf.request.parameter_files import ParameterFile, read_parameter_file
 from esap_wf.runs.store import Run
-
-_ASKED, _DEFAULTS = "esap_wf.asked", "esap_wf.defaults"
-
-_COMMON: list[Callable[[Any], Any]] = [
-    click.argument("workflow", required=False, shell_complete=completes("workflow")),
-    click.option(
-        "--params",
-        metavar="FILE",
-        shell_complete=completes("file"),
-        help="A YAML or JSON file: parameters, or a whole request.",
-    ),
-    click.option(
-        "--param",
-        "param",
-        metavar="NAME=VALUE",
-        multiple=True,
-        shell_complete=completes("parameter"),
-        help="A parameter that has the same name as an option; may be given several times.",
-    ),
-    click.option(
-        "--input",
-        "input_",
-        metavar="NAME=REF",
-        multiple=True,
-        shell_complete=completes("input_"),
-        help="An input: a path or a file:// URL. Each input also has a flag of its own.",
-    ),
-    click.option(
-        "--backend", metavar="NAME", shell_complete=completes("backend"), help="The backend to run on."
-    ),
-    click.option(
-        "--engine",
-        metavar="NAME",
-        shell_complete=completes("engine"),
-        help="The engine, if the workflow has several.",
-    ),
-    click.option(
-        "--size",
-        metavar="SIZE",
-        shell_complete=completes("size"),
-        help="A size of the workflow, such as small or large.",
-    ),
-    click.option("--cores", type=click.IntRange(1), metavar="N", help="Number of cores; overrides the size."),
-    click.option("--memory", metavar="BYTES", help='Memory, such as "4 GB"; overrides the size.'),
-    click.option("--wall", metavar="TIME", help='Time limit, such as "2 h"; overrides the size.'),
-    click.option(
-        "--software",
-        metavar="ROUTE",
-        shell_complete=completes("software"),
-        help="How the steps get their software: installed, python, container or mounted.",
-    ),
-    click.option("--name", metavar="NAME", help="A name for the run."),
-    click.option(
-        "--tag", metavar="TAG", multiple=True, help="A tag to find the run by; may be given several times."
-    ),
-    click.option(
-        "--results",
-        metavar="FOLDER",
-        shell_complete=completes("folder"),
-        help="A folder to copy the results to.",
-    ),
-]
-
-
-def _common(command: Any) -> Any:
-    for decorate in reversed(_COMMON):
-        command = decorate(command)
-    return command
-
-
-def _pairs(texts: tuple[str, ...], option: str) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise UsageError(
-                "the command line is not valid", [Problem(option, f"{text!r} is not of the form NAME=VALUE")]
-            )
-        found.setdefault(name, []).append(value)
-    return found
-
-
-def _workflow_in(config: Config, path: Path, file: ParameterFile | None) -> Workflow:
-    """The workflow that the request in a file names, where the command line names none."""
-    name = file.request.workflow if file else ""
-    if not name:
-        raise UsageError(
-            "no workflow was named", [Problem("WORKFLOW", "is missing", "esap-wf workflows lists them all")]
-        )
-    return workflows.find(config, absolute(name, path.parent) if is_path(name) else name)
-
-
-def _fields(values: dict[str, Any], request: Request) -> dict[str, Any]:
-    """Fields of the request that options set."""
-    fields: dict[str, Any] = {
-        k: values[k]
-        for k in ("backend", "engine", "size", "software", "name", "results")
-        if values[k] is not None
-    }
-    if resources := {k: values[k] for k in ("cores", "memory", "wall") if values[k] is not None}:
-        fields["resources"] = msgspec.structs.replace(request.resources, **resources)
-    if values["tag"]:
-        fields["tags"] = [*request.tags, *values["tag"]]
-    return fields
-
-
-class _Labels(documents.Document):
-    """Name and tags that were given as flags: what is wrong with one is said of the flag."""
-
-    def where(self, pointer: documents.Pointer = ()) -> str:
-        return {"name": "--name", "tags": "--tag"}.get(str(next(iter(pointer), "")), self.source)
-
-
-def _problems_of_labels(fields: dict[str, Any]) -> list[Problem]:
-    labels = {name: fields[name] for name in ("name", "tags") if name in fields}
-    document = _Labels({"workflow": "x", **labels}, "command line")
-    return schemas.convert_parts(document, Request, "request", {"workflow": "x"})[1]
-
-
-def _asked(ctx: click.Context, config: Config, values: dict[str, Any]) -> tuple[Asked, Workflow]:
-    """What the command line and its file ask for, and of which workflow."""
-    workflow = workflow_of(ctx)
-    file, path = None, Path(values["params"] or ".")
-    if values["params"]:
-        file = read_parameter_file(path, workflow, values["workflow"] or "")
-    if workflow is None:
-        workflow = _workflow_in(config, path, file)
-    elif file and file.request.workflow and file.request.workflow != values["workflow"]:
-        where = file.document.where(["workflow"])
-        raise UsageError(
-            "the request is for another workflow",
-            [Problem(where, f"{file.request.workflow}, not {values['workflow']}")],
-        )
-    request = file.request if file else Request(workflow="")
-    named = _pairs(values["param"], "--param")
-    flags = {**given(ctx, values), **named}
-    fields = _fields(values, request)
-    if engine_options(ctx):
-        fields["engine_options"] = engine_options(ctx)
-    asked = Asked(
-        request=request,
-        folder=path.parent,
-        document=file.document if file else None,
-        pointer=file.pointer if file else (),
-        flags={name: (v,) if isinstance(v, str) else tuple(v) for name, v in flags.items()},
-        named=named,
-        inputs=values["input_"],
-        fields=fields,
-        problems=[*(file.problems if file else ()), *_problems_of_labels(fields)],
-    )
-    return asked, workflow
-
-
-def _assembled(ctx: click.Context, config: Config, values: dict[str, Any]) -> Assembled:
-    """The request of the command line, its file and prompts, checked."""
-    answer = ctx.ensure_object(Answer)
-    asked, workflow = _asked(ctx, config, values)
-    ctx.meta[_DEFAULTS] = (
-        parameters.defaults(workflow),
-        {n: p["unit"] for n, p in workflow.properties.items() if "unit" in p},
-    )
-
-    def prompted(missing: list[str]) -> dict[str, tuple[str, ...]]:
-        replies = _prompted(workflow, missing, answer)
-        ctx.meta[_ASKED] = replies
-        return {name: (text,) for name, text in replies.items()}
-
-    assembled = assemble(asked, workflow, config, prompted)
-    for warning in assembled.warnings:
-        answer.say(f"warning: {warning}")
-    return assembled
-
-
-def _prompted(workflow: Workflow, missing: list[str], answer: Answer) -> dict[str, str]:
-    """Ask for what is missing, on a terminal only."""
-    if answer.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return {}
-    replies: dict[str, str] = {}
-    for name in missing:
-        prop = workflow.properties[name]
-        unit = f" [{prop['unit']}]" if "unit" in prop else ""
-        choices = f" ({', '.join(map(str, prop['enum']))})" if "enum" in prop else ""
-        replies[name] = str(click.prompt(one_line(f"{prop.get('title', name)}{unit}{choices}"), err=True))
-    return replies
 
 
 @click.command(
@@ -223,15 +31,15 @@ def _prompted(workflow: Workflow, missing: list[str], answer: Answer) -> dict[st
     cls=WorkflowVerb,
     examples=["esap-wf validate irf --zenith '20 deg'", "esap-wf validate irf --params params.yaml --json"],
 )
-@_common
+@request_options
 @click.pass_context
 def validate(ctx: click.Context, /, **values: Any) -> int:
     """Check parameters, inputs and consistency rules, and list every problem at once. Nothing is started."""
     answer = ctx.ensure_object(Answer)
     try:
-        assembled = _assembled(ctx, answer.config(), values)
-        problems, name = assembled.problems, assembled.request.workflow
-        for warning in assembled.valid.warnings:
+        found = assembled(ctx, answer.config(), values)
+        problems, name = found.problems, found.request.workflow
+        for warning in found.valid.warnings:
             answer.say(f"warning: {warning}")
     except UsageError as error:
         if not error.problems:
@@ -249,9 +57,9 @@ def validate(ctx: click.Context, /, **values: Any) -> int:
 
 def _planned(ctx: click.Context, values: dict[str, Any]) -> tuple[Plan, Config]:
     config = ctx.ensure_object(Answer).config()
-    assembled = _assembled(ctx, config, values)
-    assembled.confirm_valid()
-    return making.make(assembled.request, config, assembled.valid), config
+    found = assembled(ctx, config, values)
+    found.confirm_valid()
+    return making.make(found.request, config, found.valid), config
 
 
 @click.command(
@@ -262,7 +70,7 @@ def _planned(ctx: click.Context, values: dict[str, Any]) -> tuple[Plan, Config]:
         "esap-wf plan irf -o plan.json && esap-wf run --plan plan.json",
     ],
 )
-@_common
+@request_options
 @click.option(
     "-o",
     "--output",
@@ -307,9 +115,9 @@ def plan(ctx: click.Context, /, output: str | None, verbose: bool, **values: Any
         "selected": made.selected,
         "warnings": made.warnings,
     }
-    line = start_line(words_of(ctx), answer.store, ctx.meta.get(_ASKED), output)
+    line = start_line(words_of(ctx), answer.store, replies(ctx), output)
     data["start"] = line
-    shown = plan_text(made) if verbose else plan_screen(made, *ctx.meta.get(_DEFAULTS, ({}, {})))
+    shown = plan_text(made) if verbose else plan_screen(made, *defaults_and_units(ctx))
     answer.give(data, f"{shown}\n\nstart it:  {line}" + ("" if verbose else "\ndetails:   add --verbose"))
     return ExitCode.DONE
 
@@ -325,7 +133,7 @@ def plan(ctx: click.Context, /, output: str | None, verbose: bool, **values: Any
         "esap-wf run noop --units 20 -- --keep-incomplete",
     ],
 )
-@_common
+@request_options
 @click.option(
     "--plan",
     "plan_file",

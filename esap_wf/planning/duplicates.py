@@ -5,12 +5,19 @@ productions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from esap_wf.config import Config
 from esap_wf.errors import NotFoundError, UsageError
 from esap_wf.models.plan import Duplicate, Plan
 from esap_wf.models.run import Phase
 from esap_wf.planning import making, saved
+from esap_wf.runs.productions import Production
 from esap_wf.runs.store import Store
+
+if TYPE_CHECKING:
+    from esap_wf.runs.index import Row
 
 
 def find(plan: Plan, config: Config) -> list[Duplicate]:
@@ -25,43 +32,35 @@ def find(plan: Plan, config: Config) -> list[Duplicate]:
         return []
     from esap_wf.runs.lookup import index_of  # SQLite: not for starting and following
 
-    index = index_of(store, config)
-    try:
-        same = [] if not plan.digest.deterministic else index.by_identity(plan.digest.identity)
-        science = index.by_science(plan.digest.science) if plan.digest.science else []
-        produced = index.by_production(plan.workflow, plan.digest.science) if plan.digest.science else []
-    finally:
-        index.close()
-    found = [
-        Duplicate(run=r.id, level="request", phase=r.phase, owner=r.owner, created=r.created) for r in same
-    ]
-    known = {r.id for r in same}
-    for row in science:
-        if row.id not in known:
-            known.add(row.id)
-            found.append(
-                Duplicate(
-                    run=row.id,
-                    level="science",
-                    phase=row.phase,
-                    owner=row.owner,
-                    created=row.created,
-                    differs=_differs(plan, store, row.id),
-                )
-            )
+    digest, science = plan.digest, plan.digest.science or ""
+    with index_of(store, config) as index:
+        same = index.by_identity(digest.identity) if digest.deterministic else []
+        alike = index.by_science(science)
+        produced = index.by_production(plan.workflow, science)
+    found = {row.id: _of_row(row, "request") for row in same}
+    for row in alike:
+        if row.id not in found:
+            found[row.id] = _of_row(row, "science", _differs(plan, store, row.id))
     for entry in reversed(produced):
-        if entry.run not in known:
-            found.append(
-                Duplicate(
-                    run=entry.run,
-                    level="science",
-                    phase=Phase.ARCHIVED,
-                    owner=entry.owner,
-                    created=entry.created,
-                    differs=["the run was removed, but the record of productions remains"],
-                )
-            )
-    return found
+        found.setdefault(entry.run, _of_production(entry))
+    return [*found.values()]
+
+
+def _of_row(row: Row, level: str, differs: Sequence[str] = ()) -> Duplicate:
+    return Duplicate(
+        run=row.id, level=level, phase=row.phase, owner=row.owner, created=row.created, differs=[*differs]
+    )
+
+
+def _of_production(entry: Production) -> Duplicate:
+    return Duplicate(
+        run=entry.run,
+        level="science",
+        phase=Phase.ARCHIVED,
+        owner=entry.owner,
+        created=entry.created,
+        differs=["the run was removed, but the record of productions remains"],
+    )
 
 
 def _differs(plan: Plan, store: Store, run_id: str) -> list[str]:

@@ -70,7 +70,6 @@ def _fits(one: Path, two: Path, rule: Comparison) -> Iterator[str]:
     """
     Tables and images of two files. Header cards count too, but for checksums, which follow from the content.
     """
-    import numpy as np
     from astropy.io import fits
 
     with fits.open(one, memmap=False) as first, fits.open(two, memmap=False) as second:
@@ -78,28 +77,44 @@ def _fits(one: Path, two: Path, rule: Comparison) -> Iterator[str]:
             yield "other extensions"
             return
         for a, b in zip(first, second, strict=True):
-            for card in dict.fromkeys([*a.header, *b.header]):
-                x, y = a.header.get(card), b.header.get(card)
-                if card not in ("CHECKSUM", "DATASUM", "COMMENT", "HISTORY", "", *rule.ignore):
-                    yield from _json(x, y, rule, card, f"{a.name} {card}")
-            names = a.columns.names if isinstance(a, fits.BinTableHDU | fits.TableHDU) else [""]
-            if a.data is None or b.data is None:
-                if (a.data is None) != (b.data is None):
-                    yield a.name
-                continue
-            for name in names:
-                if name in rule.ignore and name:
-                    continue
-                x, y = (np.asarray(h.data[name] if name else h.data) for h in (a, b))
-                label = f"{a.name} {name}".strip()
-                if x.shape != y.shape:
-                    yield f"{label}: shapes {x.shape} and {y.shape}"
-                elif x.dtype.kind not in "fiuc":
-                    if not np.array_equal(x, y):
-                        yield label
-                elif not np.allclose(x, y, rtol=rule.columns.get(name, rule.rtol), atol=0, equal_nan=True):
-                    with np.errstate(all="ignore"):
-                        apart = np.abs(x - y) / np.maximum(np.abs(x), np.abs(y))
-                    # a number beside none counts as all of it
-                    worst = np.where(np.isfinite(apart), apart, np.isnan(x) != np.isnan(y)).max()
-                    yield f"{label}: by {worst:.2g} of the value at most"
+            yield from _cards(a, b, rule)
+            yield from _data(a, b, rule)
+
+
+def _cards(a: Any, b: Any, rule: Comparison) -> Iterator[str]:
+    """Header cards of two extensions."""
+    for card in dict.fromkeys([*a.header, *b.header]):
+        if card not in ("CHECKSUM", "DATASUM", "COMMENT", "HISTORY", "", *rule.ignore):
+            yield from _json(a.header.get(card), b.header.get(card), rule, card, f"{a.name} {card}")
+
+
+def _data(a: Any, b: Any, rule: Comparison) -> Iterator[str]:
+    """Columns of two tables, or two images."""
+    import numpy as np
+    from astropy.io import fits
+
+    if a.data is None or b.data is None:
+        if (a.data is None) != (b.data is None):
+            yield a.name
+        return
+    names = a.columns.names if isinstance(a, fits.BinTableHDU | fits.TableHDU) else [""]
+    for name in names:
+        if not name or name not in rule.ignore:
+            x, y = (np.asarray(h.data[name] if name else h.data) for h in (a, b))
+            yield from _arrays(x, y, f"{a.name} {name}".strip(), rule.columns.get(name, rule.rtol))
+
+
+def _arrays(x: Any, y: Any, label: str, tolerance: float) -> Iterator[str]:
+    import numpy as np
+
+    if x.shape != y.shape:
+        yield f"{label}: shapes {x.shape} and {y.shape}"
+    elif x.dtype.kind not in "fiuc":
+        if not np.array_equal(x, y):
+            yield label
+    elif not np.allclose(x, y, rtol=tolerance, atol=0, equal_nan=True):
+        with np.errstate(all="ignore"):
+            apart = np.abs(x - y) / np.maximum(np.abs(x), np.abs(y))
+        # a number beside none counts as all of it
+        worst = np.where(np.isfinite(apart), apart, np.isnan(x) != np.isnan(y)).max()
+        yield f"{label}: by {worst:.2g} of the value at most"

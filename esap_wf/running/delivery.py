@@ -1,8 +1,4 @@
-"""Accepted results go to the folder where they are wanted. Light: the supervisor, the command line and Python
-call it.
-
-Imports files, digests, models, runs, trees.
-"""
+"""Accepted results go to the folder where they are wanted. Light: the supervisor and the flow call it."""
 
 from __future__ import annotations
 
@@ -10,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from esap_wf import files
@@ -48,34 +45,30 @@ def altered(run: Run) -> list[Problem]:
     accepted = outputs.outputs if outputs else []
     tree, names = _tree_of(run), {o.path for o in accepted}
     for output in accepted:
-        path = run.dir / output.path
-        size = None
+        size, added = None, list[str]()
         with contextlib.suppress(OSError, ValueError):
-            if not tree.wrong_with(path) and path.is_dir() == output.is_folder and path.exists():
-                inner = list(tree.below(path)) if output.is_folder else []
-                size = (
-                    sum(p.stat().st_size for p in inner if not p.is_dir())
-                    if output.is_folder
-                    else path.stat().st_size
-                )
-                added = [n for p in inner if (n := tree.name(p)) not in names and f"{n}/" not in names]
-                found += [
-                    Problem(n, ("was added to the results after they were accepted")) for n in added[:1]
-                ]
+            size, added = _present(run.dir / output.path, output, tree, names)
+        found += [Problem(n, "was added to the results after they were accepted") for n in added[:1]]
         if size is None:
             found.append(Problem(output.path, "the result is gone"))
         elif size != output.bytes:
-            found.append(
-                Problem(
-                    output.path,
-                    (
-                        f"the result was changed: it has {human_count(size, 'byte')}, but "
-                        f"{output.bytes} were "
-                        "accepted"
-                    ),
-                )
-            )
+            now = human_count(size, "byte")
+            what = f"the result was changed: it has {now}, but {output.bytes} were accepted"
+            found.append(Problem(output.path, what))
     return found
+
+
+def _present(
+    path: Path, output: OutputFile, tree: Tree, names: Collection[str]
+) -> tuple[int | None, list[str]]:
+    """The size that a result has now, None if it is no result any more; and what a folder holds besides."""
+    if tree.wrong_with(path) or not path.exists() or path.is_dir() != output.is_folder:
+        return None, []
+    if not output.is_folder:
+        return path.stat().st_size, []
+    inner = list(tree.below(path))
+    added = [n for p in inner if (n := tree.name(p)) not in names and f"{n}/" not in names]
+    return sum(p.stat().st_size for p in inner if not p.is_dir()), added
 
 
 def copy_outputs(run: Run, target: Path) -> int:
@@ -108,33 +101,36 @@ def copy_outputs(run: Run, target: Path) -> int:
     outputs = run.outputs()
     tree, copied = _tree_of(run), 0
     for output in outputs.outputs if outputs else []:
-        path = Path(output.path)
         try:
-            source = _inside(run, path, tree)
-            copy = files.inside(
-                target.absolute(), path.relative_to("outputs") if path.is_relative_to("outputs") else path
-            )
-            there = copy.exists()
-            if there and (what := _against(copy, output)):
-                raise RefusedError(
-                    "a result is never copied over another file",
-                    [Problem(str(copy), what, "choose another folder")],
-                )
-            if not (source.is_dir() if output.is_folder else source.is_file() or there):
-                what = "was accepted, but no longer exists"
-                raise RefusedError(
-                    f"the result {output.name} is gone",
-                    [Problem(str(source), what, f"esap-wf rerun {run.id}")],
-                )
-            if output.is_folder:
-                copy.mkdir(parents=True, exist_ok=True)
-            elif not there:
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                _copy(source, copy, output, run.id)
-            copied += not output.is_folder
+            _deliver(run, output, target, tree)
         except OSError as error:
             raise files.explain(error, Path(error.filename or target)) from error
+        copied += not output.is_folder
     return copied
+
+
+def _deliver(run: Run, output: OutputFile, target: Path, tree: Tree) -> None:
+    """Copy one output, unless it is there."""
+    path = Path(output.path)
+    source = _inside(run, path, tree)
+    copy = files.inside(
+        target.absolute(), path.relative_to("outputs") if path.is_relative_to("outputs") else path
+    )
+    there = copy.exists()
+    if there and (what := _against(copy, output)):
+        raise RefusedError(
+            "a result is never copied over another file", [Problem(str(copy), what, "choose another folder")]
+        )
+    if not (source.is_dir() if output.is_folder else source.is_file() or there):
+        what = "was accepted, but no longer exists"
+        raise RefusedError(
+            f"the result {output.name} is gone", [Problem(str(source), what, f"esap-wf rerun {run.id}")]
+        )
+    if output.is_folder:
+        copy.mkdir(parents=True, exist_ok=True)
+    elif not there:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        _copy(source, copy, output, run.id)
 
 
 def _tree_of(run: Run) -> Tree:

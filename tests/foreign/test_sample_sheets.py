@@ -15,7 +15,7 @@ from esap_wf.engines.snakemake import tables
 from esap_wf.engines.snakemake.tables import Table
 from esap_wf.errors import EsapError
 from esap_wf.models.manifest import Reading
-from esap_wf.request import dataframes, inputs
+from esap_wf.request import dataframes, rows
 
 SCHEMA = {
     "properties": {"sample": {"type": "string"}, "n": {"type": "number"}, "k": {"enum": [1, 2]}},
@@ -154,14 +154,14 @@ def test_rows_are_those_that_pandas_gives_to_validate(
 
 def test_a_cell_that_is_nothing_to_pandas_is_no_fault_and_a_text_stays_one(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("sample,n\n1e5,NA\nb,inf\nc,1\n")
-    assert inputs.check_table(tmp_path / "s.csv", SCHEMA, keyed=False, reading=Reading()) == 3
+    assert rows.check_table(tmp_path / "s.csv", SCHEMA, keyed=False, reading=Reading()) == 3
     (tmp_path / "s.csv").write_text("sample,n\nNA,1\n")
     with pytest.raises(EsapError, match="sample"):
-        inputs.check_table(tmp_path / "s.csv", SCHEMA, keyed=False, reading=Reading(texts=True))
-    assert inputs.check_table(tmp_path / "s.csv", SCHEMA, keyed=False, reading=Reading(blank=False)) == 1
+        rows.check_table(tmp_path / "s.csv", SCHEMA, keyed=False, reading=Reading(texts=True))
+    assert rows.check_table(tmp_path / "s.csv", SCHEMA, keyed=False, reading=Reading(blank=False)) == 1
     (tmp_path / "s.csv").write_text("sample,n\nb,many\n")
     with pytest.raises(EsapError, match="many"):
-        inputs.check_table(tmp_path / "s.csv", SCHEMA, keyed=False, reading=Reading())
+        rows.check_table(tmp_path / "s.csv", SCHEMA, keyed=False, reading=Reading())
 
 
 SNAKEFILE = """

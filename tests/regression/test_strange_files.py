@@ -13,7 +13,7 @@ from esap_wf.catalogue import manifests
 from esap_wf.code import contents
 from esap_wf.errors import NotFoundError, UsageError
 from esap_wf.formats import digests
-from esap_wf.request import inputs
+from esap_wf.request import inputs, rows
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_keys_with_equal_hashes_are_not_the_same_key(tmp_path: Path) -> None:
     table.write_text("n\n-1\n-2\n")
     assert hash(-1) == hash(-2)
     assert (
-        inputs.check_table(
+        rows.check_table(
             table, {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
         )
         == 2
@@ -72,7 +72,7 @@ def test_a_cell_with_a_unit_is_refused_because_the_job_would_read_it_raw(tmp_pat
         "properties": {"u": {"type": "string"}, "seconds": {"type": "number", "unit": "s"}},
     }
     with pytest.raises(UsageError, match=r"t\.csv:2: seconds"):
-        inputs.check_table(table, schema)
+        rows.check_table(table, schema)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "dead link", "linked folder", "strange name"])

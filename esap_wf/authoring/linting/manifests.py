@@ -111,53 +111,47 @@ def _sizes(workflow: Workflow, errors: list[Problem]) -> None:
 def _software(
     workflow: Workflow, number: int, software: Software, errors: list[Problem], warnings: list[Problem]
 ) -> None:
-    from esap_wf.software.containers import image as images
-
-    folder = workflow.folder
+    """One alternative: its files pin something, and what it names is there."""
 
     def where(key: str) -> str:
         return workflow.document.where(["software", number, key])
 
     for key, name in (("installed", software.installed), ("python", software.python)):
-        if isinstance(name, str) and (folder / name).is_file():
-            try:
-                pinned = environments.pins(folder / name)
-            except EsapError as error:
-                errors += error.problems
-                continue
-            if not pinned:
-                what = (
-                    f"{name} gives no version: such an alternative is never used"
-                    if key == "installed"
-                    else f"{name} pins nothing"
-                )
-                errors.append(Problem(where(key), what, "write lines such as numpy==2.1.0"))
+        if isinstance(name, str) and (workflow.folder / name).is_file():
+            errors += _unpinned(workflow.folder, name, key, where(key))
     if isinstance(software.installed, list):
         absent = [c for c in software.installed if shutil.which(c) is None]
-        if absent:
-            warnings.append(
-                Problem(
-                    where("installed"),
-                    f"{', '.join(absent)} is not on PATH here",
-                    "install it, or add another alternative",
-                )
-            )
+        what, hint = f"{', '.join(absent)} is not on PATH here", "install it, or add another alternative"
+        warnings += [Problem(where("installed"), what, hint)] if absent else []
     if software.container is not None:
-        try:
-            image = images.parse(software.container, folder)
-        except UsageError as error:
-            errors += [Problem(where("container"), p.what, p.hint) for p in error.problems]
-            return
-        if image.path is not None and not image.path.exists():
-            errors.append(
-                Problem(
-                    where("container"),
-                    f"there is no {image.path}",
-                    "paths are relative to the workflow's folder",
-                )
-            )
-        elif image.form == images.NAME and not (image.tag or image.digest):
-            what = f"{software.container} has no version, so tomorrow it may be a different image"
-            warnings.append(Problem(where("container"), what, f"{software.container}:VERSION, or @sha256:…"))
+        _container(workflow.folder, software.container, where("container"), errors, warnings)
     if software.mounted is not None and not Path(software.mounted).is_dir():
         warnings.append(Problem(where("mounted"), f"{software.mounted} is not mounted here"))
+
+
+def _unpinned(folder: Path, name: str, key: str, where: str) -> list[Problem]:
+    """What is wrong with a list of packages."""
+    try:
+        if environments.pins(folder / name):
+            return []
+    except EsapError as error:
+        return error.problems
+    what = "gives no version: such an alternative is never used" if key == "installed" else "pins nothing"
+    return [Problem(where, f"{name} {what}", "write lines such as numpy==2.1.0")]
+
+
+def _container(folder: Path, text: str, where: str, errors: list[Problem], warnings: list[Problem]) -> None:
+    """The name of an image."""
+    from esap_wf.software.containers import image as images
+
+    try:
+        image = images.parse(text, folder)
+    except UsageError as error:
+        errors += [Problem(where, p.what, p.hint) for p in error.problems]
+        return
+    if image.path is not None and not image.path.exists():
+        hint = "paths are relative to the workflow's folder"
+        errors.append(Problem(where, f"there is no {image.path}", hint))
+    elif image.form == images.NAME and not (image.tag or image.digest):
+        what = f"{text} has no version, so tomorrow it may be a different image"
+        warnings.append(Problem(where, what, f"{text}:VERSION, or @sha256:…"))

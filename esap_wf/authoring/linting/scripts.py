@@ -32,6 +32,14 @@ _GIVEN = {
 }
 #: With one of these anything may get a name.
 _ANYTHING = {"globals", "locals", "vars", "exec", "eval"}
+_NAMED = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.ExceptHandler,
+    ast.MatchAs,
+    ast.MatchStar,
+)
 
 
 def of_workflow(workflow: Workflow) -> list[Problem]:
@@ -85,27 +93,31 @@ def _unknown(tree: ast.Module) -> Iterator[tuple[int, str]]:
     bound = set(_GIVEN)
     read: dict[str, int] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            if isinstance(node.ctx, ast.Load):
-                read.setdefault(node.id, node.lineno)
-            else:
-                bound.add(node.id)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            bound.add(node.name)
-        elif isinstance(node, ast.arg):
-            bound.add(node.arg)
-        elif isinstance(node, ast.alias):
-            if node.name == "*":
-                return
-            bound.add(node.asname or node.name.partition(".")[0])
-        elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name:
-            bound.add(node.name)
-        elif isinstance(node, ast.MatchMapping) and node.rest:
-            bound.add(node.rest)
-        elif type(node).__name__ in {"TypeVar", "ParamSpec", "TypeVarTuple"}:
-            bound.add(node.name)  # type: ignore[attr-defined]
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            read.setdefault(node.id, node.lineno)
+        elif isinstance(node, ast.alias) and node.name == "*":
+            return
+        elif name := _bound_by(node):
+            bound.add(name)
     if not _ANYTHING & set(read):
         yield from ((line, name) for name, line in read.items() if name not in bound)
+
+
+def _bound_by(node: ast.AST) -> str | None:
+    """The name that a part of a program gives a value, if it does."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.arg):
+        return node.arg
+    if isinstance(node, ast.alias):
+        return node.asname or node.name.partition(".")[0]
+    if isinstance(node, ast.MatchMapping):
+        return node.rest
+    # of a type parameter, too, which Python 3.11 doesn't know
+    if isinstance(node, _NAMED) or type(node).__name__ in {"TypeVar", "ParamSpec", "TypeVarTuple"}:
+        name: str | None = node.name  # type: ignore[attr-defined]
+        return name
+    return None
 
 
 def _shell(file: Path) -> Iterator[Problem]:

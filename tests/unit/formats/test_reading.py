@@ -9,7 +9,7 @@ import pytest
 
 from esap_wf.errors import NotFoundError, UsageError
 from esap_wf.formats import documents, reading, tables
-from esap_wf.request import inputs
+from esap_wf.request import rows
 
 
 @pytest.fixture(params=["pipe", "device", "endless", "folder", "socket", "nothing", "link to itself"])
@@ -41,7 +41,7 @@ def test_what_is_no_file_is_an_error_at_once(strange: Path) -> None:
     assert told.value.problems[0].where == str(strange)
     with pytest.raises(OSError):
         reading.opened(strange)
-    for read in (tables.csv_rows(strange), inputs.rows_of(strange, {})):
+    for read in (tables.csv_rows(strange), rows.rows_of(strange, {})):
         with pytest.raises(UsageError):
             next(iter(read))
 

@@ -15,7 +15,7 @@ from helpers.workflows import write_workflow
 
 from esap_wf.errors import UsageError
 from esap_wf.formats import schemas
-from esap_wf.request import inputs
+from esap_wf.request.rows import check_table
 from esap_wf.running.collect import collect
 
 EMPTY = {"type": "object", "additionalProperties": False}
@@ -156,4 +156,4 @@ def test_the_schema_of_an_output_is_held_to_it(toy, tmp_path, server):
 def test_rows_that_are_deep_or_many_are_told(tmp_path):
     (tmp_path / "t.jsonl").write_text("[" * 100_000 + "\n")
     with pytest.raises(UsageError, match=r"t\.jsonl"):
-        inputs.check_table(tmp_path / "t.jsonl", {"type": "object"})
+        check_table(tmp_path / "t.jsonl", {"type": "object"})

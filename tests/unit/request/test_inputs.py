@@ -11,7 +11,7 @@ import pytest
 
 from esap_wf.errors import UsageError
 from esap_wf.formats import tables
-from esap_wf.request import inputs
+from esap_wf.request import inputs, rows
 
 ROW = {
     "type": "object",
@@ -44,7 +44,7 @@ def resolve(workflow: Any, tmp_path: Path, **given: Any) -> tuple[dict[str, Any]
 
 def table(tmp_path: Path, text: str, name: str = "t.csv") -> int:
     (tmp_path / name).write_text(text)
-    return inputs.check_table(tmp_path / name, ROW)
+    return rows.check_table(tmp_path / name, ROW)
 
 
 def wrong(tmp_path: Path, text: str, name: str = "t.csv") -> str:
@@ -189,7 +189,7 @@ def test_broken_tables_are_refused(tmp_path: Path, name: str, text: str, said: s
 def test_a_table_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"unit\n\xff\xfe\n")
     with pytest.raises(UsageError, match="not UTF-8"):
-        inputs.check_table(tmp_path / "t.csv", ROW)
+        rows.check_table(tmp_path / "t.csv", ROW)
 
 
 def test_a_wrong_column_does_not_print_a_million_lines(tmp_path: Path) -> None:
