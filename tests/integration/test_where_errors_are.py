@@ -95,6 +95,46 @@ REQUESTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
         ["--params", "gone.json", "needing.cwl"],
         [("parameter file", "there is no file absent.fa", "")],
     ),
+    "a parameter that is none": (
+        ["hello", "--param", "whom=x"],
+        [("--param whom", "hello has no parameter whom", "did you mean who?")],
+    ),
+    "a parameter file that is a list": (
+        ["hello", "--params", "listed.json"],
+        [("listed.json:1:1", "a mapping of names to values is expected", "")],
+    ),
+    "a request of a later version": (
+        ["hello", "--params", "later.json"],
+        [
+            (
+                "later.json:1:2: schema_version",
+                "it has version 99; this esap-wf reads versions up to 1",
+                "upgrade esap-wf",
+            )
+        ],
+    ),
+    "a number beyond 64 bits": (
+        ["taking", "--table", "rows.json", "--kind", "b", "--params", "huge.json"],
+        [("huge.json:1:11: more.a", "is an integer beyond 64 bits", "")],
+    ),
+    "a folder for results that is a number": (
+        ["publishing/main.nf", "--params", "number.json"],
+        [("number.json:1:2: outdir", "is not a folder", "")],
+    ),
+    "two folders for results": (
+        ["publishing/main.nf", "--results", "here", "--outdir", "there"],
+        [("--results", "here, but the pipeline's own flag says there", "")],
+    ),
+    "two folders for results in a file": (
+        ["publishing/main.nf", "--params", "there.json"],
+        [
+            (
+                "there.json:1:51: parameters.outdir",
+                "results are copied to only one folder, but here is another one",
+                "",
+            )
+        ],
+    ),
     "a number for a file of a plain workflow": (
         ["--params", "order.json", "needing.cwl"],
         [("order.json:1:2: file", "names no file or folder", "a path, or {class: File, path: …}")],
@@ -117,6 +157,10 @@ NEEDING = {
     "baseCommand": "true",
     "inputs": {"file": {"type": "File", "format": "http://example.org/fasta"}},
     "outputs": {},
+}
+PUBLISHING = {
+    "type": "object",
+    "properties": {"outdir": {"type": "string", "format": "directory-path", "default": "results"}},
 }
 
 
@@ -147,6 +191,15 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Place:
         ),
         "needing.cwl": json.dumps(NEEDING),
         "order.json": '{"file": 3}',
+        "listed.json": "[1]",
+        "later.json": '{"schema_version": 99, "workflow": "hello", "parameters": {}}',
+        "huge.json": '{"more": {"a": 1' + "0" * 400 + "}}",
+        "number.json": '{"outdir": 3}',
+        "there.json": json.dumps(
+            {"workflow": "publishing/main.nf", "parameters": {"outdir": "there"}, "results": "here"}
+        ),
+        "publishing/main.nf": "params.outdir = 'results'\nworkflow {}\n",
+        "publishing/nextflow_schema.json": json.dumps(PUBLISHING),
         "bare.json": '{"file": {"class": "File", "path": "t.csv"}}',
     }
     objects = {
@@ -160,6 +213,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Place:
         described = {"class": "File", "format": "http://example.org/fasta", **keys}
         files[f"{name}.json"] = json.dumps({"file": described})
     for name, text in files.items():
+        (place.root / name).parent.mkdir(exist_ok=True)
         (place.root / name).write_text(text)
     (place.root / "config.toml").write_text("workflows = ['workflows']\n")
     return place
@@ -186,3 +240,18 @@ def test_of_several_runs_those_that_can_be_are_cancelled_and_the_others_named(pl
     assert (done.code, error["message"]) == (3, "some runs were not cancelled")
     assert [(p["where"], p["what"]) for p in error["problems"]] == [(ended, f"run {ended} is COMPLETED")]
     assert place.inside("--json", "status", going).json["phase"] == "ABORTED"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["hello", "--param", "whom=x"], "the request is not valid"),
+        (["noop", "--input", "t.csv"], "the command line is not valid"),
+        (["hello", "--params", "listed.json"], "the parameter file is not valid"),
+        (["hello", "--params", "later.json"], "the request is newer than this esap-wf"),
+        (["needing.cwl", "--params", "order.json"], "the request is not valid"),
+    ],
+)
+def test_an_error_says_first_what_is_wrong_as_a_whole(given: Place, words: list[str], message: str) -> None:
+    done = given.inside("--json", "run", *words)
+    assert (done.code, done.json["error"]["message"]) == (2, message)
