@@ -77,9 +77,7 @@ Cell = object
 
 def clipped(value: object, longest: int = CELL) -> str:
     """A foreign text as part of a line; the middle of a long one is left out."""
-    text = one_line(
-        "" if value is None else str(value)[: 4 * longest] + ("…" if len(str(value)) > 4 * longest else "")
-    )
+    text = one_line("" if value is None else printing.clipped(str(value), 4 * longest))
     return printing.clipped(text, longest, longest // 3, " … ")
 
 
@@ -93,7 +91,7 @@ def add(parent: ET.Element, tag: str, text: object = "", **attributes: str) -> E
 def lines(parent: ET.Element, text: str) -> None:
     """A block of lines, of a log or a command."""
     block = add(parent, "pre")
-    block.text = printable(text[:BLOCK] + (" …" if len(text) > BLOCK else ""))
+    block.text = printable(printing.clipped(text, BLOCK, mark=" …"))
 
 
 def address(path: str) -> str:

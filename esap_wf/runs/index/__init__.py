@@ -9,7 +9,6 @@ another store.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,15 +19,14 @@ from esap_wf.errors import EsapError, UsageError
 from esap_wf.models.run import Phase
 from esap_wf.runs import states
 from esap_wf.runs.index.cache import Cache
-from esap_wf.runs.index.schema import COLUMNS, Row
+from esap_wf.runs.index.questions import Question, rows_of
+from esap_wf.runs.index.schema import Row
 from esap_wf.runs.productions import Production
 from esap_wf.runs.store import Run, Store
 
 __all__ = ["Index", "Row"]
 
-_COLUMNS = ", ".join(f"r.{c}" for c in COLUMNS)
 _CURSOR = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,}(?:Z|[+-][0-9:]{4,5}))_([0-9a-f]{16})")
-_SELECT = f"SELECT {_COLUMNS} FROM runs r"
 
 
 class Index:
@@ -170,46 +168,24 @@ class Index:
     ) -> tuple[list[Row], str | None]:
         if not 1 <= limit <= 100_000:
             raise UsageError(f"a page has 1 to 100000 runs, not {limit}")
-        where: list[str] = []
-        values: list[object] = []
-        order, source, created, key = "r.created DESC, r.id DESC", _SELECT, "r.created", "r.id"
         few = self._cache.named_like(name, limit) if name is not None else None
-        if few is not None:
-            source = f"SELECT {_COLUMNS} FROM json_each(?) w CROSS JOIN runs r ON r.id = w.value"
-            values.append(json.dumps(few))
-            if tag:
-                where.append(
-                    "EXISTS (SELECT 1 FROM tags t WHERE t.tag = ? AND t.created = r.created AND t.run = r.id)"
-                )
-                values.append(tag)
-        elif tag:  # its own table leads: it is in the same order
-            order, created, key = "t.created DESC, t.run DESC", "t.created", "t.run"
-            source = f"SELECT {_COLUMNS} FROM tags t CROSS JOIN runs r ON r.id = t.run"
-            where.append("t.tag = ?")
-            values.append(tag)
+        question = Question(tag, few)
         for column, value in (("workflow", workflow), ("owner", owner)):
             if value is not None:
-                where.append(f"r.{column} = ?")
-                values.append(value)
+                question.demand(f"r.{column} = ?", value)
         if name is not None:
-            where.append(
-                "EXISTS (SELECT 1 FROM names n WHERE n.run = r.id AND instr(lower(n.name), lower(?)))"
+            question.demand(
+                "EXISTS (SELECT 1 FROM names n WHERE n.run = r.id AND instr(lower(n.name), lower(?)))", name
             )
-            values.append(name)
         if since is not None:
-            where.append(f"{created} >= ?")
-            values.append(since)
+            question.demand(f"{question.created} >= ?", since)
         if cursor is not None:
-            where.append(f"({created}, {key}) < (?, ?)")
-            values.extend(_parse(cursor))
+            question.demand(f"({question.created}, {question.key}) < (?, ?)", *_parse(cursor))
         parts: list[Row] = []
-        asked: list[str | None] = [*phases] or [None]
         # one question a phase: each is answered in the order of an index, "phase IN" would sort
+        asked: list[str | None] = [*phases] or [None]
         for phase in asked:
-            terms = [*where, "r.phase = ?"] if phase else where
-            sql = f"{source}{' WHERE ' if terms else ''}{' AND '.join(terms)} ORDER BY {order} LIMIT ?"
-            bound = [*values, phase, limit + 1] if phase else [*values, limit + 1]
-            parts += self._cache.rows(sql, bound)
+            parts += self._cache.rows(*question.sql(phase, limit + 1))
         if len(phases) > 1:
             parts.sort(key=lambda row: (row.created, row.id), reverse=True)
         rows = parts[:limit]
@@ -254,12 +230,13 @@ class Index:
 
     def by_name(self, name: str, *, limit: int = 100) -> list[Row]:
         """Runs with a name, the one that was given it last first."""
-        sql = f"SELECT {_COLUMNS} FROM names n CROSS JOIN runs r ON r.id = n.run WHERE n.name = ?"
+        sql = rows_of("names n CROSS JOIN runs r ON r.id = n.run") + " WHERE n.name = ?"
         return self._cache.rows(f"{sql} ORDER BY n.at DESC, n.run DESC LIMIT ?", [name, limit])
 
     def _equal(self, column: str, value: str, limit: int) -> list[Row]:
         return self._cache.rows(
-            f"{_SELECT} WHERE r.{column} = ? ORDER BY r.created DESC, r.id DESC LIMIT ?", [value, limit]
+            f"{rows_of('runs r')} WHERE r.{column} = ? ORDER BY r.created DESC, r.id DESC LIMIT ?",
+            [value, limit],
         )
 
     def by_prefix(self, prefix: str, *, limit: int = 100) -> list[Row]:
@@ -267,7 +244,8 @@ class Index:
         if not prefix or prefix.strip("0123456789abcdef"):
             return []
         return self._cache.rows(
-            f"{_SELECT} WHERE r.id >= ? AND r.id < ? ORDER BY r.id LIMIT ?", [prefix, prefix + "g", limit]
+            f"{rows_of('runs r')} WHERE r.id >= ? AND r.id < ? ORDER BY r.id LIMIT ?",
+            [prefix, prefix + "g", limit],
         )
 
 
