@@ -1,4 +1,4 @@
-"""Errors that say what, where, why and what next. Standard library only: every module may import this one."""
+"""Errors that say what, where, why and what next. Standard library only."""
 
 from __future__ import annotations
 

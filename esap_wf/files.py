@@ -1,6 +1,5 @@
 """
-Files that are whole or absent, and documents with a schema version. Standard library and msgspec: every
-module may import this one.
+Files that are whole or absent, and documents with a schema version. Standard library and msgspec only.
 
 A name that a reader may open always leads to complete content, on local and on network file systems: content
 goes to a temporary name in the same folder and gets its name by one `rename` or one `link`.

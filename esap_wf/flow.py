@@ -1,5 +1,4 @@
-"""The way through, end to end: plan → claim → render → launch → follow → deliver. The command line and Python
-call this.
+"""The way through, end to end: plan → claim → render → launch → follow → deliver.
 
 It writes through the store only; the supervisor does the rest.
 """

@@ -1,6 +1,6 @@
-"""Steer runs that are there: stop them, go on with one. The verbs and Python call this.
+"""Steer runs that are there: stop them, go on with one.
 
-It goes through `flow` and `joining`, and waits for what comes of it.
+Each waits for what comes of it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The verbs in Python, for notebooks and scripts: what ``esap_wf.plan``, ``run``, ``list`` … are.
 
-Nothing of the package imports this package. A verb whose name Python has for something else is named in full
-inside: `list_`.
+A verb whose name Python has for something else is named in full inside: `list_`.
 """
 
 from __future__ import annotations

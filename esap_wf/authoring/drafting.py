@@ -1,4 +1,4 @@
-"""A manifest to be edited, from what a pipeline says of itself. Used by the verb init.
+"""A manifest to be edited, from what a pipeline says of itself.
 
 Written are a manifest, its parameter schema and, where there is none, a README; nothing that is there is
 touched.

@@ -1,4 +1,4 @@
-"""A new workflow's folder, from the templates that come with esap-wf. Used by the verb new."""
+"""A new workflow's folder, from the templates that come with esap-wf."""
 
 from __future__ import annotations
 

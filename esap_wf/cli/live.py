@@ -1,4 +1,4 @@
-"""Follow a run: a live display on a terminal, lines otherwise. Used by run, resume, rerun."""
+"""Follow a run: a live display on a terminal, lines otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,1 @@
-"""Documents, tables, schemas, numbers, units and texts, as others write them and as people read them.
-
-Imported by everything; imports errors only.
-"""
+"""Documents, tables, schemas, numbers, units and texts, as others write them and as people read them."""

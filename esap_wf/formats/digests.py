@@ -1,7 +1,4 @@
-"""Digests: canonical JSON, files, folders of code, and a cache of file hashes.
-
-Imports errors only.
-"""
+"""Digests: canonical JSON, files, folders of code, and a cache of file hashes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""YAML and JSON documents that people write, with the position of every value.
-
-Imports errors only; PyYAML is loaded where used.
-"""
+"""YAML and JSON documents that people write, with the position of every value. PyYAML is loaded where used."""
 
 from __future__ import annotations
 

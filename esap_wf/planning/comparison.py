@@ -1,4 +1,4 @@
-"""In what two runs differ. Used by the verb diff; reads run directories."""
+"""In what two runs differ. Reads run directories."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-Two results compared by their numbers, within what their author declares (`Output.compare`). Used by
-`comparison`.
-"""
+"""Two results compared by their numbers, within what their author declares (`Output.compare`)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Results: what the workflow declares or the engine names, present, valid by the workflow's own checks,
 checksummed. Reads only.
-
-Used by the supervisor.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Accepted results go to the folder where they are wanted. Light: the supervisor and the flow call it."""
+"""Accepted results go to the folder where they are wanted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Start a run's engine, and find it again. Used by the supervisor only.
+"""Start a run's engine, and find it again.
 
 Between supervisor and engine stands a *keeper*, a fork of the supervisor: it writes down the engine's pid
 and, whatever happens to the supervisor, its exit code. A successor of a killed supervisor can so adopt the

@@ -1,7 +1,7 @@
 """What the user gave a run, looked at again when it ends: an engine, a step or somebody else may have written
 there.
 
-Used by the supervisor. Reads only.
+Reads only.
 """
 
 from __future__ import annotations

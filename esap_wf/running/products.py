@@ -1,7 +1,5 @@
 """What appeared where a pipeline worked that was not written for esap-wf: its results, if nobody says which
 they are. Reads only.
-
-Used by collect.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Whether an engine still does something. Used by the supervisor: an engine that hangs must not leave a run
-EXECUTING for ever.
+"""Whether an engine still does something. An engine that hangs must not leave a run EXECUTING for ever.
 
 Something is done while the engine reports anything, while a process below it lives, or while it uses the
 processor. A dead event loop does none of these (cwltool ends so when a disk is full at the wrong moment).

@@ -1,6 +1,4 @@
-"""
-Runs on disk: the store, who owns a run, what it is doing.
+"""Runs on disk: the store, who owns a run, what it is doing.
 
-Modules here import `esap_wf.files`, `esap_wf.errors` and `esap_wf.models` and nothing above; the command
-line, the service and campaigns may import all of them.
+Nothing here knows of workflows or engines.
 """

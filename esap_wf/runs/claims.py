@@ -1,6 +1,4 @@
-"""
-Of identical runs, which one is *the* run. `launch` claims before it renders; imports files, errors, models
-and `processes`.
+"""Of identical runs, which one is *the* run. A run is claimed before it is rendered.
 
 A claim is a file made by `files.create_exclusive`: of any number of identical starts at one moment, on any
 hosts, one creates it and the others attach to its run. The next generation follows when a run was removed,

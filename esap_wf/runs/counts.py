@@ -1,6 +1,4 @@
-"""
-Units and jobs from the counts of steps, and what of them is true when a run has ended. Imports models only.
-"""
+"""Units and jobs from the counts of steps, and what of them is true when a run has ended."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""
-The kind of CPU that a run was started on: sums of floating-point numbers differ in their last digits between
-kinds. Used by `flow`.
+"""The kind of CPU that a run was started on: sums of floating-point numbers differ in their last digits
+between kinds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""
-Named moments at which a run must survive the death of its process. Imports nothing of the project; everybody
-may call `reached`.
+"""Named moments at which a run must survive the death of its process; everybody may call `reached`.
 
 Nothing arms a point in normal operation: no option, no variable. `tests/faults/crash_at.py` does, inside the
 process that it starts.

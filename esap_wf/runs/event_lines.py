@@ -1,6 +1,4 @@
-"""
-Lines of ``events.jsonl``, as counting needs them. Imports files and models only.
-"""
+"""Lines of ``events.jsonl``, as counting needs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of the store: their names, and how they are deleted. Imports files and errors only."""
+"""Folders of the store: their names, and how they are deleted."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The change journal of a store: one line for each change of a run, one file a day (UTC). Imports files and
-errors only.
+"""The change journal of a store: one line for each change of a run, one file a day (UTC).
 
 Indices follow it; it is never the truth. A change is announced *before* it is made, so nothing that happened
 is missing from it.

@@ -1,6 +1,4 @@
-"""
-Who owns a run. The supervisor, `resume` and `rm` acquire; everybody may look. Imports files, errors, models
-and `processes`.
+"""Who owns a run. The supervisor, `resume` and `rm` acquire; everybody may look.
 
 An owner takes an *epoch*: the file ``epochs/<n>``, made by `files.create_exclusive`, so of two that resume at
 once one gets it. A higher epoch makes a lower one void, also when its owner was only asleep. ``lease.json``

@@ -1,4 +1,4 @@
-"""Find runs: by id, name, or through the index. Light: `list` and `status` import it."""
+"""Find runs: by id, name, or through the index. Light: `list` and `status` start with it."""
 
 from __future__ import annotations
 

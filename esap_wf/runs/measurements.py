@@ -1,6 +1,5 @@
-"""
-The record of what runs used: written by the owner of a run at its end, read by planning for the next
-estimate. It imports files only.
+"""The record of what runs used: written by the owner of a run at its end, read by planning for the next
+estimate.
 
 One file of lines a workflow, appended to only, read from its end.
 """

@@ -1,4 +1,4 @@
-"""Which run a text means: its id, the beginning of its id, or a name. `Store.find` asks this."""
+"""Which run a text means: its id, the beginning of its id, or a name."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Which process is which: pids come back, so a process is its host, boot, pid and start time. Imports models and
-errors only.
+"""Which process is which: pids come back, so a process is its host, boot, pid and start time.
 
 psutil is loaded where processes are searched or killed, never to look at one owner: `list` and `status` do
 that often.

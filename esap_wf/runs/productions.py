@@ -1,6 +1,4 @@
-"""
-The record of productions: which science was computed, when, by whom, in which run. `Store` calls this; it
-imports files and errors.
+"""The record of productions: which science was computed, when, by whom, in which run.
 
 One file of lines a workflow, appended to only: it outlives the runs, so "has this been produced before?" has
 an answer after cleaning up.

@@ -1,6 +1,4 @@
-"""
-Counts from ``events.jsonl``. The supervisor folds and writes the checkpoint, observers fold the tail; imports
-files and models only.
+"""Counts from ``events.jsonl``. The supervisor folds and writes the checkpoint, observers fold the tail.
 
 The fold is a function of the checkpoint and the lines: however the log is cut, the result is the same. It
 keeps no set of all units (a campaign has 10^6), only the keys of jobs that run now, of jobs that failed and

@@ -1,6 +1,4 @@
-"""
-Removing runs, and what crashes have left. `Store` calls this; it imports files, errors, models and the
-modules of `runs` below the store.
+"""Removing runs, and what crashes have left.
 
 A tombstone comes first: from then on the run is gone for everybody, and whoever comes next may finish the
 deletion.

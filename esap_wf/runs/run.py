@@ -1,7 +1,4 @@
-"""
-One run directory: `Store` makes it, the supervisor writes through it, everybody may look. Imports files,
-errors, models, `runs.*` below.
-"""
+"""One run directory: `Store` makes it, the supervisor writes through it, everybody may look."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Which phase may follow which, and why. The supervisor, the store and the documentation import this; it imports
-models only.
+"""Which phase may follow which, and why.
 
 `TRANSITIONS` is the table of docs/runs.md and what `Run.write_state` enforces.
 """

@@ -1,6 +1,4 @@
-"""
-The store of runs: a directory tree that is the truth. `launch`, the supervisor, the command line and the
-service import it; it imports files, errors, models and the other modules of `runs` except `index`.
+"""The store of runs: a directory tree that is the truth.
 
 A run appears by one rename of a complete directory and disappears by one rename after its tombstone, so at
 every moment, also after a crash, a run is there as a whole or not at all.

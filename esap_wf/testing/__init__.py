@@ -1,7 +1,7 @@
 """Tests that others can run: `EngineSuite`, the questions that esap-wf asks of every engine.
 docs/engine-tutorial.md shows how.
 
-Nothing else of esap-wf imports this; only here pytest is needed.
+Only here pytest is needed.
 """
 
 from __future__ import annotations

@@ -180,3 +180,16 @@ def agreed_form() -> str:
     (hook,) = (h for h in repository["hooks"] if h["id"] == "conventional-commit")
     assert hook["language"] == "pygrep" and hook["args"] == ["--negate", "--multiline"]
     return str(hook["entry"])
+
+
+def test_no_header_says_who_imports_a_module() -> None:
+    """The contracts in pyproject.toml say that, and are checked; sentences beside them become wrong."""
+    claim = re.compile(
+        r"\b[Uu]sed by\b|\bimports? (it|this|files|errors|models|only)\b|\b(imported by|may import)\b"
+    )
+    headers = {
+        file: " ".join((ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").split())
+        for file in (ROOT / "esap_wf").rglob("*.py")
+    }
+    assert len(headers) > 100
+    assert [f"{f}: {m[0]}" for f, text in headers.items() if (m := claim.search(text))] == []

@@ -1,7 +1,7 @@
 """All that is wrong with a workflow, at once: its manifest, schema, files, example values, and what its
 engines say to them.
 
-Used by the verb lint. Nothing is started but engines that were asked to start nothing, in a temporary folder.
+Nothing is started but engines that were asked to start nothing, in a temporary folder.
 """
 
 from __future__ import annotations

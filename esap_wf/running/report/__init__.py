@@ -1,6 +1,4 @@
-"""
-``report.html`` of a run: one page that needs nothing but the run's own files. Used by the supervisor, when a
-last state is written.
+"""``report.html`` of a run: one page that needs nothing but the run's own files.
 
 `markup` has the elements, `timing`, `results` and `origin` a part of the page each. It has no script, is read
 from a disk, on a telephone or on paper, and stays below a size whatever a run holds.

@@ -1,7 +1,4 @@
-"""
-A fast answer to "which runs": a SQLite cache of the store on a local disk. The command line and the service
-import it, the supervisor doesn't; it imports files, errors, models and the other modules of `runs`. SQL is in
-this package only.
+"""A fast answer to "which runs": a SQLite cache of the store on a local disk. SQL is in this package only.
 
 It can be deleted at any time, and makes itself anew when it is missing, broken, of another version or of
 another store.

@@ -1,6 +1,4 @@
-"""
-The cache behind the index: one SQLite file that follows the store's change journal. Only `esap_wf.runs.index`
-imports this.
+"""The cache behind the index: one SQLite file that follows the store's change journal.
 
 The store is the truth. Changes are announced before they are made, so a run whose state is older than
 announced stays on the list of unsettled ones and is read again each time: a crash between the two cannot

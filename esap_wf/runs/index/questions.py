@@ -1,4 +1,4 @@
-"""What is asked of the index, as SQL. Its own package imports this."""
+"""What is asked of the index, as SQL."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-Tables and rows of the index. Its own package imports this. A change of any table needs a new `VERSION`:
-indices are made anew.
-"""
+"""Tables and rows of the index. A change of any table needs a new `VERSION`: indices are made anew."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-What an image is called: archive, SIF, root file system or a name that a registry or a runtime knows. Imports
-errors only.
-"""
+"""What an image is called: archive, SIF, root file system or a name that a registry or a runtime knows."""
 
 from __future__ import annotations
 
