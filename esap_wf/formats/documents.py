@@ -1,4 +1,4 @@
-"""YAML and JSON documents that people write, with the position of every value. PyYAML is loaded where used."""
+"""YAML and JSON documents that people write, with the position of every value. PyYAML loads late."""
 
 from __future__ import annotations
 
