@@ -65,13 +65,14 @@ class _Choice:
         self.names = {*seen.names, *self.named}
 
     def made(self) -> Chosen:
+        """What is taken: all that is somebody's, without what counts only if it is named, and isn't."""
         taken = {n for n in self.names if not self._own(n)}
-        shy = {n for n in taken - self.named if self._shy(n)}
-        taken -= shy
-        taken |= self._mentioned(taken, shy)
+        unsure = {n for n in taken - self.named if self._counts_if_named(n)}
+        taken -= unsure
+        taken |= self._mentioned(taken, unsure)
         taken = self._linked(taken)
         taken = {n for n in taken if self._readable(n)}
-        self._tell(taken, shy - taken)
+        self._warn(taken, unsure - taken)
         self._confirm_small(taken)
         return Chosen(tuple(sorted(taken)), tuple(self.warnings))
 
@@ -84,7 +85,7 @@ class _Choice:
             return _PLAN.match(_head(self.folder / name, 200)) is not None
         return False
 
-    def _shy(self, name: str) -> bool:
+    def _counts_if_named(self, name: str) -> bool:
         """
         Whether a file counts only if the pipeline names it: what is for people, and what is hidden and not in
         git.
@@ -93,11 +94,11 @@ class _Choice:
             return True
         return hidden(name) is not None and not self.seen.names.get(name)
 
-    def _mentioned(self, taken: set[str], shy: set[str]) -> set[str]:
-        """Those of the shy that some text in the others may mean; what is found may name more."""
+    def _mentioned(self, taken: set[str], unsure: set[str]) -> set[str]:
+        """Those of `unsure` that some text in the others may mean; what is found may name more."""
         found: set[str] = set()
-        left, new = set(shy), set(taken)
-        free = False
+        left, new = set(unsure), set(taken)
+        free = False  # whether something lists folders, so that any name may be meant
         while left and new:
             words = {n: mentions.words_of(n) for n in left}
             missing = {w for several in words.values() for w in several}
@@ -193,7 +194,7 @@ class _Choice:
             return False
         return True
 
-    def _tell(self, taken: set[str], left_out: set[str]) -> None:
+    def _warn(self, taken: set[str], left_out: set[str]) -> None:
         if absent := self.seen.absent:
             self.warnings.append(
                 f"{_few(absent)} is a submodule that has not been fetched: git submodule update --init "
