@@ -76,13 +76,13 @@ class CwlRun:
             allocation=Allocation(cores=2, memory_bytes=2 * 10**9, disk_bytes=0, wall_seconds=600),
             software=SoftwareChoice(route="installed", detail=""),
         )
-        told = self.engine.render(self.choice, self.job)
-        for name, content in told.files.items():
+        rendered = self.engine.render(self.choice, self.job)
+        for name, content in rendered.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
         (folder / "plan.json").write_text('{"entry": "code/main.cwl"}')
-        planned = _Planned(told.command, self.job.software)
-        (folder / "command.sh").write_text(command_script(planned, told))  # type: ignore[arg-type]
+        planned = _Planned(rendered.command, self.job.software)
+        (folder / "command.sh").write_text(command_script(planned, rendered))  # type: ignore[arg-type]
 
     def start(self, epoch: int = 1) -> subprocess.Popen[bytes]:
         """Start the engine, in a session of its own."""

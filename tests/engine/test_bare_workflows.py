@@ -91,8 +91,8 @@ def test_one_unit_fails_and_the_others_do_not(tmp_path: Path) -> None:
     ]
 
     configure(tmp_path, **config)
-    again = snakemake(tmp_path, *arguments, snakefile=snakefile, logger=False)
-    assert again.code == 0, again.stderr
+    repeated = snakemake(tmp_path, *arguments, snakefile=snakefile, logger=False)
+    assert repeated.code == 0, repeated.stderr
     executed = {p.stem: p.read_text().count("start") for p in (tmp_path / "work" / "executions").iterdir()}
     assert executed == {"alpha": 1, "beta": 1, "delta": 1, "gamma": 2}
     assert (

@@ -52,7 +52,7 @@ def test_jobs_that_differ_only_in_a_written_file_have_results_of_their_own(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("script", "more", "reason", "code", "said"),
+    ("script", "more", "reason", "code", "expected"),
     [
         ("echo oh no; exit 7", {}, "EXIT_CODE", 7, "exit code 7"),
         ("kill -9 $$", {}, "SIGNAL", -9, "SIGKILL"),
@@ -68,13 +68,13 @@ def test_jobs_that_differ_only_in_a_written_file_have_results_of_their_own(tmp_p
     ],
 )
 def test_why_a_job_failed(
-    tmp_path: Path, script: str, more: dict[str, Any], reason: str, code: int, said: str
+    tmp_path: Path, script: str, more: dict[str, Any], reason: str, code: int, expected: str
 ) -> None:
     run = CwlRun(tmp_path, scatter(tool(script, outputs=FILE, **more)), xs=[1])
     assert run.run() == 1
     (failed,) = run.events(kind="failed")
     assert (failed.step, failed.unit, failed.reason, failed.exit_code) == ("many", "1", reason, code)
-    assert failed.detail and said in failed.detail
+    assert failed.detail and expected in failed.detail
     assert failed.log and (tmp_path / failed.log).is_file()
 
 
@@ -106,13 +106,13 @@ def test_no_tool_can_tell_anything_in_the_name_of_cwltool(tmp_path: Path) -> Non
     assert len(run.events(kind="done")) == 2
 
 
-def test_each_event_is_told_once_wherever_a_supervisor_was_killed(tmp_path: Path) -> None:
+def test_each_event_is_reported_once_wherever_a_supervisor_was_killed(tmp_path: Path) -> None:
     run = CwlRun(tmp_path, scatter(tool("[ $1 != 2 ] || exit 3")), xs=[1, 2, 3])
     assert run.run() == 1
-    told = [e for e in run.events() if e.kind != "plan"]
-    assert [e.kind for e in told].count("failed") == 1 and len(told) == 6
-    for i, event in enumerate(told):
-        assert [e for e in run.events(cursor=Cursor.at(event.mark)) if e.kind != "plan"] == told[i + 1 :]
+    reported = [e for e in run.events() if e.kind != "plan"]
+    assert [e.kind for e in reported].count("failed") == 1 and len(reported) == 6
+    for i, event in enumerate(reported):
+        assert [e for e in run.events(cursor=Cursor.at(event.mark)) if e.kind != "plan"] == reported[i + 1 :]
     assert run.events(cursor=Cursor.LOST) == []
 
 
@@ -132,7 +132,7 @@ def test_totals_follow_what_is_scattered(tmp_path: Path) -> None:
     assert run.events(kind="plan")[-1].totals == {"many": 3, "last": 1}
 
 
-def test_what_jobs_use_is_told(tmp_path: Path) -> None:
+def test_what_jobs_use_is_reported(tmp_path: Path) -> None:
     eat = "python3 -c 'import time; x = bytearray(300_000_000); e = time.process_time() + 0.3\nwhile time.process_time() < e: pass'"
     run = CwlRun(tmp_path, scatter(tool(eat)), xs=[1])
     assert run.run() == 0, run.log
@@ -227,7 +227,7 @@ def test_each_version_of_the_language(tmp_path: Path, version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "code", "said"),
+    ("document", "code", "expected"),
     [
         (
             tool("true", cwlVersion="v1.2", requirements={"TeleportRequirement": {}}),
@@ -243,16 +243,16 @@ def test_each_version_of_the_language(tmp_path: Path, version: str) -> None:
     ],
 )
 def test_what_it_refuses_is_explained(
-    tmp_path: Path, document: Any, code: tuple[int, ...], said: str
+    tmp_path: Path, document: Any, code: tuple[int, ...], expected: str
 ) -> None:
     run = CwlRun(tmp_path, document, x=1)
     ended = run.run()
     assert ended in code, run.log
     (failure,) = run.engine.explain(tmp_path, 1, ended)
-    assert failure.reason == "ENGINE" and said in failure.detail, failure
+    assert failure.reason == "ENGINE" and expected in failure.detail, failure
 
 
-def test_an_input_that_vanished_before_the_start_is_told_as_such(tmp_path: Path) -> None:
+def test_an_input_that_vanished_before_the_start_is_reported_as_such(tmp_path: Path) -> None:
     gone = tmp_path / "gone.fq"
     gone.touch()
     document = scatter({**tool("true", inputs={"x": "File"}), "arguments": []}, inputs={"xs": "File[]"})
@@ -278,16 +278,16 @@ def test_a_container_program_gets_the_image_of_the_plan(tmp_path: Path) -> None:
     names = {"a:1": choice("apptainer", network=False, options=["--opt"], environment={"X_Y": "1 2"})}
     script = tmp_path / "singularity"
     script.write_bytes(job_order._program(names["a:1"], names))
-    said = os.popen(f"bash {script} --quiet run --pwd /x a:1 run a:1").read().strip()
-    assert said == "--quiet run --opt --net --network none --pwd /x /im ages/a.sif run a:1"
+    printed = os.popen(f"bash {script} --quiet run --pwd /x a:1 run a:1").read().strip()
+    assert printed == "--quiet run --opt --net --network none --pwd /x /im ages/a.sif run a:1"
     os.popen(f"bash {script} pull --force --name {tmp_path}/deep/a.sif docker://a:1").read()
     assert str((tmp_path / "deep/a.sif").readlink()) == "/im ages/a.sif"
     rootless = {"a:1": choice("docker", options=["--user=0:0"])}
     script.write_bytes(job_order._program(rootless["a:1"], rootless))
-    said = (
+    printed = (
         os.popen(f"ESAP_WF_RUN=r ESAP_WF_ENGINE=r.2 bash {script} run -i --user=5:5 a:1 id --user=5:5")
         .read()
         .strip()
     )
     marks = "--env=ESAP_WF_RUN --label=esap-wf.run=r --label=esap-wf.engine=r.2"
-    assert said == f"run --user=0:0 {marks} -i /im ages/a.sif id --user=5:5"
+    assert printed == f"run --user=0:0 {marks} -i /im ages/a.sif id --user=5:5"

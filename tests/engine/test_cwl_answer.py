@@ -23,7 +23,7 @@ def left(run: Path, answer: Any, place: str = "engine/answer.json", text: str = 
     return run
 
 
-def test_files_and_values_are_told_apart(tmp_path: Path) -> None:
+def test_files_and_values_are_reported_apart(tmp_path: Path) -> None:
     out = tmp_path / "outputs"
     index = file(out / "a b#.txt.idx")
     folder = {"class": "Directory", "location": (out / "d").as_uri(), "listing": [file(out / "d/x.txt")]}

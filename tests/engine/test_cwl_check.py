@@ -92,7 +92,7 @@ def test_a_packed_workflow_has_a_circle_only_if_its_steps_do(tmp_path: Path) -> 
     assert "the step a waits for b, which waits for a: a circle" in found
 
 
-def test_a_missing_file_and_a_syntax_error_are_told_together(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_syntax_error_are_reported_together(tmp_path: Path) -> None:
     found = objections(
         tmp_path, main=step("absent.cwl") + "  two: {run: broken.cwl, in: {}, out: []}\n", broken="class: [\n"
     )
@@ -101,7 +101,7 @@ def test_a_missing_file_and_a_syntax_error_are_told_together(tmp_path: Path) -> 
     assert any("broken.cwl:2" in p for p in found), found
 
 
-def test_a_missing_include_is_told(tmp_path: Path) -> None:
+def test_a_missing_include_is_reported(tmp_path: Path) -> None:
     text = (
         TOOL + "requirements:\n  InlineJavascriptRequirement:\n    expressionLib:\n      - $include: lib.js\n"
     )

@@ -104,7 +104,7 @@ class Both:
     bare: dict[str, Any]
     files: dict[str, bytes]
     run: Path
-    said: str
+    printed: str
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -161,14 +161,18 @@ def accepted(both: Both) -> dict[str, Any]:
 
 def test_a_job_order_reaches_the_engine_as_it_stands(both: Both) -> None:
     """Names, formats, sizes, literals, secondary files, numbers as they are written, null for a default, what the engine alone reads."""
-    told = accepted(both)["values"]["told"]
-    assert told == both.bare["told"]
+    reported = accepted(both)["values"]["told"]
+    assert reported == both.bare["told"]
     assert (
-        told["renamed"]["basename"] == "other.txt"
-        and told["renamed"]["secondaryFiles"][0]["basename"] == "other.txt.idx"
+        reported["renamed"]["basename"] == "other.txt"
+        and reported["renamed"]["secondaryFiles"][0]["basename"] == "other.txt.idx"
     )
-    assert told["typed"]["format"].endswith("#seq") and told["none"] == [] and told["text"] == "two\nlines"
-    assert told["spaced"]["basename"] == "a b#.txt" and told["literal"]["basename"] == "lit.txt"
+    assert (
+        reported["typed"]["format"].endswith("#seq")
+        and reported["none"] == []
+        and reported["text"] == "two\nlines"
+    )
+    assert reported["spaced"]["basename"] == "a b#.txt" and reported["literal"]["basename"] == "lit.txt"
     assert (
         both.files["line.txt"]
         == b"order two\nlines 2.50 7 -n 1.50 1000 16 123456789012345678901234567890 2\n"
@@ -178,8 +182,8 @@ def test_a_job_order_reaches_the_engine_as_it_stands(both: Both) -> None:
 def test_what_the_engine_gives_back_is_the_result(both: Both) -> None:
     """Files with what belongs to them, folders, empty ones too, values, lists, records, nothing; by the names that the document has."""
     assert files(both.run / "outputs") == both.files
-    told = accepted(both)
-    assert {(o["name"], o["path"]) for o in told["outputs"]} == {
+    reported = accepted(both)
+    assert {(o["name"], o["path"]) for o in reported["outputs"]} == {
         ("line", "outputs/line.txt"),
         ("made", "outputs/made/"),
         ("made", "outputs/made/in/a b.txt"),
@@ -188,18 +192,18 @@ def test_what_the_engine_gives_back_is_the_result(both: Both) -> None:
         ("withIndex", "outputs/main.dat.idx"),
         ("mixed", "outputs/other.dat"),
     }
-    assert {k: v for k, v in told["values"].items() if k != "told"} == {
+    assert {k: v for k, v in reported["values"].items() if k != "told"} == {
         "gone": None,
         "list": [1, 2],
         "mixed": {"n": 3, "f": {"class": "File", "path": "outputs/other.dat"}},
     }
 
 
-def test_what_the_engine_passes_over_is_told(both: Both) -> None:
-    assert "warning: undeclared is not an input of tool: the engine ignores it" in both.said
+def test_what_the_engine_passes_over_is_reported(both: Both) -> None:
+    assert "warning: undeclared is not an input of tool: the engine ignores it" in both.printed
     assert (
-        "warning: record has no field more: the engine ignores it" in both.said
-        and "cwl:requirements" not in both.said
+        "warning: record has no field more: the engine ignores it" in both.printed
+        and "cwl:requirements" not in both.printed
     )
 
 
@@ -262,7 +266,7 @@ def test_a_flag_takes_the_place_of_what_the_file_says(both: Both, place: Place, 
     assert refused.code == 2
 
 
-def test_what_is_not_there_is_told_before_the_run(place: Place, inside: Inside) -> None:
+def test_what_is_not_there_is_reported_before_the_run(place: Place, inside: Inside) -> None:
     (place.root / "config.toml").write_text(engines.configuration("cwl"))
     user = write(place.root / "user")
     (user / "order.yml").write_text(
@@ -327,9 +331,9 @@ def test_numbers_are_handed_on_as_they_are_written(order: dict[str, Any]) -> Non
         return [*map(as_written, part)] if isinstance(part, list) else part
 
     document = documents.parse(text(order), "order.yml", exact=True)
-    again = literals.put_back(document.data, document.written)
+    repeated = literals.put_back(document.data, document.written)
     # what has neither point nor exponent is an integer, however it is written
-    read = documents.parse(again.decode(), "again.yml", exact=True)
+    read = documents.parse(repeated.decode(), "again.yml", exact=True)
     assert (read.data, read.written) == (document.data, document.written)
     for pointer, written in document.written.items():
         part: Any = as_written(order)

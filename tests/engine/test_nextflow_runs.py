@@ -91,8 +91,8 @@ def test_results_are_those_of_snakemake_byte_for_byte(at: Place, bare_too: bool)
     assert checksums(run) == checksums(folder_of(other))
     assert len(checksums(run)) == 6
     assert not list(at.root.rglob("pwned"))
-    told = json.loads((run / "state.json").read_text())
-    assert {s["name"]: s["done"] for s in told["steps"]} == {
+    reported = json.loads((run / "state.json").read_text())
+    assert {s["name"]: s["done"] for s in reported["steps"]} == {
         "listing": 1,
         "unit": 4,
         "fan_in": 2,
@@ -108,10 +108,10 @@ def test_results_are_those_of_snakemake_byte_for_byte(at: Place, bare_too: bool)
     )
     for name in ("outputs", "logs"):
         (bare / name).mkdir()
-    again = subprocess.run(
+    repeated = subprocess.run(
         ["bash", "command.sh"], cwd=bare, capture_output=True, text=True, timeout=200, check=False
     )
-    assert again.returncode == 0, again.stdout + again.stderr
+    assert repeated.returncode == 0, repeated.stdout + repeated.stderr
     assert checksums(bare) == checksums(run)
     assert (bare / "logs" / "trace.tsv").read_text().count("COMPLETED") == 9
 
@@ -205,8 +205,8 @@ def test_reasons_of_failures(at: Place) -> None:
         for e in events(run, kind="failed")
         if e["reason"] != "CANCELLED"
     }
-    said = {key[0]: (e["reason"], e.get("exit_code")) for key, e in failed.items()}
-    assert said == {
+    printed = {key[0]: (e["reason"], e.get("exit_code")) for key, e in failed.items()}
+    assert printed == {
         "missing": ("MISSING_OUTPUT", 0),
         "late": ("TIMEOUT", None),
         "killed": ("SIGNAL", 137),
@@ -243,7 +243,7 @@ def test_reasons_of_failures(at: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "config", "said"),
+    ("text", "config", "expected"),
     [
         (
             "process a {\n  script:\n  'x'\nworkflow { a()\n",
@@ -266,16 +266,18 @@ def test_reasons_of_failures(at: Place) -> None:
         ),
     ],
 )
-def test_a_broken_pipeline_is_told_by_its_first_line(at: Place, text: str, config: str, said: str) -> None:
+def test_a_broken_pipeline_is_reported_by_its_first_line(
+    at: Place, text: str, config: str, expected: str
+) -> None:
     done = at.inside("run", pipeline(at, text, config=config), "--json")
     assert done.code == 1
     (failure, *_) = json.loads((folder_of(done) / "state.json").read_text())["failures"]
     assert (failure["step"], failure["reason"]) == ("engine", "ENGINE")
-    assert re.search(said, failure["detail"]), failure["detail"]
+    assert re.search(expected, failure["detail"]), failure["detail"]
     assert failure["detail"] in done.err
 
 
-def test_a_java_without_memory_is_told(at: Place, nextflow: Path) -> None:
+def test_a_java_without_memory_is_reported(at: Place, nextflow: Path) -> None:
     (at.root / "config.toml").write_text(
         f'[engines.nextflow]\npath = "{nextflow}"\njava_options = "-Xmx12m"\n'
     )
@@ -301,7 +303,7 @@ def test_parameters_of_many_megabytes(at: Place, megabytes: int) -> None:
     (choice,) = engine.installations(configuration.load(None))
     allocation = Allocation(cores=1, memory_bytes=200_000_000, disk_bytes=0, wall_seconds=60)
     values = {"names": [f"{n:09d} ${{x}}" for n in range(megabytes * 60_000)]}
-    told = engine.render(
+    reported = engine.render(
         choice,
         Job(
             workflow="big",
@@ -313,17 +315,17 @@ def test_parameters_of_many_megabytes(at: Place, megabytes: int) -> None:
             software=SoftwareChoice(route="installed", detail=""),
         ),
     )
-    assert len(told.files["params.json"]) > megabytes * 1_000_000
+    assert len(reported.files["params.json"]) > megabytes * 1_000_000
     for name, content in {
-        **told.files,
+        **reported.files,
         "main.nf": b'workflow { println "${params.names.size()} ${params.names[-1]}" }\n',
     }.items():
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_bytes(content)
     done = subprocess.run(
-        told.command,
+        reported.command,
         cwd=run,
-        env={**os.environ, **told.environment},
+        env={**os.environ, **reported.environment},
         capture_output=True,
         text=True,
         timeout=300,
@@ -364,7 +366,7 @@ def steps_of(at: Place, seconds: str = "0", **more: Any) -> tuple[Path, Path]:
     return pipeline(at, STEPS, {"folder": {"type": "string", "title": "Folder"}}, **more), notes
 
 
-def told_done(run: Path) -> Counter[tuple[str, str]]:
+def counted_done(run: Path) -> Counter[tuple[str, str]]:
     return Counter((e["step"], e.get("unit") or "") for e in events(run, kind="done"))
 
 
@@ -390,7 +392,7 @@ def test_resume_runs_what_is_missing_and_tells_nothing_twice(at: Place) -> None:
     assert (run / "outputs" / "result.txt").read_text() == "1 2 3 4\n"
     assert Counter((notes / "first").read_text().split()) == {"1": 1, "2": 1, "3": 1, "4": 1}
     assert Counter((notes / "second").read_text().split())["3"] == before["3"] + 1
-    assert told_done(run) == ALL
+    assert counted_done(run) == ALL
     sessions = {e["detail"] for e in events(run, kind="engine")}
     assert len(sessions) == 1
     state = json.loads((run / "state.json").read_text())
@@ -401,15 +403,15 @@ def test_resume_runs_what_is_missing_and_tells_nothing_twice(at: Place) -> None:
     }
 
     # whoever was killed at any time, in whatever parts it is read: all is told once
-    whole = told_of(run, 1)
+    whole = events_of(run, 1)
     for event in whole:
-        rest = told_of(run, 1, Cursor.at(event.mark))
+        rest = events_of(run, 1, Cursor.at(event.mark))
         assert [keyed(e) for e in rest] == [keyed(e) for e in whole[whole.index(event) + 1 :]]
-    assert told_of(run, 1, Cursor.LOST) == []
-    assert [keyed(e) for e in told_of(run, 1)] == [keyed(e) for e in whole]
+    assert events_of(run, 1, Cursor.LOST) == []
+    assert [keyed(e) for e in events_of(run, 1)] == [keyed(e) for e in whole]
 
 
-def told_of(run: Path, epoch: int, cursor: Cursor = Cursor.START) -> list[Event]:
+def events_of(run: Path, epoch: int, cursor: Cursor = Cursor.START) -> list[Event]:
     source, found = NextflowEvents(run, epoch, cursor), []
     while part := source.read():
         found += part
@@ -435,7 +437,7 @@ def test_engine_and_supervisor_are_killed(at: Place) -> None:
     resumed = at.inside("resume", run.name, "--json")
     assert resumed.code == 0, resumed.err + (run / "logs" / "engine.log").read_text()[-3000:]
     assert (run / "outputs" / "result.txt").read_text() == "1 2 3 4\n"
-    assert told_done(run) == ALL
+    assert counted_done(run) == ALL
     assert json.loads((run / "state.json").read_text())["progress"]["jobs_done"] == 9
 
 
@@ -456,7 +458,7 @@ def test_a_supervisor_alone_is_killed_and_the_engine_adopted(at: Place) -> None:
     with_suppressed_kill(int(json.loads((run / "lease.json").read_text())["holder"]["pid"]))
     resumed = at.inside("resume", run.name, "--json")
     assert resumed.code == 0, resumed.err
-    assert told_done(run) == ALL
+    assert counted_done(run) == ALL
     assert len(events(run, kind="engine")) == 1
     assert Counter((notes / "first").read_text().split()) == {"1": 1, "2": 1, "3": 1, "4": 1}
 
@@ -475,7 +477,7 @@ def test_cancel_leaves_nothing_and_can_be_resumed(at: Place) -> None:
     (notes / "seconds").write_text("0")
     resumed = at.inside("resume", run.name, "--json")
     assert resumed.code == 0, resumed.err
-    assert told_done(run) == ALL
+    assert counted_done(run) == ALL
     assert {s["failed"] for s in json.loads((run / "state.json").read_text())["steps"]} == {0}
 
 

@@ -83,16 +83,16 @@ def java_that_says(place: Place, text: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("expected", "why"),
     [
         ('openjdk version "1.8.0_402"', r"Java 11 or newer is needed, there is 8 at .*/java"),
         ("Segmentation fault", r"/java does not say its version"),
     ],
 )
 def test_an_old_or_broken_java_is_refused(
-    place: Place, inside: Inside, nextflow: Path, said: str, why: str
+    place: Place, inside: Inside, nextflow: Path, expected: str, why: str
 ) -> None:
-    configured(place, path=str(nextflow), java=str(java_that_says(place, said)))
+    configured(place, path=str(nextflow), java=str(java_that_says(place, expected)))
     done = inside("plan", "hello", "--engine", "nextflow", "--json")
     assert done.code == 4, done
     assert re.search(why, done.problems), done.problems
@@ -211,8 +211,10 @@ CHOICE = EngineChoice(
 
 
 def test_what_is_rendered() -> None:
-    told = Nextflow().render(CHOICE, job(parameters={"a": "${projectDir} $x"}, options=("-profile", "test")))
-    assert told.command == [
+    reported = Nextflow().render(
+        CHOICE, job(parameters={"a": "${projectDir} $x"}, options=("-profile", "test"))
+    )
+    assert reported.command == [
         "/opt/nextflow",
         "-log",
         "logs/nextflow.log",
@@ -230,11 +232,11 @@ def test_what_is_rendered() -> None:
         "-profile",
         "test",
     ]
-    assert told.environment["JAVA_CMD"] == "/opt/java"
-    assert told.environment["NXF_OPTS"] == "-Xmx750m -XX:+ExitOnOutOfMemoryError -Dx=y"
-    assert b"${" not in told.files["params.json"]
-    assert json.loads(told.files["params.json"])["a"] == "${projectDir} $x"
-    config = told.files["nextflow.config"].decode()
+    assert reported.environment["JAVA_CMD"] == "/opt/java"
+    assert reported.environment["NXF_OPTS"] == "-Xmx750m -XX:+ExitOnOutOfMemoryError -Dx=y"
+    assert b"${" not in reported.files["params.json"]
+    assert json.loads(reported.files["params.json"])["a"] == "${projectDir} $x"
+    config = reported.files["nextflow.config"].decode()
     assert (
         "process.executor = 'local'" in config
         and "cpus = 2" in config

@@ -121,11 +121,11 @@ def test_a_failed_run_goes_on_by_the_new_request(
     assert state["earlier_plans"] == []
 
     repaired.touch()
-    again = inside(
+    repeated = inside(
         *words, "--memory", "2 GB", "--cores", 2, "--name", "two", "--tag", "t", "--results", wanted
     )
-    assert (again.code, again.json["run"]) == (0, first.json["run"]), again
-    assert "it continues with a new plan: cores 1 → 2; memory 1 GB → 2 GB" in again.err
+    assert (repeated.code, repeated.json["run"]) == (0, first.json["run"]), repeated
+    assert "it continues with a new plan: cores 1 → 2; memory 1 GB → 2 GB" in repeated.err
     assert count.read_text() == "x\n", "what was done is not repeated"
     state = inside("status", "two", "--json").json
     progress = state["progress"]
@@ -225,12 +225,12 @@ def test_a_run_that_cannot_go_on_is_left_and_a_new_one_says_why(
         folder.chmod(0o755)
     snapshot.unlink()
     (place.root / "repaired").touch()
-    again = inside("run", waiting, "--json")
-    assert (again.code, again.json["phase"]) == (0, "COMPLETED"), again
-    assert again.json["run"] != first["run"]
+    repeated = inside("run", waiting, "--json")
+    assert (repeated.code, repeated.json["phase"]) == (0, "COMPLETED"), repeated
+    assert repeated.json["run"] != first["run"]
     assert (
         f"{first['run']} is identical and did not succeed, but it can't be continued: its snapshot of the code lacks"
-        in again.err
+        in repeated.err
     )
 
 
@@ -241,15 +241,15 @@ def test_a_failed_run_of_an_earlier_version_is_resumed_by_its_own_plan(
     (place.root / "go").touch()
     first = inside("run", waiting, "--name", "old", "--json").json
     for name in ("plan.json", "run.json"):
-        said = json.loads((Path(first["dir"]) / name).read_text())
+        printed = json.loads((Path(first["dir"]) / name).read_text())
         if name == "plan.json":
             for key in ("nonce", "inside", "outputs", "checksum"):
-                said.pop(key, None)
-            said["digest"].pop("scheme")
-            said["digest"]["identity"] = "ab" * 32
+                printed.pop(key, None)
+            printed["digest"].pop("scheme")
+            printed["digest"]["identity"] = "ab" * 32
         else:
-            said["identity"] = "ab" * 32
-        (Path(first["dir"]) / name).write_text(json.dumps(said))
+            printed["identity"] = "ab" * 32
+        (Path(first["dir"]) / name).write_text(json.dumps(printed))
     inside("index", "rebuild")
     assert inside("plan", waiting, "--json").json["duplicates"] == []
     assert [r["name"] for r in inside("list", "--json").json["runs"]] == ["old"]
@@ -282,9 +282,11 @@ def test_a_run_without_a_seed_goes_on_with_more_by_its_id(place: Place, inside: 
     changed = inside("resume", first["run"], "--memory", "a lot", "--json")
     assert changed.code == 2, changed
     (place.root / "repaired").touch()
-    again = inside("resume", first["run"], "--memory", "2 GB", "--json")
-    assert (again.code, again.json["phase"], again.json["run"]) == (0, "COMPLETED", first["run"]), again
-    assert "it continues with a new plan: memory 1 GB → 2 GB" in again.err
+    repeated = inside("resume", first["run"], "--memory", "2 GB", "--json")
+    assert (repeated.code, repeated.json["phase"], repeated.json["run"]) == (0, "COMPLETED", first["run"]), (
+        repeated
+    )
+    assert "it continues with a new plan: memory 1 GB → 2 GB" in repeated.err
     state = inside("status", first["run"], "--json").json
     assert (state["progress"]["units_done"], state["progress"]["units_total"]) == (1, 1), "each job is a unit"
     assert (

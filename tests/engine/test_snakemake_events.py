@@ -107,7 +107,7 @@ def test_no_command_line_in_the_events(many: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "exception", "said"),
+    ("code", "exception", "expected"),
     [
         (f"rule all:\n    output: 'a'\n    shell 'echo {SECRET}'\n", "SyntaxError", "Colon expected"),
         ("rule all:\n    input: 'a.txt'\n", "MissingInputException", "a.txt"),
@@ -119,13 +119,13 @@ def test_no_command_line_in_the_events(many: Run) -> None:
     ],
     ids=["syntax", "missing-input", "bad-shell"],
 )
-def test_runs_that_do_not_begin(tmp_path: Path, code: str, exception: str, said: str) -> None:
+def test_runs_that_do_not_begin(tmp_path: Path, code: str, exception: str, expected: str) -> None:
     (tmp_path / "Snakefile").write_text(code)
     run = snakemake(tmp_path)
     assert run.code == 1
     errors = run.of("error", exception=exception)
     assert len(errors) == 1
-    assert said in errors[0]["message"]
+    assert expected in errors[0]["message"]
     assert SECRET not in run.text
 
 
@@ -148,11 +148,11 @@ def test_drain_kill_and_lock(tmp_path: Path) -> None:
     engine.communicate()
     with events.open("a") as stream:
         stream.write('{"t": 1, "event": "tor')  # what a full disk may leave
-    again = snakemake(tmp_path)
-    assert again.code == 1
-    assert [e["event"] for e in again.events].count("closed") == 1
-    assert [e["exception"] for e in again.of("error")] == ["LockException"]
-    assert len(again.text.splitlines()) == len(again.events) + 1
+    repeated = snakemake(tmp_path)
+    assert repeated.code == 1
+    assert [e["event"] for e in repeated.events].count("closed") == 1
+    assert [e["exception"] for e in repeated.of("error")] == ["LockException"]
+    assert len(repeated.text.splitlines()) == len(repeated.events) + 1
 
 
 def wait_for(directory: Path, event: str) -> None:

@@ -70,8 +70,8 @@ def test_long_texts_keep_their_end() -> None:
     ],
 )
 def test_notices(text: str, event: str, jobid: int, external: str | None) -> None:
-    said = texts.notice(text)
-    assert (said["event"], said["jobid"], said.get("external_id")) == (event, jobid, external)
+    printed = texts.notice(text)
+    assert (printed["event"], printed["jobid"], printed.get("external_id")) == (event, jobid, external)
 
 
 def test_other_notices_are_dropped() -> None:

@@ -22,20 +22,20 @@ def worker_of(run: CwlRun, engine: int) -> int:
 
 
 @pytest.mark.soak  # in short: tests/features, and of its records tests/unit/engines
-def test_a_failed_unit_is_told_and_alone_is_repeated(tmp_path: Path) -> None:
+def test_a_failed_unit_is_reported_and_alone_is_repeated(tmp_path: Path) -> None:
     script = (
         f"echo $1 >> {tmp_path}/count; echo said-$1 >&2; [ $1 != 12 ] || [ -f {tmp_path}/mended ] || exit 7"
     )
     run = CwlRun(tmp_path, scatter(tool(script, id="counting")), engine="toil", xs=[11, 12, 13])
     assert run.run() == 1
-    told = [e for e in run.events() if e.kind != "plan"]
-    (failed,) = (e for e in told if e.kind == "failed")
+    reported = [e for e in run.events() if e.kind != "plan"]
+    (failed,) = (e for e in reported if e.kind == "failed")
     assert (failed.step, failed.unit, failed.reason, failed.exit_code) == ("many", "2", "EXIT_CODE", 7)
     assert failed.log and (tmp_path / failed.log).read_text() == "said-12\n"
-    assert sorted(e.unit or "" for e in told if e.kind == "done") == ["1", "3"]
+    assert sorted(e.unit or "" for e in reported if e.kind == "done") == ["1", "3"]
     assert (run.events(kind="plan")[-1].totals or {})["many"] == 3
-    for i, event in enumerate(told):
-        assert [e for e in run.events(cursor=Cursor.at(event.mark)) if e.kind != "plan"] == told[i + 1 :]
+    for i, event in enumerate(reported):
+        assert [e for e in run.events(cursor=Cursor.at(event.mark)) if e.kind != "plan"] == reported[i + 1 :]
     assert run.events(cursor=Cursor.LOST) == []
 
     assert not run.engine.ended_well(tmp_path, 1)
@@ -47,7 +47,7 @@ def test_a_failed_unit_is_told_and_alone_is_repeated(tmp_path: Path) -> None:
     assert not (tmp_path / "work" / "toil-jobstore").exists(), "it is kept only for who goes on"
 
 
-def test_a_worker_that_dies_is_told_by_the_leader(tmp_path: Path) -> None:
+def test_a_worker_that_dies_is_reported_by_the_leader(tmp_path: Path) -> None:
     run = CwlRun(
         tmp_path, scatter(tool(f"touch {tmp_path}/started; sleep 30", id="sleeping")), engine="toil", xs=[1]
     )

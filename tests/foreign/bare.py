@@ -46,7 +46,7 @@ class Made(msgspec.Struct, kw_only=True):
     """How an engine ended, what appeared (names relative to the folder that was copied), and the values that it gave back."""
 
     code: int
-    said: str
+    printed: str = msgspec.field(name="said")  # as it is kept in the cache
     tree: Tree
     values: dict[str, Any] | None = None
 
@@ -175,4 +175,4 @@ def _run(engine: str, program: Path | None, case: Path, words: list[str], at: st
         made |= trees.tree(outdir) if outdir.is_dir() else {}
         with contextlib.suppress(ValueError):
             values = json.loads(done.stdout)
-    return Made(code=done.returncode, said=(done.stdout + done.stderr)[-4000:], tree=made, values=values)
+    return Made(code=done.returncode, printed=(done.stdout + done.stderr)[-4000:], tree=made, values=values)

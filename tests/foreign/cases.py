@@ -78,7 +78,7 @@ def check(name: str, engine: str, tmp_path: Path, cache: Path, soak: bool = Fals
             expected and expected.code and not asked.because
         ):  # else a case would be green because both fail, for whatever reasons
             found.append(
-                f"step {number} ({asked.run}): the bare engine fails, and the table does not say why: {expected.said[-1500:]}"
+                f"step {number} ({asked.run}): the bare engine fails, and the table does not say why: {expected.printed[-1500:]}"
             )
         lines = differential.differences(expected, differential.ours(place, copy, asked, engine), asked)
         lines = [f"step {number} ({asked.run}): {line}" for line in lines]

@@ -73,7 +73,7 @@ class Ours(msgspec.Struct, kw_only=True):
     """How esap-wf ended."""
 
     code: int
-    said: str
+    printed: str
     phase: str = ""
     reason: str = ""
     warnings: list[str] = []
@@ -81,7 +81,7 @@ class Ours(msgspec.Struct, kw_only=True):
     started: bool = False
     reused: bool = False
     #: What `results` tells, as it lies in the run; what ``--copy-to`` gave; all that appeared in a working copy, if there is one.
-    told: Tree = {}
+    reported: Tree = {}
     copied: Tree = {}
     work: Tree | None = None
     values: dict[str, Any] = {}
@@ -131,7 +131,7 @@ def ours(place: Place, case: Path, asked: Asked, engine: str) -> Ours:
     cut = words.index("--") if "--" in words else len(words)
     done = inside(place, case / asked.at, "run", *words[:cut], *chosen, "--json", *words[cut:])
     made = Ours(
-        code=done.code, said=done.out[-3000:] + done.err[-3000:], started=bool(set(place.runs()) - known)
+        code=done.code, printed=done.out[-3000:] + done.err[-3000:], started=bool(set(place.runs()) - known)
     )
     changed = {n for n, e in trees.tree(case).items() if before.get(n) != e} | {
         n for n in before if not os.path.lexists(case / n)
@@ -153,7 +153,7 @@ def ours(place: Place, case: Path, asked: Asked, engine: str) -> Ours:
         answer["reused"],
         state["warnings"],
     )
-    made.said += "\n".join(
+    made.printed += "\n".join(
         line for failure in state["failures"] for line in [failure["detail"] or "", *failure["tail"]]
     )
     if (run / "project").is_dir():
@@ -181,10 +181,10 @@ def look_at_results(place: Place, case: Path, run: Path, made: Ours) -> None:
     made.warnings = [*made.warnings, *(w for w in answer["warnings"] if w not in made.warnings)]
     for output in answer["outputs"]:
         path = output["path"]
-        name, found = _named(path.rstrip("/")), _as_told(run, path.rstrip("/"))
+        name, found = _named(path.rstrip("/")), _as_reported(run, path.rstrip("/"))
         if path.endswith("/") and found.kind == "folder":
-            made.told[name] = found
-            made.told |= {
+            made.reported[name] = found
+            made.reported |= {
                 f"{name}/{n}": e for n, e in trees.tree(run / path, (".snakemake_timestamp",)).items()
             }
         elif found.kind != "file" or (found.bytes, found.sha256) != (output["bytes"], output["sha256"]):
@@ -192,7 +192,7 @@ def look_at_results(place: Place, case: Path, run: Path, made: Ours) -> None:
                 f"{path} is told with {output['bytes']} bytes, {output['sha256'][:12]}; there is {found}, {found.sha256[:12]}"
             )
         else:
-            made.told[name] = found
+            made.reported[name] = found
     with tempfile.TemporaryDirectory(prefix="copied-") as target:
         copying = inside(place, case, "results", run.name, "--copy-to", target, "--json")
         if copying.code != 0:
@@ -209,7 +209,7 @@ def _named(path: str) -> str:
     return OWN_FOLDER.sub("", path).removeprefix(place)
 
 
-def _as_told(run: Path, path: str) -> trees.Entry:
+def _as_reported(run: Path, path: str) -> trees.Entry:
     """What stands at a told place, and whether a link leads there."""
     place = run / path
     link = "link" if place.is_symlink() else None
@@ -226,23 +226,25 @@ def _as_told(run: Path, path: str) -> trees.Entry:
 def differences(expected: Made | None, made: Ours, asked: Asked) -> list[str]:
     """Every difference in one line, none if esap-wf did what the bare engine does, or refused with a true reason what was to be refused."""
     found = list(made.wrong)
-    words = "\n".join([made.said, made.reason, *made.warnings])
+    words = "\n".join([made.printed, made.reason, *made.warnings])
     if asked.because and not re.search(asked.because, words):
         found.append(f"nothing says {asked.because!r}: {words[-1500:]}")
     if made.code in REFUSED:
         if made.started:
             found.append(f"it refuses with {made.code}, but a run was made")
         if asked.expect != "refused" and (expected is None or expected.code == 0):
-            found.append(f"the bare engine succeeds, esap-wf refuses with {made.code}: {made.said[-1500:]}")
+            found.append(
+                f"the bare engine succeeds, esap-wf refuses with {made.code}: {made.printed[-1500:]}"
+            )
         return found
     if made.code not in (0, 1):
-        return [*found, f"esap-wf ends with {made.code}: {made.said[-1500:]}"]
+        return [*found, f"esap-wf ends with {made.code}: {made.printed[-1500:]}"]
     if asked.expect == "refused":
         return [*found, f"it is to be refused, and ends with {made.code} ({made.phase})"]
     if expected is None:
         return found
     if (expected.code == 0) != (made.code == 0) or (made.phase == "COMPLETED") != (made.code == 0):
-        reason = made.reason if made.code else expected.said[-500:]
+        reason = made.reason if made.code else expected.printed[-500:]
         return [
             *found,
             f"the bare engine ends with {expected.code}, esap-wf with {made.code} ({made.phase}): {reason}",
@@ -253,13 +255,13 @@ def differences(expected: Made | None, made: Ours, asked: Asked) -> list[str]:
 def _different_results(expected: Made, made: Ours, asked: Asked) -> list[str]:
     appeared = trees.below(expected.tree, asked.root or asked.at)
     wanted = trees.results(trees.below(trees.matching(appeared, asked.results), asked.published))
-    found = different("results", wanted, trees.results(made.told), asked, links=True)
+    found = different("results", wanted, trees.results(made.reported), asked, links=True)
     found += different("a copy of the results", wanted, trees.results(made.copied), asked)
     if made.work is not None:
         found += different(
             "the working directory", trees.results(appeared), trees.results(made.work), asked, links=True
         )
-    if not made.told and not made.values and not made.warnings:
+    if not made.reported and not made.values and not made.warnings:
         found.append("COMPLETED without a result, and no warning says so")
     return found + different_values(expected.values, made.values)
 
@@ -288,19 +290,19 @@ def different_values(expected: dict[str, Any] | None, values: dict[str, Any]) ->
     if expected is None:
         return []
     wanted = {name: value for name, value in expected.items() if value is not None and not holds_files(value)}
-    told = {name: value for name, value in values.items() if value is not None and not holds_files(value)}
+    reported = {name: value for name, value in values.items() if value is not None and not holds_files(value)}
     found = [
         f"values: {name} is missing, {json.dumps(wanted[name])[:200]}"
-        for name in sorted(wanted.keys() - told.keys())
+        for name in sorted(wanted.keys() - reported.keys())
     ]
     found += [
         f"values: {name} is told, the bare engine gives none"
-        for name in sorted(told.keys() - expected.keys())
+        for name in sorted(reported.keys() - expected.keys())
     ]
-    for name in sorted(wanted.keys() & told.keys()):
-        if json.dumps(wanted[name], sort_keys=True) != json.dumps(told[name], sort_keys=True):
+    for name in sorted(wanted.keys() & reported.keys()):
+        if json.dumps(wanted[name], sort_keys=True) != json.dumps(reported[name], sort_keys=True):
             found.append(
-                f"values: {name} is {json.dumps(told[name])[:200]}, the bare engine gives {json.dumps(wanted[name])[:200]}"
+                f"values: {name} is {json.dumps(reported[name])[:200]}, the bare engine gives {json.dumps(wanted[name])[:200]}"
             )
     return found
 
@@ -355,23 +357,27 @@ def _from_shell() -> int:
         parser.add_argument(f"--{name}", action="append", help="pattern; may be given several times")
     words = sys.argv[1:]
     cut = words.index("--") if "--" in words else len(words)
-    said = parser.parse_args(words[:cut])
-    more = {name: getattr(said, name) for name in ("results", "varies", "more") if getattr(said, name)}
+    arguments = parser.parse_args(words[:cut])
+    more = {
+        name: getattr(arguments, name) for name in ("results", "varies", "more") if getattr(arguments, name)
+    }
     asked = Asked(
-        run=said.run,
+        run=arguments.run,
         flags=words[cut + 1 :],
-        bare=shlex.split(said.bare),
-        at=said.at,
-        root=said.root,
-        published=said.published,
+        bare=shlex.split(arguments.bare),
+        at=arguments.at,
+        root=arguments.root,
+        published=arguments.published,
         **more,
     )
     with contextlib.ExitStack() as stack:
-        root = said.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="differential-")))
-        place = configured(Place(root.absolute()), said.engine)
-        case = bare.copied(said.folder.absolute(), place.root / "case", said.repository)
-        expected = alone(said.folder.absolute(), asked, said.engine, said.repository)
-        found = differences(expected, ours(place, case, asked, said.engine), asked)
+        root = arguments.keep or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="differential-"))
+        )
+        place = configured(Place(root.absolute()), arguments.engine)
+        case = bare.copied(arguments.folder.absolute(), place.root / "case", arguments.repository)
+        expected = alone(arguments.folder.absolute(), asked, arguments.engine, arguments.repository)
+        found = differences(expected, ours(place, case, asked, arguments.engine), asked)
     print("\n".join(found) or "no difference")
     return bool(found)
 

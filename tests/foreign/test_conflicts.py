@@ -46,7 +46,7 @@ def test_a_required_image_and_no_runtime_is_refused_with_the_ways_out(
     for engine in ("cwl", "toil"):
         refused = at("plan", folder / "tool.cwl", "--engine", engine, "--json")
         assert refused.code == 3
-        for said in (
+        for printed in (
             f"{folder}/tool.cwl:4",
             IMAGE,
             "under requirements",
@@ -55,10 +55,10 @@ def test_a_required_image_and_no_runtime_is_refused_with_the_ways_out(
             "containers.map",
             "hints",
         ):
-            assert said in refused.problems, said
+            assert printed in refused.problems, printed
     assert "step one" in at("plan", folder / "main.cwl", "--json").problems
-    told = at("plan", folder / "tool.cwl", "--software", "installed", "--json")
-    assert told.code == 3 and "--software container runs the steps in them" in told.problems
+    reported = at("plan", folder / "tool.cwl", "--software", "installed", "--json")
+    assert reported.code == 3 and "--software container runs the steps in them" in reported.problems
     (folder / "main.cwl").write_text(STEPS % ", when: $(false)")
     assert at("plan", folder / "main.cwl", "--json").code == 0, "it may never be run: a guess blocks nothing"
 

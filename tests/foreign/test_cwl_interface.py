@@ -143,8 +143,8 @@ def test_a_graph_without_main_asks_which(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_several_processes_asks_which_unless_one_uses_the_others(tmp_path: Path) -> None:
-    told = refused(PIPELINES / "guide")
-    assert "say which" in told and "1st-tool.cwl" in told and "record.cwl" in told
+    reported = refused(PIPELINES / "guide")
+    assert "say which" in reported and "1st-tool.cwl" in reported and "record.cwl" in reported
     tool(tmp_path, "inputs: []\noutputs: []\n", "part.cwl")
     step = "steps: {s: {run: part.cwl, in: [], out: []}}\n"
     (tmp_path / "whole.cwl").write_text(f"cwlVersion: v1.2\nclass: Workflow\ninputs: []\noutputs: []\n{step}")
@@ -223,7 +223,7 @@ def test_a_default_that_is_not_there_must_be_given(tmp_path: Path) -> None:
         ("{o: stdout, p: {type: File?, outputBinding: {glob: b.log}}}", ["outputs/**/*", "outputs/b.log"]),
     ],
 )
-def test_outputs_are_told_where_the_document_names_them(
+def test_outputs_are_reported_where_the_document_names_them(
     tmp_path: Path, outputs: str, expected: list[str]
 ) -> None:
     assert [o.path for o in of(tool(tmp_path, f"inputs: []\noutputs: {outputs}\n")).outputs] == expected
@@ -237,7 +237,7 @@ def test_every_version_from_1_0_to_1_2_is_read(tmp_path: Path, version: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         (
             "inputs: {x: strin}\noutputs: []\n",
@@ -259,13 +259,13 @@ def test_every_version_from_1_0_to_1_2_is_read(tmp_path: Path, version: str) -> 
         ("inputs: [{type: string}]\noutputs: []\n", "a mapping with an id is expected"),
     ],
 )
-def test_broken_documents_are_told_with_file_and_line(tmp_path: Path, text: str, told: str) -> None:
+def test_broken_documents_are_reported_with_file_and_line(tmp_path: Path, text: str, expected: str) -> None:
     message = refused(tool(tmp_path, text))
-    assert told in message and f"{tmp_path}/tool.cwl:" in message
+    assert expected in message and f"{tmp_path}/tool.cwl:" in message
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("cwlVersion: draft-3\nclass: Workflow\n", "is 'draft-3', not one of v1.0, v1.1, v1.2"),
         ("class: Workflow\ninputs: []\noutputs: []\n", "cwlVersion: is missing"),
@@ -286,9 +286,9 @@ def test_broken_documents_are_told_with_file_and_line(tmp_path: Path, text: str,
         ),
     ],
 )
-def test_broken_workflows_are_told(tmp_path: Path, text: str, told: str) -> None:
+def test_broken_workflows_are_reported(tmp_path: Path, text: str, expected: str) -> None:
     (tmp_path / "main.cwl").write_text(text)
-    assert told in refused(tmp_path)
+    assert expected in refused(tmp_path)
 
 
 KEYS = """cwlVersion class inputs outputs steps run type items fields symbols id name $graph $import $include default location

@@ -67,7 +67,7 @@ def completed(done: Done) -> Path:
     return Path(done.json["dir"])
 
 
-def told(done: Done) -> str:
+def reported(done: Done) -> str:
     assert done.code == 2, done.out + done.err
     return done.problems
 
@@ -125,8 +125,8 @@ def test_types_are_handed_on_as_they_are_written(at: Place, user: Path) -> None:
         [w for w in text["args.txt"].split() if b"--file" not in w] for text in (expected, made)
     )
     assert words == bare_words and b"-x 2 " in made["args.txt"] and b"none" in made["args.txt"]
-    again = at.inside("run", PIPELINES / "guide/inp.cwl", "--params", user / "order.json", "--json")
-    assert completed(again) == run and again.json["reused"]
+    repeated = at.inside("run", PIPELINES / "guide/inp.cwl", "--params", user / "order.json", "--json")
+    assert completed(repeated) == run and repeated.json["reused"]
 
 
 def test_arrays_keep_their_items_whatever_they_hold(at: Place, user: Path) -> None:
@@ -171,16 +171,16 @@ def test_records_come_by_a_file_of_values_or_as_json(at: Place, user: Path) -> N
         for name, value in order.items()
         for w in (f"--{name}", json.dumps(value).replace("r1.txt", str(user / "r1.txt")))
     ]
-    again = at.inside("run", document, *flags, "--json")
-    assert completed(again) == run and again.json["reused"]
+    repeated = at.inside("run", document, *flags, "--json")
+    assert completed(repeated) == run and repeated.json["reused"]
     (user / "r1.txt").write_text("other\n")
     planned = at.inside("plan", document, "--params", user / "order.yml", "--json").json
     assert planned["duplicates"] == [], "files in records are part of the run"
     (user / "r1.txt").unlink()
-    assert f"there is no file {user}/r1.txt" in told(
+    assert f"there is no file {user}/r1.txt" in reported(
         at.inside("plan", document, "--params", user / "order.yml", "--json")
     )
-    wrong = told(
+    wrong = reported(
         at.inside(
             "plan",
             document,
@@ -219,8 +219,8 @@ def test_a_workflow_is_run_with_secondary_files_formats_and_defaults(
         "--settings",
         '{"order": "down"}',
     ]
-    again = at.inside("run", PIPELINES / "align", "--engine", engine, *flags, "--json", cwd=user)
-    assert completed(again) == run and again.json["reused"]
+    repeated = at.inside("run", PIPELINES / "align", "--engine", engine, *flags, "--json", cwd=user)
+    assert completed(repeated) == run and repeated.json["reused"]
 
 
 def test_secondary_files_are_looked_for_before_the_run(at: Place, user: Path) -> None:
@@ -237,7 +237,7 @@ def test_secondary_files_are_looked_for_before_the_run(at: Place, user: Path) ->
         '{"order": "up"}',
         "--json",
     ]
-    problem = told(at.inside(*call, cwd=user))
+    problem = reported(at.inside(*call, cwd=user))
     assert (
         "reference.fa.fai, reference.dict must be in the same folder" in problem
         and "reference.fa.note" not in problem
@@ -249,11 +249,11 @@ def test_secondary_files_are_looked_for_before_the_run(at: Place, user: Path) ->
     assert at.inside(*call, cwd=user).json["digest"] != before, "they are part of the run"
 
 
-def test_what_names_no_file_is_told_at_its_line(at: Place, user: Path, inside: Inside) -> None:
+def test_what_names_no_file_is_reported_at_its_line(at: Place, user: Path, inside: Inside) -> None:
     (user / "order.yml").write_text(
         "reads: 5\nreference:\n  class: Float\n  contents: x\nextra: r1.txt\nsettings: {order: left}\nother: 1\n"
     )
-    problem = told(inside("plan", PIPELINES / "align", "--params", user / "order.yml", "--json"))
+    problem = reported(inside("plan", PIPELINES / "align", "--params", user / "order.yml", "--json"))
     assert (
         f"{user}/order.yml:1:1: reads: names no file or folder" in problem
         and f"{user}/order.yml:2:1: reference" in problem
@@ -261,7 +261,7 @@ def test_what_names_no_file_is_told_at_its_line(at: Place, user: Path, inside: I
     (user / "order.yml").write_text(
         "reads: r1.txt\nreference: reference.fa\nextra: r1.txt\nsettings: {order: left}\nother: 1\n"
     )
-    problem = told(inside("plan", PIPELINES / "align", "--params", user / "order.yml", "--json"))
+    problem = reported(inside("plan", PIPELINES / "align", "--params", user / "order.yml", "--json"))
     assert "a folder is expected, but this is a file" in problem
     assert "order.yml:4:1: settings" in problem and '"left" is not one of' in problem
 

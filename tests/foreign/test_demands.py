@@ -28,7 +28,7 @@ from esap_wf.planning import places
 GIB = 2**30
 
 
-def told(demands: list[Demand]) -> dict[tuple[str, str], int | None]:
+def reported(demands: list[Demand]) -> dict[tuple[str, str], int | None]:
     return {(d.who.split(" ", 1)[1], d.what): d.amount for d in demands}
 
 
@@ -94,7 +94,7 @@ def nextflow(pipeline: Path, *options: str, **values: Any) -> list[Demand]:
 
 
 def test_directives_and_configuration_are_read_in_nextflows_order(pipeline: Path) -> None:
-    found = told(nextflow(pipeline))
+    found = reported(nextflow(pipeline))
     assert found["small", "cores"] == 2 and found["small", "memory"] == 600 * 2**20
     assert found["big", "cores"] == 3 and found["big", "memory"] == GIB and found["big", "wall"] == 5400
     assert found["grows", "memory"] is None, "only the engine can tell"
@@ -106,12 +106,12 @@ def test_directives_and_configuration_are_read_in_nextflows_order(pipeline: Path
 
 
 def test_parameters_profiles_and_further_configuration_decide(pipeline: Path) -> None:
-    assert told(nextflow(pipeline, threads=12, gigabytes=4))["big", "memory"] == 4 * GIB
-    assert told(nextflow(pipeline, "-profile", "cluster"))["big", "memory"] == 64 * GIB
-    assert told(nextflow(pipeline, "-c", "other.config"))["big", "memory"] is None
+    assert reported(nextflow(pipeline, threads=12, gigabytes=4))["big", "memory"] == 4 * GIB
+    assert reported(nextflow(pipeline, "-profile", "cluster"))["big", "memory"] == 64 * GIB
+    assert reported(nextflow(pipeline, "-c", "other.config"))["big", "memory"] is None
 
 
-def test_what_is_surely_run_is_told_from_what_may_be(pipeline: Path) -> None:
+def test_what_is_surely_run_is_reported_from_what_may_be(pipeline: Path) -> None:
     certain = {d.who.split()[1] for d in nextflow(pipeline) if d.certain}
     assert certain == {"small", "limited", "far"}
 
@@ -177,11 +177,11 @@ rule c:
 
 def test_threads_and_resources_of_rules(tmp_path: Path) -> None:
     write_files(tmp_path, {"Snakefile": SNAKEFILE, "c.yaml": "steps: {t: 8}\n"})
-    found = told(Snakemake().demands(tmp_path / "Snakefile", None, (), {}))
+    found = reported(Snakemake().demands(tmp_path / "Snakefile", None, (), {}))
     assert (found["a", "cores"], found["a", "memory"], found["a", "wall"]) == (4, 3 * 10**9, 7200)
     assert (found["b", "cores"], found["b", "memory"], found["b", "wall"]) == (8, GIB, 5400)
     assert found["c", "cores"] is None and found["c", "memory"] is None
-    assert told(Snakemake().demands(tmp_path / "Snakefile", None, (), {"steps.t": 2}))["b", "cores"] == 2
+    assert reported(Snakemake().demands(tmp_path / "Snakefile", None, (), {"steps.t": 2}))["b", "cores"] == 2
 
 
 TOOL = """
@@ -220,14 +220,16 @@ def test_resource_requirements_count_where_they_are_nearest_and_before_hints(tmp
         "step maybe": (2, False),
         "step asks": (None, True),
     }
-    alone = told(Cwltool().demands(tmp_path / "tool.cwl", None, (), {}))
+    alone = reported(Cwltool().demands(tmp_path / "tool.cwl", None, (), {}))
     assert alone == {("tool.cwl", "cores"): 9, ("tool.cwl", "memory"): 500 * 2**20, ("tool.cwl", "wall"): 60}
     assert (
-        told(Cwltool().demands(tmp_path / "expression.cwl", None, (), {"n": 5}))["expression.cwl", "cores"]
+        reported(Cwltool().demands(tmp_path / "expression.cwl", None, (), {"n": 5}))[
+            "expression.cwl", "cores"
+        ]
         == 5
     )
     assert (
-        told(Cwltool().demands(tmp_path / "expression.cwl", None, (), {}))["expression.cwl", "cores"] == 2
+        reported(Cwltool().demands(tmp_path / "expression.cwl", None, (), {}))["expression.cwl", "cores"] == 2
     ), "the input's default"
 
 

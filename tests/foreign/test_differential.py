@@ -31,7 +31,7 @@ def filled(folder: Path) -> Path:
 
 def made(tree: trees.Tree, **more: Any) -> Ours:
     """What esap-wf does that does everything right."""
-    right = {"code": 0, "said": "", "phase": "COMPLETED", "told": tree, "copied": tree, "values": {"n": 3}}
+    right = {"code": 0, "printed": "", "phase": "COMPLETED", "reported": tree, "copied": tree, "values": {"n": 3}}
     return Ours(**{**right, **more})
 
 
@@ -46,10 +46,10 @@ class Both:
         """Whether it is seen in each of the three places."""
         change(self.second)
         one, other = trees.tree(self.first), trees.tree(self.second)
-        expected = Made(code=0, said="", tree=one, values={"n": 3})
+        expected = Made(code=0, printed="", tree=one, values={"n": 3})
         found = [
             differences(expected, made(one, **{where: other}), Asked(**asked))
-            for where in ("told", "copied", "work")
+            for where in ("reported", "copied", "work")
         ]
         links_only = not found[1]
         assert bool(found[0]) == bool(found[2]) and (links_only or bool(found[0])), found
@@ -117,14 +117,14 @@ def test_names_that_are_said_to_vary_may_differ_in_bytes_only(both: Both) -> Non
 
 def test_what_are_results_may_be_said(both: Both) -> None:
     one = trees.tree(both.first)
-    expected = Made(code=0, said="", tree=one)
-    told = {name: entry for name, entry in one.items() if name.startswith("plots")}
-    assert not differences(expected, made(told, values={}), Asked(results=["plots/*"]))
+    expected = Made(code=0, printed="", tree=one)
+    reported = {name: entry for name, entry in one.items() if name.startswith("plots")}
+    assert not differences(expected, made(reported, values={}), Asked(results=["plots/*"]))
     assert not differences(
         expected, made(trees.below(one, "plots"), values={}), Asked(results=["plots/*"], published="plots")
     )
-    assert differences(expected, made(told, values={}), Asked())
-    assert differences(expected, made(told, values={}, work=told), Asked(results=["plots/*"])), (
+    assert differences(expected, made(reported, values={}), Asked())
+    assert differences(expected, made(reported, values={}, work=reported), Asked(results=["plots/*"])), (
         "intermediate files must be made, too"
     )
 
@@ -144,7 +144,7 @@ def test_what_are_results_may_be_said(both: Both) -> None:
 def test_each_kind_of_difference_in_values_is_seen(values: dict[str, object], words: str) -> None:
     file = {"class": "File", "location": "file:///x", "basename": "x"}
     expected = Made(
-        code=0, said="", tree={}, values={"n": 3, "none": None, "file": file, "files": [{"r": file}]}
+        code=0, printed="", tree={}, values={"n": 3, "none": None, "file": file, "files": [{"r": file}]}
     )
     found = differences(expected, made({}, values=values, warnings=["nothing"]), Asked())
     assert any(words in line for line in found) if words else not found, found
@@ -161,17 +161,17 @@ def test_each_kind_of_difference_in_values_is_seen(values: dict[str, object], wo
         ),
         (1, {}, {}, "the bare engine ends with 1, esap-wf with 0 (COMPLETED)"),
         (0, {"phase": "ERROR"}, {}, "esap-wf with 0 (ERROR)"),
-        (0, {"code": 5, "said": "a bug"}, {}, "esap-wf ends with 5: a bug"),
+        (0, {"code": 5, "printed": "a bug"}, {}, "esap-wf ends with 5: a bug"),
         (1, {"code": 5}, {}, "esap-wf ends with 5"),
-        (0, {"code": 2, "said": "no"}, {}, "the bare engine succeeds, esap-wf refuses with 2: no"),
-        (0, {"code": 2, "said": "no"}, {"expect": "refused", "because": "yes"}, "nothing says 'yes': no"),
+        (0, {"code": 2, "printed": "no"}, {}, "the bare engine succeeds, esap-wf refuses with 2: no"),
+        (0, {"code": 2, "printed": "no"}, {"expect": "refused", "because": "yes"}, "nothing says 'yes': no"),
         (
             0,
-            {"code": 2, "said": "yes", "started": True},
+            {"code": 2, "printed": "yes", "started": True},
             {"expect": "refused", "because": "yes"},
             "a run was made",
         ),
-        (1, {"code": 3, "said": "yes", "started": True}, {"because": "yes"}, "a run was made"),
+        (1, {"code": 3, "printed": "yes", "started": True}, {"because": "yes"}, "a run was made"),
         (0, {}, {"expect": "refused"}, "it is to be refused, and ends with 0"),
         (1, {"code": 1, "phase": "ERROR", "reason": "other"}, {"because": "why"}, "nothing says 'why'"),
         (0, {"wrong": ["the run changed the user's own folder: a.txt"]}, {}, "the user's own folder"),
@@ -179,15 +179,15 @@ def test_each_kind_of_difference_in_values_is_seen(values: dict[str, object], wo
         # what is as it should be
         (0, {}, {}, ""),
         (1, {"code": 1, "phase": "ERROR", "reason": "why"}, {"because": "why"}, ""),
-        (1, {"code": 2, "said": "yes"}, {"because": "yes"}, ""),
-        (0, {"code": 4, "said": "yes"}, {"expect": "refused", "because": "yes"}, ""),
+        (1, {"code": 2, "printed": "yes"}, {"because": "yes"}, ""),
+        (0, {"code": 4, "printed": "yes"}, {"expect": "refused", "because": "yes"}, ""),
         (0, {"values": {}, "warnings": ["no result"]}, {"because": "no result"}, ""),
     ],
 )
 def test_each_kind_of_end_is_judged(
     bare_code: int, ours: dict[str, Any], asked: dict[str, Any], words: str
 ) -> None:
-    found = differences(Made(code=bare_code, said="", tree={}), made({}, **ours), Asked(**asked))
+    found = differences(Made(code=bare_code, printed="", tree={}), made({}, **ours), Asked(**asked))
     assert any(words in line for line in found) if words else not found, found
 
 
@@ -235,8 +235,8 @@ def test_a_step_that_is_owed_and_in_order_is_a_failure(
     step = {"run": "./no-such-thing", "bare": None, "expect": "refused"}
 
     def table(**more: str) -> None:
-        said = {"about": "It is refused.", "engines": ["command"], "steps": [{**step, **more}]}
-        (tmp_path / "cases/right/case.yaml").write_bytes(msgspec.yaml.encode(said))
+        printed = {"about": "It is refused.", "engines": ["command"], "steps": [{**step, **more}]}
+        (tmp_path / "cases/right/case.yaml").write_bytes(msgspec.yaml.encode(printed))
 
     def checked(name: str) -> None:
         (tmp_path / name).mkdir()
@@ -270,11 +270,11 @@ def test_what_a_run_tells_is_looked_at_where_it_lies(tmp_path: Path) -> None:
     assert not differences(
         differential.alone(folder, asked, "command"), differential.ours(place, case, asked, "command"), asked
     )
-    again = differential.ours(place, case, asked, "command")
-    assert again.reused and again.told["b.txt"].text == "a\n"
+    repeated = differential.ours(place, case, asked, "command")
+    assert repeated.reused and repeated.reported["b.txt"].text == "a\n"
     run = next(p for p in place.runs() if (p / "outputs.json").exists())
     (run / "project/b.txt").chmod(0o644)
     (run / "project/b.txt").write_text("changed\n")
-    differential.look_at_results(place, case, run, again)
-    spoilt = "\n".join(differences(None, again, asked))
+    differential.look_at_results(place, case, run, repeated)
+    spoilt = "\n".join(differences(None, repeated, asked))
     assert "project/b.txt is told with" in spoilt and "--copy-to` ends with 3" in spoilt

@@ -85,7 +85,7 @@ def test_paths_are_inputs_with_the_pipelines_own_default() -> None:
     )
 
 
-def test_manifest_images_outputs_and_origins_are_told() -> None:
+def test_manifest_images_outputs_and_origins_are_reported() -> None:
     found = derive(PIPELINES / "quantify", None)
     assert found is not None
     assert (found.name, found.version, found.requires) == ("quantify", "1.2", ">=22.10.0")
@@ -156,8 +156,8 @@ def test_formats_of_a_schema_say_what_is_an_input(tmp_path: Path) -> None:
     }
     found = derive(written(tmp_path, **files), None)
     assert found is not None
-    told = {name: (i.kind, i.pattern, i.required, i.engine_default) for name, i in found.inputs.items()}
-    assert told == {
+    reported = {name: (i.kind, i.pattern, i.required, i.engine_default) for name, i in found.inputs.items()}
+    assert reported == {
         "index": ("folder", False, False, "$projectDir/index"),
         "reads": ("any", True, True, ""),
         "either": ("any", False, False, ""),
@@ -187,7 +187,7 @@ workflow { main: println params.title }
     assert found.schema["required"] == ["title"]
 
 
-def test_included_configuration_counts_and_conditions_are_told(tmp_path: Path) -> None:
+def test_included_configuration_counts_and_conditions_are_reported(tmp_path: Path) -> None:
     written(
         tmp_path,
         main_nf="params.a = 1\nif (params.fast) {\n    params.b = 2\n}\n",
@@ -236,7 +236,7 @@ def test_a_script_outside_of_a_project_is_snapshotted_with_what_it_uses_only(tmp
 
 
 @pytest.mark.parametrize(
-    ("files", "told"),
+    ("files", "expected"),
     [
         (
             {"main_nf": "params.x = 'never ends\nworkflow {}\n"},
@@ -264,10 +264,10 @@ def test_a_script_outside_of_a_project_is_snapshotted_with_what_it_uses_only(tmp
         ({"main_nf": "include { A } from '" + "../" * 30 + "etc/passwd'\n"}, "passwd"),
     ],
 )
-def test_broken_pipelines_are_told_with_file_and_line(
-    tmp_path: Path, files: dict[str, str], told: str
+def test_broken_pipelines_are_reported_with_file_and_line(
+    tmp_path: Path, files: dict[str, str], expected: str
 ) -> None:
-    assert told in refused(written(tmp_path, **files))
+    assert expected in refused(written(tmp_path, **files))
 
 
 def test_several_scripts_of_which_one_uses_the_others_are_one_pipeline(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def remembered(folder: Path, pipeline: Path, *words: str) -> dict[str, bytes]:
     shutil.copytree(pipeline, both / "pipeline")
     shutil.copytree(folder, both / "user")
     made = run_bare("nextflow", both, ["../pipeline", *words], at="user")
-    assert made.code == 0, made.said
+    assert made.code == 0, made.printed
     return {
         name: entry.text.encode()
         for name, entry in below(made.tree, "user/results").items()
@@ -123,10 +123,10 @@ def test_values_keep_their_types_and_relative_patterns_their_folder(at: Place, u
         "--trim.left",
         "3",
     ]
-    again = at.inside(
+    repeated = at.inside(
         "run", PIPELINES / "quantify", *flags, "--reads", "mine/gut_{1,2}.fq", "--json", cwd=user
     )
-    assert completed(again) == run and again.json["reused"], (
+    assert completed(repeated) == run and repeated.json["reused"], (
         "flags and a file that say the same are the same run"
     )
     named = at.inside(
@@ -141,10 +141,10 @@ def test_content_behind_a_pattern_makes_another_run(at: Place, user: Path) -> No
     assert at.inside(*call, cwd=user).json["digest"] == before
     (user / "mine/gut_2.fq").write_text("@x\nA\n+\nI\n")
     assert at.inside(*call, cwd=user).json["digest"] != before
-    told = problems(
+    reported = problems(
         at.inside("plan", PIPELINES / "quantify", "--reads", "mine/nothing_{1,2}.fq", "--json", cwd=user)
     )
-    assert "no file matches" in told
+    assert "no file matches" in reported
 
 
 def test_a_sample_sheet_is_run_as_its_own_users_do(at: Place, nextflow: Path, user: Path) -> None:
@@ -155,8 +155,8 @@ def test_a_sample_sheet_is_run_as_its_own_users_do(at: Place, nextflow: Path, us
     run = completed(at.inside("run", PIPELINES / "sheet", *words, "--json", cwd=user))
     assert contents(run / "outputs") == expected and len(expected) == 2
     (user / "p.yaml").write_text("input: samples.csv\nmin_length: 7\npublish_dir_mode: copy\n")
-    again = at.inside("run", PIPELINES / "sheet", "--params", user / "p.yaml", "--json")
-    assert again.json["reused"] and completed(again) == run
+    repeated = at.inside("run", PIPELINES / "sheet", "--params", user / "p.yaml", "--json")
+    assert repeated.json["reused"] and completed(repeated) == run
     (user / "mine/gut_2.fq").write_text("@other\nA\n+\nI\n")
     changed = at.inside("plan", PIPELINES / "sheet", *words, "--json", cwd=user).json
     assert not changed["duplicates"], "what the rows name is part of the run"
@@ -178,40 +178,43 @@ def test_every_row_of_a_sheet_is_checked_before_the_run(at: Place, user: Path) -
     done = at.inside(
         "validate", PIPELINES / "sheet", "--input", "samples.csv", "--email", "nobody", "--json", cwd=user
     )
-    told = "\n".join(f"{p['where']}: {p['what']} ({p['hint']})" for p in done.json["problems"])
-    assert f"{sheet}:2: sample: Sample name must be provided and cannot contain spaces" in told
+    reported = "\n".join(f"{p['where']}: {p['what']} ({p['hint']})" for p in done.json["problems"])
+    assert f"{sheet}:2: sample: Sample name must be provided and cannot contain spaces" in reported
     assert (
-        f"{sheet}:3: fastq_1: 'mine/gut_1.fq' is relative" in told and f"write {user}/mine/gut_1.fq" in told
+        f"{sheet}:3: fastq_1: 'mine/gut_1.fq' is relative" in reported
+        and f"write {user}/mine/gut_1.fq" in reported
     )
-    assert f"{sheet}:4: fastq_1: there is no {user}/none.fq" in told
-    assert f"{sheet}:5: strandedness" in told and f"{sheet}:6: lane" in told
+    assert f"{sheet}:4: fastq_1: there is no {user}/none.fq" in reported
+    assert f"{sheet}:5: strandedness" in reported and f"{sheet}:6: lane" in reported
     assert (
-        f"{sheet}:8: sample, lane: the same as in {sheet}:7" in told
-        and f"{sheet}:9: sample is missing" in told
+        f"{sheet}:8: sample, lane: the same as in {sheet}:7" in reported
+        and f"{sheet}:9: sample is missing" in reported
     )
-    assert "--email: Please give an address such as me@example.org" in told
+    assert "--email: Please give an address such as me@example.org" in reported
 
 
-def test_what_is_missing_or_wrong_is_told_in_the_pipelines_own_names(at: Place, user: Path) -> None:
+def test_what_is_missing_or_wrong_is_reported_in_the_pipelines_own_names(at: Place, user: Path) -> None:
     assert "input input: Path to comma-separated file" in problems(
         at.inside("plan", PIPELINES / "sheet", "--json")
     )
     (user / "samples.txt").write_text(HEADER)
-    told = problems(
+    reported = problems(
         at.inside(
             "plan", PIPELINES / "sheet", "--input", "samples.txt", "--min_length", "0", "--json", cwd=user
         )
     )
-    assert "must be a file whose name ends with .csv" in told and "--min_length: 0 is less than" in told
+    assert (
+        "must be a file whose name ends with .csv" in reported and "--min_length: 0 is less than" in reported
+    )
     assert "no such option" in at.inside("plan", PIPELINES / "quantify", "--kmre", "3").err.lower()
 
 
 def test_show_says_where_each_part_is_written(at: Place) -> None:
-    told = at.inside("show", PIPELINES / "quantify").out
+    reported = at.inside("show", PIPELINES / "quantify").out
     assert (
-        "--trim.left" in told
-        and "nextflow.config:13" in told
-        and "main.nf:7, used as a path in main.nf:28" in told
+        "--trim.left" in reported
+        and "nextflow.config:13" in reported
+        and "main.nf:7, used as a path in main.nf:28" in reported
     )
     derived = at.inside("show", PIPELINES / "quantify", "--json").json["derived_from"]
     assert derived["pipeline"] == f"{PIPELINES}/quantify/main.nf" and derived["parameters.kmer"].endswith(
@@ -239,7 +242,7 @@ def test_names_that_are_options_of_the_command_go_by_param(at: Place) -> None:
     )
 
 
-def test_a_file_that_is_only_a_text_to_the_pipeline_is_told(at: Place, user: Path) -> None:
+def test_a_file_that_is_only_a_text_to_the_pipeline_is_reported(at: Place, user: Path) -> None:
     done = at.inside(
         "plan", PIPELINES / "quantify", "--adapter", "mine/gut_1.fq", "--label", "mine", "--json", cwd=user
     )
@@ -280,10 +283,10 @@ def test_python_gives_the_same_as_the_command_line(
         "kmer": 2,
         "trim.left": 1,
     }
-    told = problems(
+    reported = problems(
         at.inside("plan", PIPELINES / "quantify", "--outdir", "a", "--results", "b", "--json", cwd=user)
     )
-    assert "the pipeline's own flag says a" in told
+    assert "the pipeline's own flag says a" in reported
 
 
 # --- where it is started
@@ -325,10 +328,10 @@ def test_a_script_in_a_sub_folder_has_what_it_has_in_a_clone(
     run = completed(at.inside("run", folder / "sub/main.nf", "--json"))
     assert contents(run / "outputs") == expected
     assert not (run / "unused").exists()
-    told = at.inside("results", run.name, "--json").json["outputs"]
-    assert [o["path"] for o in told] == ["outputs/n.txt"], "what was put there is no result"
-    again = completed(at.inside("run", folder, "--json"))
-    assert contents(again / "outputs") == expected, "as the project says that it is started"
+    reported = at.inside("results", run.name, "--json").json["outputs"]
+    assert [o["path"] for o in reported] == ["outputs/n.txt"], "what was put there is no result"
+    repeated = completed(at.inside("run", folder, "--json"))
+    assert contents(repeated / "outputs") == expected, "as the project says that it is started"
 
 
 def test_the_folder_of_results_of_an_earlier_run_is_no_input(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ workflow {
 """
 
 
-def test_all_that_is_published_and_appears_is_a_result_and_what_is_elsewhere_is_told(
+def test_all_that_is_published_and_appears_is_a_result_and_what_is_elsewhere_is_reported(
     place: Place, nextflow: Path, tmp_path: Path
 ) -> None:
     (place.root / "config.toml").write_text(f'[engines.nextflow]\npath = "{nextflow}"\n')
@@ -49,8 +49,8 @@ def test_all_that_is_published_and_appears_is_a_result_and_what_is_elsewhere_is_
     (tmp_path / "mine.txt").write_text("mine\n")
     done = place("run", folder, "--raw", tmp_path / "mine.txt", "--json")
     assert done.code == 0, done.err
-    told = place("results", done.json["run"], "--json").json
-    assert {o["path"] for o in told["outputs"]} == {
+    reported = place("results", done.json["run"], "--json").json
+    assert {o["path"] for o in reported["outputs"]} == {
         "outputs/logs_gut/",
         "outputs/logs_gut/deep/gut.html",
         "outputs/empty/",
@@ -61,7 +61,7 @@ def test_all_that_is_published_and_appears_is_a_result_and_what_is_elsewhere_is_
     }
     assert (tmp_path / "elsewhere/gut/table.txt").is_file()
     assert f"{tmp_path}/elsewhere/gut/table.txt is outside of the run directory" in "\n".join(
-        told["warnings"]
+        reported["warnings"]
     )
     assert place("results", done.json["run"], "--copy-to", tmp_path / "to").code == 0
     copied = tmp_path / "to"

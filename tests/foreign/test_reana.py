@@ -80,16 +80,16 @@ rule multiply:
 
 
 def test_a_serial_workflow_is_a_chain_of_commands(tmp_path: Path, inside: Any, place: Place) -> None:
-    told = inside("show", write_files(tmp_path / "hello", SERIAL), "--json").json
-    assert told["engines"] == ["command"]
-    assert {n: p.get("default") for n, p in told["parameters"]["properties"].items()} == {
+    reported = inside("show", write_files(tmp_path / "hello", SERIAL), "--json").json
+    assert reported["engines"] == ["command"]
+    assert {n: p.get("default") for n, p in reported["parameters"]["properties"].items()} == {
         "outputfile": "results/greetings.txt",
         "greeting": "Hello",
         "times": 1,
     }
-    assert set(told["inputs"]) == {"program", "inputfile"}
-    assert [o["path"] for o in told["outputs"]] == ["project/results/greetings.txt", "project/results"]
-    assert told["derived_from"]["parameters.greeting"].endswith("reana.yaml:10")
+    assert set(reported["inputs"]) == {"program", "inputfile"}
+    assert [o["path"] for o in reported["outputs"]] == ["project/results/greetings.txt", "project/results"]
+    assert reported["derived_from"]["parameters.greeting"].endswith("reana.yaml:10")
 
 
 @pytest.mark.integration
@@ -173,9 +173,9 @@ def test_a_value_that_a_shell_would_act_on_is_refused(
 @needs_snakemake
 def test_a_snakemake_workflow_gets_its_parameter_file(tmp_path: Path, place: Place) -> None:
     folder = write_files(tmp_path / "numbers", SNAKEMAKE)
-    told = place.inside("show", folder, "--json").json
-    assert told["engines"] == ["snakemake"]
-    assert told["parameters"]["properties"]["labels.title"]["default"] == "Numbers"
+    reported = place.inside("show", folder, "--json").json
+    assert reported["engines"] == ["snakemake"]
+    assert reported["parameters"]["properties"]["labels.title"]["default"] == "Numbers"
     done = place.inside("run", folder, "--factor", "5", "--json")
     assert done.code == 0, done.err
     assert (Path(done.json["dir"]) / "project/results/n.txt").read_text() == "Numbers\n5\n10\n"
@@ -194,7 +194,7 @@ def test_a_snakemake_workflow_gets_its_parameter_file(tmp_path: Path, place: Pla
         ("files: [results/greetings.txt] -> files: ['../x']", ["inside the workspace"]),
     ],
 )
-def test_a_broken_file_is_told_with_its_line(
+def test_a_broken_file_is_reported_with_its_line(
     tmp_path: Path, inside: Any, place: Place, change: str, words: list[str]
 ) -> None:
     old, new = change.split(" -> ")
@@ -262,11 +262,17 @@ stdout: out.txt
 
 
 def test_a_cwl_workflow_gets_the_values_of_its_job_file(tmp_path: Path, inside: Any, place: Place) -> None:
-    told = inside("show", write_files(tmp_path / "first", CWL), "--json").json
-    assert told["engines"] == ["cwl", "toil"]
-    assert told["parameters"]["properties"]["times"]["default"] == 3 and told["parameters"]["required"] == []
-    assert told["inputs"]["names"]["default"] == "data/names.txt" and not told["inputs"]["names"]["required"]
-    assert told["derived_from"]["parameters.times"].endswith("inputs.yml:2")
+    reported = inside("show", write_files(tmp_path / "first", CWL), "--json").json
+    assert reported["engines"] == ["cwl", "toil"]
+    assert (
+        reported["parameters"]["properties"]["times"]["default"] == 3
+        and reported["parameters"]["required"] == []
+    )
+    assert (
+        reported["inputs"]["names"]["default"] == "data/names.txt"
+        and not reported["inputs"]["names"]["required"]
+    )
+    assert reported["derived_from"]["parameters.times"].endswith("inputs.yml:2")
 
 
 def test_a_job_file_may_say_more_than_one_place(tmp_path: Path, inside: Any, place: Place) -> None:
@@ -281,9 +287,9 @@ def test_a_job_file_may_say_more_than_one_place(tmp_path: Path, inside: Any, pla
         tmp_path / "first", {**{k: v for k, v in CWL.items() if k != "inputs.yml"}, **changes}
     )
     assert inside("show", folder, "--json").json["inputs"]["names"]["default"] == "data/names.txt"
-    told = inside("plan", folder, "--json").json["parameters"]
+    reported = inside("plan", folder, "--json").json["parameters"]
     names = {"class": "File", "path": f"{folder}/jobs/../data/names.txt"}
-    assert (told["more"], told["called"]) == ([names], {**names, "basename": "other.txt"}), told
+    assert (reported["more"], reported["called"]) == ([names], {**names, "basename": "other.txt"}), reported
     (tmp_path / "mine.txt").write_text("c\n")
     assert (
         "called" not in inside("plan", folder, "--called", tmp_path / "mine.txt", "--json").json["parameters"]

@@ -267,7 +267,7 @@ def test_ssh_asks_nobody(config: Config) -> None:
         (404, NotFoundError, "no such repository"),
     ],
 )
-def test_a_server_that_refuses_is_told_at_once(
+def test_a_server_that_refuses_is_reported_at_once(
     config: Config, code: int, kind: type[EsapError], words: str
 ) -> None:
     with answering(code) as (url, asked):

@@ -177,7 +177,7 @@ rule all:
 
 
 @pytest.mark.integration
-def test_a_sheet_with_comments_is_planned_and_a_wrong_one_is_told(
+def test_a_sheet_with_comments_is_planned_and_a_wrong_one_is_reported(
     inside: Callable[..., Done], tmp_path: Path
 ) -> None:
     folder = tmp_path / "p"

@@ -203,8 +203,8 @@ def test_origins_name_file_and_line(standard: Path) -> None:
 
 def test_outputs_are_what_rule_all_names_and_the_folder_of_results(standard: Path) -> None:
     found = derived(standard)
-    told = {o.path: o.required for o in found.outputs}
-    assert told == {
+    reported = {o.path: o.required for o in found.outputs}
+    assert reported == {
         "project/results/report.html": True,
         "project/results/*/counts.tsv": False,
         "project/results/*.txt": False,
@@ -222,8 +222,8 @@ def test_outputs_are_what_rule_all_names_and_the_folder_of_results(standard: Pat
 
 
 def test_a_rule_may_be_the_target(standard: Path) -> None:
-    told = [o.path for o in derived(standard, "count").outputs]
-    assert "project/results/*/counts.tsv" in told and "project/results/report.html" not in told
+    reported = [o.path for o in derived(standard, "count").outputs]
+    assert "project/results/*/counts.tsv" in reported and "project/results/report.html" not in reported
     with pytest.raises(UsageError, match="no rule nope"):
         derive(standard, "nope")
 
@@ -282,7 +282,7 @@ def test_without_configuration_the_names_that_are_used_are_parameters(tmp_path: 
         ({"Snakefile": 'validate(config, "../../x.yaml")\n'}, ["x.yaml"]),
     ],
 )
-def test_a_broken_pipeline_is_told_with_file_and_line(
+def test_a_broken_pipeline_is_reported_with_file_and_line(
     tmp_path: Path, files: dict[str, str], words: list[str]
 ) -> None:
     with pytest.raises(UsageError) as error:
@@ -290,7 +290,7 @@ def test_a_broken_pipeline_is_told_with_file_and_line(
     assert all(w in str(error.value) for w in words), str(error.value)
 
 
-def test_what_is_not_known_is_told(tmp_path: Path) -> None:
+def test_what_is_not_known_is_reported(tmp_path: Path) -> None:
     text = """\
 configfile: f"config/{name}.yaml"
 include: "https://example.org/x.smk"
@@ -377,7 +377,7 @@ def test_literal_texts_are_read_as_python_does(
 
 
 @pytest.mark.parametrize(
-    "said",
+    "expected",
     [
         'os.path.join(workflow.basedir, "..", "config", "c.yaml")',
         'workflow.basedir + "/../config/c.yaml"',
@@ -388,8 +388,8 @@ def test_literal_texts_are_read_as_python_does(
         "str(HERE / 'config/c.yaml')",
     ],
 )
-def test_configuration_is_found_from_the_place_of_the_snakefile(tmp_path: Path, said: str) -> None:
-    text = f'CONFIG = "config/c.yaml"\nHERE = Path(workflow.basedir).parent\nconfigfile: {said}\nrule all:\n    shell: "true"\n'
+def test_configuration_is_found_from_the_place_of_the_snakefile(tmp_path: Path, expected: str) -> None:
+    text = f'CONFIG = "config/c.yaml"\nHERE = Path(workflow.basedir).parent\nconfigfile: {expected}\nrule all:\n    shell: "true"\n'
     write_files(
         tmp_path, {"workflow/Snakefile": text, "config/c.yaml": "n: 1\ntable: data/t.tsv\n", "data/t.tsv": ""}
     )
@@ -415,11 +415,11 @@ rule all:
     found = derive(tmp_path, None)
     assert found is not None
     assert {n: p["engine_default"] for n, p in found.schema["properties"].items()} == {"n": 1, "m": 2}
-    told = "\n".join(found.warnings)
-    assert "mine.yaml is read under a condition: it is not part of the repository" in told
-    assert "b.yaml is read under a condition: its values may not be the defaults" in told
-    assert "not-there.smk is included under a condition" in told
-    assert "every value must be given" not in told
+    reported = "\n".join(found.warnings)
+    assert "mine.yaml is read under a condition: it is not part of the repository" in reported
+    assert "b.yaml is read under a condition: its values may not be the defaults" in reported
+    assert "not-there.smk is included under a condition" in reported
+    assert "every value must be given" not in reported
 
 
 def test_a_list_of_files_in_a_configuration_is_an_input(tmp_path: Path, inside: Any) -> None:

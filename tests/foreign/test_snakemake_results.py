@@ -71,7 +71,7 @@ def test_targets_are_results_wherever_they_are_and_whatever_they_are(
     (tmp_path / "mine.txt").write_text("mine\n")
     done = inside("run", folder, "--raw", tmp_path / "mine.txt", "--out", "other", "--json")
     assert done.code == 0, done.err
-    told = inside("results", done.json["run"], "--json").json
+    reported = inside("results", done.json["run"], "--json").json
     base = "project/data/"
     expected = {
         "other/a.txt",
@@ -84,8 +84,8 @@ def test_targets_are_results_wherever_they_are_and_whatever_they_are(
         "bare/",
         "staged.txt",
     }
-    assert {o["path"].removeprefix(base) for o in told["outputs"]} == expected
-    assert [w.split("plots/")[1] for w in told["warnings"] if "not among the results" in w] == [
+    assert {o["path"].removeprefix(base) for o in reported["outputs"]} == expected
+    assert [w.split("plots/")[1] for w in reported["warnings"] if "not among the results" in w] == [
         "hosts is a link that leads out of the run directory, to /etc/hosts"
     ]
     assert inside("results", done.json["run"], "--copy-to", tmp_path / "to").code == 0
@@ -114,7 +114,7 @@ rule work:
 
 @pytest.mark.integration
 @needs_snakemake
-def test_if_the_target_is_only_a_mark_what_appeared_is_the_result_and_changed_inputs_are_told(
+def test_if_the_target_is_only_a_mark_what_appeared_is_the_result_and_changed_inputs_are_reported(
     place: Place, inside: Inside, tmp_path: Path
 ) -> None:
     folder = write_files(
@@ -124,14 +124,14 @@ def test_if_the_target_is_only_a_mark_what_appeared_is_the_result_and_changed_in
     (tmp_path / "mine.txt").write_text("mine\n")
     done = inside("run", folder, "--raw", tmp_path / "mine.txt", "--json")
     assert done.code == 0, done.err
-    told = inside("results", done.json["run"], "--json").json
-    assert [o["path"].removeprefix("project/") for o in told["outputs"]] == [
+    reported = inside("results", done.json["run"], "--json").json
+    assert [o["path"].removeprefix("project/") for o in reported["outputs"]] == [
         "done.flag",
         "empty/",
         "kept.csv",
     ]
-    assert "as a guess" in "\n".join(told["warnings"])
-    assert f"{tmp_path}/mine.txt was changed since the run was planned" in "\n".join(told["warnings"])
+    assert "as a guess" in "\n".join(reported["warnings"])
+    assert f"{tmp_path}/mine.txt was changed since the run was planned" in "\n".join(reported["warnings"])
 
 
 @pytest.mark.integration
@@ -192,14 +192,14 @@ def test_snakemake_tells_its_targets_also_if_nothing_is_to_be_done(tmp_path: Pat
         subprocess.run(
             command, cwd=run, env={**os.environ, **added.environment}, check=True, capture_output=True
         )
-        told = Snakemake().results(run, epoch)
-        assert told is not None
+        reported = Snakemake().results(run, epoch)
+        assert reported is not None
         also = {"b.log"} if epoch == 1 else set()
-        assert {p.removeprefix("project/") for p in told.paths or []} == {"a.txt", "b.txt"} | also
+        assert {p.removeprefix("project/") for p in reported.paths or []} == {"a.txt", "b.txt"} | also
 
 
 @pytest.mark.parametrize(
-    "said",
+    "expected",
     [
         'rule a:\n    output: config["x"]\n',
         'rule a:\n    output: os.path.join(config["x"], "t.txt")\n',
@@ -211,11 +211,11 @@ def test_snakemake_tells_its_targets_also_if_nothing_is_to_be_done(tmp_path: Pat
         'if True:\n    X = config["x"]\n    rule a:\n        output: directory(X)\n',
     ],
 )
-def test_a_value_that_says_where_rules_write_is_no_input(tmp_path: Path, said: str) -> None:
+def test_a_value_that_says_where_rules_write_is_no_input(tmp_path: Path, expected: str) -> None:
     folder = write_files(
         tmp_path,
         {
-            "Snakefile": f'import os\nconfigfile: "c.yaml"\n{said}',
+            "Snakefile": f'import os\nconfigfile: "c.yaml"\n{expected}',
             "c.yaml": "x: d/t.csv\ny: y.csv\n",
             "d/t.csv": "",
             "y.csv": "",

@@ -124,21 +124,21 @@ def test_results_are_those_of_the_bare_engine_in_a_clone(
     assert done.code == 0, done.err
     run = Path(done.json["dir"])
     assert contents(run / "project/results") == expected
-    told = {o["path"]: o for o in place.inside("results", done.json["run"], "--json").json["outputs"]}
-    assert set(told) == {f"project/results/{name}" for name in expected}, "each file once"
+    reported = {o["path"]: o for o in place.inside("results", done.json["run"], "--json").json["outputs"]}
+    assert set(reported) == {f"project/results/{name}" for name in expected}, "each file once"
     assert (pipeline / "results").exists() is False, "nothing is written into the pipeline's own folder"
     status = place.inside("status", done.json["run"], "--json").json
     assert {s["name"]: s["done"] for s in status["steps"]} == {"count": 2, "summary": 1}
 
     # the bare command, without esap-wf, in a copy of the run directory
-    again = tmp_path / "again"
-    shutil.copytree(run, again, symlinks=True)
-    shutil.rmtree(again / "project/results")
-    done_again = subprocess.run(
-        ["bash", "command.sh"], cwd=again, capture_output=True, text=True, check=False
+    repeated = tmp_path / "again"
+    shutil.copytree(run, repeated, symlinks=True)
+    shutil.rmtree(repeated / "project/results")
+    done_repeated = subprocess.run(
+        ["bash", "command.sh"], cwd=repeated, capture_output=True, text=True, check=False
     )
-    assert done_again.returncode == 0, done_again.stderr
-    assert contents(again / "project/results") == expected
+    assert done_repeated.returncode == 0, done_repeated.stderr
+    assert contents(repeated / "project/results") == expected
 
 
 def test_a_rerun_means_the_same_commit_and_a_new_start_the_new_one(pipeline: Path, place: Place) -> None:
@@ -179,12 +179,14 @@ def test_a_manifest_from_init_runs_identically_and_is_not_overwritten(pipeline: 
     assert done.code == 0, done.err
     assert (Path(done.json["dir"]) / "project/results/counts/a.txt").read_text() == "2\n"
     kept = (pipeline / "workflow.yaml").read_text()
-    again = place.inside("init", pipeline, "--json")
-    assert again.code == 2 and "already exists" in again.problems
+    repeated = place.inside("init", pipeline, "--json")
+    assert repeated.code == 2 and "already exists" in repeated.problems
     assert (pipeline / "workflow.yaml").read_text() == kept
 
 
-def test_a_failing_rule_is_told_with_its_log_and_the_run_can_be_resumed(pipeline: Path, place: Place) -> None:
+def test_a_failing_rule_is_reported_with_its_log_and_the_run_can_be_resumed(
+    pipeline: Path, place: Place
+) -> None:
     (pipeline / "workflow/scripts/count.sh").write_text("echo no awk here >&2; exit 3\n")
     commit(pipeline)
     done = place.inside("run", pipeline, "--json")
@@ -199,7 +201,7 @@ def test_a_failing_rule_is_told_with_its_log_and_the_run_can_be_resumed(pipeline
     assert (run / "project/results/counts/a.txt").read_text() == "4\n"
 
 
-def test_wrong_values_are_told_all_at_once(pipeline: Path, place: Place) -> None:
+def test_wrong_values_are_reported_all_at_once(pipeline: Path, place: Place) -> None:
     done = place.inside(
         "run", pipeline, "--minimum", "-1", "--min-factor", "many", "--input", "samples=gone.tsv", "--json"
     )

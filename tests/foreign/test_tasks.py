@@ -61,20 +61,20 @@ def test_a_file_says_which_type_it_is() -> None:
 )
 def test_words_reach_the_program_as_they_are(words: list[str]) -> None:
     line = _line(1, Step("x", words))
-    said = subprocess.run(
+    printed = subprocess.run(
         ["bash", "-c", f'step() {{ shift 3; printf "%s\\0" "$@"; }}; here=/h; {line}'],
         capture_output=True,
         check=True,
     ).stdout.decode()
-    assert said.split("\0")[:-1] == [w.replace(HERE, "/h") for w in words]
+    assert printed.split("\0")[:-1] == [w.replace(HERE, "/h") for w in words]
 
 
 def test_the_place_of_the_run_is_filled_in_when_it_runs() -> None:
     text = _quoted(f"--bind={HERE}/a b:{HERE}")
-    said = subprocess.run(
+    printed = subprocess.run(
         ["bash", "-c", f'here="/x y"; printf %s {text}'], capture_output=True, text=True, check=True
     )
-    assert said.stdout == "--bind=/x y/a b:/x y"
+    assert printed.stdout == "--bind=/x y/a b:/x y"
 
 
 # --- a command on this machine (a manifest names the software)
@@ -164,7 +164,7 @@ def test_a_failed_command_says_its_last_word_and_is_resumed(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("command: []\n", "must begin with the program"),
         ("command: [echo, '{']\n", "unmatched brace"),
@@ -175,9 +175,11 @@ def test_a_failed_command_says_its_last_word_and_is_resumed(
         ("command: [echo]\nimage: x\nshell: true\n", "shell"),
     ],
 )
-def test_a_broken_task_is_told(tmp_path: Path, inside: Any, place: Place, text: str, said: str) -> None:
+def test_a_broken_task_is_reported(
+    tmp_path: Path, inside: Any, place: Place, text: str, expected: str
+) -> None:
     done = inside("show", write_files(tmp_path / "t", {"task.yaml": text}), "--json")
-    assert done.code == 2 and said in done.problems, done.out
+    assert done.code == 2 and expected in done.problems, done.out
 
 
 # --- in a container
@@ -305,9 +307,9 @@ def squares(tmp_path: Path) -> Path:
 
 
 def test_the_tagged_cell_is_the_interface(squares: Path, inside: Any, place: Place) -> None:
-    told = inside("show", squares, "--json").json
-    known = told["parameters"]["properties"]
-    assert told["title"] == "Sum of squares" and told["name"] == "squares"
+    reported = inside("show", squares, "--json").json
+    known = reported["parameters"]["properties"]
+    assert reported["title"] == "Sum of squares" and reported["name"] == "squares"
     assert known["n"] == {"title": "how many", "type": ["integer", "number"], "engine_default": 5}
     assert (
         known["scale"]["type"] == "number"
@@ -315,8 +317,8 @@ def test_the_tagged_cell_is_the_interface(squares: Path, inside: Any, place: Pla
         and "type" not in known["label"]
     )
     assert set(known) == {"n", "scale", "output", "label", "big"}
-    assert told["inputs"]["data"]["engine_default"] == "data.txt"
-    assert told["derived_from"]["parameters.scale"] == "squares.ipynb: cell 2, line 2"
+    assert reported["inputs"]["data"]["engine_default"] == "data.txt"
+    assert reported["derived_from"]["parameters.scale"] == "squares.ipynb: cell 2, line 2"
 
 
 @pytest.mark.parametrize(
@@ -362,8 +364,8 @@ def test_a_notebook_is_executed_and_shown(squares: Path, jupyter: Place, tmp_pat
     assert done.code == 0, done.err
     run = Path(done.json["dir"])
     assert (run / "project/outputs/sum.txt").read_text() == f"{(9 + 16) * 0.5} {label!r}"
-    told = {o["path"] for o in jupyter.inside("results", done.json["run"], "--json").json["outputs"]}
-    assert told == {
+    reported = {o["path"] for o in jupyter.inside("results", done.json["run"], "--json").json["outputs"]}
+    assert reported == {
         "outputs/notebook.ipynb",
         "outputs/notebook.html",
         "project/outputs/sum.txt",
@@ -394,9 +396,9 @@ Path('results/o [1].txt').write_text(mymod.f() + Path('../data/d é.txt').read_t
     done = jupyter.inside("run", file, "--json")
     assert done.code == 0, done.out + done.err
     run = Path(done.json["dir"])
-    told = {o["path"] for o in jupyter.inside("results", done.json["run"], "--json").json["outputs"]}
+    reported = {o["path"] for o in jupyter.inside("results", done.json["run"], "--json").json["outputs"]}
     result = "project/note books [1]/results/o [1].txt"
-    assert told == {"outputs/notebook.ipynb", "outputs/notebook.html", result}
+    assert reported == {"outputs/notebook.ipynb", "outputs/notebook.html", result}
     assert (run / result).read_text() == "42 7"
     assert not (run / "project/x.log").exists()
     assert not (file.parent / "results").exists(), "nothing is written into the repository"
@@ -417,7 +419,7 @@ def test_the_failing_cell_is_the_first_line(squares: Path, jupyter: Place) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("{", "broken"),
         ("[]", "format 4"),
@@ -426,17 +428,19 @@ def test_the_failing_cell_is_the_first_line(squares: Path, jupyter: Place) -> No
         ('{"nbformat": 4, "cells": [], "metadata": {"language_info": {"name": "R"}}}', "language is r"),
     ],
 )
-def test_a_broken_notebook_is_told(tmp_path: Path, inside: Any, place: Place, text: str, said: str) -> None:
+def test_a_broken_notebook_is_reported(
+    tmp_path: Path, inside: Any, place: Place, text: str, expected: str
+) -> None:
     (tmp_path / "x.ipynb").write_text(text)
     done = inside("show", tmp_path / "x.ipynb", "--json")
-    assert done.code == 2 and said in done.problems
+    assert done.code == 2 and expected in done.problems
 
 
-def test_pins_without_a_kernel_are_told(squares: Path, inside: Any, place: Place) -> None:
+def test_pins_without_a_kernel_are_reported(squares: Path, inside: Any, place: Place) -> None:
     (squares.parent / "requirements.txt").write_text("numpy==2.0.0\n")
-    told = inside("show", squares, "--json").json
-    assert told["software"][0]["route"] == "python"
-    assert any("ipykernel" in n for n in told["notes"])
+    reported = inside("show", squares, "--json").json
+    assert reported["software"][0]["route"] == "python"
+    assert any("ipykernel" in n for n in reported["notes"])
 
 
 @pytest.mark.integration

@@ -291,17 +291,17 @@ def test_hidden_files_that_are_named_are_there(config: Config, tmp_path: Path) -
     folder = write_files(tmp_path / "r", files)
     workflow = workflows.find(config, str(folder))
     assert set(of(config, folder)) == {"Snakefile", "config.yaml", ".test/s.tsv", ".more/x"}
-    assert any(".env, .ssh" in told for told in workflow.code_warnings()), "what is left out is said"
+    assert any(".env, .ssh" in reported for reported in workflow.code_warnings()), "what is left out is said"
     commit(folder)
     assert ".env" in of(config, folder), "what is committed is for all to see"
 
 
-def test_content_that_git_lfs_has_not_fetched_is_told(config: Config, tmp_path: Path) -> None:
+def test_content_that_git_lfs_has_not_fetched_is_reported(config: Config, tmp_path: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12345\n"
     folder = write_files(tmp_path / "r", {"Snakefile": snakefile(), "data/a.txt": pointer})
     workflow = workflows.find(config, str(folder))
-    (told,) = workflow.code_warnings()
-    assert "data/a.txt" in told and "git lfs pull" in told
+    (reported,) = workflow.code_warnings()
+    assert "data/a.txt" in reported and "git lfs pull" in reported
     spec = Input(title="table")
     workflow = replace(workflow, manifest=msgspec.structs.replace(workflow.manifest, inputs={"table": spec}))
     _, (problem,) = inputs.resolve(workflow, {"table": [str(folder / "data/a.txt")]}, config.cache)
@@ -310,7 +310,7 @@ def test_content_that_git_lfs_has_not_fetched_is_told(config: Config, tmp_path: 
     )
 
 
-def test_a_submodule_that_is_not_there_is_told(config: Config, tmp_path: Path) -> None:
+def test_a_submodule_that_is_not_there_is_reported(config: Config, tmp_path: Path) -> None:
     inner = write_files(tmp_path / "inner", {"x": "1\n"})
     commit(inner)
     folder = write_files(tmp_path / "r", {"Snakefile": snakefile()})
@@ -321,12 +321,12 @@ def test_a_submodule_that_is_not_there_is_told(config: Config, tmp_path: Path) -
     commit(folder)
     assert "lib/x" in of(config, folder)
     git(tmp_path, "clone", "--quiet", str(folder), "clone")
-    (told,) = workflows.find(config, str(tmp_path / "clone")).code_warnings()
-    assert "lib" in told and "submodule update" in told
+    (reported,) = workflows.find(config, str(tmp_path / "clone")).code_warnings()
+    assert "lib" in reported and "submodule update" in reported
 
 
 def test_what_reana_names_is_there_if_it_is_hidden_too(config: Config, tmp_path: Path) -> None:
-    said = {
+    printed = {
         "inputs": {"files": [".conf/x", "a b.txt"]},
         "workflow": {
             "type": "serial",
@@ -335,7 +335,7 @@ def test_what_reana_names_is_there_if_it_is_hidden_too(config: Config, tmp_path:
     }
     folder = write_files(
         tmp_path / "r",
-        {"reana.yaml": json.dumps(said), ".conf/x": "1\n", ".conf/y": "", "a b.txt": "", "c.txt": ""},
+        {"reana.yaml": json.dumps(printed), ".conf/x": "1\n", ".conf/y": "", "a b.txt": "", "c.txt": ""},
     )
     assert set(of(config, folder)) == {"reana.yaml", ".conf/x", "a b.txt"}
 

@@ -105,7 +105,7 @@ def test_of_several_manifests_one_is_named(wrappers: Path, inside: Any, place: P
     assert gone.code == 2
 
 
-def test_the_record_of_the_wrapped_code_is_told(wrappers: Path, inside: Any, place: Place) -> None:
+def test_the_record_of_the_wrapped_code_is_reported(wrappers: Path, inside: Any, place: Place) -> None:
     short = inside("show", f"{wrappers.as_uri()}#short", "--json").json
     assert short["license"] == "MIT" and short["authors"][0]["name"] == "Up Stream"
     assert inside("show", f"{wrappers.as_uri()}#long", "--json").json["license"] == "BSD-3-Clause"
@@ -162,8 +162,8 @@ def test_init_of_a_url_writes_a_wrapper_pinned_to_the_commit(
     assert done.code == 0, done.err
     assert (Path(done.json["dir"]) / "project/results/text.txt").read_text() == "hello\nnobody\n" * 2
     cached.rename(upstream)
-    again = place.inside("init", f"{upstream.as_uri()}@v1", "--into", folder, "--json")
-    assert again.code == 3 and "already exists" in again.problems
+    repeated = place.inside("init", f"{upstream.as_uri()}@v1", "--into", folder, "--json")
+    assert repeated.code == 3 and "already exists" in repeated.problems
 
 
 @pytest.mark.parametrize(
@@ -176,12 +176,12 @@ def test_init_of_a_url_writes_a_wrapper_pinned_to_the_commit(
         ({"upstream": {"url": "URL#x"}}, ["names a repository"]),
     ],
 )
-def test_a_broken_wrapper_is_told(
+def test_a_broken_wrapper_is_reported(
     upstream: Path, inside: Any, place: Place, tmp_path: Path, change: dict[str, Any], words: list[str]
 ) -> None:
-    said = json.loads(json.dumps(change).replace("URL", upstream.as_uri()))
+    printed = json.loads(json.dumps(change).replace("URL", upstream.as_uri()))
     text = json.loads(manifest("w", {"url": upstream.as_uri()}, "W"))
-    text["implementations"][0] |= said
+    text["implementations"][0] |= printed
     folder = write_files(tmp_path / "w", {"workflow.yaml": json.dumps(text), "params.schema.json": schema()})
     done = inside("plan", folder, "--json")
     assert done.code != 0

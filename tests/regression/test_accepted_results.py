@@ -29,11 +29,11 @@ def test_a_run_whose_results_are_gone_or_altered_is_run_again(place: Place) -> N
     gone = place.inside("results", first["run"], "--copy-to", place.root / "copy", "--json")
     assert gone.code == 3
     assert "is gone" in gone.problems
-    again = place.inside("run", place.root / "toy", "--json")
-    assert (again.code, again.json["reused"]) == (0, False)
-    assert "the result is gone" in again.err
-    assert again.json["run"] != first["run"]
-    assert place.inside("run", place.root / "toy", "--json").json == {**again.json, "reused": True}
+    repeated = place.inside("run", place.root / "toy", "--json")
+    assert (repeated.code, repeated.json["reused"]) == (0, False)
+    assert "the result is gone" in repeated.err
+    assert repeated.json["run"] != first["run"]
+    assert place.inside("run", place.root / "toy", "--json").json == {**repeated.json, "reused": True}
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_a_folder_is_copied_whole_and_never_over_something_else(folder: Run, tmp
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         (lambda f: (f / "a.txt").unlink(), "a.txt: the result is gone"),
         (lambda f: (f / "empty").rmdir(), "empty/: the result is gone"),
@@ -155,10 +155,10 @@ def test_a_folder_is_copied_whole_and_never_over_something_else(folder: Run, tmp
         (lambda f: ((f / "empty").rmdir(), (f / "empty").touch()), "empty/: the result is gone"),
     ],
 )
-def test_a_folder_that_was_altered_is_seen(folder: Run, change: Any, said: str) -> None:
+def test_a_folder_that_was_altered_is_seen(folder: Run, change: Any, expected: str) -> None:
     assert not delivery.altered(folder)
     change(folder.dir / "outputs/tree")
-    assert said in " ".join(map(str, delivery.altered(folder)))
+    assert expected in " ".join(map(str, delivery.altered(folder)))
 
 
 def test_results_go_to_their_place_from_python_and_at_a_rerun(place: Place) -> None:

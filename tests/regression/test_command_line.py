@@ -114,7 +114,7 @@ def test_parameters_are_shown_in_one_column(inside: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         (
             "parameters: {}\nschema_version: 7\n",
@@ -128,12 +128,12 @@ def test_parameters_are_shown_in_one_column(inside: Any) -> None:
     ],
 )
 def test_a_request_says_what_is_wanted_and_is_not_read_if_newer(
-    inside: Any, tmp_path: Path, text: str, said: str
+    inside: Any, tmp_path: Path, text: str, expected: str
 ) -> None:
     (tmp_path / "r.yaml").write_text(text)
     done = inside("plan", "hello", "--params", tmp_path / "r.yaml", "--json")
     assert done.code == 2
-    assert said in done.problems
+    assert expected in done.problems
 
 
 def test_a_request_without_parameters_is_a_request(inside: Any, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_what_it_does_not_enable_is_not(tmp_path: Path, config: str) -> None:
     assert not derived(tmp_path, config).contained
 
 
-def test_an_image_that_can_not_be_told_is_a_warning(tmp_path: Path) -> None:
+def test_an_image_that_can_not_be_reported_is_a_warning(tmp_path: Path) -> None:
     assert any(
         "nextflow.config:1: docker.enabled" in w
         for w in derived(tmp_path, "docker.enabled = true", "cpus 1").warnings
@@ -60,9 +60,9 @@ def test_only_the_runtime_of_the_plan_is_enabled() -> None:
     image = ContainerChoice(
         image="field/tool:1", form="sif", runtime="apptainer", program="/x/apptainer", reference="/x/tool.sif"
     )
-    said = rendered(SoftwareChoice(route="container", detail="", images={"field/tool:1": image}))
-    assert "docker.enabled = false" in said
-    assert "apptainer.enabled = false" not in said
+    printed = rendered(SoftwareChoice(route="container", detail="", images={"field/tool:1": image}))
+    assert "docker.enabled = false" in printed
+    assert "apptainer.enabled = false" not in printed
     assert "docker.enabled = false" in rendered(SoftwareChoice(route="installed", detail=""))
 
 

@@ -27,7 +27,7 @@ def run(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("message", "told"),
+    ("message", "expected"),
     [
         (
             'CyclicGraphException in rule a in file "{run}/project/Snakefile", line 3:\nCyclic dependency on rule a.',
@@ -39,11 +39,11 @@ def run(tmp_path: Path) -> Path:
         ),
     ],
 )
-def test_what_the_plug_in_heard_is_the_reason(run: Path, message: str, told: str) -> None:
-    said = {"t": 1.0, "event": "error", "message": message.replace("{run}", str(run))}
-    (run / "engine" / "2.snakemake.jsonl").write_text(json.dumps(said) + "\n")
+def test_what_the_plug_in_heard_is_the_reason(run: Path, message: str, expected: str) -> None:
+    entry = {"t": 1.0, "event": "error", "message": message.replace("{run}", str(run))}
+    (run / "engine" / "2.snakemake.jsonl").write_text(json.dumps(entry) + "\n")
     assert [(f.reason, f.exit_code, f.detail) for f in Snakemake().explain(run, 2, 1)] == [
-        (Reason.ENGINE, 1, told)
+        (Reason.ENGINE, 1, expected)
     ]
 
 
@@ -70,11 +70,11 @@ def test_a_resumed_run_tells_its_own_reason(place: Place) -> None:
     assert "the second time" in place.inside("status", run, "--json").json["reason"]
 
 
-def test_the_cause_of_a_task_that_nextflow_could_not_start_is_told(run: Path) -> None:
+def test_the_cause_of_a_task_that_nextflow_could_not_start_is_reported(run: Path) -> None:
     cause = "Caused by:\n  Failed to pull singularity image\n    status : 255\n    message:\n      FATAL:   no such host\n"
-    said = f"ERROR ~ Error executing process > 'A'\n\n{cause}"
+    printed = f"ERROR ~ Error executing process > 'A'\n\n{cause}"
     (run / "logs" / "engine.log").write_text(
-        f"N E X T F L O W  ~  version 24.10.0\n{said}\n -- Check 'logs/nextflow.log' file for details\n"
+        f"N E X T F L O W  ~  version 24.10.0\n{printed}\n -- Check 'logs/nextflow.log' file for details\n"
     )
     (run / "logs" / "nextflow.log").write_text("")
     found = reasons.explain(run, 1, "logs/nextflow.log", "Nextflow")
@@ -83,17 +83,17 @@ def test_the_cause_of_a_task_that_nextflow_could_not_start_is_told(run: Path) ->
     ]
 
 
-def test_what_nextflow_printed_last_is_told_if_it_calls_nothing_an_error(run: Path) -> None:
-    said = "Nextflow DSL1 is no longer supported"
-    (run / "logs" / "engine.log").write_text(f"N E X T F L O W  ~  version 24.10.0\n{said}\n")
+def test_what_nextflow_printed_last_is_reported_if_it_calls_nothing_an_error(run: Path) -> None:
+    printed = "Nextflow DSL1 is no longer supported"
+    (run / "logs" / "engine.log").write_text(f"N E X T F L O W  ~  version 24.10.0\n{printed}\n")
     (run / "logs" / "nextflow.log").write_text("")
-    assert [f.detail for f in reasons.explain(run, 1, "logs/nextflow.log", "Nextflow")] == [said]
+    assert [f.detail for f in reasons.explain(run, 1, "logs/nextflow.log", "Nextflow")] == [printed]
     assert reasons.explain(run, 143, "logs/nextflow.log", "Nextflow") == []
 
 
-def cwl_said(run: Path, *said: dict[str, str]) -> None:
+def cwl_printed(run: Path, *printed: dict[str, str]) -> None:
     (run / "engine" / "1.cwl.jsonl").write_text(
-        "".join(json.dumps({"t": 1.0, "level": "ERROR", **one}) + "\n" for one in said)
+        "".join(json.dumps({"t": 1.0, "level": "ERROR", **one}) + "\n" for one in printed)
     )
 
 
@@ -103,7 +103,7 @@ def cwl_order(run: Path, path: Path) -> None:
 
 
 def test_cwltool_prefers_the_text_of_an_exception(run: Path) -> None:
-    cwl_said(
+    cwl_printed(
         run,
         {"log": "Unexpected exception", "raised": "job.json:5:4: the cause"},
         {"log": "Cannot make scatter job: what follows"},
@@ -111,15 +111,15 @@ def test_cwltool_prefers_the_text_of_an_exception(run: Path) -> None:
     assert [(f.reason, f.detail) for f in Cwltool().explain(run, 1, 1)] == [
         (Reason.ENGINE, "job.json:5:4: the cause")
     ]
-    cwl_said(run, {"log": "Unexpected exception"}, {"log": "Cannot make job: why"})
+    cwl_printed(run, {"log": "Unexpected exception"}, {"log": "Cannot make job: why"})
     assert [f.detail for f in Cwltool().explain(run, 1, 1)] == ["Cannot make job: why"]
 
 
 @pytest.mark.parametrize("name", ["gone.fq", "gone for ever 100%.fq"])
 def test_an_input_that_vanished_is_no_fault_of_cwl_engines(run: Path, name: str) -> None:
     gone = run / name
-    said = f"job.json:5:4: [Errno 2] No such file or directory: '{gone}'"
-    cwl_said(run, {"log": "Unexpected exception", "raised": said})
+    printed = f"job.json:5:4: [Errno 2] No such file or directory: '{gone}'"
+    cwl_printed(run, {"log": "Unexpected exception", "raised": printed})
     cwl_order(run, gone)
     (found,) = Cwltool().explain(run, 1, 1)
     assert found.reason == Reason.STAGE_IN and found.detail.startswith(
@@ -139,11 +139,11 @@ def test_an_input_that_vanished_is_no_fault_of_cwl_engines(run: Path, name: str)
 
 def test_what_has_nothing_to_do_with_a_vanished_input_stays_the_reason(run: Path) -> None:
     cwl_order(run, run / "gone.fq")
-    cwl_said(run, {"log": "Expression evaluation error"})
+    cwl_printed(run, {"log": "Expression evaluation error"})
     assert [(f.reason, f.detail) for f in Cwltool().explain(run, 1, 1)] == [
         (Reason.ENGINE, "Expression evaluation error")
     ]
-    cwl_said(run)
+    cwl_printed(run)
     assert [f.reason for f in Cwltool().explain(run, 1, 1)] == [Reason.STAGE_IN]
     assert Cwltool().explain(run, 1, -9) == [], "killed"
 
@@ -155,18 +155,18 @@ def test_cwl_messages_name_each_place_once_and_relative_to_the_run(run: Path) ->
         f'{place}   "class": "File",',
         f"{place} }}",
     ]
-    cwl_said(run, {"log": "[step one] Cannot make job: " + "\n".join(lines)})
+    cwl_printed(run, {"log": "[step one] Cannot make job: " + "\n".join(lines)})
     expected = f"[step one] Cannot make job: {place} Missing required secondary file 'a.bai'"
     assert [f.detail for f in Cwltool().explain(run, 1, 1)] == [expected]
-    cwl_said(run, {"log": f"{place} first\n{place}   second"})
+    cwl_printed(run, {"log": f"{place} first\n{place}   second"})
     assert [f.detail for f in Cwltool().explain(run, 1, 1)] == [f"{place} first second"]
 
     circle = f"The following steps have circular dependency:\n['{run.as_uri()}/code/main.cwl#b', '{run.as_uri()}/code/main.cwl#a']"
-    told = ["The following steps have circular dependency: ['code/main.cwl#b', 'code/main.cwl#a']"]
-    cwl_said(run, {"log": circle})
-    assert [f.detail for f in Cwltool().explain(run, 1, 1)] == told
+    reported = ["The following steps have circular dependency: ['code/main.cwl#b', 'code/main.cwl#a']"]
+    cwl_printed(run, {"log": circle})
+    assert [f.detail for f in Cwltool().explain(run, 1, 1)] == reported
     (run / "engine" / "1.cwl.jsonl").unlink()
     (run / "logs" / "engine.log").write_text(
         f"Traceback (most recent call last):\nschema_salad.exceptions.ValidationException: {circle}\n"
     )
-    assert [f.detail for f in Toil().explain(run, 1, 1)] == told
+    assert [f.detail for f in Toil().explain(run, 1, 1)] == reported

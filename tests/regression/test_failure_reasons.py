@@ -68,7 +68,7 @@ def run(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("log", "rule", "code", "told"),
+    ("log", "rule", "code", "expected"),
     [
         (RUN_BLOCK, "a", None, "KeyError: 'the real cause' (project/Snakefile:8)"),
         (RUN_BLOCK, "other", None, None),
@@ -82,10 +82,10 @@ def run(tmp_path: Path) -> Path:
     ],
 )
 def test_what_a_job_of_snakemake_said_is_its_reason(
-    run: Path, log: str, rule: str, code: int | None, told: str | None
+    run: Path, log: str, rule: str, code: int | None, expected: str | None
 ) -> None:
     (run / "logs/engine.log").write_text(log.replace("{run}", str(run)))
-    assert snakemake_reasons.cause(run, rule, code, alone=True) == told
+    assert snakemake_reasons.cause(run, rule, code, alone=True) == expected
 
 
 def test_of_jobs_that_print_at_the_same_time_no_line_is_taken_for_one_s_own(run: Path) -> None:
@@ -125,7 +125,7 @@ COLLECTED = (
 
 
 @pytest.mark.parametrize(
-    ("message", "told"),
+    ("message", "expected"),
     [
         (THROWN, "[step s] Cannot make job: ${ throw 'broken on purpose'; } fails: broken on purpose"),
         (
@@ -136,16 +136,18 @@ COLLECTED = (
         ("t.cwl:1:1: something else", "t.cwl:1:1: something else"),
     ],
 )
-def test_an_expression_that_fails_is_told_with_its_error(tmp_path: Path, message: str, told: str) -> None:
-    assert events.in_one_line(message, tmp_path) == told
+def test_an_expression_that_fails_is_reported_with_its_error(
+    tmp_path: Path, message: str, expected: str
+) -> None:
+    assert events.in_one_line(message, tmp_path) == expected
     if message is COLLECTED:
-        assert events.reason_of(0, None, False, message) == (Reason.ENGINE, told), (
+        assert events.reason_of(0, None, False, message) == (Reason.ENGINE, expected), (
             "no output is missing: its expression fails"
         )
 
 
 @given(st.text(), st.text())
-def test_any_message_about_an_expression_can_be_told(before: str, behind: str) -> None:
+def test_any_message_about_an_expression_can_be_reported(before: str, behind: str) -> None:
     assert isinstance(reasons.expression(f"{before}{reasons.FAILED}{behind}"), str)
 
 
@@ -157,11 +159,13 @@ def test_every_reason_says_what_can_be_done(reason: Reason) -> None:
     assert failures.way_out(Failure(step="a", reason=reason))
 
 
-def test_what_was_too_little_is_told_with_how_much_is_needed() -> None:
-    said = "Error executing process > 'A': Process requirement exceeds available memory -- req: 100 GB; avail: 23.5 GB"
-    assert '--memory "100 GiB"' in failures.way_out(Failure(step="engine", reason=Reason.ENGINE, detail=said))
-    said = "Process requirement exceeds available CPUs -- req: 8; avail: 2"
-    assert "--cores 8" in failures.way_out(Failure(step="engine", reason=Reason.ENGINE, detail=said))
+def test_what_was_too_little_is_reported_with_how_much_is_needed() -> None:
+    printed = "Error executing process > 'A': Process requirement exceeds available memory -- req: 100 GB; avail: 23.5 GB"
+    assert '--memory "100 GiB"' in failures.way_out(
+        Failure(step="engine", reason=Reason.ENGINE, detail=printed)
+    )
+    printed = "Process requirement exceeds available CPUs -- req: 8; avail: 2"
+    assert "--cores 8" in failures.way_out(Failure(step="engine", reason=Reason.ENGINE, detail=printed))
 
 
 # --- with the engines: one failing run each
@@ -204,7 +208,7 @@ def at(place: Place, inside: Callable[..., Done]) -> Callable[..., Done]:
 
 
 @pytest.mark.integration
-def test_snakemake_blocks_and_commands_are_told_by_what_they_said(
+def test_snakemake_blocks_and_commands_are_reported_by_what_they_said(
     at: Callable[..., Done], tmp_path: Path
 ) -> None:
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
@@ -216,7 +220,7 @@ def test_snakemake_blocks_and_commands_are_told_by_what_they_said(
 
 
 @pytest.mark.integration
-def test_an_expression_of_cwl_is_told_however_much_stands_before_its_error(
+def test_an_expression_of_cwl_is_reported_however_much_stands_before_its_error(
     at: Callable[..., Done], tmp_path: Path
 ) -> None:
     (tmp_path / "e.cwl").write_text(EXPRESSION % ", ".join(["a long text that fills the program"] * 300))

@@ -42,14 +42,14 @@ def test_an_interrupt_of_who_only_looks_on_leaves_the_run_alone(place: Place) ->
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         assert looker.stderr
-        said = ""
+        printed = ""
         for line in looker.stderr:
-            said += line
+            printed += line
             if line.strip() in ("QUEUED", "EXECUTING"):
                 break
         looker.send_signal(signal.SIGINT)
         _, rest = looker.communicate(timeout=120)
-        assert looker.returncode == 130, said + rest
+        assert looker.returncode == 130, printed + rest
         assert "another command started it" in rest
         state = Run(Store.open(place.store), run).observe()
         assert state.phase in {Phase.QUEUED, Phase.EXECUTING}, state
@@ -85,7 +85,7 @@ def test_events_are_decoded_once(place: Place, monkeypatch: pytest.MonkeyPatch) 
     assert len(logs.of("s", None)) == 3
 
 
-def test_following_what_is_not_there_is_told(place: Place) -> None:
+def test_following_what_is_not_there_is_reported(place: Place) -> None:
     run = place.inside("run", "hello", "--json").json["run"]
     for more in ([], ["--follow"]):
         done = place.inside("logs", run, "--step", "nope", *more)

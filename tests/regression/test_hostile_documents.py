@@ -54,7 +54,7 @@ def test_a_key_with_nul_or_half_a_surrogate_is_a_problem(key: str) -> None:
         {"items": 1},
     ],
 )
-def test_a_property_of_another_form_is_told(inside: Any, tmp_path: Path, prop: dict[str, Any]) -> None:
+def test_a_property_of_another_form_is_reported(inside: Any, tmp_path: Path, prop: dict[str, Any]) -> None:
     folder = write_workflow(tmp_path / "toy", {"a": {"title": "A", "default": 1, **prop}})
     for verb in (("show",), ("validate",), ("plan",), ("lint",), ("run", "--help")):
         done = inside(verb[0], folder, *verb[1:])
@@ -63,7 +63,9 @@ def test_a_property_of_another_form_is_told(inside: Any, tmp_path: Path, prop: d
 
 
 @pytest.mark.parametrize("metadata", ["text", 1, ["a"], {"tags": "parameters"}, {"tags": 1}])
-def test_metadata_of_a_notebook_that_are_none_are_told(inside: Any, tmp_path: Path, metadata: Any) -> None:
+def test_metadata_of_a_notebook_that_are_none_are_reported(
+    inside: Any, tmp_path: Path, metadata: Any
+) -> None:
     cell = {"cell_type": "code", "source": "n = 1", "metadata": metadata, "outputs": []}
     (tmp_path / "x.ipynb").write_text(json.dumps({"nbformat": 4, "metadata": {}, "cells": [cell]}))
     done = inside("show", tmp_path / "x.ipynb")
@@ -72,7 +74,7 @@ def test_metadata_of_a_notebook_that_are_none_are_told(inside: Any, tmp_path: Pa
     assert inside("show", tmp_path / "x.ipynb").code in (0, 2)
 
 
-def test_numbers_of_thousands_of_digits_are_told(inside: Any, tmp_path: Path) -> None:
+def test_numbers_of_thousands_of_digits_are_reported(inside: Any, tmp_path: Path) -> None:
     digits = "9" * 5000
     folder = write_workflow(tmp_path / "toy", {"a": {"title": "A", "type": "integer", "default": 1}})
     (tmp_path / "p.yaml").write_text(f"a: {digits}")
@@ -107,7 +109,7 @@ def test_a_link_in_the_place_of_the_schema_leads_nowhere_else(inside: Any, tmp_p
         {"type": "number", "enum": {"a": 1}},
     ],
 )
-def test_a_property_of_another_form_in_a_pipelines_own_schema_is_told(
+def test_a_property_of_another_form_in_a_pipelines_own_schema_is_reported(
     inside: Any, tmp_path: Path, prop: dict[str, Any]
 ) -> None:
     head = 'configfile: "c.yaml"\nfrom snakemake.utils import validate\nvalidate(config, "s.yaml")\n'

@@ -62,14 +62,14 @@ def explained(run: Path, own: str | None, engine: str, code: int) -> tuple[Failu
     return found, failures.headline(found)
 
 
-@pytest.mark.parametrize("said", SAID)
-def test_an_image_without_bash_is_named_by_the_log_of_the_step(tmp_path: Path, said: str) -> None:
-    found, line = explained(tmp_path, f"{said}\n", "", 127 if "OCI" in said else 255)
+@pytest.mark.parametrize("expected", SAID)
+def test_an_image_without_bash_is_named_by_the_log_of_the_step(tmp_path: Path, expected: str) -> None:
+    found, line = explained(tmp_path, f"{expected}\n", "", 127 if "OCI" in expected else 255)
     assert found.reason == Reason.SOFTWARE
     assert line.startswith(
         "a: software is missing: its image has no bash, with which the engine starts every step"
     )
-    assert said[:40] in line
+    assert expected[:40] in line
     assert found.log == "a.log"
 
 

@@ -69,9 +69,9 @@ def test_a_rerun_takes_the_data_and_the_workflow_of_its_run(place: Place, collec
         (place.root / name / "d.txt").write_text(name)
     first = place.inside("run", "shout", "--input", "data=d.txt", "--json", cwd=place.root / "a")
     assert first.code == 0, first.err
-    again = place.inside("rerun", first.json["run"], "--json", cwd=place.root / "b")
-    assert again.code == 0, again.err
-    assert (Path(again.json["dir"]) / "outputs/result.txt").read_text() == "a"
+    repeated = place.inside("rerun", first.json["run"], "--json", cwd=place.root / "b")
+    assert repeated.code == 0, repeated.err
+    assert (Path(repeated.json["dir"]) / "outputs/result.txt").read_text() == "a"
     _shout(place.root / "other" / "shout", version="2.0.0")
     (place.root / "config.toml").write_text("workflows = ['other', 'mine']\n")
     third = place.inside("rerun", first.json["run"], "--json", cwd=place.root / "b")
@@ -139,7 +139,7 @@ def test_a_folder_named_without_a_slash_is_pointed_out(
 
 
 @pytest.mark.parametrize(
-    ("said", "version"),
+    ("expected", "version"),
     [
         ("1.0dev", "1.0.0-dev"),
         ("v2.1", "2.1.0"),
@@ -148,11 +148,11 @@ def test_a_folder_named_without_a_slash_is_pointed_out(
         ("latest", "0.0.0"),
     ],
 )
-def test_versions_of_pipelines_become_semantic_ones(said: str, version: str) -> None:
-    assert derivation._version(said) == version
+def test_versions_of_pipelines_become_semantic_ones(expected: str, version: str) -> None:
+    assert derivation._version(expected) == version
 
 
-def test_what_ssh_says_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_ssh_says_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ssh").write_text(
         "#!/bin/sh\necho 'ssh: connect to host x.invalid port 22: Connection refused' >&2\nexit 255\n"
     )

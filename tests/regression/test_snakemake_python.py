@@ -32,7 +32,7 @@ def snakemake(tmp_path: Path) -> EngineChoice:
     )
 
 
-def told(choice: EngineChoice, folder: Path, text: str, **more: str) -> list[str]:
+def reported(choice: EngineChoice, folder: Path, text: str, **more: str) -> list[str]:
     for name, content in {"Snakefile": text, **more}.items():
         file = folder / "pipeline" / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -40,8 +40,8 @@ def told(choice: EngineChoice, folder: Path, text: str, **more: str) -> list[str
     return [str(p) for p in Snakemake().objections(choice, folder / "pipeline" / "Snakefile", None)]
 
 
-def test_what_is_missing_is_told_with_line_and_remedy(tmp_path: Path, snakemake: EngineChoice) -> None:
-    found = told(
+def test_what_is_missing_is_reported_with_line_and_remedy(tmp_path: Path, snakemake: EngineChoice) -> None:
+    found = reported(
         snakemake,
         tmp_path,
         'import os, sys\nimport pandas as pd\ninclude: "a.smk"\n',
@@ -74,7 +74,7 @@ def test_what_is_missing_is_told_with_line_and_remedy(tmp_path: Path, snakemake:
 )
 def test_what_is_there_or_may_be_is_no_objection(tmp_path: Path, snakemake: EngineChoice, text: str) -> None:
     assert (
-        told(
+        reported(
             snakemake,
             tmp_path,
             text,
@@ -85,11 +85,11 @@ def test_what_is_there_or_may_be_is_no_objection(tmp_path: Path, snakemake: Engi
 
 
 def test_folders_that_are_not_known_are_not_judged(tmp_path: Path, snakemake: EngineChoice) -> None:
-    assert told(snakemake, tmp_path, "import pandas\n")
+    assert reported(snakemake, tmp_path, "import pandas\n")
     (tmp_path / "env" / "pyvenv.cfg").write_text("include-system-site-packages = true\n")
-    assert told(snakemake, tmp_path, "import pandas\n") == []
+    assert reported(snakemake, tmp_path, "import pandas\n") == []
     (tmp_path / "env" / "pyvenv.cfg").unlink()
-    assert told(snakemake, tmp_path, "import pandas\n") == []
+    assert reported(snakemake, tmp_path, "import pandas\n") == []
 
 
 @pytest.mark.integration

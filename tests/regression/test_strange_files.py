@@ -98,7 +98,7 @@ def test_a_workflow_path_that_can_not_be_is_not_found(config: config.Config, nam
 
 
 @pytest.mark.parametrize("variable", ["ESAP_WF_STORE", "ESAP_WF_CACHE"])
-def test_a_home_that_does_not_exist_is_told(
+def test_a_home_that_does_not_exist_is_reported(
     place: Any, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, "~no-such-user/x")

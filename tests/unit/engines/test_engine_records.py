@@ -33,7 +33,7 @@ def test_no_mark_of_a_plugin_is_taken_for_a_lost_cursor(mark: int | str | None) 
 
 
 @given(st.lists(st.integers(0, 3), max_size=12), st.data())
-def test_whoever_reads_on_behind_a_mark_is_told_the_rest_and_nothing_twice(
+def test_whoever_reads_on_behind_a_mark_is_reported_the_rest_and_nothing_twice(
     counts: list[int], data: st.DataObject
 ) -> None:
     import tempfile

@@ -26,7 +26,7 @@ def test_the_plugin_is_that_of_this_esap_wf_whatever_else_is_installed() -> None
     assert snakemake.plugin().is_relative_to(Path(snakemake.__file__).parents[3])
 
 
-def test_a_lost_plugin_is_told_by_doctor_and_plan_before_any_run(
+def test_a_lost_plugin_is_reported_by_doctor_and_plan_before_any_run(
     place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(snakemake, "plugin", lambda: tmp_path / "gone")

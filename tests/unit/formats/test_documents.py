@@ -163,7 +163,7 @@ def test_nul_and_half_surrogates_are_refused() -> None:
     assert documents.parse('{"a": "\\u0000"}', "p.json", schema=True).data == {"a": "\0"}
 
 
-def test_all_strange_values_are_told_at_once() -> None:
+def test_all_strange_values_are_reported_at_once() -> None:
     message = refused("a: .nan\nb: .inf\n1: x")
     assert message.count("p.yaml:") == 3
 
@@ -176,12 +176,12 @@ def test_keys_that_are_no_text_are_refused() -> None:
 @pytest.mark.parametrize(
     "text", ["a: [1", "a: b: c", "\ta: 1", "a: 1\n---\nb: 2", "a: *nobody", "%YAML 9", "'"]
 )
-def test_broken_yaml_is_told_with_its_line(text: str) -> None:
+def test_broken_yaml_is_reported_with_its_line(text: str) -> None:
     assert "p.yaml:" in refused(text)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"a": }', "[1,]", "nul", "{'a': 1}"])
-def test_broken_json_is_told_with_its_line(text: str) -> None:
+def test_broken_json_is_reported_with_its_line(text: str) -> None:
     assert "p.json:1:" in refused(text, "p.json")
 
 

@@ -90,7 +90,7 @@ def test_units_of_astropy_exist(unit: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["degre", "furlongs per fortnight", 5, None, "m**("])
-def test_units_that_do_not_exist_are_told(unit: object) -> None:
+def test_units_that_do_not_exist_are_reported(unit: object) -> None:
     assert quantities.unknown_unit(unit)
 
 

@@ -36,9 +36,9 @@ def strange(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_what_is_no_file_is_an_error_at_once(strange: Path) -> None:
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as reported:
         reading.read_text(strange)
-    assert told.value.problems[0].where == str(strange)
+    assert reported.value.problems[0].where == str(strange)
     with pytest.raises(OSError):
         reading.opened(strange)
     for read in (tables.csv_rows(strange), rows.rows_of(strange, {})):
@@ -80,9 +80,9 @@ def seconds(text: str, source: str) -> float:
     import time
 
     started = time.process_time()
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as reported:
         documents.parse(text, source)
-    assert len(str(told.value)) < 10_000
+    assert len(str(reported.value)) < 10_000
     return time.process_time() - started
 
 

@@ -87,9 +87,9 @@ def test_no_reference_leads_out_of_the_folder(server, tmp_path):
             if how == "by an id" and kind in {"link", "pipe beside", "none", "above", "bent", "escaped"}:
                 continue
             for file in (tmp_path / "flow" / "s.json", None):
-                with pytest.raises(UsageError) as told:
+                with pytest.raises(UsageError) as reported:
                     schemas.validator(schema, file)
-                assert "secret" not in str(told.value).replace("secret.json", ""), (kind, how)
+                assert "secret" not in str(reported.value).replace("secret.json", ""), (kind, how)
     schemas.validator(
         {"$schema": server.url, "$id": server.url, "type": "string"}, tmp_path / "flow" / "s.json"
     )
@@ -153,7 +153,7 @@ def test_the_schema_of_an_output_is_held_to_it(toy, tmp_path, server):
     assert server.asked == 0
 
 
-def test_rows_that_are_deep_or_many_are_told(tmp_path):
+def test_rows_that_are_deep_or_many_are_reported(tmp_path):
     (tmp_path / "t.jsonl").write_text("[" * 100_000 + "\n")
     with pytest.raises(UsageError, match=r"t\.jsonl"):
         check_table(tmp_path / "t.jsonl", {"type": "object"})

@@ -43,7 +43,7 @@ def flat(**properties: Any) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
-def test_every_problem_of_a_manifest_is_told_at_once_with_its_place() -> None:
+def test_every_problem_of_a_manifest_is_reported_at_once_with_its_place() -> None:
     with pytest.raises(UsageError) as caught:
         schemas.convert(documents.parse(MANIFEST, "workflow.yaml"), Manifest, "manifest")
     found = {p.where: p for p in caught.value.problems}
@@ -96,7 +96,7 @@ def test_references_of_a_manifest_are_checked_all_at_once(toy: Any) -> None:
             },
         )
     text = str(caught.value)
-    for said in (
+    for printed in (
         "there is no parameter sed (did you mean seed?)",
         "there is no parameter seeds",
         "there is no parameter sead",
@@ -109,7 +109,7 @@ def test_references_of_a_manifest_are_checked_all_at_once(toy: Any) -> None:
         "no file Snakefil",
         "is listed twice",
     ):
-        assert said in text, said
+        assert printed in text, printed
     assert all("workflow.yaml:" in p.where for p in caught.value.problems)
 
 
@@ -139,7 +139,7 @@ def test_a_good_schema_has_no_problems(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prop", "said"),
+    ("prop", "expected"),
     [
         ({"type": "number", "title": "A", "unit": "degre", "default": 1}, "degre"),
         ({"type": "string", "title": "A", "unit": "deg", "default": "x"}, "only a number can have a unit"),
@@ -160,8 +160,8 @@ def test_a_good_schema_has_no_problems(tmp_path: Path) -> None:
         (5, "a property must be an object"),
     ],
 )
-def test_lint_says_what_is_wrong_with_a_property(tmp_path: Path, prop: Any, said: str) -> None:
-    assert said in lint(flat(a=prop), tmp_path)
+def test_lint_says_what_is_wrong_with_a_property(tmp_path: Path, prop: Any, expected: str) -> None:
+    assert expected in lint(flat(a=prop), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_lint_refuses_names_that_are_no_flags(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("schema", "said"),
+    ("schema", "expected"),
     [
         ([], "must be an object"),
         ({"type": "object"}, "flat object"),
@@ -182,8 +182,8 @@ def test_lint_refuses_names_that_are_no_flags(tmp_path: Path, name: str) -> None
         ({"type": "object", "additionalProperties": False}, "properties is missing"),
     ],
 )
-def test_lint_says_what_is_wrong_with_the_whole(tmp_path: Path, schema: Any, said: str) -> None:
-    assert said in lint(schema, tmp_path)
+def test_lint_says_what_is_wrong_with_the_whole(tmp_path: Path, schema: Any, expected: str) -> None:
+    assert expected in lint(schema, tmp_path)
 
 
 def test_lint_names_the_line(tmp_path: Path) -> None:
