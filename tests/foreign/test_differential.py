@@ -31,7 +31,14 @@ def filled(folder: Path) -> Path:
 
 def made(tree: trees.Tree, **more: Any) -> Ours:
     """What esap-wf does that does everything right."""
-    right = {"code": 0, "printed": "", "phase": "COMPLETED", "reported": tree, "copied": tree, "values": {"n": 3}}
+    right = {
+        "code": 0,
+        "printed": "",
+        "phase": "COMPLETED",
+        "reported": tree,
+        "copied": tree,
+        "values": {"n": 3},
+    }
     return Ours(**{**right, **more})
 
 
