@@ -253,7 +253,7 @@ def rerun(
     config = config_of(store, run)
     meant = found(run, config)
     with interrupted(config.store):
-        started = flow.rerun(
+        started = steering.rerun(
             meant, config, {}, lambda workflow: values.of_parameters(parameters, workflow.properties), warn
         )
     return _concluded(started, detach, progress)

@@ -104,7 +104,7 @@ def rerun(answer: Answer, run: str, changes: tuple[str, ...], detach: bool) -> i
     ]:
         raise UsageError("the command line is not valid", wrong)
     flags = {name: value for name, _, value in pairs}
-    started = flow.rerun(found, config, flags, warn=lambda warning: answer.say(f"warning: {warning}"))
+    started = steering.rerun(found, config, flags, warn=lambda warning: answer.say(f"warning: {warning}"))
     return conclude(answer, started, detach)
 
 

@@ -111,8 +111,10 @@ def _system(error: OSError, as_json: bool) -> int:
     if error.errno not in _ENVIRONMENT:
         return _bug(error, as_json)
     where, what = str(error.filename or "standard output")[:300], os.strerror(error.errno)
-    refused = f"refuses access to {where}" if error.filename else "refuses to write the answer"
-    show_error(RefusedError(f"the system {refused}", [Problem(where, what, "choose another place")]), as_json)
+    refused = "the system refuses to write the answer"
+    if error.filename:
+        refused = f"the system refuses access to {where}"
+    show_error(RefusedError(refused, [Problem(where, what, "choose another place")]), as_json)
     try:
         sys.stdout.flush()
     except OSError:

@@ -14,7 +14,7 @@ from helpers.command_line import Place
 
 import esap_wf
 from esap_wf import config as configuration
-from esap_wf import files, flow
+from esap_wf import files, flow, steering
 from esap_wf.errors import Problem, UsageError
 from esap_wf.models.plan import Plan
 from esap_wf.models.run import encode
@@ -68,7 +68,7 @@ class Surfaces:
         told: list[str] = []
         flags = {name: str(value) for name, value in values.items()}
         _, problems = self._called(
-            lambda: flow.rerun(self._run(folder), configuration.load(), flags, warn=told.append)
+            lambda: steering.rerun(self._run(folder), configuration.load(), flags, warn=told.append)
         )
         return set(told), problems
 
@@ -78,7 +78,7 @@ class Surfaces:
         told: list[str] = []
         run = self._run(folder)
         _, problems = self._called(
-            lambda: flow.rerun(run, configuration.load(), {}, lambda workflow: values, told.append)
+            lambda: steering.rerun(run, configuration.load(), {}, lambda workflow: values, told.append)
         )
         return set(told), problems
 
@@ -137,7 +137,7 @@ def test_what_an_earlier_run_was_given_warns_no_more(surfaces: Surfaces, pipelin
     run = surfaces._run(pipeline)
     files.write_atomic(run.dir / "plan.json", encode(plan))
     told: list[str] = []
-    flow.rerun(run, configuration.load(), {"label": "other"}, warn=told.append)
+    steering.rerun(run, configuration.load(), {"label": "other"}, warn=told.append)
     (planned,) = surfaces.planned
     assert (told, planned.parameters) == ([], {"adapter": "mine.txt", "label": "other"})
 
@@ -176,7 +176,7 @@ def test_an_input_that_is_set_takes_the_place_of_the_earlier_one(surfaces: Surfa
     run = surfaces._run(folder)
     files.write_atomic(run.dir / "plan.json", encode(esap_wf.plan(folder, {"units": 2}, {"data": "one.txt"})))
     for flags in ({}, {"data": "two.txt", "units": "3"}):
-        flow.rerun(run, configuration.load(), flags)
+        steering.rerun(run, configuration.load(), flags)
     assert [(Path(p.inputs["data"][0].path or "").name, p.units) for p in surfaces.planned] == [
         ("one.txt", 1),
         ("two.txt", 1),
