@@ -167,6 +167,10 @@ def test_results_go_to_their_place_from_python_and_at_a_rerun(place: Place) -> N
     assert (place.root / "one/result.txt").is_file()
     assert esap_wf.run(str(folder), results=str(place.root / "two")).reused
     assert (place.root / "two/result.txt").is_file()
+    for more in ([], ["--detach"]):
+        (place.root / "two/result.txt").unlink()
+        assert place.inside("run", folder, "--results", place.root / "two", *more, "--json").json["reused"]
+        assert (place.root / "two/result.txt").is_file()
     (place.root / "one/result.txt").unlink()
     assert place.inside("rerun", first.id, "--json").code == 0
     assert (place.root / "one/result.txt").is_file()
