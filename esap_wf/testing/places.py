@@ -152,7 +152,7 @@ def word(value: object) -> str | bytes:
 
 
 def until(
-    condition: Callable[[], Found],
+    condition: Callable[[], Found | None],
     seconds: float = PATIENCE,
     *,
     what: str = "it",
@@ -184,7 +184,7 @@ def until(
     """
     end = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < end, f"{what} did not happen in time {detail()}"
+        assert time.monotonic() < end, f"waited in vain for {what} {detail()}"
         time.sleep(0.03)
     return found
 

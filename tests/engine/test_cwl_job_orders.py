@@ -21,79 +21,10 @@ pytestmark = pytest.mark.integration
 
 Inside = Callable[..., Done]
 
-DOCUMENT = r"""
-cwlVersion: v1.2
-class: CommandLineTool
-$namespaces: {ex: "http://example.org/formats#"}
-requirements: {InlineJavascriptRequirement: {}, EnvVarRequirement: {envDef: {WHERE: document}}}
-inputs:
-  renamed: {type: File, secondaryFiles: [.idx]}
-  typed: {type: File, format: ["ex:other", "ex:seq"]}
-  literal: File
-  folder: Directory
-  spaced: File
-  none: {type: "File[]"}
-  either: [File, "File[]"]
-  text: string
-  numbers: {type: {type: array, items: double}}
-  free: Any
-  preset: {type: int, default: 7}
-  record: {type: {type: record, name: r, fields: {a: int, f: File}}}
-baseCommand: [bash, -c]
-arguments:
-  - 'mkdir -p made/in empty; echo x > "made/in/a b.txt"; echo y > main.dat; echo z > main.dat.idx; touch other.dat; echo "$WHERE" "$@"'
-  - tool
-  - $(inputs.text)
-  - $(inputs.free)
-  - $(inputs.preset)
-  - {prefix: -n, valueFrom: $(inputs.numbers)}
-outputs:
-  line: stdout
-  told:
-    type: Any
-    outputBinding:
-      outputEval: |
-        ${
-          function plain(v) {
-            if (v === null || typeof v !== "object") return v;
-            if (Array.isArray(v)) return v.map(plain);
-            var found = {};
-            Object.keys(v).sort().forEach(function (k) {
-              if (["location", "path", "dirname"].indexOf(k) < 0) found[k === "class" ? "kind" : k] = plain(v[k]);
-            });
-            return found;
-          }
-          return plain(inputs);
-        }
-  made: {type: Directory, outputBinding: {glob: made}}
-  empty: {type: Directory, outputBinding: {glob: empty}}
-  gone: {type: "File?", outputBinding: {glob: nowhere}}
-  withIndex: {type: File, secondaryFiles: [.idx], outputBinding: {glob: main.dat}}
-  list: {type: "int[]", outputBinding: {outputEval: "$([1, 2])"}}
-  mixed:
-    type:
-      type: record
-      name: m
-      fields: {n: {type: int, outputBinding: {outputEval: "$(3)"}}, f: {type: File, outputBinding: {glob: other.dat}}}
-stdout: line.txt
-"""
+PIPELINES = Path(__file__).with_name("pipelines")
+DOCUMENT = (PIPELINES / "job_order.cwl").read_text()
 
-ORDER = r"""
-cwl:requirements: [{class: EnvVarRequirement, envDef: [{envName: WHERE, envValue: order}]}]
-renamed: {class: File, path: r.txt, basename: other.txt, secondaryFiles: [{class: File, path: idx/x.idx, basename: other.txt.idx}]}
-typed: {class: File, location: x.txt, format: "http://example.org/formats#seq", size: 4, checksum: "sha1$0", nameroot: wrong}
-literal: {class: File, basename: lit.txt, contents: "made up\n"}
-folder: {class: Directory, basename: dd, listing: [{class: File, path: x.txt}, {class: File, basename: l, contents: ""}]}
-spaced: {class: File, location: "a%20b%23.txt"}
-none: []
-either: {class: File, path: x.txt}
-text: "two\nlines"
-numbers: [1.50, 1e3, 0x10, 123456789012345678901234567890, 2]
-free: 2.50
-preset: null
-record: {a: 1, f: {class: File, path: x.txt, basename: inner.txt}, more: 3}
-undeclared: 1
-"""
+ORDER = (PIPELINES / "job_order.yml").read_text()
 
 
 @dataclass

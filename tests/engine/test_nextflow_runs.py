@@ -149,50 +149,8 @@ def test_files_with_hostile_names(at: Place) -> None:
 
 # --- failures
 
-REASONS = """
-process missing {
-    errorStrategy 'ignore'
-    output:
-    path 'never.txt'
-    script: 'true'
-}
-process late {
-    time '1s'
-    errorStrategy 'ignore'
-    script: 'sleep 60'
-}
-process killed {
-    errorStrategy 'ignore'
-    script: 'kill -9 $$'
-}
-process starved {
-    errorStrategy 'ignore'
-    script: "echo 'MemoryError: no more' >&2; exit 137"
-}
-process shaky {
-    tag "the only"
-    errorStrategy 'retry'
-    maxRetries 2
-    script: "test ${task.attempt} = 2 || exit 5"
-}
-process twins {
-    tag 'same'
-    errorStrategy 'ignore'
-    input: val x
-    script: x == 2 ? 'exit 4' : 'true'
-}
-process broad {
-    input: val x
-    cpus { x == 2 ? 64 : 1 }
-    script: 'sleep 0.1'
-}
-// by its trace, what ended
-def others() { file("$launchDir/engine/1.trace.tsv").readLines().size() - 1 }
-workflow {
-    missing(); late(); killed(); starved(); shaky(); twins(channel.of(1, 2, 3))
-    broad(channel.of(1, 2).map { while (it == 2 && others() < 10) sleep(100); it })
-}
-"""
+PIPELINES = Path(__file__).with_name("pipelines")
+REASONS = (PIPELINES / "failures.nf").read_text()
 
 
 def test_reasons_of_failures(at: Place) -> None:
@@ -337,26 +295,7 @@ def test_parameters_of_many_megabytes(at: Place, megabytes: int) -> None:
 
 # --- stopping and going on
 
-STEPS = """
-process first {
-    input: val x
-    output: val x
-    script: "sleep \\$(cat '${params.folder}/seconds'); echo ${x} >> '${params.folder}/first'"
-}
-process second {
-    tag "${x}"
-    input: val x
-    output: val x
-    script: "echo ${x} >> '${params.folder}/second'; test ! -e '${params.folder}/fail' || test ${x} != 3"
-}
-process last {
-    publishDir 'outputs', mode: 'copy'
-    input: val all
-    output: path 'result.txt'
-    script: "echo ${all.sort().join(' ')} > result.txt"
-}
-workflow { channel.of(1..4) | first | second | collect | last }
-"""
+STEPS = (PIPELINES / "steps.nf").read_text()
 
 
 def steps_of(at: Place, seconds: str = "0", **more: Any) -> tuple[Path, Path]:

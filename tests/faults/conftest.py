@@ -9,8 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from helpers.processes import kill, of_run
 
-from .place import SMALL, Place, kill
+from .place import SMALL, WatchedPlace
 
 #: How many tests marked `together` are at work at a time: they wait more than they compute.
 AT_ONCE = 4
@@ -34,11 +35,12 @@ class Together:
             and not i.get_closest_marker("skip")
         ]
         self.futures = {
-            item.nodeid: self.pool.submit(self.call, item, Place(factory.mktemp("place"))) for item in items
+            item.nodeid: self.pool.submit(self.call, item, WatchedPlace(factory.mktemp("place")))
+            for item in items
         }
 
     @staticmethod
-    def call(item: pytest.Function, place: Place) -> None:
+    def call(item: pytest.Function, place: WatchedPlace) -> None:
         values = item.callspec.params if hasattr(item, "callspec") else {}
         try:
             item.obj(place, **values)
@@ -67,19 +69,19 @@ def pytest_unconfigure() -> None:
         module.pool.shutdown(cancel_futures=True)
 
 
-def end(place: Place) -> None:
+def end(place: WatchedPlace) -> None:
     """End what a failed test has left, by the runs' keys."""
     with suppress(Exception):
-        for run in place.store.ids():
-            left = place.processes(run)
+        for run in place.opened.ids():
+            left = of_run(run)
             kill(list(left), signal.SIGCONT)
             kill(list(left))
             place.nothing_runs(run)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path)
+def place(tmp_path: Path) -> Iterator[WatchedPlace]:
+    made = WatchedPlace(tmp_path)
     yield made
     end(made)
 
@@ -87,7 +89,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Outputs of an undisturbed run of `SMALL`."""
-    undisturbed = Place(tmp_path_factory.mktemp("undisturbed"))
+    undisturbed = WatchedPlace(tmp_path_factory.mktemp("undisturbed"))
     run = undisturbed.ok("run", "noop", *SMALL)["run"]
     return undisturbed.results(run)
 
@@ -107,5 +109,5 @@ def tmpfs(tmp_path: Path) -> Iterator[Path]:
     if mounted.returncode:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
     yield folder
-    end(Place(tmp_path, store=folder / "store"))
+    end(WatchedPlace(tmp_path, store_at=folder / "store"))
     subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)

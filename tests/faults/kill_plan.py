@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from helpers.processes import kill, of_run
+from helpers.waiting import until
+
 from esap_wf.models.run import Phase
 from esap_wf.runs import processes as identities
 from esap_wf.runs import states
 
-from .place import SMALL, Place, kill, patiently
+from .place import SMALL, WatchedPlace
 
 TARGETS = ("supervisor", "keeper", "engine", "job", "supervisor+engine", "supervisor+keeper", "everything")
 #: Lines of the engine's record of a whole run of `SMALL`, about.
@@ -69,7 +72,7 @@ class Outcome:
 class Victim:
     """One run of a place that is killed again and again."""
 
-    def __init__(self, place: Place, seed: int) -> None:
+    def __init__(self, place: WatchedPlace, seed: int) -> None:
         self.place, self.outcome = place, Outcome(seed)
         self.run = place.start(*SMALL)
         self.finished: dict[str, int] = {}
@@ -100,7 +103,7 @@ class Victim:
             new = [r for r in records if int(r.name.split(".")[0]) >= epoch]
             return "there" if new and len(new[-1].read_bytes().splitlines()) >= moment.lines else None
 
-        if patiently(now, f"the moment: {moment}") == "over":
+        if until(now, what=f"the moment: {moment}") == "over":
             return self.place.run(self.run).observe().phase is not Phase.COMPLETED
         time.sleep(moment.delay)
         if self.hit(moment.target):
@@ -114,7 +117,7 @@ class Victim:
         pids: list[int | None] = []
         if target == "everything":
             for _ in range(3):  # what they start while they die
-                everything = place.processes(run)
+                everything = of_run(run)
                 pids += everything
                 kill(list(everything))
         elif target == "job":
@@ -169,7 +172,7 @@ class Victim:
         if self.place.ended(self.run).phase is Phase.COMPLETED:
             return False
         self.outcome.resumes += 1
-        answer = self.place.call("resume", self.run, "--json", *([] if wait else ["--detach"]))
+        answer = self.place("resume", self.run, "--json", *([] if wait else ["--detach"]))
         if answer.code not in (0, 1):
             self.outcome.wrong.append(f"resume: exit {answer.code}: {answer.err}")
         return True
@@ -206,8 +209,8 @@ class Victim:
         if set(place.executions(run, "end").values()) - set(range(1, 9)):
             wrong.append("a unit without an end")
         place.nothing_runs(run)
-        place.store.collect_garbage(older_than=0)
-        left = [p.name for p in Path(place.root, "tmp").iterdir()]
+        place.opened.collect_garbage(older_than=0)
+        left = [p.name for p in Path(place.store, "tmp").iterdir()]
         if left:
             wrong.append(f"left in the store: {left}")
 

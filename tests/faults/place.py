@@ -6,43 +6,28 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import click
+from helpers.command_line import COMMAND, Done, Place
+from helpers.processes import kill, of_run
+from helpers.waiting import PATIENCE, until
 
 from esap_wf import cli
 from esap_wf.cli import output
 from esap_wf.config import Config
 from esap_wf.errors import EsapError
 from esap_wf.models.run import Phase, State
-from esap_wf.runs import attempts, states
+from esap_wf.runs import attempts, processes, states
 from esap_wf.runs.store import Run, Store
 
 HERE = Path(__file__).parent
-COMMAND = [str(Path(sys.prefix) / "bin" / "esap-wf")]
-#: For machines with other work: nothing here is timed, this only ends a test that hangs.
-PATIENCE = 180.0
 #: A run with units, a fan-in and a verdict that takes some seconds.
 SMALL = ["--units", "6", "--seconds", "0.25", "--group-size", "3"]
-
-
-@dataclass
-class Answer:
-    """What a command said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> dict[str, Any]:
-        return json.loads(self.out)
 
 
 @dataclass
@@ -59,45 +44,57 @@ class Kept(output.Answer):
         self.data = json.loads(output.to_json(data))
 
 
-class Place:
+@dataclass
+class WatchedPlace(Place):
     """
-    A store with its cache.
+    An isolated place, and what the operating system knows of its runs.
 
     Parameters
     ----------
-    folder : Path
-        Both are made in it.
+    root : Path
+        Store and cache are made in it.
+    extra : dict
+        Variables in addition to its own.
     prefix : sequence of str
         Put before each command: how to become another user.
+    store_at : Path, optional
+        A store that lies elsewhere.
     """
 
-    def __init__(self, folder: Path, prefix: Sequence[str] = (), store: Path | None = None) -> None:
-        self.folder, self.prefix = folder, list(prefix)
-        self.root = store or folder / "store"
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("ESAP_WF_")}
-        self.environment |= {
-            "ESAP_WF_STORE": str(self.root),
-            "ESAP_WF_CACHE": str(folder / "cache"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
+    prefix: Sequence[str] = ()
+    store_at: Path | None = None
+
+    @property
+    def store(self) -> Path:
+        return self.store_at or super().store
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {**super().environment, "ESAP_WF_STORE": str(self.store), "PYTHONDONTWRITEBYTECODE": "1"}
+        own.pop("HOME")
+        return {**own, **self.extra}
 
     # --- the command line
 
-    def popen(self, *words: str, command: Sequence[str] = COMMAND, **options: Any) -> subprocess.Popen[str]:
-        options = {
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-            "stdin": subprocess.DEVNULL,
-        } | options
-        return subprocess.Popen([*self.prefix, *command, *words], env=self.environment, text=True, **options)
+    def popen(
+        self, *words: object, command: Sequence[str] = (str(COMMAND),), **options: Any
+    ) -> subprocess.Popen[str]:
+        """Start a command, and don't wait for it."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+        return subprocess.Popen(
+            [*self.prefix, *command, *map(str, words)],
+            env={**os.environ, **self.environment},
+            text=True,
+            **{**pipes, **options},
+        )
 
-    def call(self, *words: str, command: Sequence[str] = COMMAND) -> Answer:
-        return finished(self.popen(*words, command=command))
+    def __call__(self, *args: object, **options: Any) -> Done:
+        return finished(self.popen(*args, **options))
 
     def ok(self, *words: str) -> dict[str, Any]:
-        answer = self.call(*words, "--json")
+        answer = self(*words, "--json")
         assert answer.code == 0, (words, answer)
-        return answer.data
+        return answer.json
 
     def start(self, *words: str) -> str:
         """Start a noop run and leave it alone."""
@@ -106,9 +103,9 @@ class Place:
     def follow(self, *words: str, **options: Any) -> tuple[subprocess.Popen[str], str]:
         """`run` of noop in the foreground, in a session of its own, and the id of its run."""
         process = self.popen("run", "noop", *words, "--json", start_new_session=True, **options)
-        return process, patiently(
-            lambda: next(iter(self.listed()), None) if (self.root / "store.json").exists() else None,
-            "the run",
+        return process, until(
+            lambda: next(iter(self.listed()), None) if (self.store / "store.json").exists() else None,
+            what="the run",
         )
 
     def look(self, *words: str) -> dict[str, Any]:
@@ -116,7 +113,7 @@ class Place:
         if self.prefix:
             return self.ok(*words)
         verb, *arguments = words
-        answer = Kept(store=str(self.root), as_json=True, cache=self.folder / "cache")
+        answer = Kept(store=str(self.store), as_json=True, cache=self.root / "cache")
         found = cli.cli.get_command(click.Context(cli.cli), verb)
         assert found
         found.main(args=arguments, prog_name=verb, standalone_mode=False, obj=answer)
@@ -131,18 +128,18 @@ class Place:
     # --- the run
 
     @property
-    def store(self) -> Store:
-        return Store.open(self.root)
+    def opened(self) -> Store:
+        return Store.open(self.store)
 
     def run(self, run: str) -> Run:
-        return self.store.run(run)
+        return self.opened.run(run)
 
     def wait(self, run: str, reached: Callable[[State], bool]) -> State:
         """Until the state is as asked for; a final one ends the waiting too."""
         there = self.run(run)
-        return patiently(
+        return until(
             lambda: state if reached(state := there.observe()) or state.phase in states.FINAL else None,
-            f"run {run}",
+            what=f"run {run}",
         )
 
     def executing(self, run: str, done: int = 1) -> State:
@@ -165,7 +162,7 @@ class Place:
             state = self.ended(run)
             if state.phase is Phase.COMPLETED:
                 return times
-            answer = self.call("resume", run, "--json")
+            answer = self("resume", run, "--json")
             assert answer.code in (0, 1), answer
         assert self.ended(run).phase is Phase.COMPLETED, self.explain(run)
         return limit
@@ -214,40 +211,19 @@ class Place:
             return attempts.of(folder, max(epochs)) if epochs else None
         return None
 
-    def processes(self, run: str) -> dict[int, str]:
-        """Living processes that carry the run's key, and their command lines."""
-        key = f"ESAP_WF_RUN={run}".encode()
-        found = {}
-        for folder in Path("/proc").iterdir():
-            if not folder.name.isdigit():
-                continue
-            with suppress(OSError, ValueError):
-                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
-                if state not in "ZX" and key in (folder / "environ").read_bytes().split(b"\0"):
-                    found[int(folder.name)] = (
-                        (folder / "cmdline")
-                        .read_bytes()
-                        .replace(b"\0", b" ")
-                        .decode(errors="replace")
-                        .strip()
-                    )
-        return found
-
     def nothing_runs(self, run: str) -> None:
         """Nothing of a run is left; the supervisor may need a moment after its last word."""
-        patiently(
-            lambda: not self.processes(run) or None, f"{run} to leave no process", lambda: self.processes(run)
-        )
+        until(lambda: not of_run(run), what=f"{run} to leave no process", detail=lambda: of_run(run))
 
     def kill_all(self, run: str) -> None:
         """SIGKILL to everything of a run until nothing is left: a shell that dies may just have started its child."""
 
-        def left() -> bool | None:
-            found = self.processes(run)
+        def none_left() -> bool:
+            found = of_run(run)
             kill(list(found))
-            return not found or None
+            return not found
 
-        patiently(left, f"{run} to leave no process", lambda: self.processes(run))
+        until(none_left, what=f"{run} to leave no process", detail=lambda: of_run(run))
 
     def jobs(self, run: str) -> list[int]:
         """Processes of jobs: everything but supervisor, keeper and engine."""
@@ -257,42 +233,41 @@ class Place:
         known = {self.supervisor(run), process.engine.pid, process.keeper.pid}
         return sorted(
             pid
-            for pid, words in self.processes(run).items()
+            for pid, words in of_run(run).items()
             if pid not in known and "esap_wf.running.supervisor" not in words
         )
+
+    @contextmanager
+    def held(self, run: str) -> Iterator[None]:
+        """The run does not end, however long something takes meanwhile: jobs that are at work stand still."""
+
+        def stopped() -> list[int]:
+            jobs = self.jobs(run)
+            kill(jobs, signal.SIGSTOP)
+            return [pid for pid in jobs if processes.start_time(pid)]
+
+        jobs = until(stopped, what="a job that can be stopped", detail=lambda: self.explain(run))
+        try:
+            yield
+        finally:
+            kill(jobs, signal.SIGCONT)
 
     def tidy(self, *runs: str) -> None:
         """Nothing but these runs is in the store, no process is left, and the cleaning has nothing to do afterwards."""
         for run in runs:
             self.nothing_runs(run)
-        self.store.collect_garbage(older_than=0)
-        assert list((self.root / "tmp").iterdir()) == []
-        assert sorted(p.name for p in (self.root / "runs").glob("*/*")) == sorted(runs)
+        self.opened.collect_garbage(older_than=0)
+        assert list((self.store / "tmp").iterdir()) == []
+        assert sorted(p.name for p in (self.store / "runs").glob("*/*")) == sorted(runs)
         assert sorted(self.listed()) == sorted(runs)
 
 
-def finished(process: subprocess.Popen[str]) -> Answer:
+def finished(process: subprocess.Popen[str]) -> Done:
+    """Wait for the end of a command."""
     try:
         out, err = process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
         raise AssertionError(f"{process.args!r} hangs: {out}\n{err}") from None
-    return Answer(process.returncode, out, err)
-
-
-def patiently(look: Callable[[], Any], what: str, detail: Callable[[], Any] = lambda: "") -> Any:
-    """Look until the answer isn't None."""
-    until = time.monotonic() + PATIENCE
-    while True:
-        found = look()
-        if found is not None and found is not False:
-            return found
-        assert time.monotonic() < until, f"waited in vain for {what} {detail()}"
-        time.sleep(0.03)
-
-
-def kill(pids: Iterator[int] | Sequence[int], number: int = signal.SIGKILL) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
+    return Done(process.returncode, out, err)

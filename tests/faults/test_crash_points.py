@@ -11,7 +11,7 @@ from helpers.workflows import write_workflow
 from esap_wf.models.run import Phase
 from esap_wf.runs import crashpoints
 
-from .place import HERE, Place
+from .place import HERE, WatchedPlace
 
 pytestmark = [pytest.mark.faults, pytest.mark.together]
 
@@ -63,20 +63,20 @@ def each(points: list[str]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("engine", "point"), [*(pytest.param("bash", p) for p in points), *slow])
 
 
-def words(place: Place, engine: str) -> list[str]:
+def words(place: WatchedPlace, engine: str) -> list[str]:
     """A run of two units."""
     if engine == "snakemake":
         return ["run", "noop", "--units", "2"]
-    return ["run", str(write_workflow(place.folder / "two", manifest=MANIFEST, files={"reana.yaml": STEPS}))]
+    return ["run", str(write_workflow(place.root / "two", manifest=MANIFEST, files={"reana.yaml": STEPS}))]
 
 
-def test_every_point_has_a_test(place: Place) -> None:
+def test_every_point_has_a_test(place: WatchedPlace) -> None:
     assert {
         name.partition(":")[0] for name in OF_THE_COMMAND + OF_THE_SUPERVISOR + OF_REMOVAL + OF_A_NEW_PLAN
     } == set(crashpoints.NAMES)
 
 
-def one_completed(place: Place, run: str) -> None:
+def one_completed(place: WatchedPlace, run: str) -> None:
     assert place.run(run).observe().phase is Phase.COMPLETED
     assert place.accepted(run) == 1
     assert place.status(run)["progress"]["units_done"] == place.status(run)["progress"]["units_total"] == 2
@@ -86,19 +86,19 @@ def one_completed(place: Place, run: str) -> None:
 
 @each(OF_THE_COMMAND)
 def test_a_command_killed_while_it_creates_a_run_is_simply_given_again(
-    place: Place, engine: str, point: str
+    place: WatchedPlace, engine: str, point: str
 ) -> None:
     given = words(place, engine)
-    killed = place.call(point, "command", *given, command=CRASH_AT)
+    killed = place(point, "command", *given, command=CRASH_AT)
     assert killed.code == -signal.SIGKILL, killed
     assert len(place.listed()) == (point == "published")
     one_completed(place, place.ok(*given)["run"])
 
 
 @each(OF_THE_SUPERVISOR)
-def test_a_supervisor_killed_at_a_point_is_succeeded(place: Place, engine: str, point: str) -> None:
+def test_a_supervisor_killed_at_a_point_is_succeeded(place: WatchedPlace, engine: str, point: str) -> None:
     given = words(place, engine)
-    run = str(place.call(point, *given, "--detach", "--json", command=ARMED).data["run"])
+    run = str(place(point, *given, "--detach", "--json", command=ARMED).json["run"])
     state = place.ended(run)
     assert state.phase is (Phase.COMPLETED if point == "final-written" else Phase.UNKNOWN)
     assert place.status(run)["phase"] == state.phase
@@ -110,12 +110,12 @@ def test_a_supervisor_killed_at_a_point_is_succeeded(place: Place, engine: str, 
 
 
 @each(OF_REMOVAL)
-def test_a_removal_that_was_killed_is_a_removal(place: Place, engine: str, point: str) -> None:
+def test_a_removal_that_was_killed_is_a_removal(place: WatchedPlace, engine: str, point: str) -> None:
     given = words(place, engine)
     run = place.ok(*given)["run"]
-    assert place.call(point, "command", "rm", run, command=CRASH_AT).code == -signal.SIGKILL
+    assert place(point, "command", "rm", run, command=CRASH_AT).code == -signal.SIGKILL
     assert place.listed() == []
-    assert place.call("status", run).code == 2
+    assert place("status", run).code == 2
     place.tidy()
     again = place.ok(*given)
     assert (again["run"] != run, again["reused"], again["phase"]) == (True, False, "COMPLETED")

@@ -9,7 +9,7 @@ import pytest
 
 from esap_wf.models.run import Phase
 
-from .place import Place
+from .place import WatchedPlace
 
 pytestmark = [pytest.mark.faults, pytest.mark.together]
 
@@ -20,12 +20,12 @@ def cut(path: Path, off: int) -> None:
     os.truncate(path, max(0, path.stat().st_size - off))
 
 
-def index_file(place: Place) -> Path:
-    (found,) = (place.folder / "cache" / "index").glob("*.sqlite")
+def index_file(place: WatchedPlace) -> Path:
+    (found,) = (place.root / "cache" / "index").glob("*.sqlite")
     return found
 
 
-def completed(place: Place, run: str, units: int = 8) -> None:
+def completed(place: WatchedPlace, run: str, units: int = 8) -> None:
     told = place.status(run)
     assert told["phase"] == "COMPLETED"
     counts = told["progress"]
@@ -40,7 +40,7 @@ def completed(place: Place, run: str, units: int = 8) -> None:
     place.tidy(run)
 
 
-def test_events_of_a_completed_run_can_be_damaged(place: Place) -> None:
+def test_events_of_a_completed_run_can_be_damaged(place: WatchedPlace) -> None:
     run = place.ok("run", "noop", *RUN)["run"]
     events = place.run(run).events_path
     with events.open("ab") as file:
@@ -49,13 +49,15 @@ def test_events_of_a_completed_run_can_be_damaged(place: Place) -> None:
     for off in (15, 600, 10**9):
         cut(events, off)
         completed(place, run)
-        assert place.call("logs", run).code == 0
+        assert place("logs", run).code == 0
     events.unlink()
     completed(place, run)
 
 
 @pytest.mark.parametrize("off", [15, 700, 10**9], ids=["torn", "tail lost", "all lost"])
-def test_a_run_whose_events_lost_their_end_is_resumed_with_the_right_counts(place: Place, off: int) -> None:
+def test_a_run_whose_events_lost_their_end_is_resumed_with_the_right_counts(
+    place: WatchedPlace, off: int
+) -> None:
     """As after a power cut: the checkpoint was written through, the last events were not."""
     run = place.start("--units", "20", "--seconds", "0.3")
     place.executing(run, done=6)
@@ -69,7 +71,7 @@ def test_a_run_whose_events_lost_their_end_is_resumed_with_the_right_counts(plac
 
 
 @pytest.mark.soak  # in short: the two tests before
-def test_garbage_at_the_end_of_the_events_harms_nothing(place: Place) -> None:
+def test_garbage_at_the_end_of_the_events_harms_nothing(place: WatchedPlace) -> None:
     run = place.start(*RUN)
     place.executing(run, done=2)
     assert place.look("cancel", run, "--drain", "--wait", "150")["phase"] == "ABORTED"
@@ -81,7 +83,7 @@ def test_garbage_at_the_end_of_the_events_harms_nothing(place: Place) -> None:
 
 
 @pytest.mark.parametrize("off", [20, pytest.param(10**9, marks=pytest.mark.soak)], ids=["torn", "all lost"])
-def test_a_run_whose_engine_record_is_cut_is_resumed(place: Place, off: int) -> None:
+def test_a_run_whose_engine_record_is_cut_is_resumed(place: WatchedPlace, off: int) -> None:
     run = place.start(*RUN)
     place.executing(run, done=2)
     place.kill_all(run)
@@ -95,7 +97,7 @@ def test_a_run_whose_engine_record_is_cut_is_resumed(place: Place, off: int) -> 
     place.tidy(run)
 
 
-def test_the_index_is_made_anew_whatever_was_done_to_it(place: Place) -> None:
+def test_the_index_is_made_anew_whatever_was_done_to_it(place: WatchedPlace) -> None:
     run = place.ok("run", "noop", "--units", "1")["run"]
     assert place.listed() == [run]
     path = index_file(place)
@@ -123,7 +125,7 @@ def test_the_index_is_made_anew_whatever_was_done_to_it(place: Place) -> None:
 
 
 @pytest.mark.parametrize("name", ["lease.json", pytest.param(".reserve", marks=pytest.mark.soak)])
-def test_a_run_without_one_of_its_small_files_can_be_read_and_resumed(place: Place, name: str) -> None:
+def test_a_run_without_one_of_its_small_files_can_be_read_and_resumed(place: WatchedPlace, name: str) -> None:
     run = place.start(*RUN)
     place.executing(run, done=1)
     assert place.look("cancel", run, "--drain", "--wait", "150")["phase"] == "ABORTED"
@@ -133,12 +135,12 @@ def test_a_run_without_one_of_its_small_files_can_be_read_and_resumed(place: Pla
     completed(place, run)
 
 
-def test_a_broken_state_is_told_by_name_and_other_runs_are_listed(place: Place) -> None:
+def test_a_broken_state_is_told_by_name_and_other_runs_are_listed(place: WatchedPlace) -> None:
     run, other = place.ok("run", "noop", "--units", "1")["run"], place.ok("run", "hello")["run"]
     state = place.run(run).dir / "state.json"
     whole = state.read_bytes()
     state.write_bytes(whole[: len(whole) // 2])
-    answer = place.call("status", run)
+    answer = place("status", run)
     assert answer.code != 0
     assert (
         answer.err.startswith("esap-wf: error:")

@@ -8,45 +8,47 @@ import time
 from unittest import mock
 
 import pytest
+from helpers.waiting import until
 
 from esap_wf.models.run import Phase
 from esap_wf.runs import processes
 from esap_wf.runs.lease import Lease
 
-from .place import Place, patiently
+from .place import WatchedPlace
 
 pytestmark = pytest.mark.faults
 
 
-def asleep(place: Place) -> tuple[str, int]:
+def asleep(place: WatchedPlace) -> tuple[str, int]:
     """A run whose supervisor is stopped, while its engine comes to an end."""
     run = place.start("--units", "3", "--seconds", "0.5")
     place.executing(run, done=0)
-    supervisor = place.supervisor(run)
-    assert supervisor
-    os.kill(supervisor, signal.SIGSTOP)
-    while list(place.run(run).dir.glob(".*.tmp")):  # in the middle of a write, which a rename would end
-        os.kill(supervisor, signal.SIGCONT)
-        time.sleep(0.02)
+    with place.held(run):
+        supervisor = place.supervisor(run)
+        assert supervisor
         os.kill(supervisor, signal.SIGSTOP)
+        while list(place.run(run).dir.glob(".*.tmp")):  # in the middle of a write, which a rename would end
+            os.kill(supervisor, signal.SIGCONT)
+            time.sleep(0.02)
+            os.kill(supervisor, signal.SIGSTOP)
     engine = place.engine(run)
     assert engine
-    patiently(lambda: processes.start_time(engine.engine.pid) is None, "the engine to end")
+    until(lambda: processes.start_time(engine.engine.pid) is None, what="the engine to end")
     return run, supervisor
 
 
-def test_a_sleeping_supervisor_on_this_host_keeps_its_run(place: Place) -> None:
+def test_a_sleeping_supervisor_on_this_host_keeps_its_run(place: WatchedPlace) -> None:
     run, supervisor = asleep(place)
-    answer = place.call("resume", run)
+    answer = place("resume", run)
     assert (answer.code, "it is still under way" in answer.err) == (3, True), answer
-    assert place.call("rm", run).code == 3
+    assert place("rm", run).code == 3
     assert place.status(run)["phase"] == "EXECUTING"
     os.kill(supervisor, signal.SIGCONT)
     assert place.ended(run).phase is Phase.COMPLETED
     place.tidy(run)
 
 
-def test_a_superseded_supervisor_wakes_up_and_writes_nothing(place: Place) -> None:
+def test_a_superseded_supervisor_wakes_up_and_writes_nothing(place: WatchedPlace) -> None:
     run, supervisor = asleep(place)
     there = place.run(run)
     with mock.patch.object(
@@ -55,7 +57,7 @@ def test_a_superseded_supervisor_wakes_up_and_writes_nothing(place: Place) -> No
         successor = Lease.acquire(there)
     before = {p.name: p.read_bytes() for p in there.dir.iterdir() if p.is_file() and p.name != "events.jsonl"}
     os.kill(supervisor, signal.SIGCONT)
-    patiently(lambda: processes.start_time(supervisor) is None, "the late supervisor to give up")
+    until(lambda: processes.start_time(supervisor) is None, what="the late supervisor to give up")
     after = {p.name: p.read_bytes() for p in there.dir.iterdir() if p.is_file() and p.name != "events.jsonl"}
     assert after == before, "state.json, lease.json and the results are the successor's"
     assert place.accepted(run) == 0

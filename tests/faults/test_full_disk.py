@@ -11,7 +11,7 @@ from services import engines
 
 from esap_wf.models.run import Phase
 
-from .place import Place
+from .place import WatchedPlace
 
 pytestmark = pytest.mark.faults
 
@@ -46,23 +46,23 @@ def use_up_names(folder: Path, leave: int) -> list[Path]:
 
 
 @pytest.fixture
-def small(tmpfs: Path, tmp_path: Path) -> Place:
-    place = Place(tmp_path, store=tmpfs / "store")
+def small(tmpfs: Path, tmp_path: Path) -> WatchedPlace:
+    place = WatchedPlace(tmp_path, store_at=tmpfs / "store")
     place.ok("store", "init")
     return place
 
 
-def test_no_run_is_half_made_on_a_full_disk(small: Place) -> None:
+def test_no_run_is_half_made_on_a_full_disk(small: WatchedPlace) -> None:
     """The disk gives out at different moments of the making."""
     for leave in (0, 1, 3, 8, 14, 20):
-        made = use_up_names(small.root.parent, leave)
-        answer = small.call("run", "noop", "--units", "2", "--json")
+        made = use_up_names(small.store.parent, leave)
+        answer = small("run", "noop", "--units", "2", "--json")
         assert answer.code == 3, answer
-        assert answer.data["error"]["code"] == "no-space"
+        assert answer.json["error"]["code"] == "no-space"
         assert answer.err.startswith("esap-wf: error: no space left to write"), answer.err
         assert small.listed() == []
-        assert list(small.store.ids()) == []
-        assert list((small.root / "tmp").iterdir()) == []
+        assert list(small.opened.ids()) == []
+        assert list((small.store / "tmp").iterdir()) == []
         for path in made:
             path.unlink()
     run = small.ok("run", "noop", "--units", "2")
@@ -70,25 +70,25 @@ def test_no_run_is_half_made_on_a_full_disk(small: Place) -> None:
     small.tidy(run["run"])
 
 
-def begin_short_of_names(place: Place, more: int) -> tuple[str, list[Path]]:
+def begin_short_of_names(place: WatchedPlace, more: int) -> tuple[str, list[Path]]:
     """
     Start with more and more names left, until it is enough for a run to be made, and a few `more`: how many that takes is the business of
     the code. The run, and the files that have all other names.
     """
     leave, enough = 20, False
     while leave < 300:
-        made = use_up_names(place.root.parent, leave)
-        answer = place.call("run", "noop", "--units", "2", "--json")
+        made = use_up_names(place.store.parent, leave)
+        answer = place("run", "noop", "--units", "2", "--json")
         assert answer.code in (1, 3), answer
-        runs = list(place.store.ids())
+        runs = list(place.opened.ids())
         if runs and (enough or not more):
             return runs[0], made
         if runs:
             place.ended(runs[0])
             place.nothing_runs(runs[0])
         else:
-            assert (answer.code, answer.data["error"]["code"]) == (3, "no-space"), answer
-            assert list((place.root / "tmp").iterdir()) == []
+            assert (answer.code, answer.json["error"]["code"]) == (3, "no-space"), answer
+            assert list((place.store / "tmp").iterdir()) == []
         for path in made:
             path.unlink()
         if runs:
@@ -99,7 +99,7 @@ def begin_short_of_names(place: Place, more: int) -> tuple[str, list[Path]]:
 
 
 @pytest.mark.parametrize("more", [0, pytest.param(24, marks=pytest.mark.soak)])
-def test_names_that_give_out_while_a_run_begins_leave_it_resumable(small: Place, more: int) -> None:
+def test_names_that_give_out_while_a_run_begins_leave_it_resumable(small: WatchedPlace, more: int) -> None:
     """Not even its last state may find a name; nothing goes on by itself."""
     run, made = begin_short_of_names(small, more)
     assert small.ended(run).phase in (Phase.ERROR, Phase.UNKNOWN)
@@ -111,24 +111,24 @@ def test_names_that_give_out_while_a_run_begins_leave_it_resumable(small: Place,
     small.tidy(run)
 
 
-def test_a_run_for_which_there_is_no_space_is_refused_with_the_numbers(small: Place) -> None:
-    fill(small.root.parent)
-    answer = small.call("run", "noop", "--units", "2", "--json")
-    assert (answer.code, answer.data["error"]["code"]) == (3, "refused"), answer
+def test_a_run_for_which_there_is_no_space_is_refused_with_the_numbers(small: WatchedPlace) -> None:
+    fill(small.store.parent)
+    answer = small("run", "noop", "--units", "2", "--json")
+    assert (answer.code, answer.json["error"]["code"]) == (3, "refused"), answer
     assert "100 MB of disk space needed, but only 0 B free" in answer.err
-    assert list(small.store.ids()) == []
+    assert list(small.opened.ids()) == []
 
 
-def test_a_run_that_fills_the_disk_says_so_and_is_resumed_when_there_is_space(small: Place) -> None:
+def test_a_run_that_fills_the_disk_says_so_and_is_resumed_when_there_is_space(small: WatchedPlace) -> None:
     run = small.start("--units", "12", "--seconds", "0.2", "--output-bytes", "200000")
     small.executing(run, done=0)
-    filler = fill(small.root.parent, 1_200_000)
+    filler = fill(small.store.parent, 1_200_000)
     state = small.ended(run)
     told = small.status(run)
     assert (state.phase, told["phase"]) == (Phase.ERROR, "ERROR"), small.explain(run)
     assert "no space left" in told["reason"].splitlines()[0], told
     assert told["failures"][0]["reason"] == "NO_SPACE", told
-    assert "no space left" in small.call("status", run).out
+    assert "no space left" in small("status", run).out
     assert small.listed() == [run]
     small.nothing_runs(run)
     filler.unlink()
@@ -139,10 +139,10 @@ def test_a_run_that_fills_the_disk_says_so_and_is_resumed_when_there_is_space(sm
     small.tidy(run)
 
 
-def test_a_disk_that_fills_up_while_a_run_writes_its_state(small: Place) -> None:
+def test_a_disk_that_fills_up_while_a_run_writes_its_state(small: WatchedPlace) -> None:
     run = small.start("--units", "10", "--seconds", "0.5")
     small.executing(run)
-    filler = fill(small.root.parent)
+    filler = fill(small.store.parent)
     state = small.ended(run)
     told = small.status(run)
     assert told["phase"] == state.phase.value
@@ -150,7 +150,7 @@ def test_a_disk_that_fills_up_while_a_run_writes_its_state(small: Place) -> None
     if state.phase is Phase.ERROR:
         assert "no space left" in told["reason"], (told, small.explain(run))
     small.nothing_runs(run)
-    answer = small.call("resume", run, "--json")
+    answer = small("resume", run, "--json")
     assert answer.code in (1, 3), answer
     assert "no space" in answer.err, answer
     filler.unlink()
@@ -160,10 +160,10 @@ def test_a_disk_that_fills_up_while_a_run_writes_its_state(small: Place) -> None
     small.tidy(run)
 
 
-def test_a_run_on_a_full_disk_is_cancelled_and_removed(small: Place) -> None:
+def test_a_run_on_a_full_disk_is_cancelled_and_removed(small: WatchedPlace) -> None:
     run = small.start("--units", "4", "--seconds", "600")
     small.executing(run, done=0)
-    filler = fill(small.root.parent)
+    filler = fill(small.store.parent)
     assert small.ok("cancel", run, "--wait", "150")["phase"] in ("ABORTED", "ERROR")
     small.nothing_runs(run)
     small.ok("rm", run)
@@ -173,13 +173,12 @@ def test_a_run_on_a_full_disk_is_cancelled_and_removed(small: Place) -> None:
 
 
 @pytest.mark.soak  # a minute of silence; the short form, with another engine: test_who_lives
-def test_cwltool_on_a_full_disk_ends_with_the_reason(small: Place) -> None:
+def test_cwltool_on_a_full_disk_ends_with_the_reason(small: WatchedPlace) -> None:
     """It mostly hangs then, its event loop dead; now and then it ends by itself."""
-    (small.folder / "config.toml").write_text(engines.configuration("cwl"))
-    small.environment["ESAP_WF_CONFIG"] = str(small.folder / "config.toml")
+    (small.root / "config.toml").write_text(engines.configuration("cwl"))
     run = small.start("--engine", "cwl", "--units", "12", "--seconds", "1", "--output-bytes", "200000")
     small.wait(run, lambda s: s.progress.jobs_done > 0)
-    filler = fill(small.root.parent)
+    filler = fill(small.store.parent)
     state = small.ended(run)
     assert state.phase is Phase.ERROR and "no space left" in str(state.reason), state
     small.nothing_runs(run)

@@ -7,23 +7,25 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from helpers.processes import kill, of_run
+from helpers.waiting import until
 
 from esap_wf.models.run import Phase
 from esap_wf.runs.processes import start_time
 
 from .conftest import end
 from .kill_plan import Outcome, Victim
-from .place import Place, kill, patiently
+from .place import WatchedPlace
 
 #: Runs that are killed at the same time.
 AT_ONCE = 4
 
 
 def series(folder: Path, seeds: range, reference: dict[str, str]) -> None:
-    places = {seed: Place(folder / f"seed{seed}") for seed in seeds}
+    places = {seed: WatchedPlace(folder / f"seed{seed}") for seed in seeds}
 
     def one(seed: int) -> Outcome:
-        places[seed].folder.mkdir()
+        places[seed].root.mkdir()
         return Victim(places[seed], seed).go(reference)
 
     try:
@@ -47,10 +49,10 @@ def test_a_run_survives_kills_at_random_moments(
 
 
 @pytest.mark.faults
-def test_jobs_that_outlive_their_engine_are_ended_before_anything_is_started(place: Place) -> None:
+def test_jobs_that_outlive_their_engine_are_ended_before_anything_is_started(place: WatchedPlace) -> None:
     run = place.start("--units", "4", "--seconds", "600")
     place.executing(run, done=0)
-    patiently(lambda: place.jobs(run) or None, "a job")
+    until(lambda: place.jobs(run), what="a job")
     engine, orphans = place.engine(run), place.jobs(run)
     assert engine
     kill([pid for pid in (place.supervisor(run), engine.keeper.pid, engine.engine.pid) if pid])
@@ -65,16 +67,16 @@ def test_jobs_that_outlive_their_engine_are_ended_before_anything_is_started(pla
 
 
 @pytest.mark.faults
-def test_units_that_ended_after_their_supervisor_are_counted(place: Place) -> None:
+def test_units_that_ended_after_their_supervisor_are_counted(place: WatchedPlace) -> None:
     run = place.start("--units", "8", "--seconds", "0.2")
     place.executing(run, done=0)
     supervisor = place.supervisor(run)
     assert supervisor
     kill([supervisor], signal.SIGSTOP)  # it reads no more
     record = place.run(run).dir / "engine" / "1.snakemake.jsonl"
-    patiently(lambda: record.read_text().count('"job_finished"') >= 5 or None, "five jobs")
+    until(lambda: record.read_text().count('"job_finished"') >= 5, what="five jobs")
     for _ in range(3):
-        kill(list(place.processes(run)))
+        kill(list(of_run(run)))
     place.resume_until_completed(run)
     progress = place.status(run)["progress"]
     assert (progress["units_done"], progress["units_total"]) == (8, 8), progress

@@ -8,33 +8,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.processes import of_run
 
-from .place import Place
+from .place import WatchedPlace
 
 pytestmark = pytest.mark.faults
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, str, str]]:
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WatchedPlace, str, str]]:
     """A read-only store with a COMPLETED run and one that failed."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount a file system")
-    place = Place(tmp_path_factory.mktemp("archive"))
+    place = WatchedPlace(tmp_path_factory.mktemp("archive"))
     completed = place.ok("run", "noop", "--units", "2")["run"]
-    failed = place.call("run", "noop", "--units", "2", "--fail-unit", "1", "--json").data["run"]
+    failed = place("run", "noop", "--units", "2", "--fail-unit", "1", "--json").json["run"]
     mounted = subprocess.run(
-        ["mount", "--bind", str(place.root), str(place.root)], capture_output=True, text=True
+        ["mount", "--bind", str(place.store), str(place.store)], capture_output=True, text=True
     )
     if mounted.returncode:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
     try:
-        subprocess.run(["mount", "-o", "remount,bind,ro", str(place.root)], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(place.store)], check=True)
         yield place, completed, failed
     finally:
-        subprocess.run(["umount", "-l", str(place.root)], check=False)
+        subprocess.run(["umount", "-l", str(place.store)], check=False)
 
 
-def test_everything_can_be_read(archive: tuple[Place, str, str], tmp_path: Path) -> None:
+def test_everything_can_be_read(archive: tuple[WatchedPlace, str, str], tmp_path: Path) -> None:
     place, completed, failed = archive
     assert set(place.listed()) == {completed, failed}
     assert place.status(completed)["phase"] == "COMPLETED"
@@ -46,11 +47,11 @@ def test_everything_can_be_read(archive: tuple[Place, str, str], tmp_path: Path)
     assert (again["run"], again["reused"]) == (completed, True)
 
 
-def test_also_without_an_index(archive: tuple[Place, str, str], tmp_path: Path) -> None:
+def test_also_without_an_index(archive: tuple[WatchedPlace, str, str], tmp_path: Path) -> None:
     place, completed, failed = archive
-    other = Place(tmp_path, store=place.root)
+    other = WatchedPlace(tmp_path, store_at=place.store)
     assert set(other.listed()) == {completed, failed}
-    other.environment["ESAP_WF_CACHE"] = str(place.root / "cache")  # can't be written either
+    other.extra["ESAP_WF_CACHE"] = str(place.store / "cache")  # can't be written either
     assert set(other.listed()) == {completed, failed}
 
 
@@ -66,14 +67,12 @@ def test_also_without_an_index(archive: tuple[Place, str, str], tmp_path: Path) 
     ],
     ids=" ".join,
 )
-def test_what_writes_is_refused(archive: tuple[Place, str, str], words: list[str]) -> None:
+def test_what_writes_is_refused(archive: tuple[WatchedPlace, str, str], words: list[str]) -> None:
     place, completed, failed = archive
-    answer = place.call(
-        *({"FAILED": failed, "COMPLETED": completed}.get(word, word) for word in words), "--json"
-    )
+    answer = place(*({"FAILED": failed, "COMPLETED": completed}.get(word, word) for word in words), "--json")
     assert answer.code == 3, answer
-    assert answer.data["error"]["code"] == "refused"
+    assert answer.json["error"]["code"] == "refused"
     assert answer.err.startswith("esap-wf: error: ") and "Traceback" not in answer.err
-    assert "read-only" in str(answer.data["error"]["problems"]), answer
+    assert "read-only" in str(answer.json["error"]["problems"]), answer
     assert set(place.listed()) == {completed, failed}
-    assert not place.processes(completed) and not place.processes(failed)
+    assert not of_run(completed) and not of_run(failed)

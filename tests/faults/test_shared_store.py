@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.processes import kill
+from helpers.waiting import until
 
 from esap_wf.models.run import Phase
 
 from .conftest import end
-from .place import Place, kill, patiently
+from .place import WatchedPlace
 
 pytestmark = pytest.mark.faults
 
@@ -42,12 +44,12 @@ def become(uid: int) -> list[str]:
     return ["setpriv", *user, *capability, "sh", "-c", 'umask 077; exec "$@"', "sh"]
 
 
-class Person(Place):
+class Person(WatchedPlace):
     def __init__(self, folder: Path, store: Path, uid: int, name: str) -> None:
-        super().__init__(folder, become(uid), store)
+        super().__init__(folder, prefix=become(uid), store_at=store)
         folder.mkdir(mode=0o700)
         os.chown(folder, uid, GROUP)
-        self.environment |= {
+        self.extra |= {
             "HOME": str(folder),
             "USER": name,
             "LOGNAME": name,
@@ -79,8 +81,8 @@ def test_both_see_and_reuse_what_one_has_made(people: tuple[Person, Person]) -> 
     run = anna.ok("run", "noop", "--units", "2")["run"]
     assert run in ben.listed()
     assert ben.status(run)["phase"] == "COMPLETED"
-    ben.ok("results", run, "--copy-to", str(ben.folder / "copy"))
-    assert len(list((ben.folder / "copy").rglob("*.dat"))) == 2
+    ben.ok("results", run, "--copy-to", str(ben.root / "copy"))
+    assert len(list((ben.root / "copy").rglob("*.dat"))) == 2
     again = ben.ok("run", "noop", "--units", "2")
     assert (again["run"], again["reused"]) == (run, True)
     own = ben.ok("run", "noop", "--units", "3")
@@ -99,9 +101,9 @@ def test_everything_in_the_store_belongs_to_the_group_whatever_the_umask(
     anna, ben = people
     anna.ok("run", "noop", "--units", "1")
     ben.ok("run", "hello")
-    assert stat.S_IMODE(anna.root.stat().st_mode) == 0o2770, "which closes everything in it to others"
+    assert stat.S_IMODE(anna.store.stat().st_mode) == 0o2770, "which closes everything in it to others"
     wrong = []
-    for path in [anna.root, *anna.root.rglob("*")]:
+    for path in [anna.store, *anna.store.rglob("*")]:
         if path.is_symlink():
             continue
         about = path.stat()
@@ -112,7 +114,7 @@ def test_everything_in_the_store_belongs_to_the_group_whatever_the_umask(
             or mode & needed != needed
             or (path.is_dir() and mode & 0o200 and not mode & stat.S_ISGID)
         ):
-            wrong.append(f"{path.relative_to(anna.root)} {mode:o} {about.st_gid}")
+            wrong.append(f"{path.relative_to(anna.store)} {mode:o} {about.st_gid}")
     assert wrong == []
 
 
@@ -121,8 +123,9 @@ def test_a_run_at_work_is_followed_by_the_other_and_not_disturbed(people: tuple[
     words = ["--units", "4", "--seconds", "0.7"]
     run = anna.start(*words)
     anna.executing(run, done=0)
-    for verb in ("resume", "rm"):
-        answer = ben.call(verb, run)
+    with anna.held(run):
+        answers = [ben(verb, run) for verb in ("resume", "rm")]
+    for answer in answers:
         assert answer.code == 3, answer
         assert answer.err.startswith("esap-wf: error:")
     attached = ben.ok("run", "noop", *words)
@@ -145,19 +148,19 @@ def test_a_lost_run_of_the_other_is_not_taken_while_its_jobs_live(people: tuple[
     anna, ben = people
     run = anna.start("--units", "6", "--seconds", "600")
     anna.executing(run, done=0)
-    patiently(lambda: anna.jobs(run) or None, "a job")
+    until(lambda: anna.jobs(run), what="a job")
     engine = anna.engine(run)
     assert engine
     kill([pid for pid in [anna.supervisor(run), engine.engine.pid] if pid])
     assert ben.status(run)["phase"] == "UNKNOWN"
     jobs = anna.jobs(run)
     started = anna.executions(run)
-    answer = ben.call("resume", run)
+    answer = ben("resume", run)
     assert answer.code != 0
     assert "can't be ended" in ben.status(run)["reason"], (answer, ben.status(run))
     assert anna.executions(run) == started, "nothing was started beside the survivors"
     assert set(anna.jobs(run)) == set(jobs), "they live"
-    assert anna.call("resume", run, "--detach").code == 0
+    assert anna("resume", run, "--detach").code == 0
     anna.wait(run, lambda s: s.phase is Phase.EXECUTING)
     assert not set(anna.jobs(run)) & set(jobs)
     assert anna.ok("cancel", run, "--wait", "150")["phase"] == "ABORTED"
@@ -170,9 +173,9 @@ def test_each_goes_on_with_what_the_other_has_stopped(people: tuple[Person, Pers
     run = anna.start(*words)
     anna.executing(run)
     assert anna.ok("cancel", run, "--drain", "--wait", "150")["phase"] == "ABORTED"
-    answer = ben.call("resume", run, "--json")
+    answer = ben("resume", run, "--json")
     assert answer.code == 0, (answer, anna.explain(run))
-    assert answer.data["phase"] == "COMPLETED"
+    assert answer.json["phase"] == "COMPLETED"
     assert anna.accepted(run) == 1
     anna.results(run)
 
@@ -183,9 +186,9 @@ def test_a_member_deletes_the_run_of_another_and_all_of_it(people: tuple[Person,
     run = anna.ok("run", "noop", "--units", "8")["run"]
     code = next((anna.run(run).dir / "code").glob("*/workflows/noop"))
     assert not code.stat().st_mode & 0o200, "who owns it can't write into it"
-    assert ben.call("rm", run).code == 0
+    assert ben("rm", run).code == 0
     assert run not in anna.listed() and run not in ben.listed()
-    assert list((anna.root / "tmp").iterdir()) == []
+    assert list((anna.store / "tmp").iterdir()) == []
     assert anna.ok("run", "noop", "--units", "8")["reused"] is False
 
 
@@ -198,11 +201,11 @@ def test_what_a_member_cannot_delete_is_said_and_its_owner_can(people: tuple[Per
     for path in (own, own / "file"):
         os.chown(path, ANNA, GROUP)
     own.chmod(0o700)
-    answer = ben.call("rm", run)
+    answer = ben("rm", run)
     assert answer.code == 3 and f"of user {ANNA} could not be deleted" in answer.err, answer
     assert run not in anna.listed(), "it is removed for all the same"
-    cleaned = ben.call("store", "clean", "--json")
-    assert (cleaned.data["deleted"], len(cleaned.data["left"])) == ([], 1), cleaned
+    cleaned = ben("store", "clean", "--json")
+    assert (cleaned.json["deleted"], len(cleaned.json["left"])) == ([], 1), cleaned
     assert "store clean" in cleaned.err
     assert anna.ok("store", "clean")["left"] == []
-    assert list((anna.root / "tmp").iterdir()) == []
+    assert list((anna.store / "tmp").iterdir()) == []

@@ -11,31 +11,33 @@ from pathlib import Path
 
 import psutil
 import pytest
+from helpers.processes import kill, of_run
+from helpers.waiting import PATIENCE, until
 from services import engines
 
 from esap_wf.models.run import Phase
 from esap_wf.runs.processes import start_time
 
-from .place import HERE, PATIENCE, Place, finished, kill, patiently
+from .place import HERE, WatchedPlace, finished
 
 pytestmark = pytest.mark.faults
 ROLES = ("supervisor", "keeper", "engine", "job")
 UNITS = ["--units", "6", "--seconds", "0.3", "--group-size", "3"]
 
 
-def roles(place: Place, run: str) -> dict[str, list[int]]:
-    engine = patiently(lambda: place.engine(run), "the engine")
+def roles(place: WatchedPlace, run: str) -> dict[str, list[int]]:
+    engine = until(lambda: place.engine(run), what="the engine")
     supervisor = place.supervisor(run)
     assert supervisor
     return {
         "supervisor": [supervisor],
         "keeper": [engine.keeper.pid],
         "engine": [engine.engine.pid],
-        "job": patiently(lambda: place.jobs(run) or None, "a job"),
+        "job": until(lambda: place.jobs(run), what="a job"),
     }
 
 
-def strike(place: Place, victims: tuple[str, ...], *words: str) -> str:
+def strike(place: WatchedPlace, victims: tuple[str, ...], *words: str) -> str:
     """A run whose processes of some roles were killed in the middle, all at once."""
     run = place.start(*UNITS, *words)
     place.executing(run)
@@ -44,7 +46,7 @@ def strike(place: Place, victims: tuple[str, ...], *words: str) -> str:
     return run
 
 
-def completed_by_one_resume(place: Place, run: str) -> None:
+def completed_by_one_resume(place: WatchedPlace, run: str) -> None:
     if place.ended(run).phase is not Phase.COMPLETED:
         assert place.ok("resume", run)["phase"] == "COMPLETED", place.explain(run)
     assert place.accepted(run) == 1
@@ -57,7 +59,7 @@ def completed_by_one_resume(place: Place, run: str) -> None:
     "victims", [("supervisor", "engine"), ("supervisor", "keeper", "engine", "job")], ids="+".join
 )
 def test_one_resume_goes_on_after_several_were_killed_together(
-    place: Place, victims: tuple[str, ...]
+    place: WatchedPlace, victims: tuple[str, ...]
 ) -> None:
     completed_by_one_resume(place, strike(place, victims))
 
@@ -69,7 +71,7 @@ EVERYBODY = ("command line", *ROLES)
 @pytest.mark.parametrize("engine", ["snakemake", "nextflow", "cwl", "toil"])
 @pytest.mark.parametrize("victims", [*itertools.combinations(EVERYBODY, 2), EVERYBODY], ids="+".join)
 def test_one_resume_goes_on_whoever_was_killed_together(
-    place: Place, victims: tuple[str, ...], engine: str
+    place: WatchedPlace, victims: tuple[str, ...], engine: str
 ) -> None:
     of(place, engine)
     command, run = place.follow(*UNITS, "--engine", engine, "--seconds", "1.5")
@@ -83,20 +85,19 @@ def test_one_resume_goes_on_whoever_was_killed_together(
         and "engine" not in victims
         and place.ended(run).phase is Phase.UNKNOWN
     )
-    if adopted and (answer := place.call("resume", run, "--json")).code:
-        assert (answer.data["phase"], place.status(run)["failures"][0]["reason"]) == ("ERROR", "SIGNAL"), (
+    if adopted and (answer := place("resume", run, "--json")).code:
+        assert (answer.json["phase"], place.status(run)["failures"][0]["reason"]) == ("ERROR", "SIGNAL"), (
             place.explain(run)
         )
     completed_by_one_resume(place, run)
 
 
-def of(place: Place, engine: str) -> None:
-    (place.folder / "config.toml").write_text(engines.configuration(engine))
-    place.environment["ESAP_WF_CONFIG"] = str(place.folder / "config.toml")
+def of(place: WatchedPlace, engine: str) -> None:
+    (place.root / "config.toml").write_text(engines.configuration(engine))
 
 
 @pytest.mark.together
-def test_a_run_whose_keeper_was_killed_completes_by_itself(place: Place) -> None:
+def test_a_run_whose_keeper_was_killed_completes_by_itself(place: WatchedPlace) -> None:
     run = strike(place, ("keeper",))
     assert place.ended(run).phase is Phase.COMPLETED, place.explain(run)
     assert "nobody saw how the engine ended" in (place.run(run).dir / "events.jsonl").read_text()
@@ -105,20 +106,20 @@ def test_a_run_whose_keeper_was_killed_completes_by_itself(place: Place) -> None
 
 
 @pytest.mark.together
-def test_results_of_an_engine_that_ended_well_alone_are_taken_up(place: Place) -> None:
+def test_results_of_an_engine_that_ended_well_alone_are_taken_up(place: WatchedPlace) -> None:
     run = strike(place, ("supervisor", "keeper"))
     until_the_engine_ended(place, run)
     completed_by_one_resume(place, run)
     assert set(place.executions(run).values()) == {1}
 
 
-def until_the_engine_ended(place: Place, run: str) -> None:
+def until_the_engine_ended(place: WatchedPlace, run: str) -> None:
     engine = place.engine(run)
     assert engine
-    patiently(lambda: start_time(engine.engine.pid) is None, "the engine to end")
+    until(lambda: start_time(engine.engine.pid) is None, what="the engine to end")
 
 
-def taken_up(place: Place, run: str) -> None:
+def taken_up(place: WatchedPlace, run: str) -> None:
     if place.ended(run).phase is not Phase.COMPLETED:
         assert place.ok("resume", run)["phase"] == "COMPLETED", place.explain(run)
     told = (place.run(run).dir / "events.jsonl").read_text()
@@ -128,11 +129,11 @@ def taken_up(place: Place, run: str) -> None:
     place.tidy(run)
 
 
-def test_what_toil_did_unseen_is_not_done_again(place: Place) -> None:
+def test_what_toil_did_unseen_is_not_done_again(place: WatchedPlace) -> None:
     """It deletes its job store when it ends well: started again it could only begin from nothing."""
     of(place, "toil")
     armed = [sys.executable, str(HERE / "armed.py"), "outputs-checked"]
-    run = place.call("run", "hello", "--engine", "toil", "--detach", "--json", command=armed).data["run"]
+    run = place("run", "hello", "--engine", "toil", "--detach", "--json", command=armed).json["run"]
     assert place.ended(run).phase is Phase.UNKNOWN
     (
         place.run(run).dir / "engine" / "1.exit.json"
@@ -142,7 +143,7 @@ def test_what_toil_did_unseen_is_not_done_again(place: Place) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("victims", [("supervisor", "keeper"), ("keeper",)], ids="+".join)
-def test_what_toil_did_after_a_kill_is_not_done_again(place: Place, victims: tuple[str, ...]) -> None:
+def test_what_toil_did_after_a_kill_is_not_done_again(place: WatchedPlace, victims: tuple[str, ...]) -> None:
     of(place, "toil")
     run = place.start("--units", "1", "--seconds", "1", "--group-size", "1", "--engine", "toil")
     place.executing(run, done=0)
@@ -153,7 +154,7 @@ def test_what_toil_did_after_a_kill_is_not_done_again(place: Place, victims: tup
 
 
 @pytest.mark.together
-def test_a_run_is_not_removed_under_a_living_engine(place: Place) -> None:
+def test_a_run_is_not_removed_under_a_living_engine(place: WatchedPlace) -> None:
     run = place.start("--units", "2", "--seconds", "600")
     place.executing(run, done=0)
     found = roles(place, run)
@@ -164,12 +165,12 @@ def test_a_run_is_not_removed_under_a_living_engine(place: Place) -> None:
         (there.dir / "state.json").write_text(
             text.replace(f'"phase": "{there.state().phase}"', f'"phase": "{phase}"')
         )
-        answer = place.call("rm", run)
+        answer = place("rm", run)
         assert answer.code == 3 and "may still write into it" in answer.err, answer
     assert place.ok("resume", run, "--detach")["run"] == run
-    patiently(
-        lambda: "is adopted" in (there.dir / "events.jsonl").read_text() or None,
-        "the engine to be adopted, whatever the phase says",
+    until(
+        lambda: "is adopted" in (there.dir / "events.jsonl").read_text(),
+        what="the engine to be adopted, whatever the phase says",
     )
     log = (there.dir / "logs" / "supervisor.log").read_text()
     assert "decided: the engine of epoch 1 is adopted, because it is alive" in log
@@ -180,7 +181,7 @@ def test_a_run_is_not_removed_under_a_living_engine(place: Place) -> None:
 # --- an owner that can't be reached
 
 
-def elsewhere(place: Place, *words: str, stay: bool = False) -> subprocess.Popen[str]:
+def elsewhere(place: WatchedPlace, *words: str, stay: bool = False) -> subprocess.Popen[str]:
     """A command in a pid namespace of its own: neither sees the processes of the other, as on two hosts."""
     command = [sys.executable, str(HERE / "impatient.py"), *words]
     if stay:  # the namespace ends with its first process
@@ -197,9 +198,9 @@ def namespaces() -> None:
         pytest.skip("no pid namespaces can be made here")
 
 
-def run_elsewhere(place: Place, *words: str) -> tuple[str, subprocess.Popen[str]]:
+def run_elsewhere(place: WatchedPlace, *words: str) -> tuple[str, subprocess.Popen[str]]:
     first = elsewhere(place, "run", "noop", *words, "--detach", stay=True)
-    run = patiently(lambda: next((p.name for p in Path(place.root).glob("runs/*/*")), None), "the run")
+    run = until(lambda: next((p.name for p in place.store.glob("runs/*/*")), None), what="the run")
     place.executing(run, done=0)
     return run, first
 
@@ -209,23 +210,23 @@ def gone(first: subprocess.Popen[str]) -> None:
     first.communicate(timeout=PATIENCE)
 
 
-def test_an_owner_that_was_cut_off_ends_its_own_engine(place: Place, namespaces: None) -> None:
+def test_an_owner_that_was_cut_off_ends_its_own_engine(place: WatchedPlace, namespaces: None) -> None:
     run, first = run_elsewhere(place, "--units", "10", "--seconds", "0.6")
     try:
-        asleep = list(place.processes(run))
+        asleep = list(of_run(run))
         kill(asleep, signal.SIGSTOP)
         before = place.executions(run)
         successor = elsewhere(place, "resume", run, "--json")
         void = place.run(run).dir / "engine" / "1.void"
-        patiently(lambda: void.exists() or None, "the successor to give up the first engine")
+        until(void.exists, what="the successor to give up the first engine")
         kill(asleep, signal.SIGCONT)
-        patiently(
-            lambda: not [p for p in asleep if start_time(p)] or None,
-            "the old engine and its jobs to end",
-            lambda: place.processes(run),
+        until(
+            lambda: not [p for p in asleep if start_time(p)],
+            what="the old engine and its jobs to end",
+            detail=lambda: of_run(run),
         )
         answer = finished(successor)
-        assert answer.code == 0 and answer.data["phase"] == "COMPLETED", (answer, place.explain(run))
+        assert answer.code == 0 and answer.json["phase"] == "COMPLETED", (answer, place.explain(run))
         starts = place.executions(run)
         assert sum(starts.values()) - 10 <= len(before), "only what was under way is done again"
         assert place.accepted(run) == 1
@@ -235,15 +236,15 @@ def test_an_owner_that_was_cut_off_ends_its_own_engine(place: Place, namespaces:
         gone(first)
 
 
-def without_supervisor(place: Place, *words: str) -> tuple[str, subprocess.Popen[str]]:
+def without_supervisor(place: WatchedPlace, *words: str) -> tuple[str, subprocess.Popen[str]]:
     """A run elsewhere whose supervisor was killed; its keeper, a fork of it, and the engine live."""
     run, first = run_elsewhere(place, *words)
-    owners = [p for p, words in place.processes(run).items() if "impatient.py supervisor" in words]
+    owners = [p for p, words in of_run(run).items() if "impatient.py supervisor" in words]
     kill([p for p in owners if psutil.Process(p).ppid() not in owners])
     return run, first
 
 
-def test_a_run_is_not_removed_under_an_engine_elsewhere(place: Place, namespaces: None) -> None:
+def test_a_run_is_not_removed_under_an_engine_elsewhere(place: WatchedPlace, namespaces: None) -> None:
     run, first = without_supervisor(place, "--units", "2", "--seconds", "600")
     try:
         answer = finished(elsewhere(place, "rm", run))  # from where none of its processes can be seen
@@ -252,17 +253,19 @@ def test_a_run_is_not_removed_under_an_engine_elsewhere(place: Place, namespaces
         gone(first)
 
 
-def test_an_engine_out_of_reach_is_told_and_its_results_are_taken_up(place: Place, namespaces: None) -> None:
+def test_an_engine_out_of_reach_is_told_and_its_results_are_taken_up(
+    place: WatchedPlace, namespaces: None
+) -> None:
     run, first = without_supervisor(place, "--units", "6", "--seconds", "3")
     try:
         successor = elsewhere(place, "resume", run, "--json")
-        patiently(
-            lambda: "out of reach" in place.run(run).state().reason or None,
-            "the reason",
-            lambda: place.explain(run),
+        until(
+            lambda: "out of reach" in place.run(run).state().reason,
+            what="the reason",
+            detail=lambda: place.explain(run),
         )
         answer = finished(successor)
-        assert answer.code == 0 and answer.data["phase"] == "COMPLETED", (answer, place.explain(run))
+        assert answer.code == 0 and answer.json["phase"] == "COMPLETED", (answer, place.explain(run))
         assert set(place.executions(run).values()) == {1}
         assert not (place.run(run).dir / "engine" / "1.void").exists(), "an adopted engine is never given up"
     finally:
@@ -272,22 +275,22 @@ def test_an_engine_out_of_reach_is_told_and_its_results_are_taken_up(place: Plac
 # --- an engine that does nothing any more
 
 
-def test_an_engine_that_hangs_ends_in_an_error_with_the_reason(place: Place, tmp_path: Path) -> None:
+def test_an_engine_that_hangs_ends_in_an_error_with_the_reason(place: WatchedPlace, tmp_path: Path) -> None:
     """It has no job, uses no processor and tells nothing."""
     pipeline = tmp_path / "hangs" / "Snakefile"
     pipeline.parent.mkdir()
     pipeline.write_text(
         'import time\n\ntime.sleep(3000)\n\nrule all:\n    output: "x"\n    shell: "touch {output}"\n'
     )
-    answer = place.call("run", str(pipeline), "--json", command=[sys.executable, str(HERE / "impatient.py")])
-    assert (answer.code, answer.data["phase"]) == (1, "ERROR"), answer
-    state = place.status(answer.data["run"])
+    answer = place("run", str(pipeline), "--json", command=[sys.executable, str(HERE / "impatient.py")])
+    assert (answer.code, answer.json["phase"]) == (1, "ERROR"), answer
+    state = place.status(answer.json["run"])
     assert "Snakemake has done nothing for" in state["reason"], state
-    place.nothing_runs(answer.data["run"])
+    place.nothing_runs(answer.json["run"])
 
 
-def test_an_engine_whose_job_only_waits_does_not_hang(place: Place) -> None:
-    answer = place.call(
+def test_an_engine_whose_job_only_waits_does_not_hang(place: WatchedPlace) -> None:
+    answer = place(
         "run",
         "noop",
         "--units",
@@ -297,4 +300,4 @@ def test_an_engine_whose_job_only_waits_does_not_hang(place: Place) -> None:
         "--json",
         command=[sys.executable, str(HERE / "impatient.py")],
     )
-    assert (answer.code, answer.data["phase"]) == (0, "COMPLETED"), answer
+    assert (answer.code, answer.json["phase"]) == (0, "COMPLETED"), answer

@@ -34,51 +34,9 @@ def reported(demands: list[Demand]) -> dict[tuple[str, str], int | None]:
 
 # --- Nextflow
 
-PROCESSES = """
-include { far as near } from './far.nf'
-process small {
-    label 'light'
-    cpus 2; memory 500.MB
-    input: val memory
-    script: "cpus 9"
-}
-process big {
-    cpus params.threads
-    memory "${params.gigabytes} GB"
-    time '1h 30m'
-    script: "true"
-}
-process grows { memory { 2.GB * task.attempt }
-    script: "true"
-}
-process limited {
-    resourceLimits cpus: 4, memory: '1 GB'
-    cpus(16)
-    memory '8 GB'
-    script: "true"
-}
-workflow inner { take: x
-    main: limited() }
-workflow {
-    x = channel.of(1) | small
-    if (params.more) { big() }
-    if (params.more)
-        grows()
-    x.map { far() }
-    inner(x)
-    near()
-}
-"""
-CONFIG = """
-params { threads = 3; gigabytes = 1 }
-process {
-    cpus = 7
-    memory = '9 GB'
-    withLabel: light { memory = '600 MB' }
-    withName: 'far|other' { cpus = 5 }
-}
-profiles { cluster { process { withName: big { memory = '64 GB' } } } }
-"""
+PIPELINES = Path(__file__).with_name("pipelines")
+PROCESSES = (PIPELINES / "nextflow/demands/main.nf").read_text()
+CONFIG = (PIPELINES / "nextflow/demands/nextflow.config").read_text()
 
 
 @pytest.fixture
@@ -151,28 +109,7 @@ def test_whatever_a_directive_holds_is_an_amount_or_none(what: str, data: object
 
 # --- Snakemake, CWL
 
-SNAKEFILE = """
-configfile: "c.yaml"
-rule all:
-    input: "a", "b", "c", "d"
-rule a:
-    output: "a"
-    threads: 4
-    resources:
-        mem_mb=3000,
-        runtime="2h"
-    shell: "touch a"
-rule b:
-    output: "b"
-    threads: config["steps"]["t"]
-    resources: mem="1 GiB", runtime=90
-    shell: "touch b"
-rule c:
-    output: "c"
-    threads: lambda wildcards: 3
-    resources: mem_mb=lambda wc, attempt: attempt * 100
-    shell: "touch c"
-"""
+SNAKEFILE = (PIPELINES / "snakemake/demands/Snakefile").read_text()
 
 
 def test_threads_and_resources_of_rules(tmp_path: Path) -> None:

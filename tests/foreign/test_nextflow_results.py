@@ -10,33 +10,9 @@ from services.nextflow import nextflow_fixture  # noqa: F401
 
 pytestmark = pytest.mark.integration
 
+PIPELINES = Path(__file__).with_name("pipelines") / "nextflow"
 #: Published folders that are links (the default), a closure, an empty folder, a place outside, and what no `publishDir` names.
-PIPELINE = """
-params.outdir = 'results'
-params.raw = 'raw.txt'
-process MAKE {
-    publishDir params.outdir
-    publishDir { "by id/${id}" }, mode: 'copy', saveAs: { it == 'empty' ? 'renamed' : null }
-    publishDir "ELSEWHERE/${id}", mode: 'copy', pattern: '*.txt'
-    input:
-    tuple val(id), path(raw)
-    output:
-    path "logs_${id}"
-    path "empty"
-    path "table.txt"
-    path raw
-    script:
-    '''
-    mkdir -p logs_gut/deep empty
-    echo report > logs_gut/deep/gut.html
-    echo 1 > table.txt
-    '''
-}
-workflow {
-    MAKE(channel.of('gut').combine(channel.fromPath(params.raw)))
-    channel.of('a', 'b').collectFile(name: 'all.txt', storeDir: 'collected', newLine: true)
-}
-"""
+PIPELINE = (PIPELINES / "published/main.nf").read_text()
 
 
 def test_all_that_is_published_and_appears_is_a_result_and_what_is_elsewhere_is_reported(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from helpers.command_line import Place
-from helpers.files import write_files
+from helpers.files import texts, write_files
 from services import engines
 from services.containers import Runtimes, container_runtimes  # noqa: F401
 
@@ -18,65 +18,10 @@ needs_snakemake = pytest.mark.skipif(
     not (Path(sys.prefix) / "bin/snakemake").exists(), reason="snakemake is not installed beside this Python"
 )
 
+PIPELINES = Path(__file__).with_name("pipelines") / "reana"
 #: In the style of REANA's hello world.
-SERIAL = {
-    "reana.yaml": """\
-version: 0.9.4
-inputs:
-  files:
-    - code/hello.sh
-    - data/names.txt
-  parameters:
-    program: code/hello.sh
-    inputfile: data/names.txt
-    outputfile: results/greetings.txt
-    greeting: Hello
-    times: 1
-workflow:
-  type: serial
-  specification:
-    steps:
-      - name: greet
-        environment: 'docker.io/library/busybox:1.36'
-        kubernetes_memory_limit: '256Mi'
-        commands:
-          - mkdir -p results
-          - sh "${program}" "${inputfile}" "${outputfile}" "${greeting}" ${times}
-      - name: count
-        environment: 'docker.io/library/busybox:1.36'
-        commands: ['wc -l < ${outputfile} > results/count.txt; echo "$$USER costs $5" >> results/count.txt']
-outputs:
-  files: [results/greetings.txt]
-  directories: [results]
-""",
-    "code/hello.sh": 'while read -r name; do for i in $(seq "$4"); do echo "$3 $name"; done; done < "$1" > "$2"\n',
-    "data/names.txt": "Jane Doe\nJoe Bloggs\n",
-    "notes.txt": "REANA would not upload this.\n",
-}
-SNAKEMAKE = {
-    "reana.yaml": """\
-version: 0.9.4
-inputs:
-  files: [params.yaml, data/n.txt]
-  directories: [workflow/snakemake]
-  parameters: {input: params.yaml}
-workflow: {type: snakemake, file: workflow/snakemake/Snakefile}
-outputs: {files: [results/n.txt]}
-""",
-    "params.yaml": "input_file: data/n.txt\nlabels:\n  title: Numbers\nfactor: 2\n",
-    "workflow/snakemake/Snakefile": """\
-rule all:
-    input: "results/n.txt"
-
-rule multiply:
-    input: config["input_file"]
-    output: "results/n.txt"
-    params: factor=config["factor"], title=config["labels"]["title"]
-    container: "docker://docker.io/library/busybox:1.36"
-    shell: "echo {params.title:q} > {output}; awk -v f={params.factor} '{{print $1 * f}}' {input} >> {output}"
-""",
-    "data/n.txt": "1\n2\n",
-}
+SERIAL = texts(PIPELINES / "serial")
+SNAKEMAKE = texts(PIPELINES / "snakemake")
 
 
 def test_a_serial_workflow_is_a_chain_of_commands(tmp_path: Path, inside: Any, place: Place) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.files import write_files
+from helpers.files import texts, write_files
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,117 +17,9 @@ from esap_wf.engines.snakemake import snakefile
 from esap_wf.engines.snakemake.interface import derive
 from esap_wf.errors import UsageError
 
+PIPELINES = Path(__file__).with_name("pipelines") / "snakemake"
 #: In the style of the catalogue of standardized usage: workflow/, config/, schemas, a sample sheet, rules in files of their own.
-STANDARD = {
-    "workflow/Snakefile": """\
-from snakemake.utils import min_version
-
-min_version("8.4.1")
-
-
-configfile: "config/config.yaml"
-
-
-include: "rules/common.smk"
-include: "rules/count.smk"
-
-
-container: "docker://continuumio/miniconda3:4.12.0"
-
-
-rule all:
-    input:
-        get_final_output(),  # a function: nobody knows before it runs
-        "results/report.html",
-        expand("results/{u.sample}/counts.tsv", u=units.itertuples()),
-        f"results/{config['ref']['release']}.txt",
-""",
-    "workflow/rules/common.smk": """\
-import pandas as pd
-from snakemake.utils import validate
-
-validate(config, schema="../schemas/config.schema.yaml")
-
-samples = (
-    pd.read_csv(config["samples"], sep="\\t", dtype={"sample": str})
-    .set_index("sample", drop=False)
-    .sort_index()
-)
-validate(samples, schema="../schemas/samples.schema.yaml")
-
-
-def get_final_output():
-    return [f"results/{s}.txt" for s in samples.index]
-""",
-    "workflow/rules/count.smk": """\
-rule count:
-    input:
-        "data/{sample}.txt",
-    output:
-        counts="results/{sample}/counts.tsv",
-        bam=temp("results/{sample}/x.bam"),
-    log:
-        "logs/count/{sample}.log",
-    conda:
-        "../envs/count.yaml"
-    container:
-        "docker://quay.io/biocontainers/samtools:1.17"
-    threads: 4
-    shell:
-        "wc -l {input} > {output.counts} 2> {log}"
-""",
-    "workflow/schemas/config.schema.yaml": """\
-$schema: "http://json-schema.org/draft-07/schema#"
-description: snakemake configuration file
-definitions:
-  fraction: {type: number, minimum: 0, exclusiveMaximum: 1}
-type: object
-properties:
-  samples: {type: string, description: path to the sample sheet}
-  ref:
-    type: object
-    properties:
-      release: {type: integer, minimum: 75}
-      build: {type: string, enum: [GRCh38, GRCh37]}
-    required: [release]
-  trimming:
-    type: object
-    properties:
-      quality: {$ref: "#/definitions/fraction"}
-      skip: {type: boolean, default: false}
-  adapters: {type: string}
-  contrasts:
-    type: object
-    patternProperties: {".+": {type: array, minItems: 2}}
-required: [samples, ref, adapters]
-""",
-    "workflow/schemas/samples.schema.yaml": """\
-$schema: "http://json-schema.org/draft-07/schema#"
-properties:
-  sample: {type: string, description: name}
-  depth: {type: integer, minimum: 1}
-required: [sample, depth]
-""",
-    "config/config.yaml": """\
-samples: config/samples.tsv
-ref:
-  release: 100
-  build: GRCh38
-trimming:
-  quality: 0.5
-params:
-  min-length: 20
-  tool: ""
-  extra: null
-  verbose: no
-  kmers: [21, 33]
-gtf: resources/genome.gtf.gz
-outdir: results/final.txt
-reads: "data/{sample}.fastq"
-""",
-    "config/samples.tsv": "sample\tdepth\na\t3\n",
-    "data/a.txt": "1\n2\n",
-}
+STANDARD = texts(PIPELINES / "standard")
 
 
 @pytest.fixture

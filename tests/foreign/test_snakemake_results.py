@@ -25,33 +25,9 @@ needs_snakemake = pytest.mark.skipif(
 )
 Inside = Callable[..., Done]
 
+PIPELINES = Path(__file__).with_name("pipelines") / "snakemake"
 #: Targets that only Snakemake can evaluate, below a folder that the configuration names: a file, folders with and without content, links.
-TARGETS = """\
-import os
-from pathlib import Path
-configfile: "config.yaml"
-workdir: config["place"]
-
-def wanted(wildcards):
-    return expand(os.path.join(config["out"], "{s}.txt"), s=config["samples"])
-
-rule all:
-    input: wanted, Path(config["out"]) / "plots", "bare/", "staged.txt"
-
-rule one:
-    input: "here.txt"
-    output: config["out"] + "/{s}.txt"
-    shell: "cat {input} > {output}"
-
-rule folders:
-    output: directory(config["out"] + "/plots"), directory("bare")
-    shell: "mkdir -p {output[0]}/a/empty {output[1]}; echo 1 > {output[0]}/a/1.txt; cd {output[0]}; ln -s a b; ln -s /etc/hosts hosts"
-
-rule stage:
-    input: config["raw"]
-    output: "staged.txt"
-    shell: "ln -s $(realpath {input}) {output}"
-"""
+TARGETS = (PIPELINES / "targets/Snakefile").read_text()
 
 
 @pytest.mark.integration

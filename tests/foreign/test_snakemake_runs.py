@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import Place
-from helpers.files import contents, write_files
+from helpers.files import contents, texts, write_files
 from helpers.repositories import commit, git
 
 SNAKEMAKE = Path(sys.prefix) / "bin" / "snakemake"
@@ -20,77 +20,9 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed"),
 ]
 
+PIPELINES = Path(__file__).with_name("pipelines") / "snakemake"
 #: Relative paths of a clone in every place where a pipeline has them: configuration, sheet, data, scripts, own profile, basedir.
-PIPELINE = {
-    "workflow/Snakefile": """\
-import csv
-from pathlib import Path
-from snakemake.utils import validate
-
-configfile: "config/config.yaml"
-validate(config, schema="schemas/config.schema.yaml")
-
-with open(config["samples"]) as handle:
-    SAMPLES = {row["sample"]: row for row in csv.DictReader(handle, delimiter="\\t")}
-
-assert Path(workflow.basedir).parent.samefile("."), "a clone is the working directory"
-
-include: "rules/count.smk"
-
-rule all:
-    input:
-        "results/summary.txt",
-        expand("results/counts/{sample}.txt", sample=SAMPLES),
-
-rule summary:
-    input:
-        expand("results/counts/{sample}.txt", sample=SAMPLES),
-    output:
-        "results/summary.txt",
-    log:
-        "logs/summary.log",
-    params:
-        title=config["report"]["title"],
-        lengths=config["report"]["lengths"],
-    script:
-        "scripts/summary.py"
-""",
-    "workflow/rules/count.smk": """\
-rule count:
-    input:
-        lambda wildcards: SAMPLES[wildcards.sample]["file"],
-    output:
-        "results/counts/{sample}.txt",
-    log:
-        "logs/count/{sample}.log",
-    params:
-        minimum=config["minimum"],
-        factor=config["min-factor"],
-    shell:
-        "mkdir -p resources && echo {wildcards.sample} > resources/{wildcards.sample}.seen; "
-        "sh workflow/scripts/count.sh {params.minimum} {params.factor} < {input} > {output} 2> {log}"
-""",
-    "workflow/scripts/count.sh": 'awk -v m="$1" -v f="$2" \'$1 >= m {n += f} END {print n + 0}\'\n',
-    "workflow/scripts/summary.py": """\
-with open(snakemake.output[0], "w") as out:
-    out.write(f"{snakemake.params.title} {snakemake.params.lengths}\\n")
-    out.writelines(f"{path}: {open(path).read()}" for path in snakemake.input)
-""",
-    "workflow/schemas/config.schema.yaml": """\
-$schema: "https://json-schema.org/draft/2020-12/schema"
-properties:
-  samples: {type: string}
-  minimum: {type: integer, minimum: 0}
-required: [samples, minimum]
-""",
-    "config/config.yaml": "samples: config/samples.tsv\nminimum: 3\nmin-factor: 2\nreport:\n  title: Counts\n  lengths: [1, 2]\n",
-    "config/samples.tsv": "sample\tfile\na\tdata/a.txt\nb\tdata/b.txt\n",
-    "data/a.txt": "1\n3\n5\n",
-    "data/b.txt": "9\n",
-    "resources/.keep": "",
-    "README.md": "A pipeline.\n",
-    "tests/test_it.py": "",
-}
+PIPELINE = texts(PIPELINES / "counts")
 
 
 @pytest.fixture

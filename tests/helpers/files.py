@@ -15,6 +15,11 @@ def write_files(folder: Path, files: Mapping[str, str]) -> Path:
     return folder
 
 
+def texts(folder: Path) -> dict[str, str]:
+    """Every file below a folder as a text, by its name: what `write_files` writes elsewhere, or with changes."""
+    return {name: data.decode() for name, data in contents(folder).items()}
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, by its name."""
     return {
