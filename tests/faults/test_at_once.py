@@ -105,7 +105,9 @@ def test_resumes_at_once_of_a_lost_run_adopt_its_engine_once(place: WatchedPlace
     place.executing(run, done=0)
     kill([pid for pid in [place.supervisor(run)] if pid])
     assert place.ended(run).phase is Phase.UNKNOWN
-    answers = at_once(place, 3, "resume", run)
+    with place.held(run):
+        answers = at_once(place, 3, "resume", run, "--detach")
+        until(lambda: lease.latest_epoch(place.run(run)) == 2, what="the new supervisor")
     assert {a.code for a in answers} <= {0, 3}, answers
     assert place.ended(run).phase is Phase.COMPLETED
     assert set(place.executions(run).values()) == {1}, "the engine went on, nothing was repeated"
