@@ -110,3 +110,12 @@ def test_marks_of_older_versions_are_understood(run: Path) -> None:
         ("start", "one", "4"),
         ("failed", "one", "4"),
     ]
+
+
+def test_numbers_that_are_none_are_unknown(run: Path) -> None:
+    with (run / "engine" / "1.trace.tsv").open("a") as trace:
+        more = {"exit": "inf", "realtime": "nan", "complete": "inf", "peak_rss": "inf", "%cpu": "nan"}
+        trace.write(row("one (5)", "ff/000006", "COMPLETED", **more))
+    last = read(run)[-1]
+    assert (last.kind, last.unit) == ("done", "5")
+    assert (last.exit_code, last.memory_bytes, last.cpu_seconds) == (None, None, None)

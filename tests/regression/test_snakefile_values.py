@@ -32,3 +32,13 @@ def test_they_stand_beside_those_of_the_configuration_file(tmp_path: Path) -> No
         "x.deep": 1,
         "mode": "fast",
     }
+
+
+def test_a_blank_title_is_none(tmp_path: Path) -> None:
+    (tmp_path / "Snakefile").write_text('validate(config, "s.json")\nrule all:\n    input: []\n')
+    schema = '{"properties": {"n": {"type": "integer", "title": "  "}, "m": {"description": "\\n"}, "f": {"format": "file-path", "title": " "}}}'
+    (tmp_path / "s.json").write_text(schema)
+    found = derive(tmp_path, None)
+    assert found is not None
+    assert {n: p["title"] for n, p in found.schema["properties"].items()} == {"n": "n", "m": "m"}
+    assert found.inputs["f"].title == "f"
