@@ -32,7 +32,7 @@ from esap_wf.engines import (
     following,
     programs,
 )
-from esap_wf.engines.cwl import answer, check, demands, interface, job_order, rehearsal
+from esap_wf.engines.cwl import answer, check, demands, interface, job_order, lint
 from esap_wf.engines.cwl.events import CwlEvents, Steps, in_one_line
 from esap_wf.errors import EsapError, Problem
 from esap_wf.models.plan import EngineChoice
@@ -71,17 +71,17 @@ class Cwltool(EngineBase):
 
     def outline(self, entry: Path, item: str | None) -> Outline:
         """
-        Steps, names of files, and what is wrong with the references, see `esap_wf.engines.cwl.rehearsal`.
+        Steps, names of files, and what is wrong with the references, see `esap_wf.engines.cwl.lint`.
         """
-        return rehearsal.outline(entry, item)
+        return lint.outline(entry, item)
 
     def job_problems(self, entry: Path, item: str | None, job: Job) -> list[Problem]:
         """What the document asks for and the job order doesn't give."""
-        return rehearsal.incompatibilities(entry, item, job)
+        return lint.incompatibilities(entry, item, job)
 
     def dry_run(self, choice: EngineChoice, job: Job, rendered: Rendered) -> list[str]:
         """
-        Its check of the document; of the job order `esap_wf.engines.cwl.rehearsal` says what doesn't fit.
+        Its check of the document; of the job order `esap_wf.engines.cwl.lint` says what doesn't fit.
         """
         return [
             choice.path,
@@ -93,8 +93,8 @@ class Cwltool(EngineBase):
         ]
 
     def read_dry_run(self, exit_code: int, text: str, entry: str) -> DryRun:
-        """See `esap_wf.engines.cwl.rehearsal`."""
-        return rehearsal.read_check(exit_code, text, entry)
+        """See `esap_wf.engines.cwl.lint`."""
+        return lint.read_check(exit_code, text, entry)
 
     def demands(
         self, entry: Path, item: str | None, options: Sequence[str], values: Mapping[str, Any]

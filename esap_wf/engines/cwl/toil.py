@@ -34,7 +34,7 @@ from esap_wf.engines import (
     programs,
     settings,
 )
-from esap_wf.engines.cwl import answer, check, demands, engine, interface, job_order, rehearsal
+from esap_wf.engines.cwl import answer, check, demands, engine, interface, job_order, lint
 from esap_wf.engines.cwl.toil_events import ToilEvents
 from esap_wf.errors import Problem
 from esap_wf.formats import reading
@@ -90,11 +90,11 @@ class Toil(EngineBase):
 
     def outline(self, entry: Path, item: str | None) -> Outline:
         """As of cwltool. It has no dry run of its own."""
-        return rehearsal.outline(entry, item)
+        return lint.outline(entry, item)
 
     def job_problems(self, entry: Path, item: str | None, job: Job) -> list[Problem]:
         """What the document asks for and the job order doesn't give."""
-        return rehearsal.incompatibilities(entry, item, job)
+        return lint.incompatibilities(entry, item, job)
 
     def demands(
         self, entry: Path, item: str | None, options: Sequence[str], values: Mapping[str, Any]

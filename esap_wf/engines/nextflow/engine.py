@@ -123,20 +123,20 @@ class Nextflow(EngineBase):
         return problems
 
     def outline(self, entry: Path, item: str | None) -> Outline:
-        """Processes and the names of what they make, see `esap_wf.engines.nextflow.rehearsal`."""
-        from esap_wf.engines.nextflow import rehearsal
+        """Processes and the names of what they make, see `esap_wf.engines.nextflow.lint`."""
+        from esap_wf.engines.nextflow import lint
 
-        return rehearsal.outline(entry)
+        return lint.outline(entry)
 
     def dry_run(self, choice: EngineChoice, job: Job, rendered: Rendered) -> list[str]:
         """Its preview: everything is compiled and the workflow carried out, but no process."""
         return [*rendered.command, "-preview"]
 
     def read_dry_run(self, exit_code: int, text: str, entry: str) -> DryRun:
-        """See `esap_wf.engines.nextflow.rehearsal`."""
-        from esap_wf.engines.nextflow import rehearsal
+        """See `esap_wf.engines.nextflow.lint`."""
+        from esap_wf.engines.nextflow import lint
 
-        return rehearsal.read_preview(exit_code, text, entry)
+        return lint.read_preview(exit_code, text, entry)
 
     def demands(
         self, entry: Path, item: str | None, options: Sequence[str], values: Mapping[str, Any]

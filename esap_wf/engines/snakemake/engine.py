@@ -35,9 +35,9 @@ from esap_wf.engines.snakemake import (
     command,
     demands,
     interface,
+    lint,
     profiles,
     python,
-    rehearsal,
     snakefile,
     targets,
 )
@@ -138,16 +138,16 @@ class Snakemake(EngineBase):
         return python.objections(declared, root, Path(choice.path), given)
 
     def outline(self, entry: Path, item: str | None) -> Outline:
-        """Rules and what they write, see `esap_wf.engines.snakemake.rehearsal`."""
-        return rehearsal.outline(entry)
+        """Rules and what they write, see `esap_wf.engines.snakemake.lint`."""
+        return lint.outline(entry)
 
     def dry_run(self, choice: EngineChoice, job: Job, rendered: Rendered) -> list[str]:
         """Its dry run, which evaluates the graph and formats each job's command."""
         return [*rendered.command, "--dry-run", "--printshellcmds", "--nolock"]
 
     def read_dry_run(self, exit_code: int, text: str, entry: str) -> DryRun:
-        """See `esap_wf.engines.snakemake.rehearsal`."""
-        return rehearsal.read_dry_run(exit_code, text, entry)
+        """See `esap_wf.engines.snakemake.lint`."""
+        return lint.read_dry_run(exit_code, text, entry)
 
     def demands(
         self, entry: Path, item: str | None, options: Sequence[str], values: Mapping[str, Any]
