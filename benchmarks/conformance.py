@@ -266,7 +266,7 @@ def both(case: Case, program: str, engine: str, versions: str, known: Way | None
 def engine_of(name: str) -> tuple[str, str]:
     """Program and versions of the engine that esap-wf takes."""
     from esap_wf import config, plugins
-    from esap_wf.engines import finding
+    from esap_wf.engines import programs
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(
@@ -276,7 +276,7 @@ def engine_of(name: str) -> tuple[str, str]:
                 if "ESAP_WF" in k
             }
         )
-        found = finding.first(plugins.one("esap_wf.engines", name), config.load(), None)
+        found = programs.first_suitable(plugins.one("esap_wf.engines", name), config.load(), None)
     if found.choice is None:
         raise SystemExit(f"no {name} is there: {'; '.join(found.refused) or 'make services'}")
     return found.choice.path, f"{name} {found.choice.version}"

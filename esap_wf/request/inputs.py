@@ -48,35 +48,42 @@ def resolve(
     inputs : dict of str to list of DataRef
     problems : list of Problem
     """
-    declared, problems, resolved = workflow.manifest.inputs, [], {}
-    for name in given:
-        if name not in declared:
-            hint = schemas.closest(name, declared) or (
-                f"it has {', '.join(declared)}" if declared else "it has no inputs"
-            )
-            problems.append(Problem(f"--input {name}", f"{workflow.manifest.name} has no input {name}", hint))
+    declared = workflow.manifest.inputs
+    problems = [_unknown(name, workflow) for name in given if name not in declared]
+    resolved: dict[str, list[DataRef]] = {}
     for name, spec in declared.items():
         if name in described and name not in given:
             continue
-        refs = list(given.get(name, []))
-        if not refs and spec.default:
-            refs = [str(workflow.folder / spec.default)]
-        if not refs and spec.required:
-            how = f"{flag(name, workflow.kind)} PATH"
-            how += f", or --input {name}=PATH" if workflow.kind is Kind.HOUSE else ""
-            problems.append(Problem(f"input {name}", f"{spec.title} is needed", how))
-        if len(refs) > 1 and not spec.many:
-            problems.append(
-                Problem(f"--input {name}", f"takes one file or folder, but {len(refs)} were given")
-            )
-        found = []
-        for text in refs:
+        texts = list(given.get(name, []))
+        if not texts and spec.default:
+            texts = [str(workflow.folder / spec.default)]
+        problems += _wrong_number(texts, name, spec, workflow)
+        resolved[name] = []
+        for text in texts:
             try:
-                found.append(_reference(text, name, spec, workflow, cache))
+                resolved[name].append(_reference(text, name, spec, workflow, cache))
             except UsageError as error:
                 problems += error.problems
-        resolved[name] = found
     return resolved, problems
+
+
+def _unknown(name: str, workflow: Workflow) -> Problem:
+    declared = workflow.manifest.inputs
+    hint = schemas.closest(name, declared) or (
+        f"it has {', '.join(declared)}" if declared else "it has no inputs"
+    )
+    return Problem(f"--input {name}", f"{workflow.manifest.name} has no input {name}", hint)
+
+
+def _wrong_number(texts: list[str], name: str, spec: Input, workflow: Workflow) -> list[Problem]:
+    """None of an input that is needed, or several of one that takes one."""
+    if not texts and spec.required:
+        how = f"{flag(name, workflow.kind)} PATH"
+        how += f", or --input {name}=PATH" if workflow.kind is Kind.HOUSE else ""
+        return [Problem(f"input {name}", f"{spec.title} is needed", how)]
+    if len(texts) > 1 and not spec.many:
+        return [Problem(f"--input {name}", f"takes one file or folder, but {len(texts)} were given")]
+    return []
 
 
 def _reference(text: str, name: str, spec: Input, workflow: Workflow, cache: Path) -> DataRef:

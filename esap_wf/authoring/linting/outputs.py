@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from esap_wf.catalogue.workflow import Kind, Workflow
@@ -25,44 +25,48 @@ def look(
     """
     if workflow.kind is Kind.DERIVED:
         return
-    m, where = workflow.manifest, workflow.document.where
     for title, outline in outlines.items():
-        for number, step in enumerate(m.units.steps if m.units else []):
-            if outline.steps is not None and step not in outline.steps:
-                hint = (
-                    schemas.closest(step, outline.steps)
-                    or f"it has {', '.join(sorted(set(outline.steps))[:20])}"
-                )
-                errors.append(
-                    Problem(
-                        where(["units", "steps", number]),
-                        f"{title} has no step {step}: its units would not be counted",
-                        hint,
-                    )
-                )
-    for title, outline in outlines.items():
-        rehearsed = heard.get(title)
-        sure = (
-            rehearsed is not None
-            and rehearsed.made is not None
-            and not rehearsed.problems
-            and not rehearsed.warnings
-        )
-        made = rehearsed.made if sure and rehearsed else outline.made
-        if made is None or workflow.kind is not Kind.HOUSE:
-            continue
-        for number, output in enumerate(m.outputs):
-            for key, path in (("path", output.path), ("verdict", output.verdict)):
-                if not path or any(_may_be(path, name) for name in made):
-                    continue
-                what = f"nothing in {title} makes {path}" + ("" if sure else ", as far as its files show")
-                close = schemas.closest(path, made)
-                found = Problem(
-                    where(["outputs", number, key]),
-                    what,
-                    close or "give the path that a step writes, or `required: false`",
-                )
-                (errors if sure and output.required else warnings).append(found)
+        errors += _absent_steps(workflow, title, outline)
+    for title, outline in outlines.items() if workflow.kind is Kind.HOUSE else ():
+        made = _surely_made(heard.get(title))
+        is_sure = made is not None
+        for problem, required in _not_made(workflow, title, outline.made if made is None else made, is_sure):
+            (errors if is_sure and required else warnings).append(problem)
+
+
+def _absent_steps(workflow: Workflow, title: str, outline: Outline) -> Iterator[Problem]:
+    """Steps whose jobs are to be the units, and which an engine doesn't have."""
+    units, steps = workflow.manifest.units, outline.steps
+    for number, step in enumerate(units.steps if units and steps is not None else []):
+        if steps is not None and step not in steps:
+            there = f"it has {', '.join(sorted(set(steps))[:20])}"
+            yield Problem(
+                workflow.document.where(["units", "steps", number]),
+                f"{title} has no step {step}: its units would not be counted",
+                schemas.closest(step, steps) or there,
+            )
+
+
+def _surely_made(rehearsed: DryRun | None) -> Sequence[str] | None:
+    """What an engine itself says that is made, if it had nothing to say against the pipeline."""
+    if rehearsed is None or rehearsed.problems or rehearsed.warnings:
+        return None
+    return rehearsed.made
+
+
+def _not_made(
+    workflow: Workflow, title: str, made: Sequence[str] | None, is_sure: bool
+) -> Iterator[tuple[Problem, bool]]:
+    """Outputs and verdicts that nothing makes, and whether they are required; none if nobody knows."""
+    if made is None:
+        return
+    for number, output in enumerate(workflow.manifest.outputs):
+        for key, path in (("path", output.path), ("verdict", output.verdict)):
+            if not path or any(_may_be(path, name) for name in made):
+                continue
+            what = f"nothing in {title} makes {path}" + ("" if is_sure else ", as far as its files show")
+            hint = schemas.closest(path, made) or "give the path that a step writes, or `required: false`"
+            yield Problem(workflow.document.where(["outputs", number, key]), what, hint), output.required
 
 
 def _may_be(path: str, made: str) -> bool:
