@@ -1,4 +1,4 @@
-"""A run from its plan to its accepted results: rendered, owned, launched, watched, collected, told.
+"""A run from its plan to its accepted results: rendered, owned, launched, watched, collected, reported.
 
 Imported by planning (which renders to know a run's bytes), flow and the surfaces.
 """

@@ -1,5 +1,5 @@
-"""The one process that owns a run: prepares, launches, watches, collects. Started detached by `esap_wf.flow`,
-followed by everybody.
+"""The one process that owns a run: prepares, launches, watches, collects. Started detached by
+`esap_wf.running.control`, followed by everybody.
 
 ``python -P -m esap_wf.running.supervisor STORE RUN [PRESUMED] [--revision FOLDER]``. It alone writes
 ``state.json`` and ``events.jsonl``. Each step has a module of its own, which is told of the run by its
@@ -72,8 +72,7 @@ class Supervisor:
         try:
             if before.phase is not Phase.COMPLETED:
                 self._carry_out(before)
-        except FencedError as error:
-            logger.info("a later owner has the run: %s", error.message)
+        except FencedError:
             if launch.end_void(self.run.dir, self.owner.epoch):
                 self.owner.end_containers(self.owner.epoch)
             raise
