@@ -127,6 +127,7 @@ def _without_repository(folder: Path) -> bytes | None:
 
 
 def _listed(folder: Path, answer: bytes) -> Seen:
+    """What ``git ls-files -t -z`` has printed, with what is in submodules."""
     names: dict[str, bool] = {}
     absent: list[str] = []
     for line in answer.split(b"\0"):

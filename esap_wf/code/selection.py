@@ -178,6 +178,7 @@ class _Choice:
         )
 
     def _readable(self, name: str) -> bool:
+        """Whether a file can be copied; a warning says why not."""
         path = self.folder / name
         if not name.isprintable():
             self.warnings.append(
@@ -195,6 +196,7 @@ class _Choice:
         return True
 
     def _warn(self, taken: set[str], left_out: set[str]) -> None:
+        """Warn of what is missing in the snapshot."""
         if absent := self.seen.absent:
             self.warnings.append(
                 f"{_few(absent)} is a submodule that has not been fetched: git submodule update --init "

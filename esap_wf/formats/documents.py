@@ -88,6 +88,7 @@ def _composed(text: str) -> Any:
 
 
 def _position(text: str, pointer: Pointer) -> tuple[int, int] | None:
+    """Line and column of a value, or of the deepest part of its pointer that exists; counted from 1."""
     import yaml
 
     node = _composed(text)

@@ -165,6 +165,7 @@ def _flat(task: TaskFile) -> Iterator[str]:
 
 
 def _words(task: TaskFile, values: dict[str, Any], file: Path) -> Iterator[str]:
+    """The words of the command with their values; a list whose value is missing is left out."""
     for entry in task.command:
         words = [entry] if isinstance(entry, str) else entry
         names = {m[1] for w in words for m in _PLACE.finditer(w) if m[1] is not None}

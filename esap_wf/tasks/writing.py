@@ -37,6 +37,7 @@ def written(cells: Iterable[str]) -> set[str]:
 
 
 def _written_by(call: ast.Call) -> set[str]:
+    """Names of the variables that say where a call writes."""
     name = (
         call.func.attr
         if isinstance(call.func, ast.Attribute)

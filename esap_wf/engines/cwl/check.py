@@ -105,6 +105,12 @@ class Checked:
         scattered: bool = False,
         name: str = "",
     ) -> None:
+        """
+        A process and all that it runs: its requirements, its steps, its JavaScript.
+
+        `path` are the processes around it, from the outermost on; `step` is the step that runs it, `name` its
+        own name.
+        """
         if not isinstance(process.data, dict):
             return
         mark = (process.document.source, process.pointer)
@@ -145,6 +151,7 @@ class Checked:
         scattered: bool,
         workflow: str,
     ) -> None:
+        """A step: its requirements and expressions, and what it runs."""
         self._requirements(member, version)
         if javascript:
             self.scripts += [s for key in ("in", "when") for s in _scripts(member.at(key))]

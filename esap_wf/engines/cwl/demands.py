@@ -117,6 +117,7 @@ def images(entry: Path, item: str | None) -> list[tuple[str, str, str]]:
 def _walk(
     reader: Reader, process: Node, inherited: _Inherited, step: str, always: bool, scattered: bool, depth: int
 ) -> Iterator[Tool]:
+    """The tools that a process runs, each with the requirements that count for it."""
     if not isinstance(process.data, dict) or depth > _MAX_DEPTH:
         return
     counts = _over(reader, process, inherited)

@@ -153,6 +153,7 @@ class CwlEvents(following.Record):
         return Event(t=moment, kind="plan", epoch=self.epoch, totals=totals)
 
     def _line(self, t: float, entry: dict[str, Any]) -> Iterable[Event]:
+        """Events of a line of the hook: of a job's process, or a message of cwltool's logger."""
         if entry.get("anew") is True:
             return [Event(t=t, kind="anew", epoch=self.epoch)]
         if "job" in entry:
@@ -192,6 +193,7 @@ class CwlEvents(following.Record):
         return []
 
     def _job(self, t: float, name: str, text: str) -> list[Event]:
+        """What cwltool logs of a job; only its end is an event."""
         if text.startswith("Using cached output"):
             # done by an earlier engine, which reported it; its step's total does not count it again
             step = self.steps.of(name)[0]

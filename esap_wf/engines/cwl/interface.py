@@ -64,6 +64,7 @@ def derive(path: Path, item: str | None) -> Interface | None:
 
 
 def _interface(reader: Reader, process: Node, file: Path, asked: Path) -> Interface:
+    """What a process declares, as an interface: files are inputs, all else parameters."""
     root = _root(reader, file, asked)
     named = types.definitions(reader, process)
     inputs: dict[str, Input] = {}

@@ -153,6 +153,7 @@ def _alternatives(parts: Iterator[Type]) -> Iterator[Type]:
 
 
 def _named(reader: Reader, node: Node, text: str, named: dict[str, Node], depth: int) -> Type:
+    """A type that is written as a text: ``int?``, ``File[]``, ``#name``, ``types.yml#name``."""
     if text.endswith("?"):
         return Type(
             "union", (Type("null"), *_alternatives(iter([_named(reader, node, text[:-1], named, depth)])))

@@ -88,6 +88,7 @@ def choices(job: Job) -> list[ContainerChoice]:
 
 
 def _containers(job: Job) -> list[str]:
+    """How the steps' containers are started; without any, what the pipeline itself enables is turned off."""
     found = choices(job)
     if not found:
         # the user's own choice of a profile counts

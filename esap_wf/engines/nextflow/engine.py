@@ -153,6 +153,7 @@ class Nextflow(EngineBase):
         return profiles.conflicts(job) if job.source else []
 
     def _plugins(self, text: str, config: Path) -> Iterable[Problem]:
+        """Plug-ins that the pipeline names and that are not on this machine, while nothing may be fetched."""
         folder = Path.home() / ".nextflow" / "plugins"
         for block in re.finditer(r"\bplugins\s*\{([^}]*)\}", text):
             for wanted in _PLUGIN.finditer(block[1]):

@@ -182,6 +182,7 @@ class Source:
         return self._add("string", at, end, raw, _unescaped(raw))
 
     def _end_of_string(self, at: int, depth: int) -> int:
+        """Behind the last quote of a text; texts may stand in the ``${…}`` of another one."""
         text = self.text
         if depth > _MAX_DEPTH:
             raise self._broken(at, "texts are nested too deeply")
@@ -226,6 +227,7 @@ class Source:
         raise self._broken(at, "the ${ that begins here has no end")
 
     def _pair(self) -> None:
+        """Fill `partner`."""
         stack: list[int] = []
         for i, token in enumerate(self.tokens):
             if token.kind != "op":

@@ -54,6 +54,7 @@ def value(source: Source, first: int, last: int) -> Value:
 
 
 def _literal(source: Source, words: list[int], at: int) -> tuple[Any, int]:
+    """The literal that begins with a word, and the index of the word behind it."""
     token = source.tokens[words[at]]
     if token.kind == "string":
         return token.value, at + 1

@@ -122,6 +122,7 @@ def _groups(document: Document, found: Schema) -> Iterator[tuple[list[str | int]
 
 
 def _group(document: Document, pointer: list[str | int], group: dict[str, Any], found: Schema) -> None:
+    """Add the parameters of a group of the schema, or of its top."""
     properties = group.get("properties", {})
     required = group.get("required", [])
     if not isinstance(properties, dict) or not isinstance(required, list):
@@ -162,6 +163,7 @@ def _group(document: Document, pointer: list[str | int], group: dict[str, Any], 
 def _property(
     document: Document, at: list[str | int], name: str, prop: dict[str, Any], found: Schema
 ) -> Declared:
+    """A parameter as our schema has it, and what Nextflow's own keywords say of its file."""
     kinds = prop.get("type")
     kinds = (
         kinds

@@ -133,6 +133,9 @@ class Configuration:
             self.origins[f"parameters.{name}"] = where
 
     def _defaults(self) -> Iterator[Document]:
+        """
+        The default configuration files that are part of the repository, in the order in which they count.
+        """
         for text, _ in self.declared.configfiles:
             file = Path(os.path.normpath(self.workdir / text.value))
             shown = file.relative_to(self.root).as_posix() if file.is_relative_to(self.root) else text.value
@@ -214,6 +217,7 @@ class Configuration:
     # --- default configurations
 
     def _values(self, document: Document, values: Mapping[Any, Any], parents: list[str]) -> None:
+        """What a default configuration shows and no schema declares."""
         for key, value in values.items():
             path = [*parents, str(key)]
             full = ".".join(path)
@@ -233,6 +237,7 @@ class Configuration:
     # --- files
 
     def _is_input(self, name: str, prop: Mapping[str, Any], default: Any) -> bool:
+        """Whether a value names a file or folder that is read: by its schema, its name, or what it is."""
         if name in self._written:  # a user's file must not be where a rule writes
             return False
         if any(name == table.key for table in self.declared.tables.values()) or prop.get("format") in {
@@ -249,6 +254,7 @@ class Configuration:
         return all(_exists(self.workdir, n) or _FILE.fullmatch(n) for n in names)
 
     def _input(self, name: str, prop: Mapping[str, Any], default: Any, where: str, required: bool) -> None:
+        """Note a file or folder that a user may give, and what stands for it if nobody does."""
         many = isinstance(default, list)
         defaults = [str(d) for d in (default if many else [default]) if isinstance(d, str)]
         shown = ", ".join(defaults)

@@ -200,6 +200,7 @@ _FORMS: dict[type[ast.expr], Callable[[Any, _Texts], list[str] | None]] = {
 
 
 def _expanded(patterns: list[str] | None, wildcards: Mapping[str, list[str] | None]) -> list[str] | None:
+    """What ``expand(patterns, wildcard=values)`` gives: all combinations."""
     if patterns is None or None in wildcards.values():
         return None
     found = []

@@ -97,6 +97,7 @@ class SnakemakeEvents(following.Record):
         return Event(t=t, kind="done", epoch=self.epoch, **job) if job else None
 
     def _job_error(self, t: float, entry: dict[str, Any]) -> Event | None:
+        """A failed job; the reason is looked for in what was printed if its log says nothing."""
         if entry["rule"] in TARGETS:
             return None
         job = self._jobs.get(entry["jobid"]) or {

@@ -118,6 +118,7 @@ class _Reader:
     # --- statements
 
     def _statements(self, tokens: Tokens, always: bool) -> None:
+        """What statements declare, and those in the blocks of Python's own."""
         for statement, block in words.statements(tokens):
             first = statement[0]
             colon = next((i for i, t in enumerate(statement) if t.string == ":"), None)
@@ -136,6 +137,7 @@ class _Reader:
                 self._statements(block, always=False)
 
     def _rule(self, name: str, line: int, block: Tokens) -> None:
+        """A rule, by the directives in its block."""
         declared = self.declared
         rule = Rule(name, self._where(line), included=self.file != declared.files[0])
         for statement, more in words.statements(block):
@@ -208,6 +210,7 @@ class _Reader:
     # --- directives at the top
 
     def _directive(self, name: str, value: Tokens, always: bool) -> None:
+        """A directive at the top of a file."""
         declared, where = self.declared, self._where(value[0].start[0] if value else "?")
         declared.moves = declared.moves or name == "workdir"
         text = self._value(name, value)
@@ -249,6 +252,7 @@ class _Reader:
         return None
 
     def _include(self, text: Text, where: str, always: bool) -> None:
+        """Read a file that is included, if it is here."""
         declared, target = self.declared, self.file.parent / text.value
         if re.match(r"[a-z][a-z0-9+.-]*://", text.value):
             declared.warnings.append(

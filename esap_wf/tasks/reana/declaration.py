@@ -73,6 +73,7 @@ def declared(path: Path) -> Declared | None:
 
 
 def _problems(document: Document, root: Path) -> Iterator[Problem]:
+    """What is wrong with the file."""
     data = document.data
     workflow = data.get("workflow") if isinstance(data, dict) else None
     if not isinstance(workflow, dict):
