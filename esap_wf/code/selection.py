@@ -182,8 +182,8 @@ class _Choice:
         path = self.folder / name
         if not name.isprintable():
             self.warnings.append(
-                f"{name!a} has a name that can't be used in a command or a report, so it is not part of "
-                "the snapshot"
+                f"{name!a} has a name that can't be used in a command or a report, so it is not part of the "
+                "snapshot"
             )
             return False
         if path.is_symlink():

@@ -128,8 +128,7 @@ def parse_json(text: str, source: str, exact: bool = False) -> Any:
             twice = [k for k, n in Counter(k for k, _ in items).items() if n > 1]
             more = f" and {len(twice) - 5} more" if len(twice) > 5 else ""
             raise ValueError(
-                f"the key {', '.join(repr(k[:80]) for k in sorted(twice)[:5])}{more} appears "
-                "twice in one "
+                f"the key {', '.join(repr(k[:80]) for k in sorted(twice)[:5])}{more} appears twice in one "
                 "object"
             )
         return made

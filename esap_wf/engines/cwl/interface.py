@@ -193,8 +193,7 @@ def _secondary(reader: Reader, node: Node) -> Iterator[str]:
             )
         elif "$(" in pattern or "${" in pattern:
             reader.warn(
-                f"{member.line}: secondary files are computed by an expression and can't be "
-                "checked before "
+                f"{member.line}: secondary files are computed by an expression and can't be checked before "
                 "the run"
             )
         elif "/" in pattern or not pattern.strip("^?"):

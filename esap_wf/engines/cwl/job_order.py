@@ -146,10 +146,9 @@ def insisting(job: Job, title: str) -> list[Problem]:
             f"{title} refuses to run it without"
         )
         hint = (
-            "a runtime that works here (esap-wf doctor, docs/containers.md), or the image as an "
-            "archive or "
-            "a SIF ([containers.map] in the "
-            "configuration); under hints in place of requirements it is run with what is on PATH"
+            "a runtime that works here (esap-wf doctor, docs/containers.md), or the image as an archive or "
+            "a SIF ([containers.map] in the configuration); under hints in place of requirements it is run "
+            "with what is on PATH"
         )
         found.append(
             Problem(
@@ -192,8 +191,7 @@ def _program(first: ContainerChoice, names: Mapping[str, ContainerChoice]) -> by
         folder = first.runtime == "udocker" and choice.form == "rootfs"
         location = f"words+=({shlex.quote('--location=' + choice.reference)}) " if folder else ""
         lines.append(
-            f"    {shlex.quote(name)}) "
-            f"{location}word={_FOLDER if folder else shlex.quote(choice.reference)} "
+            f"    {shlex.quote(name)}) {location}word={_FOLDER if folder else shlex.quote(choice.reference)} "
             "image=1 ;;"
         )
     lines += [f"    {pattern}) continue ;;" for pattern in dropped]

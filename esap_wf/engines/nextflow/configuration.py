@@ -51,9 +51,8 @@ def text(job: Job) -> str:
     allocation = job.allocation
     lines = [
         (
-            "// What this run may use and where it tells what it does; the pipeline's own settings "
-            "are in its "
-            "nextflow.config."
+            "// What this run may use and where it tells what it does; the pipeline's own settings are in "
+            "its nextflow.config."
         ),
         "process.executor = 'local'",
         "executor {",

@@ -175,9 +175,8 @@ class _Derivation:
                 folders.setdefault(folder, where)
             elif isinstance(text, str) and os.path.normpath(text).startswith(("/", "..")):
                 self.warn(
-                    f"{where}: it publishes to {clipped(text)}, outside the run, so what it "
-                    "writes there "
-                    "is not among the results"
+                    f"{where}: it publishes to {clipped(text)}, outside the run, so what it writes there is "
+                    "not among the results"
                 )
         if self.scripts.outputs:
             setting = self.settings.last("outputDir")
@@ -220,8 +219,7 @@ class _Derivation:
         if enabled and not self._images():
             where = self.settings.last(enabled[0])
             self.warn(
-                f"{where.origin if where else ''}: {enabled[0]}, but the image can't be told in "
-                "advance: "
+                f"{where.origin if where else ''}: {enabled[0]}, but the image can't be told in advance: "
                 "steps find their software on PATH"
             )
         return bool(enabled)
@@ -250,9 +248,8 @@ class _Derivation:
         for name in clashes:
             own = name.split("/")[0]
             self.warn(
-                f"{name} can't be found where Nextflow is started: a run has a {own} of its own; "
-                "name it "
-                "by projectDir"
+                f"{name} can't be found where Nextflow is started: a run has a {own} of its own; name it by "
+                "projectDir"
             )
         return found
 

@@ -134,8 +134,7 @@ def _group(document: Document, pointer: list[str | int], group: dict[str, Any], 
         {"dependentRequired", "dependentSchemas", "if", "anyOf", "oneOf", "not", "dependencies"} & set(group)
     ):
         found.warnings.append(
-            f"{document.line([*pointer, rules[0]])}: {', '.join(rules)} over several parameters "
-            "is left to "
+            f"{document.line([*pointer, rules[0]])}: {', '.join(rules)} over several parameters is left to "
             "the pipeline"
         )
     title = group.get("title") if pointer and isinstance(group.get("title"), str) else "Parameters"

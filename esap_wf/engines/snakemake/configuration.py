@@ -142,8 +142,7 @@ class Configuration:
             there = file.is_file() and reading.real(file).is_relative_to(self.root.resolve())
             if not there and text.certain:
                 self.warnings.append(
-                    f"the default configuration {shown} is not part of the repository: every "
-                    "value must be "
+                    f"the default configuration {shown} is not part of the repository: every value must be "
                     "given"
                 )
             elif not text.certain:

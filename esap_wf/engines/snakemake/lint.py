@@ -123,7 +123,7 @@ def _what(kind: str, text: str) -> str:
 def _hint(kind: str) -> str:
     if kind == "MissingInputException":
         return (
-            "add a rule that makes it, or correct its name; if it is part of the pipeline's data, put "
-            "it there"
+            "add a rule that makes it, or correct its name; if it is part of the pipeline's data, put it "
+            "there"
         )
     return ""
