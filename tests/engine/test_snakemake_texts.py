@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
-from engine.engine_runs import PLUGIN
-
-sys.path.insert(0, str(PLUGIN))
-texts = pytest.importorskip("snakemake_logger_plugin_esap.texts")
+from snakemake_logger_plugin_esap import texts
 
 HEAD = 'RuleException:\nCalledProcessError in file "/x/Snakefile", line 12:\n'
 
@@ -24,13 +19,15 @@ HEAD = 'RuleException:\nCalledProcessError in file "/x/Snakefile", line 12:\n'
 )
 def test_exit_codes(end: str, kind: str, code: int, signal: str | None) -> None:
     failure = texts.command_failure(f"{HEAD}Command 'set -euo pipefail;  exit' {end}\n  File x")
+    assert failure
     assert (failure.kind, failure.exit_code, failure.signal) == (kind, code, signal)
 
 
 def test_a_command_that_contains_the_sentence() -> None:
     command = "echo 'Command 'x' returned non-zero exit status 1.'\nsecret"
     text = f"{HEAD}Command '{command}' returned non-zero exit status 7."
-    assert texts.command_failure(text).exit_code == 7
+    failure = texts.command_failure(text)
+    assert failure and failure.exit_code == 7
     assert "secret" not in texts.without_commands(text, [])
     assert "status 7" in texts.without_commands(text, [])
 
@@ -71,6 +68,7 @@ def test_long_texts_keep_their_end() -> None:
 )
 def test_notices(text: str, event: str, jobid: int, external: str | None) -> None:
     printed = texts.notice(text)
+    assert printed
     assert (printed["event"], printed["jobid"], printed.get("external_id")) == (event, jobid, external)
 
 
