@@ -7,7 +7,8 @@ them.
 the verdict.
 """
 
-from .files import Expected, check_files
+from .agreement import Expected
+from .files import check_files
 from .findings import IMPLAUSIBLE, STATISTICS, Verdict
 
 __all__ = ["IMPLAUSIBLE", "STATISTICS", "Expected", "Verdict", "check_files"]

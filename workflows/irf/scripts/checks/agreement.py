@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -18,12 +19,17 @@ from .keywords import THRESHOLDS, number, text
 from .standard import FULL_ENCLOSURE, HDUCLASS, KINDS, POINT_LIKE, TITLES, URL, Form
 from .tables import Component
 
-if TYPE_CHECKING:
-    from .files import Expected
-
 Header = tuple[str, fits.Header, Form | None]
 #: part of the bins, where the area is good, that may lack in another table before it is wrong
 LACKING = 0.05
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the analysis that the response is for asks of it; None asks nothing."""
+
+    kind: str | None = None
+    telescope: str | None = None
 
 
 def kind_of(header: fits.Header, form: Form | None) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from astropy.io import fits
 
-from .agreement import check_agreement, check_expected, check_parts
+from .agreement import Expected, check_agreement, check_expected, check_parts
 from .area import check_area, safe_bins
 from .background import check_background
 from .dispersion import check_dispersion
@@ -25,14 +25,6 @@ from .tables import Component, is_response, read
 
 #: what else lies in files beside responses and is no business of this validation
 BESIDE = {"EVENTS", "GTI", "POINTING", "INDEX"}
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What the analysis that the response is for asks of it; None asks nothing."""
-
-    kind: str | None = None
-    telescope: str | None = None
 
 
 @dataclass(frozen=True)
