@@ -13,8 +13,8 @@ from pathlib import Path
 
 from esap_wf import plugins
 from esap_wf.authoring.linting import examples, manifests, outputs, scripts
+from esap_wf.authoring.linting.dry_runs import DryRuns, StartedDryRun
 from esap_wf.authoring.linting.examples import Example
-from esap_wf.authoring.linting.rehearsals import Rehearsal, Rehearsals
 from esap_wf.catalogue import manifests as manifest_files
 from esap_wf.catalogue import workflows
 from esap_wf.catalogue.workflow import Kind, Workflow
@@ -46,7 +46,7 @@ class Linted:
     path: str
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
-    _rehearsals: list[Rehearsal] = field(default_factory=list, repr=False)
+    _dry_runs: list[StartedDryRun] = field(default_factory=list, repr=False)
     _workflow: Workflow | None = field(default=None, repr=False)
     _outlines: dict[str, Outline] = field(default_factory=dict, repr=False)
 
@@ -72,10 +72,10 @@ def lint(
     NotFoundError, UsageError, UnavailableError
         Nothing is there under that name.
     """
-    with Rehearsals() as stage:
-        found = [one for text in texts for one in _started(config, text, collisions, engines, stage)]
+    with DryRuns() as dry_runs:
+        found = [one for text in texts for one in _started(config, text, collisions, engines, dry_runs)]
         for one in found:
-            _ended(one, stage)
+            _ended(one, dry_runs)
     for one in found:
         one.errors, one.warnings = (
             list(dict.fromkeys(one.errors)),
@@ -85,7 +85,7 @@ def lint(
 
 
 def _started(
-    config: Config, text: str, collisions: Collisions, engines: str, stage: Rehearsals
+    config: Config, text: str, collisions: Collisions, engines: str, dry_runs: DryRuns
 ) -> Iterable[Linted]:
     """Everything but the answers of the engines, which are at work meanwhile."""
     for file, workflow, problems in _found(config, text):
@@ -106,7 +106,7 @@ def _started(
             one.errors += manifest_files.misnamed(workflow)
         manifests.look(workflow, one.errors, one.warnings)
         example = examples.of(workflow, config, one.errors, one.warnings)
-        _engines(one, workflow, config, example if not problems else None, engines, stage)
+        _engines(one, workflow, config, example if not problems else None, engines, dry_runs)
         wrong = scripts.of_workflow(workflow)
         (one.errors if workflow.kind is Kind.HOUSE else one.warnings).extend(wrong)
         one.warnings += collisions(workflow)
@@ -139,7 +139,7 @@ def _found(config: Config, text: str) -> Iterable[tuple[Path | None, Workflow | 
 
 
 def _engines(
-    one: Linted, workflow: Workflow, config: Config, example: Example | None, engines: str, stage: Rehearsals
+    one: Linted, workflow: Workflow, config: Config, example: Example | None, engines: str, dry_runs: DryRuns
 ) -> None:
     asked: set[tuple[str, str]] = set()
     for number, implementation in enumerate(workflow.manifest.implementations):
@@ -168,7 +168,7 @@ def _engines(
         program = (str(entry), "cwl" if engine.name == "toil" else engine.name)
         if program in asked:
             continue  # Toil reads CWL as cwltool does
-        if _asked(one, workflow, implementation, engine, config, example, stage, where):
+        if _asked(one, workflow, implementation, engine, config, example, dry_runs, where):
             asked.add(program)
     if engines == NONE:
         one.warnings.append(
@@ -183,7 +183,7 @@ def _asked(
     engine: EngineBase,
     config: Config,
     example: Example | None,
-    stage: Rehearsals,
+    dry_runs: DryRuns,
     where: str,
 ) -> bool:
     """Whether an engine was set to a dry run; why not is told."""
@@ -210,8 +210,8 @@ def _asked(
             Problem(where, f"no dry run with {engine.title}: {'; '.join(reasons)}"[:600], hint)
         )
         return False
-    started = stage.start(workflow, implementation, engine, found.choice, example)
-    one._rehearsals += [started] if started else []
+    started = dry_runs.start(workflow, implementation, engine, found.choice, example)
+    one._dry_runs += [started] if started else []
     return started is not None
 
 
@@ -219,14 +219,14 @@ def _objections(engine: EngineBase, file: Path, item: str | None, choice: object
     return engine.objections(choice, file, item)  # type: ignore[arg-type]
 
 
-def _ended(one: Linted, stage: Rehearsals) -> None:
+def _ended(one: Linted, dry_runs: DryRuns) -> None:
     workflow = one._workflow
     if workflow is None:
         return
-    heard = {r.engine.title: stage.end(r) for r in one._rehearsals}
-    for rehearsed in heard.values():
+    heard = {r.engine.title: dry_runs.end(r) for r in one._dry_runs}
+    for dry_run in heard.values():
         # somebody's pipeline may want data that its users bring
-        missing = rehearsed.warnings
+        missing = dry_run.warnings
         (one.errors if workflow.kind is Kind.HOUSE else one.warnings).extend(missing)
-        one.errors += rehearsed.problems
+        one.errors += dry_run.problems
     outputs.look(workflow, one._outlines, heard, one.errors, one.warnings)

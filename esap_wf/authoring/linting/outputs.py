@@ -47,11 +47,11 @@ def _absent_steps(workflow: Workflow, title: str, outline: Outline) -> Iterator[
             )
 
 
-def _surely_made(rehearsed: DryRun | None) -> Sequence[str] | None:
+def _surely_made(dry_run: DryRun | None) -> Sequence[str] | None:
     """What an engine itself says that is made, if it had nothing to say against the pipeline."""
-    if rehearsed is None or rehearsed.problems or rehearsed.warnings:
+    if dry_run is None or dry_run.problems or dry_run.warnings:
         return None
-    return rehearsed.made
+    return dry_run.made
 
 
 def _not_made(

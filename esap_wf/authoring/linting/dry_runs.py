@@ -29,8 +29,8 @@ SECONDS = 300
 
 
 @dataclass
-class Rehearsal:
-    """One of them."""
+class StartedDryRun:
+    """A dry run whose engine has been started."""
 
     workflow: Workflow
     implementation: Implementation
@@ -42,14 +42,14 @@ class Rehearsal:
     ended: int | None = None
 
 
-class Rehearsals:
-    """All of one call; as many at a time as there are cores."""
+class DryRuns:
+    """All dry runs of one call; as many at a time as there are cores."""
 
     def __init__(self) -> None:
         self._root = Path(tempfile.mkdtemp(prefix="esap-wf-lint-"))
-        self._all: list[Rehearsal] = []
+        self._all: list[StartedDryRun] = []
 
-    def __enter__(self) -> Rehearsals:
+    def __enter__(self) -> DryRuns:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -69,7 +69,7 @@ class Rehearsals:
         engine: EngineBase,
         choice: EngineChoice,
         example: Example,
-    ) -> Rehearsal | None:
+    ) -> StartedDryRun | None:
         """Render, and set the engine to work; None if it has no dry run."""
         working = [one for one in self._all if one.process.poll() is None]
         if len(working) >= (os.cpu_count() or 1):
@@ -104,11 +104,11 @@ class Rehearsals:
         except OSError:
             output.close()
             raise
-        one = Rehearsal(workflow, implementation, engine, run, process, output, rendered.working_copy)
+        one = StartedDryRun(workflow, implementation, engine, run, process, output, rendered.working_copy)
         self._all.append(one)
         return one
 
-    def end(self, one: Rehearsal) -> DryRun:
+    def end(self, one: StartedDryRun) -> DryRun:
         """What it said, in terms of the workflow's own files."""
         entry = str(one.workflow.home(one.implementation)[1] / one.implementation.file)
         if not _wait(one):
@@ -130,7 +130,7 @@ class Rehearsals:
         )
 
 
-def _in_sources(one: Rehearsal, text: str) -> str:
+def _in_sources(one: StartedDryRun, text: str) -> str:
     """Paths in the temporary folder as paths of the sources."""
     home = str(one.workflow.home(one.implementation)[1])
     for run in (f"{one.run}/", f"{one.run.resolve()}/", ""):
@@ -142,7 +142,7 @@ def _in_sources(one: Rehearsal, text: str) -> str:
     return text
 
 
-def _wait(one: Rehearsal) -> bool:
+def _wait(one: StartedDryRun) -> bool:
     """Whether it ended by itself."""
     try:
         one.process.wait(SECONDS)
