@@ -15,6 +15,8 @@ from .place import WatchedPlace, finished
 pytestmark = [pytest.mark.faults, pytest.mark.together]
 
 RUN = ["run", "noop", "--units", "4", "--seconds", "0.5"]
+#: Long enough to be seen at work by a test that shares the machine with others.
+LONGER = ["run", "noop", "--units", "4", "--seconds", "3"]
 
 
 def at_once(place: WatchedPlace, times: int, *words: str) -> list[Done]:
@@ -35,11 +37,11 @@ def test_identical_starts_at_once_are_one_run(place: WatchedPlace, times: int) -
 
 
 def test_an_identical_start_attaches_to_a_run_at_work(place: WatchedPlace) -> None:
-    run = place.start(*RUN[2:])
+    run = place.start(*LONGER[2:])
     place.executing(run, done=0)
     said = place.root / "said"
     with said.open("w") as stream, place.held(run):
-        second = place.popen(*RUN, "--json", stderr=stream)
+        second = place.popen(*LONGER, "--json", stderr=stream)
         until(lambda: "already under way" in said.read_text(), what="the second start to attach")
     answer = finished(second)
     assert (answer.code, answer.json["run"], answer.json["reused"], answer.json["phase"]) == (
@@ -116,7 +118,7 @@ def test_resumes_at_once_of_a_lost_run_adopt_its_engine_once(place: WatchedPlace
 
 
 def test_resume_of_a_run_at_work_or_completed_is_refused(place: WatchedPlace) -> None:
-    run = place.start(*RUN[2:])
+    run = place.start(*LONGER[2:])
     place.executing(run, done=0)
     with place.held(run):
         answer = place("resume", run)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.faults
 
 def asleep(place: WatchedPlace) -> tuple[str, int]:
     """A run whose supervisor is stopped, while its engine comes to an end."""
-    run = place.start("--units", "3", "--seconds", "0.5")
+    run = place.start("--units", "3", "--seconds", "2")
     place.executing(run, done=0)
     with place.held(run):
         supervisor = place.supervisor(run)
