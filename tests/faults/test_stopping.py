@@ -77,6 +77,7 @@ def test_an_interrupt_before_the_engine_runs_is_not_lost(place: WatchedPlace) ->
 def test_the_run_goes_on_when_its_terminal_or_command_is_gone(place: WatchedPlace, number: int) -> None:
     heard = lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)  # noqa: E731  who starts the tests may ignore it (nohup)
     process, run = place.follow("--units", "3", "--seconds", "2", preexec_fn=heard)
+    until(lambda: place.supervisor(run), what="the supervisor")  # before, there is nobody to go on
     os.killpg(process.pid, number)
     process.communicate()
     assert process.returncode != 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.waiting import until
 from services import containers, engines
 from services.containers import NAMES, Runtimes
 
@@ -71,8 +72,11 @@ def test_steps_run_in_an_image(
         "podman",
     ):  # by the one its survivors are found, by the other a cut-off engine ends its own only
         own = plan["software"]["container"]
-        marked = [containers.made(own, label_of(run.name, epoch)) for epoch in (None, 1)]
-        assert marked[0] and marked[0] == marked[1]
+
+        def made(epoch: int | None) -> list[str]:  # Podman writes its record of events a moment later
+            return until(lambda: containers.made(own, label_of(run.name, epoch)), what="the container")
+
+        assert made(None) == made(1)
     # image's own python, not this machine's; files are the caller's
     assert json.loads((run / "outputs/summary.json").read_text())["units"]
     owners = {p.stat().st_uid for p in (run / "outputs").rglob("*")}
