@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 from typing import Any, ClassVar
 
 import click
@@ -25,24 +26,6 @@ PATIENCE = 5.0
 _BREAKS = re.compile(r"[=:]+")
 #: What bash would act upon, and how it is made a letter like others.
 _SPECIAL, _ESCAPED = re.compile(r"([^\w@%+=:,./~-])", re.ASCII), r"\\\1"
-
-_BASH = """\
-%(complete_func)s() {
-    local IFS=$'\\n' line value
-    COMPREPLY=()
-    while IFS= read -r line; do
-        value=${line#*,}
-        case ${line%%%%,*} in
-            dir) compopt -o dirnames ;;
-            file) compopt -o default ;;
-            open) compopt -o nospace; COMPREPLY+=("$value") ;;
-            plain) COMPREPLY+=("$value") ;;
-        esac
-    done < <(env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD="$COMP_CWORD" %(complete_var)s=bash_complete "$1" 2>/dev/null)
-    return 0
-}
-complete -o nosort -F %(complete_func)s %(prog_name)s
-"""
 
 
 def _changed(script: str, *changes: tuple[str, str]) -> str:
@@ -62,7 +45,7 @@ class LateError(Exception):
 class Bash(BashComplete):
     """Bash parts ``--set zenith=4`` into four words, and takes an answer for the last one."""
 
-    source_template: ClassVar[str] = _BASH
+    source_template: ClassVar[str] = Path(__file__).with_name("completion.bash").read_text("utf-8")
     _head = ""
     _quoted = False
 
