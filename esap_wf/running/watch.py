@@ -126,17 +126,24 @@ class Watch:
 
     def _end_if_hung(self) -> None:
         """End an engine that does nothing any more; the reason is kept for the end of the run."""
-        if self._asked_at is not None or self.owner.stop or self.late:
+        stop = self.owner.stop
+        if self._asked_at is not None or self.late or (stop and not stop.drain):
             return
         idle = self._pulse.idle_for(lambda: attempts.of(self.run.dir, self.owner.epoch))
         if idle < DEAD_ON_FULL_DISK:
             return
-        busy = idle < DEAD or self.owner.events.state.progress.jobs_running
-        if busy and not self.owner.is_disk_full():
+        busy = self.owner.events.state.progress.jobs_running
+        if stop:  # asked to let its jobs end; a signal at the wrong moment can block it for ever
+            dead = idle >= DEAD or not busy
+        else:
+            dead = (idle >= DEAD and not busy) or self.owner.is_disk_full()
+        if not dead:
             return
-        self.hung = f"{self.owner.engine.title} has done nothing for {human_seconds(idle)}, so it is ended"
-        logger.info(self.hung)
-        self.owner.note(self.hung)
+        what = f"{self.owner.engine.title} has done nothing for {human_seconds(idle)}, so it is ended"
+        if stop is None:
+            self.hung = what
+        logger.info(what)
+        self.owner.note(what)
         self._signal(signal.SIGTERM)
         self._asked_at = time.monotonic()
 

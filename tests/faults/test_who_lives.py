@@ -289,6 +289,26 @@ def test_an_engine_that_hangs_ends_in_an_error_with_the_reason(place: WatchedPla
     place.nothing_runs(answer.json["run"])
 
 
+def test_an_engine_that_hangs_when_its_jobs_are_to_end_is_ended(place: WatchedPlace, tmp_path: Path) -> None:
+    """As Snakemake does if the signal comes while it counts its free jobs."""
+    pipeline = tmp_path / "blocked" / "Snakefile"
+    pipeline.parent.mkdir()
+    pipeline.write_text(
+        "import pathlib, signal, time\n\n"
+        "signal.signal(signal.SIGTERM, lambda *_: time.sleep(3000))\n"
+        f'pathlib.Path("{tmp_path}/reading").touch()\ntime.sleep(3000)\n\n'
+        'rule all:\n    output: "x"\n    shell: "touch {output}"\n'
+    )
+    impatient = [sys.executable, str(HERE / "impatient.py")]
+    run = place("run", str(pipeline), "--detach", "--json", command=impatient).json["run"]
+    until((tmp_path / "reading").exists, what="Snakemake at work")
+    answer = place("cancel", run, "--drain", "--wait", "100", "--json")
+    assert (answer.code, answer.json["phase"]) == (0, "ABORTED"), (answer, place.explain(run))
+    log = (place.run(run).dir / "logs" / "supervisor.log").read_text()
+    assert "Snakemake has done nothing for" in log, log
+    place.nothing_runs(run)
+
+
 def test_an_engine_whose_job_only_waits_does_not_hang(place: WatchedPlace) -> None:
     answer = place(
         "run",
