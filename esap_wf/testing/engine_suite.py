@@ -46,7 +46,9 @@ def answers(feature: str) -> Callable[[Test], Test]:
 
 class EngineSuite:
     """
-    Derive from it in a test file, and pytest asks all questions of your engine::
+    All questions to an engine, asked by pytest.
+
+    Derive from it in a test file::
 
         class TestMine(EngineSuite):
             name = "mine"
