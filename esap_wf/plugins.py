@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: module that has a version of its contract calls it ``CONTRACT``.
 CONTRACTS = {
     "esap_wf.engines": "esap_wf.engines.base:EngineBase",
-    "esap_wf.backends": "esap_wf.backends:Backend",
+    "esap_wf.backends": "esap_wf.backends.base:BackendBase",
     "esap_wf.tasks": "esap_wf.tasks:Task",
 }
 #: Group → what comes with esap-wf. Known without entry points: these are read from the metadata of everything

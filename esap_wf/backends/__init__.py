@@ -1,67 +1,57 @@
-"""Backends: where a run can go. One module a kind, found by the entry point group ``esap_wf.backends``.
+"""Places: where a run can go. One module a kind, found by the entry point group ``esap_wf.backends``; the
+contract is docs/backends.md.
 
-A profile (``profiles/<name>/backend.yaml``, or ``[backends.NAME]`` in the configuration)
-names a kind and its limits.
+A profile (``profiles/<name>/backend.yaml``, or ``[backends.NAME]`` in the configuration) names a kind and its
+limits.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
+from esap_wf.backends.base import CONTRACT, BackendBase, NoSettings
+from esap_wf.backends.launcher import (
+    LONGEST_HANDLE,
+    Condition,
+    Launcher,
+    NeedsPersonError,
+    OutageError,
+    Part,
+    Piece,
+    Refusal,
+    Seen,
+    Signal,
+    Usage,
+)
 from esap_wf.config import Config
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import documents
 from esap_wf.formats.quantities import to_bytes, to_seconds
-from esap_wf.models import Model
-from esap_wf.models.plan import Allocation
+from esap_wf.models.place import Capacity, Containers, Found, Profile, Survey
 
-
-class Containers(Model, frozen=True, kw_only=True):
-    """
-    Runtimes that a place allows (none says: all), and what stands there for which image (docs/containers.md).
-    """
-
-    runtimes: list[Literal["apptainer", "podman", "docker", "udocker"]] = []
-    map: dict[str, str] = {}
-
-
-class Profile(Model, frozen=True, kw_only=True):
-    """One place and its limits; None is what the place itself says."""
-
-    schema_version: int = 1
-    name: str = ""
-    kind: str = "local"
-    title: str = ""
-    cores: int | None = None
-    memory: int | float | str | None = None
-    disk: int | float | str | None = None
-    wall: int | float | str | None = None
-    gpus: int = 0
-    containers: Containers | None = None
-
-
-class Capacity(Model, frozen=True, kw_only=True):
-    """What a place has."""
-
-    cores: int
-    memory_bytes: int
-    disk_bytes: int
-    wall_seconds: int | None = None
-    gpus: int = 0
-
-
-class Backend(Protocol):
-    """Everything that the plan asks of a kind of backend."""
-
-    name: str
-    title: str
-
-    def capacity(self, profile: Profile, store: Path) -> Capacity:
-        """What the place has, within the limits of its profile."""
-
-    def reasons_against(self, capacity: Capacity, wanted: Allocation) -> list[str]:
-        """Why a run of this size doesn't fit; empty if it does."""
+__all__ = [
+    "CONTRACT",
+    "LONGEST_HANDLE",
+    "BackendBase",
+    "Capacity",
+    "Condition",
+    "Containers",
+    "Found",
+    "Launcher",
+    "NeedsPersonError",
+    "NoSettings",
+    "OutageError",
+    "Part",
+    "Piece",
+    "Profile",
+    "Refusal",
+    "Seen",
+    "Signal",
+    "Survey",
+    "Usage",
+    "profiles",
+]
 
 
 def profiles(config: Config) -> dict[str, Profile]:
@@ -92,7 +82,12 @@ def _named(profile: Profile, name: str) -> Profile:
     import msgspec
 
     problems = []
-    for key, read in (("memory", to_bytes), ("disk", to_bytes), ("wall", to_seconds)):
+    for key, read in (
+        ("memory", to_bytes),
+        ("disk", to_bytes),
+        ("wall", to_seconds),
+        ("bundle", to_bytes),
+    ):
         value: Any = getattr(profile, key)
         try:
             if value is not None:

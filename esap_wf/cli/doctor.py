@@ -104,7 +104,7 @@ def _backends(config: Config) -> Iterator[dict[str, Any]]:
     yield from broken
     for name, backend in usable.items():
         for profile in (p for p in backends.profiles(config).values() if p.kind == name):
-            c = backend.capacity(profile, config.store)
+            c = backend.capacity(profile, config.store, None)
             memory, disk = human_bytes(c.memory_bytes), human_bytes(c.disk_bytes)
             yield _check(
                 f"backend {profile.name}", True, f"{human_cores(c.cores)}, {memory} memory, {disk} disk"

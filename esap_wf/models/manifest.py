@@ -46,6 +46,28 @@ class Upstream(Model, frozen=True, kw_only=True):
     ref: Text | None = None
 
 
+class Stage(Model, frozen=True, kw_only=True):
+    """
+    One of the two stages of an implementation whose units can be cut into slices: another file of the
+    workflow, or another part of the same file. `map` gets the parameters, and `slice` (from 1) and `slices`;
+    `join` gets the parameters, and what the slices gave as inputs, by the names of `gives`.
+
+    Parameters
+    ----------
+    file : str, optional
+        Default: the implementation's.
+    item : str, optional
+        As `Implementation.item`.
+    gives : dict
+        Of the `map` stage: name → pattern of files, relative to the run directory, that each slice makes for
+        the `join` stage; there they lie in the same places.
+    """
+
+    file: RelativePath | None = None
+    item: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")] | None = None
+    gives: dict[Identifier, Pattern] = {}
+
+
 class Implementation(Model, frozen=True, kw_only=True):
     """
     One engine that can run the workflow.
@@ -53,7 +75,7 @@ class Implementation(Model, frozen=True, kw_only=True):
     `config` says what the engine gets: ``house`` (docs/workflows.md: parameters, `inputs`, `selected`), or
     ``plain``, the names that the pipeline itself has and only what was given. `item` is a part of the file
     (CWL ``#item``, Nextflow's entry), `workdir` the folder of the code in which the pipeline is at work
-    (default: its top).
+    (default: its top). `map` and `join` are its stages, if its units can be cut into slices.
     """
 
     engine: Name
@@ -63,6 +85,8 @@ class Implementation(Model, frozen=True, kw_only=True):
     item: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")] | None = None
     upstream: Upstream | None = None
     workdir: RelativePath | None = None
+    map: Stage | None = None
+    join: Stage | None = None
 
 
 class Rule(Model, frozen=True, kw_only=True):

@@ -8,19 +8,27 @@ import msgspec
 
 from esap_wf.models import Model
 from esap_wf.models.manifest import Output
+from esap_wf.models.place import Profile
 from esap_wf.models.request import DataRef, Request
 
 PLAN_VERSION = 1
 
 
 class EngineChoice(Model, frozen=True, kw_only=True):
-    """The engine that will run: recorded, not part of the identity."""
+    """
+    The engine that will run: recorded, not part of the identity.
+
+    `place` names where it is, empty for this machine; then `path` is a path there, and `programs` are the
+    commands that are known to be there.
+    """
 
     name: str
     path: str
     version: str
     found: str
     detail: str = ""
+    place: str = ""
+    programs: list[str] = []
 
 
 class ContainerChoice(Model, frozen=True, kw_only=True):
@@ -99,7 +107,8 @@ class Estimate(Model, frozen=True, kw_only=True):
 
 class Allocation(Model, frozen=True, kw_only=True):
     """
-    What the run may use.
+    What the run may use: `cores` are slots for steps that run at the same time, `step_cores` those of its
+    largest step; with `nodes` more than one, each has as much.
 
     `origin` says where a number comes from (cores, memory, wall); `exceeded` that steps ask for more, or for
     what only the engine can tell: one that does without a limit gets none.
@@ -110,6 +119,8 @@ class Allocation(Model, frozen=True, kw_only=True):
     disk_bytes: int
     wall_seconds: int
     gpus: int = 0
+    nodes: int = 1
+    step_cores: int = 1
     origin: dict[str, str] = {}
     exceeded: bool = False
 
@@ -152,6 +163,17 @@ class Digest(Model, frozen=True, kw_only=True):
     scheme: int = 1
 
 
+class Slicing(Model, frozen=True, kw_only=True):
+    """
+    Into how many slices of its units a run is cut, each an engine run of its own, and why.
+
+    `allocation` is that of one slice, `command` that of the first.
+    """
+
+    slices: int = 1
+    why: str = ""
+
+
 class Plan(Model, frozen=True, kw_only=True):
     """
     One run, decided. `checksum` covers the rest of the document, so that an edited plan is seen.
@@ -159,7 +181,8 @@ class Plan(Model, frozen=True, kw_only=True):
     `reference` finds the workflow again (a pinned URL; empty: `source` does); `place` is its folder inside
     the snapshot. `inside` is the identity of files that parameters name, `outputs` what is given out as
     results, `nonce` makes a run that draws its seed like no other. Whether a field counts for the identity of
-    a run says `esap_wf.planning.identity`: a new one must be entered there.
+    a run says `esap_wf.planning.identity`: a new one must be entered there. `profile` is that of `backend` if
+    it is not this machine.
     """
 
     schema_version: int = PLAN_VERSION
@@ -185,6 +208,8 @@ class Plan(Model, frozen=True, kw_only=True):
     engine: EngineChoice
     software: SoftwareChoice
     backend: str
+    profile: Profile | None = None
+    slicing: Slicing = Slicing()
     allocation: Allocation
     units: int
     estimate: Estimate

@@ -11,6 +11,7 @@ import msgspec
 
 from esap_wf import plugins
 from esap_wf.backends import Capacity, Profile
+from esap_wf.backends.capacities import reasons_against
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.errors import Problem
 from esap_wf.formats import expressions, schemas
@@ -174,9 +175,9 @@ def offers_of(
             )
             offers.append(Offer(backend=name, fits=False, reasons=[why]))
             continue
-        capacity = kind.capacity(profile, store)
+        capacity = kind.capacity(profile, store, None)
         capacities[name] = capacity
-        reasons = list(kind.reasons_against(capacity, wanted))
+        reasons = reasons_against(capacity, wanted)
         # a plug-in may describe a place, but launching is this machine's only, and so recorded
         if profile.kind != "local":
             reasons.append("this version starts runs only on this machine")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from miniflow.plugin import Miniflow
 
-from esap_wf.backends import Capacity, Profile
+from esap_wf.backends import BackendBase, Capacity, Launcher, OutageError, Profile, Survey
 from esap_wf.engines import Cursor, EngineBase, EventSource, Job, Rendered, Results
-from esap_wf.models.plan import Allocation, EngineChoice
+from esap_wf.models.plan import EngineChoice
 
 
 class Engine(Miniflow):
@@ -93,14 +93,18 @@ class Raising(Engine):
         raise RuntimeError("its licence server is away")
 
 
-class Cupboard:
-    """A backend with one core."""
+class Cupboard(BackendBase):
+    """A backend with one core, whose door is closed."""
 
+    contract = 1
     name = "cupboard"
     title = "a cupboard"
 
-    def capacity(self, profile: Profile, store: Path) -> Capacity:
+    def survey(self, profile: Profile, cache: Path) -> Survey:
+        raise OutageError("the door is closed")
+
+    def capacity(self, profile: Profile, store: Path, survey: Survey | None) -> Capacity:
         return Capacity(cores=1, memory_bytes=10**9, disk_bytes=10**9)
 
-    def reasons_against(self, capacity: Capacity, wanted: Allocation) -> list[str]:
-        return ["the door is closed"] if wanted.cores > 1 else []
+    def launcher(self, profile: Profile, cache: Path) -> Launcher:
+        raise OutageError("the door is closed")

@@ -1,0 +1,222 @@
+"""What starts the pieces of runs at a place, and finds them again (docs/backends.md). Public through
+`esap_wf.backends`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from esap_wf.errors import EsapError
+from esap_wf.models.plan import Allocation
+
+#: Bytes of a handle at most.
+LONGEST_HANDLE = 4096
+
+
+class Condition(StrEnum):
+    """What is known of a piece."""
+
+    #: The place has it, and has not begun with it.
+    WAITING = "waiting"
+    RUNNING = "running"
+    #: It has ended by itself; its files can be pulled until it is forgotten.
+    ENDED = "ended"
+    #: The place is sure that nothing of it works: never started, lost, killed, forgotten.
+    GONE = "gone"
+    #: Nobody could be asked. Never a reason to start or to accept anything.
+    UNKNOWN = "unknown"
+
+
+class OutageError(EsapError):
+    """A place can't be asked now. It is asked again, for hours."""
+
+    code = "outage"
+
+
+class NeedsPersonError(EsapError):
+    """A place can't be used until somebody acts: a credential, a host key, a permission, a quota."""
+
+    code = "needs-person"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """
+    One engine run: a slice of a run, or all of it.
+
+    Parameters
+    ----------
+    key : str
+        ``run.epoch.slice.attempt`` of letters, digits, ``-`` and ``.``: what it is called there, for ever. It
+        is written down here, and on disk, before `Launcher.start` is called.
+    folder : Path
+        The run directory where the place shares the store; else a folder with all that is sent there:
+        relative paths only, no secret in it. Symbolic links that lead out of it stand for what they lead to.
+    command : tuple of str
+        Started in the folder (there: in the copy of it).
+    environment : mapping
+        All of it where the place shares the store; else what is set beside the place's own.
+    needs : Allocation
+    secrets : tuple of str
+        Names of variables whose values are the user's, to be handed over by the place's own means.
+    """
+
+    key: str
+    folder: Path
+    command: tuple[str, ...]
+    needs: Allocation
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a piece has used, as far as the place tells."""
+
+    cpu_seconds: float | None = None
+    max_rss_bytes: int | None = None
+    wall_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """
+    A piece as the place sees it.
+
+    Parameters
+    ----------
+    condition : Condition
+    exit_code : int, optional
+        Of its command, if it has ENDED; None if nobody knows it.
+    reason : str
+        In the place's own words: why it waits, is gone, or can't be seen.
+    where : str
+        Host or node, for people.
+    root : str
+        Absolute folder there in which the command works, links resolved; empty if nobody knows it.
+    usage : Usage
+    """
+
+    condition: Condition
+    exit_code: int | None = None
+    reason: str = ""
+    where: str = ""
+    root: str = ""
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The place does not take a piece, and will not take it later either."""
+
+    reason: str
+
+
+class Part(StrEnum):
+    """What of a piece is pulled."""
+
+    #: What the engine has reported so far (``engine/``) and the logs; also while it runs.
+    RECORD = "record"
+    #: All of it that came into being or was changed there, but scratch (``work/``, unless wanted).
+    RESULTS = "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A piece is to get a signal: its engine alone, or all that it has started, too."""
+
+    number: int
+    to_jobs: bool
+
+
+class Launcher(ABC):
+    """
+    Starts pieces at one place, for one user. One instance serves one supervisor, from one thread.
+
+    No method but `survivors` answers for what it was not asked. Each may be called again at any time, by
+    another process, after a crash in the middle of the last call, and with a key whose handle was lost.
+
+    Attributes
+    ----------
+    shares_store : bool
+        The run directory is seen there under the same path: pieces work in it, nothing is sent or pulled.
+    """
+
+    shares_store: bool = False
+
+    @abstractmethod
+    def start(self, pieces: Sequence[Piece]) -> Mapping[str, str | Refusal]:
+        """
+        Start pieces. Repeatable: one that is there already, be it ended, gives its handle and is not started
+        again.
+
+        Returns
+        -------
+        mapping
+            Key → handle (at most `LONGEST_HANDLE` bytes, opaque), or `Refusal`. A key that is missing is to
+            be tried again.
+
+        Raises
+        ------
+        OutageError
+            Nobody knows what was started: the same call is made again.
+        NeedsPersonError
+        """
+
+    @abstractmethod
+    def look(self, pieces: Mapping[str, str | None]) -> Mapping[str, Seen]:
+        """
+        How pieces are: key → handle, None if it was never heard. One question for all where the place can.
+
+        Returns
+        -------
+        mapping
+            Key → `Seen`, for each. An outage is `Condition.UNKNOWN` with its reason, and raises nothing.
+
+        Raises
+        ------
+        NeedsPersonError
+        """
+
+    @abstractmethod
+    def survivors(self, run: str) -> Sequence[str] | None:
+        """Keys of all pieces of a run that wait or run there, whoever started them; None: can't be asked."""
+
+    @abstractmethod
+    def stop(self, pieces: Mapping[str, str | None], signal: Signal | None) -> None:
+        """
+        Ask for the end of pieces: by a signal to each, or (None) by what ends everything of them for sure.
+        Returns when it is asked; `look` says when it is done. An outage is no error: who asks, asks again.
+        """
+
+    @abstractmethod
+    def pull(self, key: str, handle: str | None, into: Path, part: Part, wanted: Sequence[str] = ()) -> None:
+        """
+        Bring what a piece has made into a folder: whole files, what is there is replaced. Repeatable.
+
+        Parameters
+        ----------
+        key, handle : str
+        into : Path
+            Mirrors the folder in which it works.
+        part : Part
+        wanted : sequence of str
+            Further files and folders, relative; those that are missing are passed over.
+
+        Raises
+        ------
+        OutageError
+            Nothing, or only a part, has come; `into` may hold whole files of it.
+        LookupError
+            The place has it no more.
+        """
+
+    @abstractmethod
+    def forget(self, pieces: Mapping[str, str | None]) -> None:
+        """
+        Remove all that is there of pieces, which have ended, are gone, or were stopped. Of one that still
+        works nothing is removed. An outage is no error: who asks, asks again.
+        """

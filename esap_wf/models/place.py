@@ -1,0 +1,209 @@
+"""A place where runs go: its profile, as people write it, and what it says of itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from esap_wf.models import Model
+
+#: A folder of a place: absolute, and of characters that need no quoting anywhere.
+Folder = Annotated[
+    str, msgspec.Meta(pattern=r"^/[A-Za-z0-9_./@+-]*$", description="absolute, without spaces")
+]
+Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$", description="a variable")]
+Amount = int | float | str
+
+
+class Containers(Model, frozen=True, kw_only=True):
+    """
+    Runtimes that a place allows (none says: all), and what stands there for which image (docs/containers.md).
+    """
+
+    runtimes: list[Literal["apptainer", "podman", "docker", "udocker"]] = []
+    map: dict[str, str] = {}
+
+
+class EngineThere(Model, frozen=True, kw_only=True):
+    """
+    Where a place has an engine: exactly one of the three.
+
+    Parameters
+    ----------
+    path : str, optional
+        Its program there (installed, or on a mount such as CVMFS).
+    environment : str, optional
+        A packed environment on this machine (``esap-wf engines pack``), unpacked there once.
+    image : str, optional
+        A container image by digest, started by a runtime there.
+    version : str
+        What it is expected to be; empty: what the place says.
+    """
+
+    path: Folder | None = None
+    environment: str | None = None
+    image: str | None = None
+    version: str = ""
+
+
+class SoftwareThere(Model, frozen=True, kw_only=True):
+    """
+    What steps find at a place.
+
+    Parameters
+    ----------
+    path : list of str
+        Folders before the PATH.
+    modules : list of str
+        Loaded before a piece starts (``module load``).
+    mounts : list of str
+        Such as ``/cvmfs/sw.escape.eu``: a workflow's route `mounted` below one of them can be used.
+    """
+
+    path: list[Folder] = []
+    modules: list[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./+-]*$")]] = []
+    mounts: list[Folder] = []
+
+
+class Storage(Model, frozen=True, kw_only=True):
+    """
+    Storage near a place.
+
+    Parameters
+    ----------
+    name : str
+    access : str
+        ``slow`` (tape), ``medium`` (a site's store), ``fast`` (seen by the steps).
+    role : str
+        ``data``, ``working`` (scratch space of pieces) or ``results``.
+    where : str
+        A path there, or a URL.
+    """
+
+    name: str
+    access: Literal["slow", "medium", "fast"] = "medium"
+    role: Literal["data", "working", "results"] = "data"
+    where: str = ""
+
+
+class Caps(Model, frozen=True, kw_only=True):
+    """
+    What one user may ask of a place at a time, over all runs; None: no limit.
+
+    Parameters
+    ----------
+    heads : int, optional
+        Pieces that wait or run.
+    jobs : int, optional
+        Jobs of one head.
+    submissions : int, optional
+        Pieces started in a minute.
+    """
+
+    heads: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    jobs: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    submissions: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class Profile(Model, frozen=True, kw_only=True):
+    """
+    One place and its limits; None is what the place itself says.
+
+    Parameters
+    ----------
+    cores, memory, disk, wall, gpus, nodes
+        Of the place; for one piece where runs are cut.
+    bundle : amount, optional
+        Size of what is sent there for one piece, at most.
+    shared : list of str
+        Folders that are seen there under the same path: what lies in them is not copied.
+    environment : list of str
+        Variables of the user that a piece gets; no others.
+    secrets : list of str
+        Variables of the user that a piece gets and that are never written down here.
+    options : list of str
+        Handed to the place's own program as they are.
+    settings : dict
+        Keys of the kind of place (`BackendBase.settings`).
+    """
+
+    schema_version: int = 1
+    name: str = ""
+    kind: str = "local"
+    title: str = ""
+    cores: int | None = None
+    memory: Amount | None = None
+    disk: Amount | None = None
+    wall: Amount | None = None
+    gpus: int = 0
+    nodes: int = 1
+    bundle: Amount | None = None
+    containers: Containers | None = None
+    shared: list[Folder] = []
+    engines: dict[str, EngineThere] = {}
+    software: SoftwareThere = SoftwareThere()
+    storage: list[Storage] = []
+    caps: Caps = Caps()
+    environment: tuple[Variable, ...] = ("LANG", "LC_ALL", "TZ")
+    secrets: list[Variable] = []
+    options: list[str] = []
+    settings: dict[str, Any] = {}
+
+
+class Capacity(Model, frozen=True, kw_only=True):
+    """What a place has, within the limits of its profile."""
+
+    cores: int
+    memory_bytes: int
+    disk_bytes: int
+    wall_seconds: int | None = None
+    gpus: int = 0
+    nodes: int = 1
+
+
+class Found(Model, frozen=True, kw_only=True):
+    """A program at a place."""
+
+    path: str
+    version: str
+
+
+class Survey(Model, frozen=True, kw_only=True):
+    """
+    What a place says of itself when it is asked.
+
+    Parameters
+    ----------
+    asked : str
+        When (RFC 3339).
+    cores, memory_bytes, disk_bytes, wall_seconds, gpus, nodes
+        What there is for one piece.
+    free_cores : int, optional
+        What of it nobody uses now.
+    programs : dict
+        Command → path, of those that were asked for and are there.
+    engines : dict
+        Engine → what is there.
+    python : dict
+        Distribution → version, for the ``python`` that comes first.
+    runtimes : dict
+        Container runtime → what is there.
+    system : str
+        For people: ``Linux 6.1, x86_64``.
+    """
+
+    schema_version: int = 1
+    asked: str
+    cores: int
+    memory_bytes: int
+    disk_bytes: int
+    wall_seconds: int | None = None
+    gpus: int = 0
+    nodes: int = 1
+    free_cores: int | None = None
+    programs: dict[str, str] = {}
+    engines: dict[str, Found] = {}
+    python: dict[str, str] = {}
+    runtimes: dict[str, Found] = {}
+    system: str = ""

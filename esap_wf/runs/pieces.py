@@ -1,0 +1,208 @@
+"""
+The pieces of a run that works elsewhere, as the run directory records them: ``pieces/<slice>/<attempt>/``.
+
+A slice is ``whole``, ``1`` … ``n`` or ``join``. Each has one slot, ``pieces/<slice>/end``, that is filled
+once, with the attempt whose results count: so results are accepted exactly once, however often a piece was
+started. What of an attempt is written before it is started is enough to find it at its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from esap_wf import files
+from esap_wf.errors import EsapError, NotFoundError
+from esap_wf.formats import reading
+from esap_wf.models import Model
+from esap_wf.models.run import encode
+from esap_wf.runs.layout import Layout
+
+FOLDER = "pieces"
+WHOLE, JOIN = "whole", "join"
+#: Where what was pulled of an attempt lies, below its folder: it mirrors the run directory.
+PULLED = "run"
+_SLICE = re.compile(r"whole|join|[1-9]\d*")
+
+
+class Attempt(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """
+    ``piece.json``, written and synced before a piece is started.
+
+    Parameters
+    ----------
+    key : str
+        ``run.epoch.slice.attempt``.
+    slice : str
+    attempt : int
+        From 1.
+    plan : str
+        Checksum of the plan that it was made by: with another one, its results are nobody's.
+    started : str
+        When it was written.
+    why : str
+        Why a further attempt was needed.
+    """
+
+    schema_version: int = 1
+    key: str
+    slice: str
+    attempt: int
+    plan: str
+    started: str
+    why: str = ""
+
+
+class AttemptEnd(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """
+    ``end.json`` of an attempt: how it ended, written when all of it was pulled, or when it was given up.
+
+    Parameters
+    ----------
+    exit_code : int, optional
+        None if it was lost or given up.
+    lost : bool
+        The place had it no more, or it was killed there by something else.
+    ran : bool
+        It may have begun: another attempt is a second execution.
+    """
+
+    schema_version: int = 1
+    exit_code: int | None = None
+    lost: bool = False
+    ran: bool = True
+    reason: str = ""
+    where: str = ""
+    cpu_seconds: float | None = None
+    max_rss_bytes: int | None = None
+    wall_seconds: float | None = None
+    ended: str = ""
+
+
+class SliceEnd(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """``end`` of a slice: the attempt whose results count, and their SHA-256 by path relative to the run."""
+
+    schema_version: int = 1
+    attempt: int
+    files: dict[str, str]
+    accepted: str
+
+
+class Pieces:
+    """
+    The pieces of one run.
+
+    Parameters
+    ----------
+    run : Path
+        Run directory.
+    store : Layout
+    """
+
+    def __init__(self, run: Path, store: Layout) -> None:
+        self.run, self.store = run, store
+        self.folder = run / FOLDER
+
+    def path(self, slice_: str, attempt: int) -> Path:
+        """Folder of an attempt."""
+        assert _SLICE.fullmatch(slice_)
+        return self.folder / slice_ / str(attempt)
+
+    def pulled(self, attempt: Attempt) -> Path:
+        """Where what was pulled of an attempt lies; it mirrors the run directory."""
+        return self.path(attempt.slice, attempt.attempt) / PULLED
+
+    def slices(self) -> list[str]:
+        """Slices of which anything is recorded, in order."""
+        try:
+            names = [p.name for p in self.folder.iterdir() if _SLICE.fullmatch(p.name)]
+        except FileNotFoundError:
+            return []
+        return sorted(names, key=lambda n: (not n.isdigit(), int(n) if n.isdigit() else 0, n))
+
+    def attempts(self, slice_: str) -> Iterator[Attempt]:
+        """All attempts of a slice, oldest first; one that never came to be written is none."""
+        try:
+            numbers = sorted(int(p.name) for p in (self.folder / slice_).iterdir() if p.name.isdigit())
+        except FileNotFoundError:
+            return
+        for number in numbers:
+            try:
+                yield files.read_json(self.path(slice_, number) / "piece.json", Attempt)
+            except NotFoundError:
+                continue
+
+    def begin(self, attempt: Attempt) -> None:
+        """Write down an attempt, before it is started."""
+        folder = self.store.make_folder(self.path(attempt.slice, attempt.attempt))
+        files.write_atomic(folder / "piece.json", encode(attempt), mode=self.store.file_mode)
+
+    def handle(self, attempt: Attempt) -> str | None:
+        """What the place calls it; None if that was never heard."""
+        try:
+            return reading.read_bytes(self.path(attempt.slice, attempt.attempt) / "handle").decode()
+        except (NotFoundError, UnicodeDecodeError):
+            return None
+
+    def keep_handle(self, attempt: Attempt, handle: str) -> None:
+        """Write down what the place calls it."""
+        path = self.path(attempt.slice, attempt.attempt) / "handle"
+        files.write_atomic(path, handle.encode(), mode=self.store.file_mode)
+
+    def end_of(self, attempt: Attempt) -> AttemptEnd | None:
+        """How an attempt ended; None if that isn't known yet."""
+        try:
+            return files.read_json(self.path(attempt.slice, attempt.attempt) / "end.json", AttemptEnd)
+        except NotFoundError:
+            return None
+
+    def keep_end(self, attempt: Attempt, end: AttemptEnd) -> None:
+        """Write down how an attempt ended."""
+        path = self.path(attempt.slice, attempt.attempt) / "end.json"
+        files.write_atomic(path, encode(end), mode=self.store.file_mode)
+
+    def accept(self, attempt: Attempt, end: SliceEnd) -> SliceEnd:
+        """
+        Fill the slot of a slice, or learn who has: the first one counts, for ever.
+
+        Returns
+        -------
+        SliceEnd
+            What the slot holds.
+        """
+        slot = self.folder / attempt.slice / "end"
+        self.store.claim_file(self.run, slot, encode(end))
+        return files.read_json(slot, SliceEnd)
+
+    def accepted(self, slice_: str) -> SliceEnd | None:
+        """What the slot of a slice holds."""
+        try:
+            return files.read_json(self.folder / slice_ / "end", SliceEnd)
+        except NotFoundError:
+            return None
+
+    def forgotten(self, attempt: Attempt) -> bool:
+        """Whether the place was told to forget an attempt, and has."""
+        return (self.path(attempt.slice, attempt.attempt) / "forgotten").exists()
+
+    def keep_forgotten(self, attempt: Attempt) -> None:
+        """Write down that the place has nothing of it any more."""
+        files.create_exclusive(
+            self.path(attempt.slice, attempt.attempt) / "forgotten", b"", mode=self.store.file_mode
+        )
+
+
+def second_executions(pieces: Pieces) -> int:
+    """Attempts that may have begun although an earlier one of the same slice had."""
+    again = 0
+    for slice_ in pieces.slices():
+        ran = 0
+        for attempt in pieces.attempts(slice_):
+            try:
+                end = pieces.end_of(attempt)
+            except EsapError:
+                end = None
+            ran += end is None or end.ran
+        again += max(0, ran - 1)
+    return again
