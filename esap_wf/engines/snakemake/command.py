@@ -20,6 +20,7 @@ def house(choice: EngineChoice, job: Job) -> Rendered:
     memory = max(1, job.allocation.memory_bytes // 1_000_000)
     command = [
         choice.path,
+        *([job.item] if job.item else []),
         "--snakefile",
         job.entry,
         "--configfile",

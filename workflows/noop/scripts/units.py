@@ -1,4 +1,4 @@
-"""Which units there are: counted from 1, or one a row of the units table."""
+"""Which units there are: counted from 1, or one a row of the units table; and those of a slice."""
 
 import csv
 import json
@@ -50,3 +50,11 @@ def units(config):
     if not found:
         raise SystemExit(f"{table}: no rows")
     return found
+
+
+def share(keys, config):
+    """Return the part of a list that is `slice`'s, of `slices` equal ones; all of it if it is not cut."""
+    number, slices = int(config.get("slice") or 1), int(config.get("slices") or 1)
+    if not 1 <= number <= slices:
+        raise SystemExit(f"slice {number} of {slices}: slices are counted from 1")
+    return keys[(number - 1) * len(keys) // slices : number * len(keys) // slices]
