@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import click
 
 from esap_wf.cli import cli
+from esap_wf.cli.backends import OpenGroup
 from esap_wf.cli.output import Verb
 
 #: Of every verb.
@@ -27,6 +28,7 @@ FURTHER: dict[str, tuple[int, ...]] = {
     "engines install": (4,),
     "software build": (4,),
     "software check": (4,),
+    "backends check": (4,),
 }
 #: What stands where an argument is named so.
 ARGUMENTS = {
@@ -44,13 +46,15 @@ ARGUMENTS = {
 }
 
 
-def verbs() -> Iterator[tuple[str, Verb, click.Context]]:
+def verbs() -> Iterator[tuple[str, Verb | OpenGroup, click.Context]]:
     """Name, command and context of every verb; of groups the verbs in them."""
     top = click.Context(cli, info_name="esap-wf")
     for name in cli.list_commands(top):
         command = cli.get_command(top, name)
         assert command is not None, name
         context = click.Context(command, info_name=name, parent=top)
+        if isinstance(command, OpenGroup):
+            yield name, command, context
         if isinstance(command, click.Group):
             for below in command.list_commands(context):
                 verb = command.get_command(context, below)
@@ -66,7 +70,7 @@ def cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def section(name: str, verb: Verb, context: click.Context) -> str:
+def section(name: str, verb: Verb | OpenGroup, context: click.Context) -> str:
     """Usage, description, options, examples and exit codes."""
     said = inspect.cleandoc(verb.help or "")
     params = verb.get_params(context)

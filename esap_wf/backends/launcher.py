@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from esap_wf.errors import EsapError
+from esap_wf.errors import EsapError, ExitCode
 from esap_wf.models.plan import Allocation
 
 #: Bytes of a handle at most.
@@ -34,12 +34,14 @@ class OutageError(EsapError):
     """A place can't be asked now. It is asked again, for hours."""
 
     code = "outage"
+    exit_code = ExitCode.UNAVAILABLE
 
 
 class NeedsPersonError(EsapError):
     """A place can't be used until somebody acts: a credential, a host key, a permission, a quota."""
 
     code = "needs-person"
+    exit_code = ExitCode.REFUSED
 
 
 @dataclass(frozen=True, slots=True)

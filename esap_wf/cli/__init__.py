@@ -29,6 +29,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "resume": ("control:resume", "Continue a run that failed, was stopped, or lost its supervisor."),
     "rerun": ("control:rerun", "Run again, if you like with other parameters."),
     "rm": ("control:rm", "Delete runs."),
+    "backends": (
+        "backends:backends",
+        "Show what places can do, what is free, and why something doesn't fit.",
+    ),
     "doctor": ("doctor:doctor", "Show what is installed, what works, and what is missing."),
     "engines": ("setup:engines", "Show and install engines."),
     "software": ("software:software", "Make the software of workflows ready, and check it."),

@@ -19,6 +19,8 @@ def understood(words: list[str], folder: Path) -> None:
     context: click.Context = parent
     command: click.Command = cli
     while isinstance(command, click.Group):
+        if command.invoke_without_command and not [*context._protected_args, *context.args]:
+            return
         name, found, rest = command.resolve_command(context, [*context._protected_args, *context.args])
         assert found is not None
         command, context = found, found.make_context(name, rest, parent=context)

@@ -15,6 +15,7 @@ from helpers.paths import ROOT
 from helpers.workflows import write_workflow
 
 from esap_wf.cli import VERBS, cli
+from esap_wf.cli.backends import OpenGroup
 from esap_wf.cli.output import Verb
 
 #: What examples of a real run would cost too much for, or change what other tests look at: they are only understood.
@@ -31,8 +32,10 @@ def examples() -> Iterator[tuple[str, str]]:
             if isinstance(command, click.Group)
             else [(name, command)]
         )
+        if isinstance(command, OpenGroup):
+            below.append((name, command))
         for verb, one in below:
-            assert isinstance(one, Verb) and one.examples, verb
+            assert isinstance(one, Verb | OpenGroup) and one.examples, verb
             yield from ((verb, example) for example in one.examples)
 
 

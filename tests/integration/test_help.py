@@ -12,12 +12,18 @@ from esap_wf import __version__
 from esap_wf.cli import VERBS
 
 GROUPS = {
+    "backends": ["show", "check"],
     "engines": ["list", "install"],
     "software": ["build", "check"],
     "index": ["rebuild"],
     "store": ["init", "clean"],
 }
-COMMANDS = [*([v] for v in VERBS if v not in GROUPS), *([g, v] for g, verbs in GROUPS.items() for v in verbs)]
+#: Groups that do something without a command, too.
+OPEN = {"backends"}
+COMMANDS = [
+    *([v] for v in VERBS if v not in GROUPS or v in OPEN),
+    *([g, v] for g, verbs in GROUPS.items() for v in verbs),
+]
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -1,0 +1,276 @@
+"""What places can do, what of it is free, and why something doesn't fit: from profiles, and from what each
+place said when it was asked last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+from esap_wf import backends, files, plugins
+from esap_wf.backends import BackendBase, Capacity, Profile, Survey
+from esap_wf.backends.capacities import ENDLESS, reasons_against
+from esap_wf.config import Config
+from esap_wf.engines import EngineBase, programs
+from esap_wf.errors import EsapError, Problem, UnavailableError, UsageError
+from esap_wf.formats.schemas import closest
+from esap_wf.models import Model
+from esap_wf.models.plan import Allocation, EngineChoice
+from esap_wf.models.run import encode
+from esap_wf.software import containers
+
+WHOLE, SLICES = "whole", "slices"
+SHARED, COPIED = "shared", "copied"
+
+
+class Way(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """
+    One way in which a run can work at a place.
+
+    Parameters
+    ----------
+    engine, version, path : str
+        What runs it there.
+    pieces : list of str
+        ``whole``, and ``slices`` where the place takes a run in several pieces.
+    containers : list of str
+        Runtimes that this engine can start there.
+    store : str
+        ``shared``: it works in the run store itself; ``copied``: files are sent there and brought back.
+    """
+
+    engine: str
+    version: str
+    path: str
+    pieces: list[str]
+    containers: list[str]
+    store: str
+
+
+class Has(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """What a place has for one piece; None: without a limit that anybody knows."""
+
+    cores: int | None
+    memory_bytes: int | None
+    disk_bytes: int | None
+    wall_seconds: int | None
+    gpus: int
+    nodes: int
+    free_cores: int | None = None
+
+
+class Standing(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """
+    A place as it stands.
+
+    Parameters
+    ----------
+    name, kind, title : str
+    ways : list of Way
+    fits : bool
+        It can be used, for what is needed.
+    reasons : list of str
+        Why not.
+    capacity : Has, optional
+        None if nobody knows.
+    asked : str, optional
+        When the place was asked; of this machine it is now.
+    """
+
+    name: str
+    kind: str
+    title: str
+    ways: list[Way]
+    fits: bool
+    reasons: list[str]
+    capacity: Has | None
+    asked: str | None
+
+
+class Places:
+    """
+    The places that are known, and what can be said of them without asking.
+
+    Parameters
+    ----------
+    config : Config
+
+    Raises
+    ------
+    UsageError
+        A profile is broken.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.profiles = backends.profiles(config)
+        kinds, broken = plugins.load("esap_wf.backends", {p.kind for p in self.profiles.values()})
+        self._kinds: dict[str, BackendBase] = kinds
+        self._broken = {b.name: b.why for b in broken}
+
+    def profile(self, name: str) -> Profile:
+        """
+        The profile of a name.
+
+        Raises
+        ------
+        UsageError
+            There is none.
+        """
+        if name not in self.profiles:
+            hint = closest(name, self.profiles) or f"known: {', '.join(self.profiles)}"
+            raise UsageError(
+                f"there is no backend {name!r}", [Problem("NAME", f"unknown backend {name!r}", hint)]
+            )
+        return self.profiles[name]
+
+    def standings(self, needs: Allocation | None = None) -> list[Standing]:
+        """All of them, in the order of their names; this machine first."""
+        found = [self.standing(name, needs) for name in self.profiles]
+        return sorted(found, key=lambda s: (s.name != "local", s.name))
+
+    def standing(self, name: str, needs: Allocation | None = None) -> Standing:
+        """One of them, by what it said when it was asked last."""
+        profile = self.profile(name)
+        kind = self._kinds.get(profile.kind)
+        if kind is None:
+            why = self._broken.get(profile.kind) or (
+                f"no plug-in for backends of kind {profile.kind!r} is installed"
+            )
+            return _standing(profile, [], [why], None, None)
+        survey = None if profile.kind == "local" else self.known(name)
+        if survey is None and not kind.shares_store:
+            why = f"has not been asked yet: esap-wf backends check {name}"
+            return _standing(profile, [], [why], None, None)
+        try:
+            capacity = kind.capacity(profile, self.config.store, survey)
+        except Exception as error:  # a plug-in may raise anything
+            return _standing(profile, [], [_raised(profile.kind, error)], None, survey)
+        reasons = reasons_against(capacity, needs) if needs else []
+        ways = [*(self._here(profile) if kind.shares_store else self._there(profile, survey))]
+        if not ways:
+            reasons.append("no engine was found there that esap-wf can use")
+        return _standing(profile, ways, reasons, capacity, survey)
+
+    def known(self, name: str) -> Survey | None:
+        """What a place said when it was asked last."""
+        path = _kept(self.config, name)
+        try:
+            return files.read_json(path, Survey)
+        except EsapError:  # not there, or of another version: it is asked again
+            return None
+
+    def ask(self, name: str) -> Survey:
+        """
+        Ask a place now, and keep what it says.
+
+        Raises
+        ------
+        OutageError, NeedsPersonError
+        UsageError, UnavailableError
+            There is no such place; its plug-in is not there.
+        """
+        profile = self.profile(name)
+        kind: BackendBase = plugins.one("esap_wf.backends", profile.kind)
+        try:
+            survey = kind.survey(profile, self.config.cache)
+        except EsapError:
+            raise
+        except Exception as error:  # a plug-in may raise anything
+            what = _raised(profile.kind, error)
+            raise UnavailableError(
+                f"backend {name} can't be asked", [Problem(f"backend {name}", what)]
+            ) from error
+        path = _kept(self.config, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_atomic(path, encode(survey))
+        return survey
+
+    def _here(self, profile: Profile) -> Iterator[Way]:
+        """Ways on this machine: engines and runtimes are looked for."""
+        allowed = profile.containers.runtimes if profile.containers else ()
+        for name, (engine, choice) in self._engines_here.items():
+            runtimes = [r for r in self._runtimes_here if r in engine.runtimes.split()]
+            yield Way(
+                engine=name,
+                version=choice.version,
+                path=choice.path,
+                pieces=[WHOLE],
+                containers=[r for r in runtimes if not allowed or r in allowed],
+                store=SHARED,
+            )
+
+    def _there(self, profile: Profile, survey: Survey | None) -> Iterator[Way]:
+        """Ways at a place elsewhere: what it said, and what its profile brings there."""
+        allowed = profile.containers.runtimes if profile.containers else ()
+        runtimes = [r for r in (survey.runtimes if survey else ()) if not allowed or r in allowed]
+        found = dict(survey.engines) if survey else {}
+        for name, engine in self._plugins.items():
+            brought = profile.engines.get(name)
+            there = found.get(name)
+            if there is None and (brought is None or brought.path):
+                continue
+            yield Way(
+                engine=name,
+                version=there.version if there else brought.version if brought else "",
+                path=there.path if there else brought.environment or brought.image or "" if brought else "",
+                pieces=[WHOLE, SLICES],
+                containers=[r for r in runtimes if r in engine.runtimes.split()],
+                store=COPIED,
+            )
+
+    @cached_property
+    def _plugins(self) -> dict[str, EngineBase]:
+        return plugins.load("esap_wf.engines")[0]
+
+    @cached_property
+    def _engines_here(self) -> dict[str, tuple[EngineBase, EngineChoice]]:
+        found = {}
+        for name, engine in self._plugins.items():
+            choice = None if engine.lacks() else programs.first_suitable(engine, self.config, None).choice
+            if choice:
+                found[name] = engine, choice
+        return found
+
+    @cached_property
+    def _runtimes_here(self) -> list[str]:
+        there = containers.survey(containers.settings(self.config), self.config.cache)
+        return [name for name, runtime in there.items() if not isinstance(runtime, str)]
+
+
+def _raised(kind: str, error: Exception) -> str:
+    return f"the plug-in {kind!r} failed: {type(error).__name__}: {error}"
+
+
+def _kept(config: Config, name: str) -> Path:
+    return config.cache / "places" / name / "survey.json"
+
+
+def _standing(
+    profile: Profile, ways: list[Way], reasons: list[str], capacity: Capacity | None, survey: Survey | None
+) -> Standing:
+    return Standing(
+        name=profile.name,
+        kind=profile.kind,
+        title=profile.title,
+        ways=ways,
+        fits=not reasons,
+        reasons=reasons,
+        capacity=_has(capacity, survey) if capacity else None,
+        asked=survey.asked if survey else None,
+    )
+
+
+def _has(capacity: Capacity, survey: Survey | None) -> Has:
+    def known(amount: int) -> int | None:
+        return amount if amount < ENDLESS else None
+
+    return Has(
+        cores=known(capacity.cores),
+        memory_bytes=known(capacity.memory_bytes),
+        disk_bytes=known(capacity.disk_bytes),
+        wall_seconds=capacity.wall_seconds,
+        gpus=capacity.gpus,
+        nodes=capacity.nodes,
+        free_cores=survey.free_cores if survey else None,
+    )
