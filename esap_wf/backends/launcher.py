@@ -220,5 +220,10 @@ class Launcher(ABC):
     def forget(self, pieces: Mapping[str, str | None]) -> None:
         """
         Remove all that is there of pieces, which have ended, are gone, or were stopped. Of one that still
-        works nothing is removed. An outage is no error: who asks, asks again.
+        works nothing is removed.
+
+        Raises
+        ------
+        OutageError
+            Not all of it is known to be removed: it is asked again.
         """

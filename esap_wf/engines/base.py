@@ -83,6 +83,9 @@ class EngineBase(ABC):
         environment of its own.
     refused_in_paths : str
         Regular expression of what the path of a run may not hold, besides the colon.
+    records : tuple of str
+        What `events`, `explain` and `results` read beside ``engine/`` and is written while the engine works:
+        paths relative to the run directory. At places that don't share the store it is brought back often.
     """
 
     contract: int
@@ -94,6 +97,7 @@ class EngineBase(ABC):
     needs: str = ""
     pins: Path | None = None
     refused_in_paths: str = ""
+    records: tuple[str, ...] = ()
 
     # --- installations: asked while planning, by `engines list` and `doctor`
 

@@ -17,6 +17,7 @@ from esap_wf.models.manifest import Input, Manifest
 from esap_wf.models.plan import Plan
 from esap_wf.models.request import DataRef
 from esap_wf.models.run import encode
+from esap_wf.running import staging
 
 COMMAND = "command.sh"
 #: The manifest as it was when the run was planned; that of a pipeline without one is derived.
@@ -77,7 +78,11 @@ def job_of(plan: Plan, manifest: Manifest, workflow: Workflow | None = None) -> 
         return msgspec.structs.replace(ref, path=snapshot.get(ref.path, ref.path))
 
     inputs = {
-        name: JobInput(tuple(local(ref) for ref in refs), spec.many, spec.format)
+        name: JobInput(
+            tuple(staging.placed(plan, name, i, local(ref)) for i, ref in enumerate(refs)),
+            spec.many,
+            spec.format,
+        )
         for name, refs in plan.inputs.items()
         for spec in [manifest.inputs.get(name, Input(title=name))]
     }
@@ -147,14 +152,17 @@ def engine_side(plan: Plan, workflow: Workflow, target: Path) -> Rendered:
     (target / "plan.json").write_bytes(encode(plan))
     (target / MANIFEST).write_bytes(encode(workflow.manifest))
     engine = rendered(plan, workflow)
-    _put(engine, target)
+    put(engine, target)
+    for name, source in staging.staged(plan).items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).symlink_to(source)
     script = target / COMMAND
     script.write_text(command_script(plan, engine), "utf-8")
     script.chmod(0o755)
     return engine
 
 
-def _put(engine: Rendered, target: Path) -> None:
+def put(engine: Rendered, target: Path) -> None:
     """An engine's files and links."""
     for name, content in engine.files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -187,7 +195,7 @@ def write(engine: Rendered, target: Path, home: str) -> None:
     home : str
         The folder of the engine's file in the snapshot, relative to `target`.
     """
-    _put(engine, target)
+    put(engine, target)
     _complete(engine, target, home)
 
 

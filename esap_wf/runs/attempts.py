@@ -11,6 +11,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import msgspec
+
 from esap_wf import files
 from esap_wf.errors import NotFoundError
 from esap_wf.models import Model
@@ -54,6 +56,11 @@ def end_of(run: Path, epoch: int) -> EngineExit | None:
         return files.read_json(run / "engine" / f"{epoch}.exit.json", EngineExit)
     except NotFoundError:
         return None
+
+
+def keep_end(run: Path, epoch: int, end: EngineExit) -> None:
+    """Write down how the engine of an epoch ended."""
+    files.write_atomic(run / "engine" / f"{epoch}.exit.json", msgspec.json.encode(end), sync=False)
 
 
 def last(run: Path, below: int) -> int:

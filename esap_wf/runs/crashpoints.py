@@ -38,6 +38,18 @@ class Point(StrEnum):
     ENGINE_STARTED = "engine-started"
     #: supervisor: events are folded in memory, the checkpoint isn't written.
     EVENT_FOLDED = "event-folded"
+    #: pieces: an attempt is written down, the place was not asked to start it.
+    PIECE_WRITTEN = "piece-written"
+    #: pieces: the place has taken what it was given, nothing of its answer is written down.
+    PIECE_STARTED = "piece-started"
+    #: pieces: what the place calls a piece is written down.
+    HANDLE_KEPT = "handle-kept"
+    #: pieces: all that a piece has made was pulled, its end isn't written down.
+    PULLED = "pulled"
+    #: pieces: the slot of a slice is filled, the place still has the piece.
+    SLOT_TAKEN = "slot-taken"
+    #: pieces: the place has nothing of a piece any more, that isn't written down.
+    FORGOTTEN = "forgotten"
     #: `Run.write_state`: the change is announced in the journal, state.json is the old one.
     STATE_ANNOUNCED = "state-announced"
     #: `Run.write_state`: state.json is the new one.

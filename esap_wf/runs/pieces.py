@@ -133,10 +133,12 @@ class Pieces:
             except NotFoundError:
                 continue
 
-    def begin(self, attempt: Attempt) -> None:
-        """Write down an attempt, before it is started."""
+    def begin(self, attempt: Attempt) -> bool:
+        """Write down an attempt, before it is started. False if another owner has begun one of this number."""
+        for folder in (self.folder, self.folder / attempt.slice):
+            self.store.make_folder(folder)
         folder = self.store.make_folder(self.path(attempt.slice, attempt.attempt))
-        files.write_atomic(folder / "piece.json", encode(attempt), mode=self.store.file_mode)
+        return files.create_exclusive(folder / "piece.json", encode(attempt), mode=self.store.file_mode)
 
     def handle(self, attempt: Attempt) -> str | None:
         """What the place calls it; None if that was never heard."""
@@ -191,6 +193,14 @@ class Pieces:
         files.create_exclusive(
             self.path(attempt.slice, attempt.attempt) / "forgotten", b"", mode=self.store.file_mode
         )
+
+    def put_away(self) -> None:
+        """Nothing that is recorded counts any more: another plan is in force."""
+        number = 1
+        while (kept := self.run / f"{FOLDER}.{number}").exists():
+            number += 1
+        self.folder.rename(kept)
+        files.sync_folder(self.run)
 
 
 def second_executions(pieces: Pieces) -> int:

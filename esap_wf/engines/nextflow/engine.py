@@ -59,6 +59,7 @@ class Nextflow(EngineBase):
     name = "nextflow"
     title = "Nextflow"
     runtimes = "apptainer podman docker udocker"
+    records = (LOG,)
 
     def installations(self, config: Config) -> Iterable[EngineChoice]:
         """Configured, own environment, PATH, `engines install`; each with the Java that will run it."""

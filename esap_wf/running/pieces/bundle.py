@@ -1,0 +1,145 @@
+"""
+What is sent to a place for one piece: a folder with relative paths only. The code, the inputs and what other
+slices have made are links in it; who sends it follows them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from esap_wf.backends import Piece
+from esap_wf.engines import Job, Rendered
+from esap_wf.engines.stages import stage_job
+from esap_wf.errors import EsapError
+from esap_wf.models.manifest import Implementation
+from esap_wf.models.plan import Plan
+from esap_wf.models.run import encode
+from esap_wf.running import render, staging
+from esap_wf.running.ownership import Ownership
+from esap_wf.running.pieces import script
+from esap_wf.runs.folders import delete_tree
+from esap_wf.runs.pieces import JOIN, WHOLE, Attempt, Pieces
+
+#: Of the run directory, what a place has no use for.
+_OURS = frozenset({"request.json", "plan.json", render.MANIFEST, render.COMMAND})
+#: Below an attempt's folder. Its name is that of `Pieces.pulled`: engines make names of it.
+SENT = Path("sent", "run")
+
+
+def make(owner: Ownership, pieces: Pieces, attempt: Attempt, given: Mapping[str, Mapping[str, Path]]) -> Piece:
+    """
+    Put together what is sent for an attempt; made again, it is the same.
+
+    Parameters
+    ----------
+    owner : Ownership
+    pieces : Pieces
+    attempt : Attempt
+    given : mapping
+        For the `join` slice: name of what is given → path relative to the run directory → where it is now.
+    """
+    folder = pieces.path(attempt.slice, attempt.attempt) / SENT
+    if folder.exists():
+        delete_tree(folder)
+    folder.mkdir(parents=True)
+    plan = owner.plan
+    if attempt.slice == WHOLE:
+        command = _of_run(owner.run.dir, plan, folder)
+    else:
+        rendered, plan = staged_as(owner, attempt.slice, {n: list(paths) for n, paths in given.items()})
+        command = render.command_script(plan, rendered)
+        render.put(rendered, folder)
+    for name in ("code", staging.FOLDER):
+        if (owner.run.dir / name).is_dir():
+            (folder / name).symlink_to(owner.run.dir / name)
+    for paths in given.values():
+        for name, source in paths.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).symlink_to(source)
+    (folder / "engine").mkdir(exist_ok=True)
+    additions = owner.engine.launch_additions(folder, 1, False)
+    assert owner.plan.profile is not None
+    text = script.text(command, title(owner, attempt), attempt.key, owner.plan.profile, additions, str(folder))
+    (folder / script.NAME).write_text(text, "utf-8")
+    (folder / script.NAME).chmod(0o755)
+    # for who reads its record: the plan of this piece, beside what is pulled; it is not sent
+    pulled = pieces.pulled(attempt)
+    pulled.mkdir(parents=True, exist_ok=True)
+    (pulled / "plan.json").write_bytes(encode(plan))
+    if not (pulled / "code").is_symlink():
+        (pulled / "code").symlink_to(owner.run.dir / "code")
+    return Piece(
+        key=attempt.key,
+        folder=folder,
+        command=("bash", script.NAME),
+        needs=owner.plan.allocation,
+        environment={script.VARIABLE: attempt.key},
+        secrets=tuple(owner.plan.profile.secrets),
+    )
+
+
+def title(owner: Ownership, attempt: Attempt) -> str:
+    """What a piece is, for people."""
+    what = f"{owner.plan.title}, run {owner.run.id}"
+    if attempt.slice == WHOLE:
+        return what
+    if attempt.slice == JOIN:
+        return f"{what}: what joins the slices"
+    return f"{what}: slice {attempt.slice} of {owner.plan.slicing.slices}"
+
+
+def _of_run(run: Path, plan: Plan, folder: Path) -> str:
+    """All of a run in one piece: what was rendered for it."""
+    names = {Path(name).parts[0] for name in plan.files} - _OURS - {"code", staging.FOLDER}
+    for name in sorted(names):
+        source = run / name
+        if source.is_dir() and not source.is_symlink():
+            shutil.copytree(source, folder / name, symlinks=True)
+        elif source.exists():
+            shutil.copy2(source, folder / name)
+    return (run / render.COMMAND).read_text("utf-8")
+
+
+def implementation(owner: Ownership) -> Implementation:
+    """
+    The implementation that the plan has chosen.
+
+    Raises
+    ------
+    EsapError
+        Its manifest has none like that.
+    """
+    return chosen(owner.plan, owner.manifest.implementations)
+
+
+def chosen(plan: Plan, implementations: Sequence[Implementation]) -> Implementation:
+    """The one of a plan among a manifest's implementations."""
+    file = Path(plan.entry).relative_to(render.home_of(plan)).as_posix()
+    for one in implementations:
+        if (one.engine, one.file, one.item) == (plan.engine.name, file, plan.item):
+            return one
+    raise EsapError(f"the manifest of {plan.workflow} has no implementation for {plan.engine.name}: {file}")
+
+
+def staged_as(
+    owner: Ownership, slice_: str, given: Mapping[str, Sequence[str]]
+) -> tuple[Rendered, Plan]:
+    """A slice as its engine is asked for it, and the plan as it reads for that slice alone."""
+    plan, one = owner.plan, implementation(owner)
+    stage = one.join if slice_ == JOIN else one.map
+    assert stage is not None
+    job = render.job_of(plan, owner.manifest)
+    job = replace(job, source=owner.run.dir / plan.entry)
+    number = None if slice_ == JOIN else int(slice_)
+    job = stage_job(job, stage, number, plan.slicing.slices, given)
+    rendered = owner.engine.render(plan.engine, job)
+    return rendered, _as(plan, job, rendered)
+
+
+def _as(plan: Plan, job: Job, rendered: Rendered) -> Plan:
+    return msgspec.structs.replace(plan, entry=job.entry, item=job.item, command=rendered.command)

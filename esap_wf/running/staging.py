@@ -1,0 +1,77 @@
+"""
+Where a run's inputs lie in its directory, if the run works where this machine's files are not seen:
+``inputs/<name>/<number>/…``, links to what the user gave. What is sent to the place follows them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from esap_wf import plugins
+from esap_wf.models.plan import Plan
+from esap_wf.models.request import DataRef
+
+FOLDER = "inputs"
+_MAGIC = re.compile(r"[*?\[{]")
+
+
+def is_elsewhere(plan: Plan) -> bool:
+    """Whether a run works at a place that does not see the store."""
+    if plan.profile is None or plan.profile.kind == "local":
+        return False
+    return not plugins.one("esap_wf.backends", plan.profile.kind).shares_store
+
+
+def staged(plan: Plan) -> dict[str, str]:
+    """
+    What lies where: path relative to the run directory → absolute path of what the user gave. Empty for a run
+    that sees this machine's files.
+    """
+    if not is_elsewhere(plan):
+        return {}
+    found: dict[str, str] = {}
+    for name, refs in plan.inputs.items():
+        for number, ref in enumerate(refs):
+            for path in _files_of(ref):
+                if not _is_there(plan, path):
+                    found[_place(name, number, ref, path)] = path
+    return found
+
+
+def placed(plan: Plan, name: str, number: int, ref: DataRef) -> DataRef:
+    """A reference as the engine is given it: where it lies in the run directory, if it had to be staged."""
+    if ref.path is None or not Path(ref.path).is_absolute() or not is_elsewhere(plan):
+        return ref
+    if _is_there(plan, ref.path):
+        return ref
+    beside = {
+        (path if _is_there(plan, path) else _place(name, number, ref, path)): identity
+        for path, identity in ref.beside.items()
+    }
+    return msgspec.structs.replace(ref, path=_place(name, number, ref, ref.path), beside=beside)
+
+
+def _files_of(ref: DataRef) -> Iterator[str]:
+    """Absolute paths of what a reference means: of a pattern its matches, which stand beside it."""
+    if ref.path and not (ref.beside and _MAGIC.search(ref.path) and not Path(ref.path).exists()):
+        yield ref.path
+    yield from ref.beside
+
+
+def _is_there(plan: Plan, path: str) -> bool:
+    """Whether a path means the same at the place, or is the run's own."""
+    shared = plan.profile.shared if plan.profile else []
+    return not Path(path).is_absolute() or any(Path(path).is_relative_to(folder) for folder in shared)
+
+
+def _place(name: str, number: int, ref: DataRef, path: str) -> str:
+    assert ref.path is not None
+    parts = PurePosixPath(ref.path).parts
+    plain = next((i for i, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
+    root = Path(*parts[: min(plain, len(parts) - 1)])
+    inner = Path(path).relative_to(root) if Path(path).is_relative_to(root) else Path(Path(path).name)
+    return f"{FOLDER}/{name}/{number}/{inner.as_posix()}"
