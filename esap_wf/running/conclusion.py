@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from esap_wf.errors import StoppedError
 from esap_wf.models.run import Failure, Outputs, Reason, now
-from esap_wf.running import collect, endings, originals, products, render
+from esap_wf.running import collect, endings, originals, products, render, staging
 from esap_wf.running.ownership import Ownership
-from esap_wf.running.watch import Watch
 from esap_wf.runs import crashpoints, trees
 from esap_wf.runs.attempts import EngineExit
 
@@ -16,7 +16,17 @@ from esap_wf.runs.attempts import EngineExit
 _OWN = frozenset({"engine", "prepare", "esap-wf"})
 
 
-def conclude(owner: Ownership, ended: EngineExit | None, watch: Watch | None, cache: Path) -> None:
+class Watched(Protocol):
+    """What a watch over an engine, or over the pieces of a run, has seen of their end."""
+
+    late: bool
+    hung: str
+
+    def losses(self) -> list[Failure]:
+        """What has failed without an exit code."""
+
+
+def conclude(owner: Ownership, ended: EngineExit | None, watch: Watched | None, cache: Path) -> None:
     """
     Bring a run to its final phase.
 
@@ -25,8 +35,8 @@ def conclude(owner: Ownership, ended: EngineExit | None, watch: Watch | None, ca
     owner : Ownership
     ended : EngineExit or None
         None if nobody saw how the engine ended, or if there was none.
-    watch : Watch or None
-        Over the engine, if there was one.
+    watch : Watched or None
+        Of the engine, if there was one.
     cache : Path
     """
     code = ended.exit_code if ended else None
@@ -64,10 +74,11 @@ def conclude(owner: Ownership, ended: EngineExit | None, watch: Watch | None, ca
 def _collected(owner: Ownership, cache: Path) -> tuple[collect.Collected, list[str]]:
     """What the run has made, and warnings of how it is known."""
     run, plan = owner.run.dir, owner.plan
-    named, warnings = collect.named_by(owner.engine, run, owner.epoch)
+    named, warnings = collect.named_by(owner.engine, *_worked(owner))
     workplace = None
     if plan.config == "plain":
-        workplace = products.Workplace(run, run / render.home_of(plan), plan.files, run / plan.entry)
+        ours = [*plan.files, *staging.staged(plan)]
+        workplace = products.Workplace(run, run / render.home_of(plan), ours, run / plan.entry)
     warnings += originals.changed(plan, cache, owner.beat)
     given = trees.given_to(plan)
     found = collect.collect(
@@ -76,7 +87,12 @@ def _collected(owner: Ownership, cache: Path) -> tuple[collect.Collected, list[s
     return found, warnings
 
 
-def causes(owner: Ownership, code: int | None, watch: Watch | None) -> list[Failure]:
+def _worked(owner: Ownership) -> tuple[Path, int]:
+    """Where the engine has left its records, and in which of its epochs."""
+    return (owner.worked, 1) if owner.worked else (owner.run.dir, owner.epoch)
+
+
+def causes(owner: Ownership, code: int | None, watch: Watched | None) -> list[Failure]:
     """
     Why an engine ended badly, the cause first: why it was ended, jobs of this engine, what it says itself,
     what earlier ones left undone.
@@ -87,14 +103,14 @@ def causes(owner: Ownership, code: int | None, watch: Watch | None) -> list[Fail
     # what is cancelled is so because something else failed
     found += [f for f in mine if f.reason != Reason.CANCELLED]
     if not found and owner.epoch:
-        found = owner.engine.explain(owner.run.dir, owner.epoch, code)
+        found = owner.engine.explain(*_worked(owner), code)
     if not found and not mine:
         found = [_of_engine(*_unexplained(owner, code), code)]
     # of earlier engines only jobs that are still to be done
     return found + [f for f in reported if f not in found and (f in mine or f.step not in _OWN)]
 
 
-def _why_ended_by_us(owner: Ownership, code: int | None, watch: Watch | None) -> list[Failure]:
+def _why_ended_by_us(owner: Ownership, code: int | None, watch: Watched | None) -> list[Failure]:
     found = []
     if watch and watch.late:
         wall = owner.plan.request.resources.wall
@@ -103,7 +119,7 @@ def _why_ended_by_us(owner: Ownership, code: int | None, watch: Watch | None) ->
         )
     if watch and watch.hung:
         found.append(_of_engine(Reason.ENGINE, watch.hung, code))
-    return found
+    return found + (watch.losses() if watch else [])
 
 
 def _unexplained(owner: Ownership, code: int | None) -> tuple[Reason, str]:

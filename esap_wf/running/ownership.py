@@ -9,10 +9,11 @@ import logging
 import shutil
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from esap_wf import files, plugins
+from esap_wf import config, files, plugins
 from esap_wf.engines import EngineBase, EventSource
 from esap_wf.errors import StoppedError, UnavailableError
 from esap_wf.formats import documents
@@ -26,6 +27,9 @@ from esap_wf.runs import attempts, counts, crashpoints, processes, states
 from esap_wf.runs.lease import RENEW, Lease
 from esap_wf.runs.run import StopRequest
 from esap_wf.runs.store import Run, Store
+
+if TYPE_CHECKING:
+    from esap_wf.backends import BackendBase, Launcher
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +58,8 @@ class Ownership:
         Once it is open (`open_events`).
     plan, manifest, snapshot, engine
         What was planned, once it is read (`read_plan`).
+    worked : Path or None
+        Folder with what the engine wrote of itself, if that is not the run directory: of a piece.
     stop : StopRequest or None
         The request that was passed on to the engine.
     epoch : int
@@ -66,10 +72,12 @@ class Ownership:
     manifest: Manifest
     snapshot: Path
     engine: EngineBase
+    launcher: Launcher
 
     def __init__(self, store: Store, run: Run) -> None:
         self.store, self.run = store, run
         self.stop: StopRequest | None = None
+        self.worked: Path | None = None
         self.epoch = 0
         self._renewed = time.monotonic()
         self._asked = 0.0
@@ -102,6 +110,9 @@ class Ownership:
             manifest = self.snapshot / Path(self.plan.source).name
         self.manifest = msgspec.convert(documents.load(manifest).data, Manifest)
         self.engine = plugins.one("esap_wf.engines", self.plan.engine.name)
+        if self.plan.profile is not None:
+            backend: BackendBase = plugins.one("esap_wf.backends", self.plan.profile.kind)
+            self.launcher = backend.launcher(self.plan.profile, config.load(str(self.store.root)).cache)
         self.events.unit_steps = (self.manifest.units.steps if self.manifest.units else None) or None
 
     def clear_survivors(self) -> None:

@@ -33,9 +33,10 @@ _STORE = {
     "code",
     "requests.jsonl",
     "revision",
+    "pieces",
     PROJECT,
 }
-_KEPT_PLAN = re.compile(r"plan\.\d+\.json")
+_KEPT_PLAN = re.compile(r"plan\.\d+\.json|pieces\.\d+")
 #: Names of what is no result: hidden files, logs, what is only there for a while.
 _PASSING = re.compile(r"\..*|logs?|te?mp|.*(\.tmp|\.part|\.bak|~)|core\.\d+|nohup\.out", re.I)
 

@@ -16,20 +16,34 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from esap_wf import config, files
 from esap_wf.errors import EsapError, UnavailableError
 from esap_wf.formats import log_lines
 from esap_wf.formats.printing import printable
 from esap_wf.models.run import Failure, Phase, Reason, State, now
-from esap_wf.running import adoption, conclusion, endings, launch, preparation, render, revisions
+from esap_wf.running import (
+    adoption,
+    conclusion,
+    endings,
+    launch,
+    preparation,
+    render,
+    revisions,
+    staging,
+)
 from esap_wf.running.ownership import Ownership
 from esap_wf.running.watch import Wakeup, Watch
 from esap_wf.runs import crashpoints
 from esap_wf.runs.attempts import EngineExit
 from esap_wf.runs.lease import FencedError, HeldByOther
+from esap_wf.runs.pieces import under_way
 from esap_wf.runs.run import StopRequest
 from esap_wf.runs.store import Run, Store
+
+if TYPE_CHECKING:
+    from esap_wf.running.pieces.watch import PiecesWatch
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +67,7 @@ class Supervisor:
         self.owner = Ownership(store, run)
         self._revised = False
         self._watch: Watch | None = None
+        self._pieces: PiecesWatch | None = None
         self._wakeup = Wakeup()
 
     def main(self) -> int:
@@ -109,9 +124,12 @@ class Supervisor:
         if self.run.accepted() is not None:
             endings.completed(owner)
             return
-        preparation.prepare(owner, self.cache)
-        ended = self._engine_to_its_end(before)
-        conclusion.conclude(owner, ended, self._watch, self.cache)
+        if staging.is_elsewhere(owner.plan):
+            ended = self._pieces_to_their_end()
+        else:
+            preparation.prepare(owner, self.cache)
+            ended = self._engine_to_its_end(before)
+        conclusion.conclude(owner, ended, self._pieces or self._watch, self.cache)
 
     def _take_over_revision(self, before: State) -> None:
         """
@@ -121,7 +139,8 @@ class Supervisor:
         if self.revision is None:
             return
         former = adoption.former_engine(self.owner, before)
-        if self.run.accepted() is not None or (former and former.adoptable is not False):
+        working = (former and former.adoptable is not False) or under_way(self.run.dir, self.owner.store)
+        if self.run.accepted() is not None or working:
             self.owner.note("it continues as it was planned: its engine is still running, or has finished")
             logger.info("decided: the plan of a newer request is not taken over: work is done, or goes on")
             return
@@ -136,6 +155,13 @@ class Supervisor:
         logger.info("decided: the plan of a newer request is taken over")
 
     # --- the engine
+
+    def _pieces_to_their_end(self) -> EngineExit | None:
+        """The pieces of a run that works elsewhere."""
+        from esap_wf.running.pieces.watch import PiecesWatch  # for these runs alone
+
+        self._pieces = PiecesWatch(self.owner)
+        return self._pieces.until_end()
 
     def _engine_to_its_end(self, before: State) -> EngineExit | None:
         """An engine from its start, or from its adoption, to its end; None if nobody saw how it ended."""
@@ -210,11 +236,13 @@ class Supervisor:
             )
 
     def _follow(self) -> EngineExit | None:
-        self._watch = Watch(self.owner, self._wakeup)
-        return self._watch.until_end()
+        self._watch = watch = Watch(self.owner, self._wakeup)
+        return watch.until_end()
 
     def _abandon(self) -> None:
         """No engine works on for a run that is at its end."""
+        if self._pieces:
+            self._pieces.abandon()
         if self.owner.epoch:
             with contextlib.suppress(EsapError):
                 self.owner.clear_survivors()

@@ -14,7 +14,7 @@ import msgspec
 
 from esap_wf.engines import Cursor
 from esap_wf.formats.quantities import human_seconds, to_seconds
-from esap_wf.models.run import Phase
+from esap_wf.models.run import Failure, Phase
 from esap_wf.running import launch
 from esap_wf.running.ownership import GRACE, Ownership
 from esap_wf.running.pulse import DEAD, DEAD_ON_FULL_DISK, Pulse
@@ -104,6 +104,10 @@ class Watch:
             self._pass_on_request()
             self._kill_after_grace()
             self._wakeup.wait(LOOK)
+
+    def losses(self) -> list[Failure]:
+        """None: an engine that is gone is started again."""
+        return []
 
     def _checkpoint(self) -> None:
         moment = time.monotonic()

@@ -134,7 +134,7 @@ class Pieces:
                 continue
 
     def begin(self, attempt: Attempt) -> bool:
-        """Write down an attempt, before it is started. False if another owner has begun one of this number."""
+        """Write down an attempt, before it is started. False if another owner has begun the same one."""
         for folder in (self.folder, self.folder / attempt.slice):
             self.store.make_folder(folder)
         folder = self.store.make_folder(self.path(attempt.slice, attempt.attempt))
@@ -201,6 +201,12 @@ class Pieces:
             number += 1
         self.folder.rename(kept)
         files.sync_folder(self.run)
+
+
+def under_way(run: Path, store: Layout) -> bool:
+    """Whether any piece of a run may be at work."""
+    pieces = Pieces(run, store)
+    return any(pieces.end_of(a) is None for name in pieces.slices() for a in pieces.attempts(name))
 
 
 def second_executions(pieces: Pieces) -> int:

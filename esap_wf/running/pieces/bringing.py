@@ -1,4 +1,4 @@
-"""What comes back of pieces: brought into the run directory, so that it looks as if the run had worked here."""
+"""What comes back of pieces: brought into the run directory, as if the run had worked here."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def _is_same(file: Path, original: Path) -> bool:
     return original.is_file() and filecmp.cmp(file, original, shallow=False)
 
 
-def given(pieces: Pieces, patterns: dict[str, str], accepted: Sequence[Attempt]) -> dict[str, dict[str, Path]]:
+def given(
+    pieces: Pieces, patterns: dict[str, str], accepted: Sequence[Attempt]
+) -> dict[str, dict[str, Path]]:
     """
     What slices give the one that joins them.
 
@@ -150,7 +152,7 @@ def bring_logs(pieces: Pieces, ended: Sequence[Attempt]) -> None:
 def _link(source: Path, target: Path) -> None:
     """The same file under another name; a copy where there can be no link."""
     if target.is_symlink() or target.exists():
-        if not target.is_symlink() and os.path.samefile(source, target):
+        if not target.is_symlink() and source.samefile(target):
             return
         target.unlink()
     target.parent.mkdir(parents=True, exist_ok=True)

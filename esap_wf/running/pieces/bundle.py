@@ -31,7 +31,9 @@ _OURS = frozenset({"request.json", "plan.json", render.MANIFEST, render.COMMAND}
 SENT = Path("sent", "run")
 
 
-def make(owner: Ownership, pieces: Pieces, attempt: Attempt, given: Mapping[str, Mapping[str, Path]]) -> Piece:
+def make(
+    owner: Ownership, pieces: Pieces, attempt: Attempt, given: Mapping[str, Mapping[str, Path]]
+) -> Piece:
     """
     Put together what is sent for an attempt; made again, it is the same.
 
@@ -64,7 +66,9 @@ def make(owner: Ownership, pieces: Pieces, attempt: Attempt, given: Mapping[str,
     (folder / "engine").mkdir(exist_ok=True)
     additions = owner.engine.launch_additions(folder, 1, False)
     assert owner.plan.profile is not None
-    text = script.text(command, title(owner, attempt), attempt.key, owner.plan.profile, additions, str(folder))
+    text = script.text(
+        command, title(owner, attempt), attempt.key, owner.plan.profile, additions, str(folder)
+    )
     (folder / script.NAME).write_text(text, "utf-8")
     (folder / script.NAME).chmod(0o755)
     # for who reads its record: the plan of this piece, beside what is pulled; it is not sent
@@ -126,9 +130,7 @@ def chosen(plan: Plan, implementations: Sequence[Implementation]) -> Implementat
     raise EsapError(f"the manifest of {plan.workflow} has no implementation for {plan.engine.name}: {file}")
 
 
-def staged_as(
-    owner: Ownership, slice_: str, given: Mapping[str, Sequence[str]]
-) -> tuple[Rendered, Plan]:
+def staged_as(owner: Ownership, slice_: str, given: Mapping[str, Sequence[str]]) -> tuple[Rendered, Plan]:
     """A slice as its engine is asked for it, and the plan as it reads for that slice alone."""
     plan, one = owner.plan, implementation(owner)
     stage = one.join if slice_ == JOIN else one.map

@@ -11,8 +11,8 @@ from esap_wf.engines import LaunchAdditions
 from esap_wf.models.place import Profile
 
 NAME = "piece.sh"
-#: What names a piece in the environment of its processes; not `processes.RUN_VARIABLE`, by which the run's own
-#: processes on this machine are found and ended.
+#: What names a piece in the environment of its processes; not `processes.RUN_VARIABLE`, by which the run's
+#: own processes on this machine are found and ended.
 VARIABLE = "ESAP_WF_PIECE"
 _HEAD = """\
 #!/usr/bin/env bash

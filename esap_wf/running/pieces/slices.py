@@ -140,7 +140,9 @@ class Slices:
         self.owner.lease.require()
         if not self.pieces.begin(attempt):
             self.owner.lease.require()
-            raise EsapError(f"attempt {number} at slice {slice_.name} of run {self.owner.run.id} is there already")
+            raise EsapError(
+                f"attempt {number} at slice {slice_.name} of run {self.owner.run.id} is there already"
+            )
         crashpoints.reached("piece-written")
         slice_.attempt, slice_.handle, slice_.seen, slice_.watched = attempt, None, None, True
         return attempt

@@ -17,6 +17,7 @@ import msgspec
 
 from esap_wf.backends import Condition, NeedsPersonError, OutageError, Part, Refusal, Seen, Signal
 from esap_wf.engines import StopSignal
+from esap_wf.errors import EsapError
 from esap_wf.formats.quantities import human_seconds, to_seconds
 from esap_wf.models.run import Failure, Phase, Progress, Reason, now
 from esap_wf.running.ownership import GRACE, Ownership
@@ -207,7 +208,9 @@ class PiecesWatch:
             return None
         if code == 0:
             bringing.bring(self.pieces, self.slices.accepted())
-        used = [e for s in self.slices.all for a in self.pieces.attempts(s.name) if (e := self.pieces.end_of(a))]
+        used = [
+            e for s in self.slices.all for a in self.pieces.attempts(s.name) if (e := self.pieces.end_of(a))
+        ]
         ended = EngineExit(
             exit_code=code,
             cpu_seconds=round(sum(e.cpu_seconds or 0.0 for e in used), 3),
@@ -225,6 +228,12 @@ class PiecesWatch:
             return False
         self.owner.note(f"what is left of the run at {self.title} could not be removed: {self._trouble.what}")
         return True
+
+    def abandon(self) -> None:
+        """The run ends by an error of its own: nothing of it works on, if the place can be asked."""
+        asked = {s.attempt.key: s.handle for s in self.slices.under_way if s.attempt}
+        with contextlib.suppress(EsapError):
+            self.launcher.stop(asked, None)
 
     def losses(self) -> list[Failure]:
         """Slices that have failed without an exit code: lost, or refused."""
