@@ -68,6 +68,7 @@ LONGEST_FIRST = (
     "features",
     "science",
     "faults",
+    "places",
     "engine",
     "foreign",
     "containers",

@@ -1,18 +1,21 @@
-"""Tests that others can run: `EngineSuite`, the questions that esap-wf asks of every engine.
-docs/engine-tutorial.md shows how.
+"""Tests that others can run: `EngineSuite`, the questions that esap-wf asks of every engine
+(docs/engine-tutorial.md shows how), and `LauncherSuite`, those that it asks of what starts pieces at a place.
 
 Only here pytest is needed.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from esap_wf.testing.engine_suite import EngineSuite, answers
+    from esap_wf.testing.launcher_suite import LauncherSuite
     from esap_wf.testing.runs import runs_bare
 
-__all__ = ["EngineSuite", "answers", "runs_bare"]
+__all__ = ["EngineSuite", "LauncherSuite", "answers", "runs_bare"]
+_MODULES = {"LauncherSuite": "launcher_suite"}
 
 
 def __getattr__(name: str) -> Any:
@@ -20,8 +23,8 @@ def __getattr__(name: str) -> Any:
         import pytest
 
         # a failed question shows both sides
-        pytest.register_assert_rewrite("esap_wf.testing.engine_suite", "esap_wf.testing.runs")
-        from esap_wf.testing import engine_suite
-
-        return getattr(engine_suite, name)
+        shown = ("engine_suite", "runs", "launcher_suite", "pieces")
+        pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in shown))
+        module = importlib.import_module(f"{__name__}.{_MODULES.get(name, 'engine_suite')}")
+        return getattr(module, name)
     raise AttributeError(f"module 'esap_wf.testing' has no attribute {name!r}")
