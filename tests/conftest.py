@@ -15,6 +15,7 @@ from helpers.workflows import write_workflow
 from hypothesis import HealthCheck, settings
 
 from esap_wf import config as configuration
+from esap_wf import plugins
 from esap_wf.catalogue.manifests import read_manifest
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
@@ -51,6 +52,23 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 @pytest.fixture
 def config(place: Place) -> Config:
     return configuration.load()
+
+
+@pytest.fixture
+def sheds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kinds of place of `helpers.shed` are installed."""
+    from helpers.shed import Shed
+
+    monkeypatch.setitem(
+        plugins.BUILT_IN,
+        "esap_wf.backends",
+        {
+            **plugins.BUILT_IN["esap_wf.backends"],
+            "shed": "helpers.shed:Shed",
+            "collapsed": "helpers.shed:Collapsed",
+        },
+    )
+    monkeypatch.setattr(Shed, "asked", [])
 
 
 @pytest.fixture

@@ -99,16 +99,18 @@ def _engines(config: Config) -> Iterator[dict[str, Any]]:
 
 def _backends(config: Config) -> Iterator[dict[str, Any]]:
     from esap_wf import backends
+    from esap_wf.backends.places import places
 
-    usable, broken = _usable("backend")
+    _, broken = _usable("backend")
     yield from broken
-    for name, backend in usable.items():
-        for profile in (p for p in backends.profiles(config).values() if p.kind == name):
-            c = backend.capacity(profile, config.store, None)
-            memory, disk = human_bytes(c.memory_bytes), human_bytes(c.disk_bytes)
-            yield _check(
-                f"backend {profile.name}", True, f"{human_cores(c.cores)}, {memory} memory, {disk} disk"
-            )
+    for name, place in places(backends.profiles(config), config.cache).usable.items():
+        try:
+            c = place.capacity(config.store)
+        except EsapError as error:
+            yield _check(f"backend {name}", False, error.message, needed=False)
+            continue
+        memory, disk = human_bytes(c.memory_bytes), human_bytes(c.disk_bytes)
+        yield _check(f"backend {name}", True, f"{human_cores(c.cores)}, {memory} memory, {disk} disk")
 
 
 def _containers(config: Config) -> Iterator[dict[str, Any]]:

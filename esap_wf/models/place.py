@@ -14,6 +14,7 @@ Folder = Annotated[
 ]
 Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$", description="a variable")]
 Amount = int | float | str
+Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Containers(Model, frozen=True, kw_only=True):
@@ -101,9 +102,9 @@ class Caps(Model, frozen=True, kw_only=True):
         Pieces started in a minute.
     """
 
-    heads: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    jobs: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    submissions: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    heads: Count | None = None
+    jobs: Count | None = None
+    submissions: Count | None = None
 
 
 class Profile(Model, frozen=True, kw_only=True):
@@ -132,12 +133,12 @@ class Profile(Model, frozen=True, kw_only=True):
     name: str = ""
     kind: str = "local"
     title: str = ""
-    cores: int | None = None
+    cores: Count | None = None
     memory: Amount | None = None
     disk: Amount | None = None
     wall: Amount | None = None
-    gpus: int = 0
-    nodes: int = 1
+    gpus: Annotated[int, msgspec.Meta(ge=0)] = 0
+    nodes: Count = 1
     bundle: Amount | None = None
     containers: Containers | None = None
     shared: list[Folder] = []

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from esap_wf import backends
+from esap_wf.backends.places import Places
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
 from esap_wf.errors import RefusedError, UsageError
@@ -57,13 +57,14 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
     if problems:
         raise UsageError("the request is not valid", problems)
     values, drawn = _seeded(workflow, valid.parameters)
+    there = places.all_of(request, config)
     runner = find_engine(workflow, config, request.engine)
     costs = Costs.of(valid, values)
     demands = runner.demands(workflow, request, values)
     wishes = places.wishes(request, bool(workflow.manifest.resources.sizes), demands, runner.engine.title)
-    placed = _placed(request, config, costs, asked, wishes)
+    placed = _placed(request, config, there, costs, asked, wishes)
     route = routes.choose(
-        workflow, config, request.software, backends.profiles(config)[placed.backend], runner.engine
+        workflow, config, request.software, there.usable[placed.backend].profile, runner.engine
     )
     if against := places.refused_by(runner.engine, config.store):
         raise RefusedError(f"{runner.title} can't run {workflow.manifest.name}", against)
@@ -118,7 +119,9 @@ class _Placed:
     warnings: list[str]
 
 
-def _placed(request: Request, config: Config, costs: Costs, asked: Allocation, wishes: Wishes) -> _Placed:
+def _placed(
+    request: Request, config: Config, there: Places, costs: Costs, asked: Allocation, wishes: Wishes
+) -> _Placed:
     """The place that fits what was asked for, what the steps ask for, and what the model says."""
     wanted = places.wanted(asked, wishes)
     needed = costs.estimate(wanted.cores)
@@ -127,9 +130,7 @@ def _placed(request: Request, config: Config, costs: Costs, asked: Allocation, w
         memory_bytes=_at_least(wanted.memory_bytes, needed.memory_bytes, request.resources.memory),
         disk_bytes=_at_least(wanted.disk_bytes, needed.disk_bytes, request.resources.disk),
     )
-    backend, allocation, offers, warnings = places.choose(
-        request, config, backends.profiles(config), wanted, wishes
-    )
+    backend, allocation, offers, warnings = places.choose(request, config, there, wanted, wishes)
     if needed.memory_bytes > allocation.memory_bytes:
         given, needs = human_bytes(allocation.memory_bytes), human_bytes(needed.memory_bytes)
         warnings = [

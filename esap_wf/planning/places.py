@@ -7,18 +7,21 @@ A default, or a wish that no engine insists on, never keeps a run from a place t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from esap_wf.backends import Capacity, Profile
+from esap_wf import backends
+from esap_wf.backends import Capacity
+from esap_wf.backends.places import Places, places
 from esap_wf.config import Config
 from esap_wf.engines import Demand, EngineBase
 from esap_wf.errors import Problem, RefusedError, UsageError
 from esap_wf.formats.quantities import human_bytes, human_seconds
+from esap_wf.formats.schemas import closest
 from esap_wf.models.plan import Allocation, Offer
 from esap_wf.models.request import Request
 from esap_wf.planning import resources
@@ -83,32 +86,43 @@ def wanted(allocation: Allocation, wishes: Wishes) -> Allocation:
     return msgspec.structs.replace(allocation, origin=origin, **changes)
 
 
+def all_of(request: Request, config: Config) -> Places:
+    """
+    Every place; the one that the request names is asked what it has.
+
+    Raises
+    ------
+    UsageError
+        There is no such place, or profiles are broken.
+    UnavailableError
+        It can't be asked.
+    """
+    profiles = backends.profiles(config)
+    if request.backend and request.backend not in profiles:
+        hint = closest(request.backend, profiles) or f"available: {', '.join(profiles)}"
+        raise UsageError(
+            "the request is not valid",
+            [Problem("--backend", f"there is no backend {request.backend!r}", hint)],
+        )
+    return places(profiles, config.cache, request.backend)
+
+
 def choose(
-    request: Request, config: Config, profiles: Mapping[str, Profile], allocation: Allocation, wishes: Wishes
+    request: Request, config: Config, there: Places, allocation: Allocation, wishes: Wishes
 ) -> tuple[str, Allocation, list[Offer], list[str]]:
     """
     The place, what the run may use there, every offer, and warnings.
 
     Raises
     ------
-    UsageError
-        There is no such place.
     RefusedError
         None fits, or what the user gives is less than what a step asks for and the engine insists on.
     """
-    if request.backend and request.backend not in profiles:
-        from esap_wf.formats.schemas import closest
-
-        hint = closest(request.backend, profiles) or f"available: {', '.join(profiles)}"
-        raise UsageError(
-            "the request is not valid",
-            [Problem("--backend", f"there is no backend {request.backend!r}", hint)],
-        )
-    offers, capacities = resources.offers_of(profiles, allocation, config.store)
-    there = {name: _fitted(allocation, capacity, wishes) for name, capacity in capacities.items()}
-    for name, smaller in there.items():
+    offers, capacities = resources.offers_of(there, allocation, config.store)
+    fitted = {name: _fitted(allocation, capacity, wishes) for name, capacity in capacities.items()}
+    for name, smaller in fitted.items():
         if smaller != allocation:
-            repeated, _ = resources.offers_of({name: profiles[name]}, smaller, config.store)
+            repeated, _ = resources.offers_of(there, smaller, config.store, [name])
             offers = [repeated[0] if o.backend == name else o for o in offers]
     fitting = [o.backend for o in offers if o.fits]
     chosen = request.backend or next(iter(fitting), None)
@@ -122,7 +136,7 @@ def choose(
                 for reason in o.reasons
             ],
         )
-    final = there[chosen]
+    final = fitted[chosen]
     if problems := _too_little(final, wishes):
         raise RefusedError("the run may use less than its steps ask for", problems)
     warnings = _warnings(final, wishes, chosen)

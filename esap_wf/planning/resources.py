@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from esap_wf import plugins
-from esap_wf.backends import Capacity, Profile
+from esap_wf.backends import Capacity
 from esap_wf.backends.capacities import reasons_against
+from esap_wf.backends.places import Places
 from esap_wf.catalogue.workflow import Workflow
-from esap_wf.errors import Problem
+from esap_wf.errors import Problem, UnavailableError
 from esap_wf.formats import expressions, schemas
 from esap_wf.formats.quantities import to_bytes, to_seconds
 from esap_wf.models.manifest import Size
@@ -151,35 +151,38 @@ def corrected(model: Estimate, earlier: Sequence[Measurement], units: int, cores
 
 
 def offers_of(
-    profiles: Mapping[str, Profile], wanted: Allocation, store: Path
+    there: Places, wanted: Allocation, store: Path, only: Collection[str] | None = None
 ) -> tuple[list[Offer], dict[str, Capacity]]:
     """
-    Every backend profile, whether it fits, and why not.
+    Every place, whether it fits, and why not.
+
+    Parameters
+    ----------
+    there : Places
+    wanted : Allocation
+    store : Path
+    only : collection of str, optional
+        Of these alone.
 
     Returns
     -------
     offers : list of Offer
         Fitting ones first.
     capacities : dict
-        Profile → what it has.
+        Place → what it has.
     """
-    kinds, broken = plugins.load("esap_wf.backends", {p.kind for p in profiles.values()})
-    reasons_broken = {b.name: b.why for b in broken}
     offers, capacities = [], {}
-    for name, profile in profiles.items():
-        kind = kinds.get(profile.kind)
-        if kind is None:
-            why = (
-                reasons_broken.get(profile.kind)
-                or f"no plug-in for backends of kind {profile.kind!r} is installed"
-            )
-            offers.append(Offer(backend=name, fits=False, reasons=[why]))
+    for name in there:
+        if only is not None and name not in only:
             continue
-        capacity = kind.capacity(profile, store, None)
-        capacities[name] = capacity
-        reasons = reasons_against(capacity, wanted)
-        # a plug-in may describe a place, but launching is this machine's only, and so recorded
-        if profile.kind != "local":
-            reasons.append("this version starts runs only on this machine")
+        if name in there.broken:
+            offers.append(Offer(backend=name, fits=False, reasons=[there.broken[name]]))
+            continue
+        try:
+            capacity = capacities[name] = there.usable[name].capacity(store)
+        except UnavailableError as error:
+            reasons = [p.what for p in error.problems] or [error.message]
+        else:
+            reasons = reasons_against(capacity, wanted)
         offers.append(Offer(backend=name, fits=not reasons, reasons=reasons))
     return sorted(offers, key=lambda o: (not o.fits, o.backend != "local", o.backend)), capacities

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services import engines
 
-from esap_wf import backends
 from esap_wf.backends.local import memory
 from esap_wf.engines import Demand
 from esap_wf.engines.cwl.engine import Cwltool
@@ -186,8 +185,8 @@ def settled(
         wall_seconds=3600,
     )
     wishes = places.wishes(request, False, demands, "Engine")
-    profiles = backends.profiles(config)
-    _, made, _, warnings = places.choose(request, config, profiles, places.wanted(start, wishes), wishes)
+    there = places.all_of(request, config)
+    _, made, _, warnings = places.choose(request, config, there, places.wanted(start, wishes), wishes)
     return made, warnings
 
 
