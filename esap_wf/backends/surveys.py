@@ -64,9 +64,10 @@ def known(profile: Profile, cache: Path) -> Survey | None:
     return kept.survey if kept.profile == _digest(profile) else None
 
 
-def ask(backend: BackendBase, profile: Profile, cache: Path, *, anew: bool = False) -> Answer:
+def ask(backend: BackendBase, profile: Profile, cache: Path) -> Answer:
     """
-    What a place says now; one that was asked a short while ago is not asked again, unless `anew`.
+    What a place says; one that was asked a short while ago is not asked again, and of one that is away what
+    it said before counts.
 
     Raises
     ------
@@ -74,13 +75,10 @@ def ask(backend: BackendBase, profile: Profile, cache: Path, *, anew: bool = Fal
         It can't be asked, and has never been; or its plug-in fails.
     """
     old = known(profile, cache)
-    if old and not anew and 0 <= age(old) <= FRESH:
+    if old and 0 <= age(old) <= FRESH:
         return Answer(old)
     try:
-        survey = backend.survey(profile, cache)
-        if not isinstance(survey, Survey):
-            raise TypeError(f"its survey is of the type {type(survey).__name__}")
-        data = encode(Kept(profile=_digest(profile), survey=survey))
+        return Answer(ask_now(backend, profile, cache))
     except (OutageError, NeedsPersonError) as error:
         why = "; ".join([error.message, *(str(p) for p in error.problems)])
         logger.info("%s can't be asked: %s", profile.name, why)
@@ -89,18 +87,36 @@ def ask(backend: BackendBase, profile: Profile, cache: Path, *, anew: bool = Fal
             raise UnavailableError(f"{profile.name} can't be asked what it has", [problem]) from None
         what = f"{profile.name} can't be asked now ({why}); what it said {human_seconds(age(old))} ago counts"
         return Answer(old, what)
+
+
+def ask_now(backend: BackendBase, profile: Profile, cache: Path) -> Survey:
+    """
+    What a place says now; it is kept.
+
+    Raises
+    ------
+    OutageError, NeedsPersonError
+        As `BackendBase.survey`.
+    UnavailableError
+        Its plug-in fails.
+    """
+    try:
+        survey = backend.survey(profile, cache)
+        if not isinstance(survey, Survey):
+            raise TypeError(f"its survey is of the type {type(survey).__name__}")
+        data = encode(Kept(profile=_digest(profile), survey=survey))
     except EsapError:
         raise
-    except Exception as error:  # a plug-in's: whatever it is
+    except Exception as error:  # a plug-in may raise anything
         logger.info("the plug-in of %s fails", profile.name, exc_info=True)
         problem = Problem(f"backend {profile.name}", failing(profile, error))
-        raise UnavailableError(f"{profile.name} can't be asked what it has", [problem]) from None
+        raise UnavailableError(f"backend {profile.name} can't be asked", [problem]) from error
     # a cache that can't be written costs a question the next time
     with contextlib.suppress(EsapError, OSError):
         path = _path(profile, cache)
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomic(path, data)
-    return Answer(survey)
+    return survey
 
 
 def age(survey: Survey) -> float:
@@ -113,7 +129,7 @@ def age(survey: Survey) -> float:
 
 def failing(profile: Profile, error: Exception) -> str:
     """That a plug-in has raised what it may not."""
-    return f"the plug-in for backends of kind {profile.kind!r} fails: {type(error).__name__}: {error}"
+    return f"the plug-in {profile.kind!r} failed: {type(error).__name__}: {error}"
 
 
 def _advice(error: EsapError, name: str) -> str:

@@ -5,18 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
 
-from esap_wf import backends, files, plugins
-from esap_wf.backends import BackendBase, Capacity, Profile, Survey
+from esap_wf import backends, plugins
+from esap_wf.backends import BackendBase, Capacity, Profile, Survey, surveys
 from esap_wf.backends.capacities import ENDLESS, reasons_against
 from esap_wf.config import Config
 from esap_wf.engines import EngineBase, programs
-from esap_wf.errors import EsapError, Problem, UnavailableError, UsageError
+from esap_wf.errors import Problem, UsageError
 from esap_wf.formats.schemas import closest
 from esap_wf.models import Model
 from esap_wf.models.plan import Allocation, EngineChoice
-from esap_wf.models.run import encode
 from esap_wf.software import containers
 
 WHOLE, SLICES = "whole", "slices"
@@ -145,7 +143,7 @@ class Places:
         try:
             capacity = kind.capacity(profile, self.config.store, survey)
         except Exception as error:  # a plug-in may raise anything
-            return _standing(profile, [], [_raised(profile.kind, error)], None, survey)
+            return _standing(profile, [], [surveys.failing(profile, error)], None, survey)
         reasons = reasons_against(capacity, needs) if needs else []
         ways = [*(self._here(profile) if kind.shares_store else self._there(profile, survey))]
         if not ways:
@@ -154,11 +152,7 @@ class Places:
 
     def known(self, name: str) -> Survey | None:
         """What a place said when it was asked last."""
-        path = _kept(self.config, name)
-        try:
-            return files.read_json(path, Survey)
-        except EsapError:  # not there, or of another version: it is asked again
-            return None
+        return surveys.known(self.profile(name), self.config.cache)
 
     def ask(self, name: str) -> Survey:
         """
@@ -172,19 +166,7 @@ class Places:
         """
         profile = self.profile(name)
         kind: BackendBase = plugins.one("esap_wf.backends", profile.kind)
-        try:
-            survey = kind.survey(profile, self.config.cache)
-        except EsapError:
-            raise
-        except Exception as error:  # a plug-in may raise anything
-            what = _raised(profile.kind, error)
-            raise UnavailableError(
-                f"backend {name} can't be asked", [Problem(f"backend {name}", what)]
-            ) from error
-        path = _kept(self.config, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_atomic(path, encode(survey))
-        return survey
+        return surveys.ask_now(kind, profile, self.config.cache)
 
     def _here(self, profile: Profile) -> Iterator[Way]:
         """Ways on this machine: engines and runtimes are looked for."""
@@ -236,14 +218,6 @@ class Places:
     def _runtimes_here(self) -> list[str]:
         there = containers.survey(containers.settings(self.config), self.config.cache)
         return [name for name, runtime in there.items() if not isinstance(runtime, str)]
-
-
-def _raised(kind: str, error: Exception) -> str:
-    return f"the plug-in {kind!r} failed: {type(error).__name__}: {error}"
-
-
-def _kept(config: Config, name: str) -> Path:
-    return config.cache / "places" / name / "survey.json"
 
 
 def _standing(

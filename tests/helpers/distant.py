@@ -73,8 +73,7 @@ class Setting:
         self.file.write_text(json.dumps(ANSWER))
         with (root / "config.toml").open("a") as config:
             config.write(
-                f"[backends.{name}]\nkind = 'distant'\ntitle = 'far away'\n{more}\n"
-                f"[backends.{name}.settings]\nanswer = '{self.file}'\n"
+                f"[backends.{name}]\nkind = 'distant'\ntitle = 'far away'\nanswer = '{self.file}'\n{more}\n"
             )
 
     def answers(self, **answer: object) -> None:

@@ -99,7 +99,7 @@ def test_a_plug_in_that_raises_breaks_no_other_place(place: Any, sheds: None) ->
     there = places(backends.profiles(config), config.cache, "x")
     assert there.usable["local"].capacity(config.store).cores > 0
     assert there.usable["x"].capacity(config.store).cores == 4
-    with pytest.raises(UnavailableError, match="fails: RuntimeError: no floor"):
+    with pytest.raises(UnavailableError, match="the plug-in 'collapsed' failed: RuntimeError: no floor"):
         there.usable["ruin"].capacity(config.store)
 
 

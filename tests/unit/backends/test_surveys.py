@@ -39,7 +39,7 @@ def test_a_place_is_asked_once_in_a_while(
     assert surveys.ask(Shed(), PROFILE, config.cache) == first
     assert surveys.known(PROFILE, config.cache) == first.survey
     assert Shed.asked == ["x"]
-    surveys.ask(Shed(), PROFILE, config.cache, anew=True)
+    surveys.ask_now(Shed(), PROFILE, config.cache)
     assert Shed.asked == ["x", "x"]
 
 
@@ -86,7 +86,7 @@ def test_a_plug_in_that_fails_is_no_traceback(
     config: Config, sheds: None, monkeypatch: pytest.MonkeyPatch, answer: Any
 ) -> None:
     said(monkeypatch, answer)
-    with pytest.raises(UnavailableError, match="the plug-in for backends of kind 'shed' fails"):
+    with pytest.raises(UnavailableError, match="the plug-in 'shed' failed"):
         surveys.ask(Shed(), PROFILE, config.cache)
 
 
