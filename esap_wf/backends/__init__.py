@@ -18,6 +18,7 @@ from esap_wf.backends.launcher import (
     Piece,
     Refusal,
     Seen,
+    Served,
     Signal,
     Usage,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "Profile",
     "Refusal",
     "Seen",
+    "Served",
     "Signal",
     "Survey",
     "Usage",

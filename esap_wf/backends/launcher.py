@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from esap_wf.errors import EsapError, ExitCode
-from esap_wf.models.plan import Allocation
+from esap_wf.formats.quantities import human_count
+from esap_wf.models.plan import Allocation, ContainerChoice
 
 #: Bytes of a handle at most.
 LONGEST_HANDLE = 4096
@@ -100,6 +102,8 @@ class Seen:
     root : str
         Absolute folder there in which the command works, links resolved; empty if nobody knows it.
     usage : Usage
+    orphans : bool
+        Something that it has started may still work although it has ended, or is gone.
     """
 
     condition: Condition
@@ -108,6 +112,7 @@ class Seen:
     where: str = ""
     root: str = ""
     usage: Usage = Usage()
+    orphans: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,29 @@ class Signal:
 
     number: int
     to_jobs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """
+    The run that a launcher works for.
+
+    Parameters
+    ----------
+    run : str
+        Its id.
+    folder : Path
+        Its directory.
+    mode : int, optional
+        Of files that are written there.
+    containers : sequence of ContainerChoice
+        What it may start in containers.
+    """
+
+    run: str
+    folder: Path
+    mode: int | None = None
+    containers: Sequence[ContainerChoice] = ()
 
 
 class Launcher(ABC):
@@ -227,3 +255,64 @@ class Launcher(ABC):
         OutageError
             Not all of it is known to be removed: it is asked again.
         """
+
+    # --- what a place may know better; these do for one that shares nothing with this machine
+
+    def serve(self, run: Served) -> None:
+        """
+        Told once, before anything is asked: the run whose pieces these are. Where the store is shared, its
+        directory may hold the record by which they are found.
+        """
+        return None
+
+    def wait(self, seconds: float) -> None:
+        """Until the time is over, or something may have changed there."""
+        time.sleep(seconds)
+
+    def quiet(self, key: str, handle: str | None) -> float | None:
+        """
+        Processor seconds that a running piece has used so far, if only its engine is there, without any job.
+        None if it has jobs, is held up by somebody, or nobody can tell: then it counts as busy.
+        """
+        return None
+
+    def give_up(self, pieces: Mapping[str, str | None]) -> None:
+        """
+        Pieces of earlier owners of the run are void from now on, for ever: whatever of them lives, also
+        where nobody can be asked now, is to end, and nothing of it is accepted. They may never have been
+        started.
+        """
+        self.stop(pieces, None)
+
+    def clear(self, run: str, grace: float, told: Callable[[str], None]) -> None:
+        """
+        End whatever is left of a run there, and wait until it is gone as far as one can wait for it here.
+
+        Parameters
+        ----------
+        run : str
+        grace : float
+            Seconds before what was asked to end is killed.
+        told : callable
+            Told in words what is going to be ended, if anything is.
+
+        Raises
+        ------
+        OutageError
+            What is left can't be asked for.
+        UnavailableError
+            Something can't be ended.
+        """
+        left = self.survivors(run)
+        if left is None:
+            raise OutageError(f"what is left of run {run} can't be asked for")
+        if left:
+            told(f"ending {human_count(len(left), 'piece')} of an earlier attempt: {', '.join(left[:10])}")
+            self.stop(dict.fromkeys(left), None)
+
+    def fenced(self, pieces: Mapping[str, str | None]) -> None:
+        """
+        Who asks has lost the run to a later owner. What that one has given up of these pieces ends, as far as
+        it is in reach from here; what it has adopted goes on.
+        """
+        return None

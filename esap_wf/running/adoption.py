@@ -13,16 +13,19 @@ import logging
 from dataclasses import dataclass
 
 from esap_wf import files, plugins
+from esap_wf.backends.launcher import Condition, Seen
 from esap_wf.engines import EngineBase
 from esap_wf.errors import EsapError
 from esap_wf.models.plan import Plan
 from esap_wf.models.run import Phase, State, now
 from esap_wf.running.ownership import Ownership
-from esap_wf.runs import attempts, processes, states
-from esap_wf.runs.attempts import EngineProcess
+from esap_wf.runs import attempts, states
 from esap_wf.runs.run import Run
 
 logger = logging.getLogger(__name__)
+
+#: Seconds between two looks at an engine that can't be asked.
+LOOK = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +36,15 @@ class FormerEngine:
     Parameters
     ----------
     epoch : int
-    process : EngineProcess or None
-        None if it is not known which one it was.
+    seen : Seen
     adoptable : bool or None
-        Whether it lives, or has done its work. None if it is on another host, where nobody can be asked.
+        Whether it lives, or has done its work. None if it may be where nobody can be asked.
     why : str
         What was seen, as the log has it.
     """
 
     epoch: int
-    process: EngineProcess | None
+    seen: Seen
     adoptable: bool | None
     why: str
 
@@ -60,30 +62,32 @@ def former_engine(owner: Ownership, before: State) -> FormerEngine | None:
     epoch = attempts.last(owner.run.dir, owner.lease.epoch)
     if not epoch:
         return None
-    process = attempts.of(owner.run.dir, epoch)
-    adoptable, why = _seen(owner.run, epoch, process, before.phase in states.FINAL)
+    key = owner.key(epoch)
+    seen = owner.here.look({key: None})[key]
+    adoptable, why = _judged(owner.run, epoch, seen, before.phase in states.FINAL)
     logger.info("the engine of epoch %d %s", epoch, why)
-    return FormerEngine(epoch, process, adoptable, why)
+    return FormerEngine(epoch, seen, adoptable, why)
 
 
-def _seen(run: Run, epoch: int, process: EngineProcess | None, final: bool) -> tuple[bool | None, str]:
+def _judged(run: Run, epoch: int, seen: Seen, final: bool) -> tuple[bool | None, str]:
     """Whether an engine can be adopted, and why; `final`: the run had come to its end."""
-    if process is None:
-        return False, "left no record of its process"
     if attempts.is_void(run.dir, epoch):
         return False, "was given up by a later owner"
-    if ended := attempts.end_of(run.dir, epoch):
+    if seen.condition is Condition.ENDED:
         if final:
-            return False, f"has ended with exit code {ended.exit_code}, and what it left was not accepted"
-        return ended.exit_code == 0, f"has ended with exit code {ended.exit_code} while nobody watched"
-    lives = processes.alive(process.engine)
-    if lives:
-        return True, f"is alive ({process.engine})"
-    if lives is None:
-        return None, f"can't be asked from here ({process.engine})"
+            return False, f"has ended with exit code {seen.exit_code}, and what it left was not accepted"
+        return seen.exit_code == 0, f"has ended with exit code {seen.exit_code} while nobody watched"
+    if seen.condition is Condition.UNKNOWN:
+        return None, f"can't be asked: {seen.reason}"
+    if _works(seen):
+        return True, f"is alive on {seen.where}" + (f", {seen.reason}" if seen.reason else "")
     if not final and ended_well(run, epoch):
         return True, "is gone, but what it left behind shows that it had finished"
-    return False, f"is gone ({process.engine})"
+    return False, seen.reason
+
+
+def _works(seen: Seen) -> bool:
+    return seen.condition in (Condition.WAITING, Condition.RUNNING)
 
 
 def ended_well(run: Run, epoch: int) -> bool:
@@ -95,20 +99,17 @@ def ended_well(run: Run, epoch: int) -> bool:
     return False
 
 
-def adopts(owner: Ownership, former: FormerEngine) -> bool:
-    """Whether an engine is adopted: one out of reach is watched for signs of life."""
-    if former.adoptable is not None or former.process is None:
-        return bool(former.adoptable)
-    host = former.process.engine.host
-    owner.write(Phase.QUEUED, reason=f"watching for signs of life of its engine on {host}")
-    beats = attempts.beats(owner.run.dir, former.epoch)
-    logger.info(
-        "the engine of epoch %d on %s gives %s",
-        former.epoch,
-        host,
-        "signs of life" if beats else "no sign of life",
-    )
-    return beats
+def certain(owner: Ownership, former: FormerEngine | None, before: State) -> FormerEngine | None:
+    """The same, once it is known whether it lives: one out of reach is watched for signs of life."""
+    if former is None or former.adoptable is not None:
+        return former
+    where = former.seen.where
+    owner.write(Phase.QUEUED, reason=f"watching for signs of life of its engine on {where}")
+    while former and former.adoptable is None:
+        owner.renew()
+        owner.here.wait(LOOK)
+        former = former_engine(owner, before)
+    return former
 
 
 def adopt(owner: Ownership, former: FormerEngine) -> None:
@@ -116,9 +117,8 @@ def adopt(owner: Ownership, former: FormerEngine) -> None:
     logger.info("decided: the engine of epoch %d is adopted, because it %s", former.epoch, former.why)
     owner.epoch = former.epoch
     owner.note(f"the engine of epoch {former.epoch} is adopted")
-    reason = ""
-    if former.process and processes.alive(former.process.engine) is None:
-        reason = f"its engine is running on {former.process.engine.host}, out of reach from here"
+    seen = former.seen
+    reason = f"its engine is running on {seen.where}, {seen.reason}" if _works(seen) and seen.reason else ""
     owner.write(Phase.EXECUTING, reason=reason, started=owner.events.state.started or now())
 
 
@@ -128,10 +128,9 @@ def give_up(owner: Ownership, former: FormerEngine | None) -> None:
     engine has reported is counted.
     """
     owner.lease.require()
-    for epoch in range(1, owner.lease.epoch):
-        # it may go on where it can't be reached from here, once it wakes up
-        attempts.declare_void(owner.run.dir, epoch, owner.store.file_mode)
     if owner.lease.epoch > 1:
+        # they may go on where they can't be reached from here, once they wake up
+        owner.here.give_up({owner.key(e): None for e in range(1, owner.lease.epoch)})
         logger.info("decided: all engines before epoch %d are void", owner.lease.epoch)
         owner.clear_survivors()
     if former:

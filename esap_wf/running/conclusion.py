@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from esap_wf.backends.launcher import Seen
 from esap_wf.errors import StoppedError
 from esap_wf.models.run import Failure, Outputs, Reason, now
 from esap_wf.running import collect, endings, originals, products, render, staging
 from esap_wf.running.ownership import Ownership
 from esap_wf.runs import crashpoints, trees
-from esap_wf.runs.attempts import EngineExit
 
 #: Steps of failures that are esap-wf's or an engine's own, and no job's.
 _OWN = frozenset({"engine", "prepare", "esap-wf"})
@@ -26,20 +26,22 @@ class Watched(Protocol):
         """What has failed without an exit code."""
 
 
-def conclude(owner: Ownership, ended: EngineExit | None, watch: Watched | None, cache: Path) -> None:
+def conclude(owner: Ownership, ended: Seen | None, watch: Watched | None, cache: Path) -> None:
     """
     Bring a run to its final phase.
 
     Parameters
     ----------
     owner : Ownership
-    ended : EngineExit or None
+    ended : Seen or None
         None if nobody saw how the engine ended, or if there was none.
     watch : Watched or None
         Of the engine, if there was one.
     cache : Path
     """
     code = ended.exit_code if ended else None
+    if ended:
+        owner.usage = ended.usage
     if code != 0:
         owner.clear_survivors()
         owner.stop = owner.stop or owner.run.stop_requested()

@@ -14,7 +14,7 @@ from esap_wf.models.run import Failure, Phase, Reason, now
 from esap_wf.running import delivery, productions
 from esap_wf.running.failures import explained, headline
 from esap_wf.running.ownership import Ownership
-from esap_wf.runs import attempts, counts, measurements, requests
+from esap_wf.runs import counts, measurements, requests
 from esap_wf.runs.measurements import Measurement
 
 #: Failures that a pipeline ignores, named one by one among the warnings of its run.
@@ -100,12 +100,12 @@ def _measure(owner: Ownership) -> None:
     """
     For the estimate of the next plan: only of a run that one engine did from its beginning to its end.
     """
-    used = attempts.end_of(owner.run.dir, owner.epoch)
-    if used is None or owner.epoch != 1 or owner.events.state.started is None:
+    used = owner.usage
+    if used.cpu_seconds is None or owner.epoch != 1 or owner.events.state.started is None:
         return
     # containers of a daemon are no children of the engine
     reported = sum(s.cpu_seconds or 0.0 for s in owner.events.state.steps)
-    largest = max([used.max_rss_bytes, *(s.memory_bytes or 0 for s in owner.events.state.steps)])
+    largest = max([used.max_rss_bytes or 0, *(s.memory_bytes or 0 for s in owner.events.state.steps)])
     wall = (datetime.now(UTC) - datetime.fromisoformat(owner.events.state.started)).total_seconds()
     plan = owner.plan
     measured = Measurement(

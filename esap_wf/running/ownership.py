@@ -5,6 +5,7 @@ the supervisor does for a run, it does by this.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import time
@@ -13,17 +14,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from esap_wf import config, files, plugins
+from esap_wf import files, plugins
+from esap_wf.backends.base import BackendBase
+from esap_wf.backends.launcher import Launcher, Served, Usage
 from esap_wf.engines import EngineBase, EventSource
-from esap_wf.errors import StoppedError, UnavailableError
+from esap_wf.errors import EsapError, StoppedError
 from esap_wf.formats import documents
-from esap_wf.formats.quantities import human_count
 from esap_wf.models.manifest import Manifest
+from esap_wf.models.place import Profile
 from esap_wf.models.plan import Plan
 from esap_wf.models.run import Event, Phase, State, now
-from esap_wf.running import render, report
+from esap_wf.running import render, report, staging
 from esap_wf.running.event_log import EventLog
-from esap_wf.runs import attempts, counts, crashpoints, processes, states
+from esap_wf.runs import attempts, counts, crashpoints, states
 from esap_wf.runs.lease import RENEW, Lease
 from esap_wf.runs.run import StopRequest
 from esap_wf.runs.store import Run, Store
@@ -49,6 +52,8 @@ class Ownership:
     ----------
     store : Store
     run : Run
+    cache : Path
+        Where environments are built, and what is known of places is kept.
 
     Attributes
     ----------
@@ -64,6 +69,8 @@ class Ownership:
         The request that was passed on to the engine.
     epoch : int
         Of the engine that is watched; 0 before there is one.
+    usage : Usage
+        What the engine has used, once it has ended.
     """
 
     lease: Lease
@@ -72,13 +79,15 @@ class Ownership:
     manifest: Manifest
     snapshot: Path
     engine: EngineBase
-    launcher: Launcher
 
-    def __init__(self, store: Store, run: Run) -> None:
-        self.store, self.run = store, run
+    def __init__(self, store: Store, run: Run, cache: Path) -> None:
+        self.store, self.run, self.cache = store, run, cache
         self.stop: StopRequest | None = None
         self.worked: Path | None = None
         self.epoch = 0
+        self.usage = Usage()
+        self._here: Launcher | None = None
+        self._launcher: Launcher | None = None
         self._renewed = time.monotonic()
         self._asked = 0.0
 
@@ -110,38 +119,49 @@ class Ownership:
             manifest = self.snapshot / Path(self.plan.source).name
         self.manifest = msgspec.convert(documents.load(manifest).data, Manifest)
         self.engine = plugins.one("esap_wf.engines", self.plan.engine.name)
-        if self.plan.profile is not None:
-            backend: BackendBase = plugins.one("esap_wf.backends", self.plan.profile.kind)
-            self.launcher = backend.launcher(self.plan.profile, config.load(str(self.store.root)).cache)
         self.events.unit_steps = (self.manifest.units.steps if self.manifest.units else None) or None
+        self._here, self._launcher = self._nearby(self.plan), None
+
+    @property
+    def launcher(self) -> Launcher:
+        """What starts pieces at the place that is planned."""
+        if self._launcher is None:
+            profile = self.plan.profile
+            self._launcher = self._reach(profile, self.plan) if profile else self.here
+        return self._launcher
+
+    @property
+    def here(self) -> Launcher:
+        """
+        What starts engines in the run directory, and finds them again: of the planned place if that sees the
+        store, else of this machine, where an earlier plan may have left something.
+        """
+        if self._here is None:  # before the plan is read; it may be broken
+            plan = None
+            with contextlib.suppress(EsapError):
+                plan = files.read_json(self.run.dir / "plan.json", Plan)
+            self._here = self._nearby(plan)
+        return self._here
+
+    def _nearby(self, plan: Plan | None) -> Launcher:
+        if plan is None or staging.is_elsewhere(plan):
+            return self._reach(Profile(name="local"), None)
+        return self._reach(plan.profile or Profile(name="local"), plan)
+
+    def _reach(self, profile: Profile, plan: Plan | None) -> Launcher:
+        place: BackendBase = plugins.one("esap_wf.backends", profile.kind)
+        launcher = place.launcher(profile, self.cache)
+        containers = plan.software.containers if plan else ()
+        launcher.serve(Served(self.run.id, self.run.dir, self.store.file_mode, containers))
+        return launcher
+
+    def key(self, epoch: int) -> str:
+        """What an engine of the run is called at its place."""
+        return f"{self.run.id}.{epoch}"
 
     def clear_survivors(self) -> None:
-        """End every process that the run left on this machine."""
-        keepers = [p.keeper for e in range(1, self.lease.epoch) if (p := attempts.of(self.run.dir, e))]
-        left = processes.survivors(self.run.id, keepers)
-        self.end_containers()
-        if not left:
-            return
-        what = (
-            f"ending {human_count(len(left), 'process', 'processes')} of an earlier attempt: "
-            f"{', '.join(f'{s.name} {s.pid}' for s in left[:10])}"
-        )
-        logger.info(what)
-        self.note(what)
-        if stuck := processes.terminate(left, GRACE):
-            raise UnavailableError(
-                f"processes of an earlier attempt can't be ended: {', '.join(str(s.pid) for s in stuck)}"
-            )
-
-    def end_containers(self, epoch: int | None = None) -> None:
-        """
-        What a daemon started for the run, or for one engine of it, can't be found among this user's
-        processes.
-        """
-        if used := self.plan.software.containers:
-            from esap_wf.software import containers
-
-            containers.end(used, self.run.id, epoch)
+        """End whatever engines in the run directory have left."""
+        self.here.clear(self.run.id, GRACE, self.note)
 
     def renew(self) -> None:
         """Show a sign of life, if it is time."""

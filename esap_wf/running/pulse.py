@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from esap_wf.runs.attempts import EngineProcess
-
 #: Seconds between two looks: each lists the engine's children.
 LOOK = 10.0
 #: Share of a core below which an engine without jobs counts as doing nothing; an idle Java machine uses more.
@@ -39,35 +37,22 @@ class Pulse:
         """The engine has reported something."""
         self.active = time.monotonic()
 
-    def idle_for(self, engine: Callable[[], EngineProcess | None]) -> float:
+    def idle_for(self, quiet: Callable[[], float | None]) -> float:
         """
-        Seconds for which the engine has done nothing at all; 0 if that can't be known from here.
+        Seconds for which the engine has done nothing at all; 0 if that can't be known.
 
-        Which process is the engine is asked for only when it is time to look: this is called several times a
-        second.
+        Whether it is quiet (`esap_wf.backends.Launcher.quiet`) is asked only when it is time to look: this is
+        called several times a second.
         """
         moment = time.monotonic()
         if moment - self._looked < LOOK:
             return self._looked - self.active
         elapsed, self._looked = moment - self._looked, moment
-        process = engine()
-        if process is None or self._does_something(process, elapsed):
+        used = quiet()
+        if used is None:
+            self.active = moment
+            return 0.0
+        before, self._cpu = self._cpu, used
+        if before < 0 or used - before > IDLE * elapsed:
             self.active = moment
         return moment - self.active
-
-    def _does_something(self, process: EngineProcess, elapsed: float) -> bool:
-        from esap_wf.runs import processes
-
-        if not processes.alive(process.engine):
-            return True  # elsewhere, or ended: that is seen by other means
-        import psutil
-
-        try:
-            engine = psutil.Process(process.engine.pid)
-            if engine.status() == psutil.STATUS_STOPPED or engine.children():
-                return True  # somebody has stopped it for a while; or there are jobs
-            used = sum(engine.cpu_times()[:2])
-        except psutil.Error:
-            return True
-        before, self._cpu = self._cpu, used
-        return before < 0 or used - before > IDLE * elapsed

@@ -19,24 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esap_wf import config, files
-from esap_wf.errors import EsapError, UnavailableError
+from esap_wf.backends.launcher import Condition, Piece, Refusal, Seen
+from esap_wf.errors import EsapError, RefusedError, UnavailableError
 from esap_wf.formats import log_lines
 from esap_wf.formats.printing import printable
 from esap_wf.models.run import Failure, Phase, Reason, State, now
-from esap_wf.running import (
-    adoption,
-    conclusion,
-    endings,
-    launch,
-    preparation,
-    render,
-    revisions,
-    staging,
-)
+from esap_wf.running import adoption, conclusion, endings, preparation, render, revisions, staging
+from esap_wf.running.environment import environment
 from esap_wf.running.ownership import Ownership
-from esap_wf.running.watch import Wakeup, Watch
+from esap_wf.running.watch import Watch
 from esap_wf.runs import crashpoints
-from esap_wf.runs.attempts import EngineExit
 from esap_wf.runs.lease import FencedError, HeldByOther
 from esap_wf.runs.pieces import under_way
 from esap_wf.runs.run import StopRequest
@@ -64,11 +56,10 @@ class Supervisor:
 
     def __init__(self, store: Store, run: Run, cache: Path, revision: Path | None = None) -> None:
         self.run, self.cache, self.revision = run, cache, revision
-        self.owner = Ownership(store, run)
+        self.owner = Ownership(store, run, cache)
         self._revised = False
         self._watch: Watch | None = None
         self._pieces: PiecesWatch | None = None
-        self._wakeup = Wakeup()
 
     def main(self) -> int:
         """
@@ -88,8 +79,8 @@ class Supervisor:
             if before.phase is not Phase.COMPLETED:
                 self._carry_out(before)
         except FencedError:
-            if launch.end_void(self.run.dir, self.owner.epoch):
-                self.owner.end_containers(self.owner.epoch)
+            if self.owner.epoch:
+                self.owner.here.fenced({self.owner.key(self.owner.epoch): None})
             raise
         except EsapError as error:
             self._abandon()
@@ -125,6 +116,8 @@ class Supervisor:
             endings.completed(owner)
             return
         if staging.is_elsewhere(owner.plan):
+            if former := adoption.former_engine(owner, before):  # by an earlier plan it worked here
+                adoption.give_up(owner, former)
             ended = self._pieces_to_their_end()
         else:
             preparation.prepare(owner, self.cache)
@@ -156,14 +149,14 @@ class Supervisor:
 
     # --- the engine
 
-    def _pieces_to_their_end(self) -> EngineExit | None:
+    def _pieces_to_their_end(self) -> Seen | None:
         """The pieces of a run that works elsewhere."""
         from esap_wf.running.pieces.watch import PiecesWatch  # for these runs alone
 
         self._pieces = PiecesWatch(self.owner)
         return self._pieces.until_end()
 
-    def _engine_to_its_end(self, before: State) -> EngineExit | None:
+    def _engine_to_its_end(self, before: State) -> Seen | None:
         """An engine from its start, or from its adoption, to its end; None if nobody saw how it ended."""
         if not self._begin(before):
             return None
@@ -174,12 +167,12 @@ class Supervisor:
             what = "nobody saw how the engine ended, but what it left behind shows that it had finished"
             logger.info(what)
             self.owner.note(what)
-            return EngineExit(exit_code=0)
+            return Seen(Condition.ENDED, exit_code=0, orphans=True)
         if self.owner.wants_stop() or (self._watch and (self._watch.late or self._watch.hung)):
             return None
         return self._once_more()
 
-    def _once_more(self) -> EngineExit | None:
+    def _once_more(self) -> Seen | None:
         """
         Nobody saw how the engine ended (its keeper was killed): another one, in an epoch of its own, says
         whether anything is left to do.
@@ -196,7 +189,8 @@ class Supervisor:
         if none is wanted.
         """
         former = adoption.former_engine(self.owner, before)
-        if former and not self._revised and adoption.adopts(self.owner, former):
+        former = adoption.certain(self.owner, former, before)
+        if former and former.adoptable and not self._revised:
             adoption.adopt(self.owner, former)
             return True
         adoption.give_up(self.owner, former)
@@ -215,10 +209,17 @@ class Supervisor:
         owner.epoch = epoch
         if resume:
             logger.info("decided: %s is started again, in epoch %d", owner.engine.title, epoch)
-        self._wakeup.arm()
         isolated = owner.plan.software.route == "python"
-        env = launch.environment(self.run.id, epoch, added.environment, isolated)
-        launch.start(self.run.dir, epoch, added.arguments, env, lambda: owner.end_containers(epoch))
+        engine = Piece(
+            owner.key(epoch),
+            self.run.dir,
+            ("bash", render.COMMAND, *added.arguments),
+            owner.plan.allocation,
+            environment(added.environment, isolated),
+        )
+        handle = owner.here.start([engine]).get(engine.key)
+        if isinstance(handle, Refusal):
+            raise RefusedError(f"{owner.engine.title} can't be started: {handle.reason}")
         crashpoints.reached("engine-started")
         owner.write(Phase.EXECUTING, reason="", started=owner.events.state.started or now())
 
@@ -228,15 +229,15 @@ class Supervisor:
             subprocess.run(
                 ["bash", render.COMMAND, *arguments],
                 cwd=self.run.dir,
-                env=launch.environment(self.run.id, self.owner.lease.epoch, {}),
+                env=environment({}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 check=False,
             )
 
-    def _follow(self) -> EngineExit | None:
-        self._watch = watch = Watch(self.owner, self._wakeup)
+    def _follow(self) -> Seen | None:
+        self._watch = watch = Watch(self.owner)
         return watch.until_end()
 
     def _abandon(self) -> None:

@@ -3,52 +3,26 @@ hangs, or has no time left, is ended."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import select
-import signal
 import time
+from signal import SIGKILL, SIGTERM
 
 import msgspec
 
+from esap_wf.backends.launcher import Condition, Seen, Signal
 from esap_wf.engines import Cursor
 from esap_wf.formats.quantities import human_seconds, to_seconds
 from esap_wf.models.run import Failure, Phase
-from esap_wf.running import launch
 from esap_wf.running.ownership import GRACE, Ownership
 from esap_wf.running.pulse import DEAD, DEAD_ON_FULL_DISK, Pulse
-from esap_wf.runs import attempts, processes
-from esap_wf.runs.lease import TTL
 from esap_wf.runs.run import StopRequest
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks at the engine's record; a child's end wakes the supervisor at once.
+#: Seconds between two looks at the engine's record, unless the launcher knows that something has changed.
 LOOK = 0.2
 #: Seconds between two checkpoints of a run that makes progress.
 CHECKPOINT = 1.0
-
-
-class Wakeup:
-    """Wakes a process that waits when one of its children ends."""
-
-    def __init__(self) -> None:
-        self._read, self._write = (
-            os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
-        )
-
-    def arm(self) -> None:
-        """From now on; for the main thread only."""
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-
-    def wait(self, seconds: float) -> None:
-        """Until a child has ended, or the time is over."""
-        ready, _, _ = select.select([self._read], [], [], seconds)
-        if ready:
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._read, 512)
 
 
 class Watch:
@@ -59,7 +33,6 @@ class Watch:
     ----------
     owner : Ownership
         Its `epoch` is the engine's.
-    wakeup : Wakeup
 
     Attributes
     ----------
@@ -69,14 +42,13 @@ class Watch:
         Why the engine was ended although nobody had asked for it: it did nothing any more.
     """
 
-    def __init__(self, owner: Ownership, wakeup: Wakeup) -> None:
+    def __init__(self, owner: Ownership) -> None:
         self.owner, self.run = owner, owner.run
         self.late = False
         self.hung = ""
-        self._wakeup = wakeup
+        self._key = owner.key(owner.epoch)
+        self._seen = Seen(Condition.WAITING)
         self._pulse = Pulse()
-        # last sign of life of an engine elsewhere, and when it was seen
-        self._heard: tuple[int, float] | None = None
         self._began = time.monotonic()
         self._changed, self._written = False, self._began
         # when the engine was asked to end at once, as long as it has not been killed for not doing so
@@ -84,26 +56,28 @@ class Watch:
         wall = owner.plan.request.resources.wall
         self._limit = None if wall is None else to_seconds(wall)
 
-    def until_end(self) -> attempts.EngineExit | None:
+    def until_end(self) -> Seen | None:
         """Until the engine has ended; None if nobody saw how."""
         owner = self.owner
         adopted = owner.epoch != owner.lease.epoch
         cursor = owner.events.cursor(owner.epoch) if adopted else Cursor.START
         source = owner.engine.events(self.run.dir, owner.epoch, cursor)
         while True:
-            ended, gone = self._ended()
+            self._seen = owner.here.look({self._key: None})[self._key]
             if owner.count(source):
                 self._changed = True
                 self._pulse.reported()
-            if gone:
-                return ended
+            if self._seen.condition is Condition.ENDED:
+                return self._seen
+            if self._seen.condition is Condition.GONE:
+                return None
             self._checkpoint()
             owner.renew()
             self._end_in_time()
             self._end_if_hung()
             self._pass_on_request()
             self._kill_after_grace()
-            self._wakeup.wait(LOOK)
+            owner.here.wait(LOOK)
 
     def losses(self) -> list[Failure]:
         """None: an engine that is gone is started again."""
@@ -133,7 +107,7 @@ class Watch:
         stop = self.owner.stop
         if self._asked_at is not None or self.late or (stop and not stop.drain):
             return
-        idle = self._pulse.idle_for(lambda: attempts.of(self.run.dir, self.owner.epoch))
+        idle = self._pulse.idle_for(lambda: self.owner.here.quiet(self._key, None))
         if idle < DEAD_ON_FULL_DISK:
             return
         busy = self.owner.events.state.progress.jobs_running
@@ -148,7 +122,7 @@ class Watch:
             self.hung = what
         logger.info(what)
         self.owner.note(what)
-        self._signal(signal.SIGTERM)
+        self._signal(Signal(SIGTERM, to_jobs=False))
         self._asked_at = time.monotonic()
 
     def _pass_on_request(self) -> None:
@@ -175,7 +149,7 @@ class Watch:
         """An engine that was asked to end at once, and doesn't, is killed with all that it has started."""
         if self._asked_at is not None and time.monotonic() - self._asked_at > GRACE:
             logger.info("the engine was asked to end %s ago and has not: it is killed", human_seconds(GRACE))
-            self._signal(signal.SIGKILL)
+            self._signal(Signal(SIGKILL, to_jobs=False))
             self.owner.clear_survivors()
             self._asked_at = None
 
@@ -186,55 +160,11 @@ class Watch:
         asked = self.owner.engine.stop_signal(True) if drain else None
         now = asked or self.owner.engine.stop_signal(False)
         assert now is not None
-        return asked is not None if self._signal(now.number, now.to_jobs) else None
+        return asked is not None if self._signal(Signal(now.number, now.to_jobs)) else None
 
-    def _signal(self, number: int, group: bool = False) -> bool:
-        """False if the engine isn't known yet: its keeper is about to write it down."""
-        epoch = self.owner.epoch
-        process = attempts.of(self.run.dir, epoch)
-        if process and processes.alive(process.engine) is None:
-            # no signal reaches it: its keeper ends it
-            logger.info(
-                "the engine of epoch %d is out of reach (%s): it is declared void", epoch, process.engine
-            )
-            attempts.declare_void(self.run.dir, epoch, self.owner.store.file_mode)
-        elif process:
-            launch.send(process, number, group)
-        return process is not None
-
-    # --- the end
-
-    def _ended(self) -> tuple[attempts.EngineExit | None, bool]:
-        """How the engine ended, and whether it did."""
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        epoch = self.owner.epoch
-        if ended := attempts.end_of(self.run.dir, epoch):
-            return ended, True
-        process = attempts.of(self.run.dir, epoch)
-        if process is None:
-            # the keeper has not written yet, or died before it could
-            return None, epoch == self.owner.lease.epoch and not _has_children()
-        lives = processes.alive(process.engine), processes.alive(process.keeper)
-        if lives == (False, False) or (None in lives and self._has_no_beat()):
-            return attempts.end_of(self.run.dir, epoch), True
-        return None, False
-
-    def _has_no_beat(self) -> bool:
-        """
-        Whether an engine that can't be asked from here has given no sign of life for `TTL` seconds, by this
-        process's clock.
-        """
-        beat, moment = attempts.last_beat(self.run.dir, self.owner.epoch), time.monotonic()
-        if self._heard is None or self._heard[0] != beat:
-            self._heard = beat, moment
-        return moment - self._heard[1] >= TTL
-
-
-def _has_children() -> bool:
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True
+    def _signal(self, sent: Signal) -> bool:
+        """False if there is no engine yet: it is about to be started."""
+        if self._seen.condition is Condition.WAITING:
+            return False
+        self.owner.here.stop({self._key: None}, sent)
+        return True

@@ -2,8 +2,7 @@
 The engine of an epoch, as the run directory records it: its process, its signs of life, its end, and whether
 it was given up.
 
-`esap_wf.running.launch` starts engines and writes this record; whoever adopts, removes or follows a run reads
-it.
+`esap_wf.backends.local` starts engines and writes this record; whoever adopts or removes a run reads it.
 """
 
 from __future__ import annotations
@@ -61,6 +60,15 @@ def end_of(run: Path, epoch: int) -> EngineExit | None:
 def keep_end(run: Path, epoch: int, end: EngineExit) -> None:
     """Write down how the engine of an epoch ended."""
     files.write_atomic(run / "engine" / f"{epoch}.exit.json", msgspec.json.encode(end), sync=False)
+
+
+def started(run: Path) -> list[int]:
+    """Epochs that started an engine, in order."""
+    try:
+        names = [p.name.removesuffix(".json") for p in (run / "engine").iterdir() if p.suffix == ".json"]
+    except FileNotFoundError:
+        return []
+    return sorted(int(n) for n in names if n.isdigit())
 
 
 def last(run: Path, below: int) -> int:

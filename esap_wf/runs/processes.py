@@ -51,11 +51,13 @@ def engine_key(run_id: str, epoch: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Survivor:
-    """A process of a run that outlived its supervisor."""
+    """A process of a run that outlived its supervisor; `engine` is the key that it carries, if any."""
 
     pid: int
     name: str
     start: int
+    session: int = 0
+    engine: str = ""
 
 
 @lru_cache(maxsize=1)
@@ -198,11 +200,13 @@ def survivors(run_id: str, sessions: Sequence[Holder] = ()) -> list[Survivor]:
             if start is None:
                 continue
             sid = os.getsid(pid)
-            belongs = sid in leaders and start >= leaders[sid]
+            belongs, engine = sid in leaders and start >= leaders[sid], ""
             if not belongs and process.uids().real == uid:  # nobody sees the environment of others
-                belongs = process.environ().get(RUN_VARIABLE) == run_id
+                environment = process.environ()
+                belongs = environment.get(RUN_VARIABLE) == run_id
+                engine = environment.get(ENGINE_VARIABLE, "")
             if belongs:
-                found.append(Survivor(pid=pid, name=process.name(), start=start))
+                found.append(Survivor(pid, process.name(), start, sid, engine))
         except (psutil.Error, OSError):
             continue
     return found

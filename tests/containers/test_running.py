@@ -16,8 +16,9 @@ import pytest
 from helpers.waiting import PATIENCE, until
 from services.containers import Runtimes
 
+from esap_wf.backends.local import keeper as keeping
 from esap_wf.models.plan import ContainerChoice
-from esap_wf.running import launch
+from esap_wf.running.environment import environment
 from esap_wf.runs import attempts, processes
 from esap_wf.software import containers
 from esap_wf.software.containers import archive
@@ -401,7 +402,7 @@ def test_an_engine_that_was_given_up_ends_its_own_containers_and_none_of_its_suc
     started, work, tmp_path, monkeypatch, runtime
 ):
     """Its keeper does, where nobody else can: a daemon's containers are nobody's children."""
-    monkeypatch.setattr(launch, "RENEW", 0.2)
+    monkeypatch.setattr(keeping, "RENEW", 0.2)
     key, choice = uuid.uuid4().hex, started(runtime, "archive")
     own = tmp_path / "run"
     for made in (own / "engine", own / "logs", own / "work"):
@@ -409,9 +410,10 @@ def test_an_engine_that_was_given_up_ends_its_own_containers_and_none_of_its_suc
     task = containers.Task(["bash", "-c", SLEEPS], own / "work", run=key, engine=processes.engine_key(key, 1))
     asked = containers.command(choice, task)
     (own / "command.sh").write_text(f"exec {shlex.join(asked.argv)}\n")
-    keeper = launch.start(
-        own, 1, [], launch.environment(key, 1, asked.environment), lambda: containers.end([choice], key, 1)
-    )
+    keys = {processes.RUN_VARIABLE: key, processes.ENGINE_VARIABLE: processes.engine_key(key, 1)}
+    surroundings = {**environment(asked.environment), **keys}
+    given_up = lambda: containers.end([choice], key, 1)  # noqa: E731
+    keeper = keeping.start(own, 1, ["bash", "command.sh"], surroundings, given_up)
     successor = None
     try:
         until(

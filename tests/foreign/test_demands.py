@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services import engines
 
-from esap_wf.backends.local import memory
+from esap_wf.backends.local.capacity import memory
 from esap_wf.engines import Demand
 from esap_wf.engines.cwl.engine import Cwltool
 from esap_wf.engines.nextflow import demands as nextflow_demands
@@ -175,8 +175,8 @@ def test_resource_requirements_count_where_they_are_nearest_and_before_hints(tmp
 def settled(
     monkeypatch: pytest.MonkeyPatch, config: Any, demands: list[Demand], **asked: Any
 ) -> tuple[Allocation, list[str]]:
-    monkeypatch.setattr("esap_wf.backends.local.usable_cores", lambda: 4)
-    monkeypatch.setattr("esap_wf.backends.local.memory", lambda: 8 * 10**9)
+    monkeypatch.setattr("esap_wf.backends.local.capacity.usable_cores", lambda: 4)
+    monkeypatch.setattr("esap_wf.backends.local.capacity.memory", lambda: 8 * 10**9)
     request = Request(workflow="x", resources=ResourceRequest(**asked))
     start = Allocation(
         cores=asked.get("cores", 1),

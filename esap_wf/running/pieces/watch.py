@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from esap_wf.backends import Condition, NeedsPersonError, OutageError, Part, Refusal, Seen, Signal
+from esap_wf.backends import Condition, NeedsPersonError, OutageError, Part, Refusal, Seen, Signal, Usage
 from esap_wf.engines import StopSignal
 from esap_wf.errors import EsapError
 from esap_wf.formats.quantities import human_seconds, to_seconds
@@ -104,7 +104,7 @@ class PiecesWatch:
 
     # --- from the start to the end
 
-    def until_end(self) -> EngineExit | None:
+    def until_end(self) -> Seen | None:
         """Until all slices are accepted, or nothing of them works any more; None if that was no success."""
         self._clear_former_plans()
         for slice_ in self.slices.all:
@@ -195,7 +195,7 @@ class PiecesWatch:
         codes = [s.failed.exit_code for s in self.slices.failures if s.failed]
         return (next((c for c in codes if c), None),)
 
-    def _end(self, code: int | None) -> EngineExit | None:
+    def _end(self, code: int | None) -> Seen | None:
         """Everything that is known of the pieces is in the run directory."""
         shown = [a for s in self.slices.all for a in self.pieces.attempts(s.name) if self.pieces.end_of(a)]
         bringing.bring_logs(self.pieces, shown)
@@ -218,7 +218,7 @@ class PiecesWatch:
             orphans=False,
         )
         attempts.keep_end(self.owner.run.dir, self.owner.epoch, ended)
-        return ended
+        return Seen(Condition.ENDED, code, usage=Usage(ended.cpu_seconds, ended.max_rss_bytes))
 
     def _is_late_to_forget(self) -> bool:
         """Whether a run that is done has waited long enough for its place, only to tidy up there."""

@@ -38,7 +38,7 @@ def owner(tmp_path: Path) -> Ownership:
     run = store.publish(store.staging(run_id), record, State(phase=Phase.PENDING))
     (run.dir / "engine").mkdir()
     Lease.acquire(run, gone())
-    found = Ownership(store, run)
+    found = Ownership(store, run, tmp_path / "cache")
     found.acquire()
     found.open_events()
     return found
@@ -59,7 +59,7 @@ def engine(run: Run, holder: Holder, exit_code: int | None = None) -> None:
         (me(), None, EXECUTING, True, "is alive"),
         (me(), None, ERROR, True, "is alive"),
         (gone(), None, EXECUTING, False, "is gone"),
-        (FAR, None, EXECUTING, None, "can't be asked from here (process 1 on far-away"),
+        (FAR, None, EXECUTING, None, "can't be asked: process 1 on far-away is out of reach from here"),
         (gone(), 0, EXECUTING, True, "has ended with exit code 0 while nobody watched"),
         (gone(), 3, EXECUTING, False, "has ended with exit code 3 while nobody watched"),
         (gone(), 0, ERROR, False, "has ended with exit code 0, and what it left was not accepted"),
@@ -95,7 +95,7 @@ def test_the_decision_to_adopt_is_in_the_log(owner: Ownership, caplog: pytest.Lo
     owner.write(Phase.QUEUED)
     former = adoption.former_engine(owner, EXECUTING)
     assert former is not None
-    assert adoption.adopts(owner, former)
+    assert former.adoptable
     with caplog.at_level(logging.INFO, "esap_wf"):
         adoption.adopt(owner, former)
     assert "decided: the engine of epoch 1 is adopted, because it is alive" in caplog.text

@@ -1,9 +1,9 @@
-"""Start a run's engine, and find it again.
+"""What stands between a supervisor and its engine.
 
-Between supervisor and engine stands a *keeper*, a fork of the supervisor: it writes down the engine's pid
-and, whatever happens to the supervisor, its exit code. A successor of a killed supervisor can so adopt the
-engine, or declare it void: then the keeper ends it, also where nobody else can reach it (a cut-off host, a
-container that was stopped for a while).
+A *keeper* is a fork of the supervisor: it writes down the engine's pid and, whatever happens to the
+supervisor, its exit code. A successor of a killed supervisor can so adopt the engine, or declare it void:
+then the keeper ends it, also where nobody else can reach it (a cut-off host, a container that was stopped for
+a while).
 """
 
 from __future__ import annotations
@@ -21,56 +21,28 @@ from pathlib import Path
 import msgspec
 
 from esap_wf import files
-from esap_wf.running.render import COMMAND
 from esap_wf.runs import attempts, processes
 from esap_wf.runs.lease import RENEW
 
 logger = logging.getLogger(__name__)
 
-#: Settings of engines in a user's shell that would silently change a run.
-ENGINE_VARIABLES = ("NXF_", "SNAKEMAKE_", "TOIL_", "CWL_", "CWLTOOL_")
-#: Variables by which packages of the user could take the place of pinned ones.
-PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE")
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, prctl(2)
 
 
-def environment(run_id: str, epoch: int, added: Mapping[str, str], isolated: bool = False) -> dict[str, str]:
-    """
-    The user's environment without engine settings, with the keys by which processes of the run, and
-    containers of this engine, are found.
-
-    Parameters
-    ----------
-    run_id : str
-    epoch : int
-    added : mapping
-        What the engine's plug-in adds; its PYTHONPATH goes before the user's.
-    isolated : bool
-        Leave out what could put other packages in the place of pinned ones.
-    """
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(ENGINE_VARIABLES)}
-    if isolated:
-        kept = {k: v for k, v in kept.items() if k not in PYTHON_VARIABLES}
-    keys = {processes.RUN_VARIABLE: run_id, processes.ENGINE_VARIABLE: processes.engine_key(run_id, epoch)}
-    path = os.pathsep.join(p for p in (added.get("PYTHONPATH"), kept.get("PYTHONPATH")) if p)
-    return {**kept, **added, **({"PYTHONPATH": path} if path else {}), **keys}
-
-
 def start(
-    run: Path, epoch: int, arguments: Sequence[str], env: Mapping[str, str], given_up: Callable[[], None]
+    run: Path, epoch: int, command: Sequence[str], env: Mapping[str, str], given_up: Callable[[], None]
 ) -> int:
     """
-    Start ``command.sh``.
+    Start an engine, in its run directory.
 
     Parameters
     ----------
     run : Path
         Run directory.
     epoch : int
-    arguments : sequence of str
-        What the engine's plug-in adds.
+    command : sequence of str
     env : mapping
-        From `environment`.
+        All of its environment.
     given_up : callable
         Ends what no process of this machine is a parent of, called by the keeper if the engine is given up.
 
@@ -87,11 +59,7 @@ def start(
         return pid
     code = 1
     try:
-        code = (
-            1
-            if attempts.is_void(run, epoch)
-            else _keep(run, epoch, ["bash", COMMAND, *arguments], dict(env), given_up)
-        )
+        code = 1 if attempts.is_void(run, epoch) else _keep(run, epoch, list(command), dict(env), given_up)
     except BaseException as error:
         with contextlib.suppress(OSError):
             (run / "logs" / "engine.log").open("a").write(
@@ -152,7 +120,7 @@ def _keep(run: Path, epoch: int, argv: list[str], env: dict[str, str], given_up:
         max_rss_bytes=rss,
         orphans=not adopting or _has_children(),
     )
-    files.write_atomic(run / "engine" / f"{epoch}.exit.json", msgspec.json.encode(end), sync=False)
+    attempts.keep_end(run, epoch, end)
     return 0
 
 
@@ -171,31 +139,3 @@ def _default_signals() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-
-
-def end_void(run: Path, epoch: int) -> bool:
-    """
-    End what this machine has of an engine that a later owner has given up, its keeper's and its own process
-    trees; False if none has.
-    """
-    if not attempts.is_void(run, epoch) or not (process := attempts.of(run, epoch)):
-        return False
-    for holder in (process.keeper, process.engine):
-        if processes.alive(holder):
-            logger.info("the engine of epoch %d was given up: process %d is killed", epoch, holder.pid)
-            processes.kill_tree(holder.pid)
-    return True
-
-
-def send(process: attempts.EngineProcess, number: int, group: bool = False) -> None:
-    """
-    Send a signal to the engine, if it is still the same process; to its `group`, jobs included, the keeper is
-    deaf to it.
-    """
-    if processes.alive(process.engine):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            logger.debug("signal %d to the engine, process %d", number, process.engine.pid)
-            if group and processes.alive(process.keeper):
-                os.killpg(process.keeper.pid, number)
-            else:
-                os.kill(process.engine.pid, number)
