@@ -22,6 +22,7 @@ from esap_wf.formats.quantities import human_seconds, to_seconds
 from esap_wf.models.run import Failure, Phase, Progress, Reason, now
 from esap_wf.running.ownership import GRACE, Ownership
 from esap_wf.running.pieces import bringing, bundle
+from esap_wf.running.pieces.asking import Asking, FaultError
 from esap_wf.running.pieces.feed import Feed
 from esap_wf.running.pieces.slices import Slice, Slices
 from esap_wf.runs import attempts, crashpoints
@@ -36,6 +37,8 @@ LOOK, SELDOM = 0.5, 10.0
 RETRY, PATIENT = 1.0, 60.0
 #: Seconds for which a run that is done waits for its place, to remove what it has left there.
 TIDY = 300.0
+#: So often in a row a place's plug-in may be at fault.
+FAULTS = 8
 #: Seconds between two checkpoints of a run that makes progress.
 CHECKPOINT = 1.0
 #: Seconds between two looks for a request to stop.
@@ -82,7 +85,8 @@ class PiecesWatch:
     """
 
     def __init__(self, owner: Ownership) -> None:
-        self.owner, self.launcher = owner, owner.launcher
+        self.owner = owner
+        self.launcher = Asking(owner.launcher, owner.plan.backend)
         self.late, self.hung = False, ""
         self.slices = Slices(owner)
         self.pieces = self.slices.pieces
@@ -95,6 +99,7 @@ class PiecesWatch:
         self._stopped_at: float | None = None
         self._draining = False
         self._unforgotten = True
+        self._faults = 0
         self._done_at: float | None = None
         self._wrote = 0.0
         self._ran = owner.events.state.started is not None
@@ -170,7 +175,11 @@ class PiecesWatch:
             self._in_trouble(str(error).replace("\n", " "), person=True)
         except OutageError as error:
             self._in_trouble(str(error).replace("\n", " "), person=False)
+            self._faults = self._faults + 1 if isinstance(error, FaultError) else 0
+            if self._faults > FAULTS:
+                raise
         else:
+            self._faults = 0
             if not self._unknown():
                 self._over_trouble()
         elapsed = time.monotonic() - self._began
@@ -303,9 +312,9 @@ class PiecesWatch:
 
     def _look(self) -> None:
         asked = {
-            s.attempt.key: s.handle
+            s.attempt.key: s.handle or None
             for s in self.slices.under_way
-            if s.attempt and not self._is_pulled(s) and (s.handle or self._stopped_at is not None)
+            if s.attempt and not self._is_pulled(s) and (s.handle is not None or self._stopped_at is not None)
         }
         if not asked:
             return
@@ -371,7 +380,7 @@ class PiecesWatch:
             stage = bundle.implementation(self.owner).map
             wanted += bringing.folders_of(stage.gives) if stage else []
         pulled.mkdir(parents=True, exist_ok=True)
-        self.launcher.pull(slice_.attempt.key, slice_.handle, pulled, part, wanted)
+        self.launcher.pull(slice_.attempt.key, slice_.handle or None, pulled, part, wanted)
         bringing.relocate(pulled, slice_.seen.root if slice_.seen else "", engine.records)
         self._feed.add(slice_.attempt, pulled)
 
@@ -457,7 +466,7 @@ class PiecesWatch:
         return any(s.attempt and s.attempt.attempt == attempt.attempt for s in known)
 
     def _forget_one(self, attempt: Attempt, handle: str | None) -> None:
-        self.launcher.forget({attempt.key: handle})
+        self.launcher.forget(attempt.key, handle or None)
         crashpoints.reached("forgotten")
         self.pieces.keep_forgotten(attempt)
 
@@ -481,7 +490,7 @@ class PiecesWatch:
     def _stop(self, sign: StopSignal | None, draining: bool) -> None:
         self._stopped_at, self._draining = time.monotonic(), draining
         self._next_look = 0.0
-        asked = {s.attempt.key: s.handle for s in self.slices.under_way if s.attempt}
+        asked = {s.attempt.key: s.handle or None for s in self.slices.under_way if s.attempt}
         for slice_ in self.slices.under_way:
             slice_.watched = True
         number = Signal(sign.number, sign.to_jobs) if sign else None
