@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from esap_wf.backends import Condition, NeedsPersonError, OutageError, Signal
+from esap_wf.backends import Condition, NeedsPersonError, OutageError, Seen, Signal, Usage
 from esap_wf.engines import StopSignal
 from esap_wf.errors import EsapError
 from esap_wf.formats.quantities import human_seconds, to_seconds
@@ -76,7 +76,7 @@ class PiecesWatch:
     def _made(self) -> Rounds:
         return Rounds(self.owner, Slices(self.owner), self._place, self.trouble)
 
-    def until_end(self) -> EngineExit | None:
+    def until_end(self) -> Seen | None:
         """Until all slices are accepted, or nothing of them works any more; None if that was no success."""
         self._clear_former_plans()
         while True:
@@ -146,7 +146,7 @@ class PiecesWatch:
         self.owner.note(f"what is left at {self.trouble.place} could not be removed: {self.trouble.what}")
         return True
 
-    def _conclude(self, code: int | None) -> EngineExit | None:
+    def _conclude(self, code: int | None) -> Seen | None:
         """Bring what is known of the pieces into the run directory."""
         slices, pieces, owner = self._rounds.slices, self._rounds.pieces, self.owner
         ended = [(a, end) for s in slices.all for a in pieces.attempts(s.name) if (end := pieces.end_of(a))]
@@ -165,8 +165,8 @@ class PiecesWatch:
             max_rss_bytes=max((end.max_rss_bytes or 0 for _, end in ended), default=0),
             orphans=False,
         )
-        attempts.keep_end(owner.run.dir, owner.epoch, used)
-        return used
+        attempts.keep_end(owner.run.dir, owner.epoch, used)  # for the report of the run
+        return Seen(Condition.ENDED, code, usage=Usage(used.cpu_seconds, used.max_rss_bytes))
 
     def losses(self) -> list[Failure]:
         """Slices that have failed without an exit code: lost too often, or refused."""
