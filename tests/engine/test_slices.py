@@ -30,7 +30,7 @@ from esap_wf.models.plan import Allocation, EngineChoice, SoftwareChoice
 from esap_wf.models.request import DataRef
 from esap_wf.running import render
 
-ENGINES = ("snakemake",)
+ENGINES = ("snakemake", "nextflow", "cwl", "toil")
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ class Bare:
             check=False,
         )
         assert (done.returncode != 0) is fails, done.stdout + done.stderr
+        (folder / "logs/engine.log").write_text(done.stdout + done.stderr)
         return folder
 
     def cut(self, slices: int) -> tuple[list[Path], Path]:
@@ -137,7 +138,7 @@ def executions(folder: Path) -> dict[str, int]:
     return {p.stem: p.read_text().count("start") for p in accounts}
 
 
-def units(parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def units(**given: Any) -> dict[str, Any]:
     """Every parameter of noop, as a run of esap-wf has them."""
     defaults = {
         "units": 7,
@@ -147,53 +148,69 @@ def units(parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
         "fail_unit": None,
         "exit_code": 3,
     }
-    return {**defaults, **(parameters or {})}
+    return {**defaults, **given}
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven units, not in alphabetical order."""
+    path = tmp_path_factory.mktemp("table") / "units.csv"
+    rows = (f'{key},0,"it\'s {{x}} $(touch pwned)"\n' for key in "gfedcba")
+    path.write_text("unit,seconds,payload\n" + "".join(rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, table: Path) -> dict[str, str]:
+    """What one run makes of the table; the same with every engine (tests/features)."""
+    bare = Bare(
+        tmp_path_factory.mktemp("whole"), "noop", "snakemake", units(group_size=3), {"units_table": table}
+    )
+    return checksums(bare.run("whole", bare.job()))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("case", ["ungrouped", "grouped, of a table"])
-def test_slices_and_their_join_make_the_bytes_of_one_run(tmp_path: Path, engine: str, case: str) -> None:
-    """Seven units in three slices: shares are contiguous, each unit runs once, and nothing of a slice runs in the join."""
-    inputs, parameters = {}, units()
-    keys = [f"u{i:05d}" for i in range(1, 8)]
-    if case != "ungrouped":
-        keys = ["g", "f", "e", "d", "c", "b", "a"]
-        inputs, parameters = {"units_table": tmp_path / "units.csv"}, units({"group_size": 3, "units": 2})
-        rows = "".join(f'{key},0,"it\'s {{x}} $(touch pwned)"\n' for key in keys)
-        inputs["units_table"].write_text(f"unit,seconds,payload\n{rows}")
-    bare = Bare(tmp_path, "noop", engine, parameters, inputs)
-    whole = bare.run("whole", bare.job())
+def test_slices_and_their_join_make_the_bytes_of_one_run(
+    tmp_path: Path, engine: str, table: Path, whole: dict[str, str]
+) -> None:
+    """Seven units in three slices: contiguous shares, each unit runs once, and none in the join."""
+    bare = Bare(tmp_path, "noop", engine, units(group_size=3), {"units_table": table})
     slices, join = bare.cut(3)
-    assert checksums(join) == checksums(whole)
-    assert len(checksums(whole)) == len(keys) + 2
+    assert checksums(join) == whole
+    assert len(whole) == 7 + 2
     made = [sorted(p.stem for p in (s / "outputs/units").glob("*.dat")) for s in slices]
-    assert made == [sorted(keys[0:2]), sorted(keys[2:4]), sorted(keys[4:7])]
+    assert made == [["f", "g"], ["d", "e"], ["a", "b", "c"]]
     if engine in ("snakemake", "nextflow"):  # CWL's tools leave nothing but their outputs
         assert [executions(s) for s in slices] == [dict.fromkeys(names, 1) for names in made]
         assert executions(join) == {}
     assert not list(tmp_path.rglob("pwned"))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "engine", ["snakemake", "nextflow", "cwl", pytest.param("toil", marks=pytest.mark.soak)]
+)
 def test_as_many_slices_as_units(tmp_path: Path, engine: str) -> None:
-    bare = Bare(tmp_path, "noop", engine, units({"units": 2, "group_size": 1}), {})
+    """Without groups, without a table."""
+    bare = Bare(tmp_path, "noop", engine, units(units=2), {})
     whole = bare.run("whole", bare.job())
     slices, join = bare.cut(2)
     assert checksums(join) == checksums(whole)
-    assert [len(checksums(s)) for s in slices] == [1, 1]
+    assert [list(checksums(s)) for s in slices] == [[f"outputs/units/u0000{n}.dat"] for n in (1, 2)]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_unit_that_fails_fails_in_its_slice_only(tmp_path: Path, engine: str) -> None:
-    """It is counted among all units, and the others of its slice are made."""
-    bare = Bare(tmp_path, "noop", engine, units({"units": 5, "fail_unit": 4}), {})
+    """It is counted among all units: the fourth of five is the second of the second slice."""
+    bare = Bare(tmp_path, "noop", engine, units(units=5, fail_unit=4), {})
     stage = bare.implementation.map
     assert stage
-    first = bare.run("1", stage_job(bare.job(), stage, 1, 2, {}))
-    second = bare.run("2", stage_job(bare.job(), stage, 2, 2, {}), fails=True)
-    assert sorted(executions(first)) == ["u00001", "u00002"]
-    assert sorted(executions(second)) == ["u00003", "u00004", "u00005"]
-    assert sorted(p.stem for p in (second / "outputs/units").glob("*.dat")) == ["u00003", "u00005"]
+    slice_ = bare.run("2", stage_job(bare.job(), stage, 2, 2, {}), fails=True)
+    logs = [*slice_.glob("logs/**/*.log"), *slice_.glob("work/*/*/.command.log")]
+    said = "".join(p.read_text() for p in logs)
+    assert "fails as asked for, with exit status 3" in said
+    if engine in ("snakemake", "nextflow"):  # CWL makes no folder of them
+        assert sorted(executions(slice_)) == ["u00003", "u00004", "u00005"]
+        assert list(checksums(slice_)) == [f"outputs/units/u0000{n}.dat" for n in (3, 5)]
 
 
 def test_a_join_of_snakemake_runs_nothing_of_a_slice_whatever_the_times_are(tmp_path: Path) -> None:
@@ -216,7 +233,7 @@ def test_a_join_of_snakemake_runs_nothing_of_a_slice_whatever_the_times_are(tmp_
 
 
 def test_a_join_of_snakemake_says_which_file_is_missing(tmp_path: Path) -> None:
-    bare = Bare(tmp_path, "noop", "snakemake", units({"units": 2}), {})
+    bare = Bare(tmp_path, "noop", "snakemake", units(units=2), {})
     stage, here = bare.implementation.join, tmp_path / "u00001.dat"
     assert stage
     here.write_text("x")

@@ -1,5 +1,5 @@
 """
-The steps of main.cwl around the scripts that it shares with the other engines. Each reads inputs.json: the
+The steps of tools.cwl around the scripts that it shares with the other engines. Each reads inputs.json: the
 inputs of its tool.
 """
 
@@ -37,7 +37,7 @@ def link(source, target):
 
 
 def listed(inputs):
-    """Write the units and the fan-in groups for the workflow to scatter over."""
+    """Write the units, or those of a slice, and the fan-in groups for the workflow to scatter over."""
     found = unit_list.units(values(inputs))
     fails = {"fails": inputs["exit_code"]}
     records = [
@@ -47,6 +47,7 @@ def listed(inputs):
     ]
     size = inputs["group_size"]
     groups = [f"g{start // size + 1:05d}" for start in range(0, len(records), size)] if size else []
+    records = unit_list.share(records, inputs)
     plain = {key: inputs[key] for key in ("units", "group_size", "output_bytes")}
     Path("values.json").write_text(json.dumps(plain), encoding="utf-8")
     told = {"units": records, "groups": groups, "values": {"class": "File", "path": "values.json"}}

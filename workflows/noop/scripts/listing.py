@@ -1,4 +1,7 @@
-"""Write which units there are, one JSON object a line: for engines that can't call `units` themselves."""
+"""
+Write which units there are, or those of a slice, one JSON object a line: for engines that can't call `units`
+themselves.
+"""
 
 import argparse
 import json
@@ -15,7 +18,8 @@ def main():
     args = parser.parse_args()
     found = unit_list.units(args.values)
     with args.output.open("w", encoding="utf-8") as stream:
-        stream.writelines(json.dumps({"unit": key, **unit}) + "\n" for key, unit in found.items())
+        for key in unit_list.share(list(found), args.values):
+            stream.write(json.dumps({"unit": key, **found[key]}) + "\n")
 
 
 if __name__ == "__main__":
