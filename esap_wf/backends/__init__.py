@@ -22,11 +22,12 @@ from esap_wf.backends.launcher import (
     Signal,
     Usage,
 )
-from esap_wf.backends.profile_files import profiles, settings_of
+from esap_wf.backends.profile_files import LOCAL, profiles, settings_of
 from esap_wf.models.place import Capacity, Containers, Found, Profile, Survey
 
 __all__ = [
     "CONTRACT",
+    "LOCAL",
     "LONGEST_HANDLE",
     "BackendBase",
     "Capacity",

@@ -58,6 +58,9 @@ class EngineBase(ABC):
     a later version of the plug-in. What a run needs to remember is in its run directory. Methods are called
     by position.
 
+    An installation at a place elsewhere (`EngineChoice.place`) is not looked for by the plug-in, and no
+    method may look at this machine for it: what is known of it is `programs`, `packages` and its version.
+
     What a method may raise, it says; any `EsapError` is shown to the user with its problems. Anything else
     counts as a fault of the plug-in: while planning the command ends with an internal error, in the
     supervisor the run ends as ERROR, and ``logs/supervisor.log`` has the traceback.

@@ -10,12 +10,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from esap_wf.config import Config
 from esap_wf.engines import EngineBase, Installable
 from esap_wf.errors import Problem, UsageError
 from esap_wf.models.plan import EngineChoice
 from esap_wf.software import environments
+
+if TYPE_CHECKING:
+    from esap_wf.backends.places import Place
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
 
@@ -124,6 +128,7 @@ def first_suitable(
     config: Config,
     requires: str | None,
     against: Callable[[EngineChoice], Sequence[Problem]] = lambda _: (),
+    place: Place | None = None,
 ) -> Found:
     """
     The first candidate of an engine that fits.
@@ -136,9 +141,16 @@ def first_suitable(
         Its version, in its own words.
     against : callable, optional
         What a pipeline needs and one candidate can't do: another one may.
+    place : Place, optional
+        Where it is to be, if that is elsewhere.
+
+    Raises
+    ------
+    RefusedError
+        What the place's profile names can't be used.
     """
     found = Found(None, [])
-    for choice in engine.installations(config):
+    for choice in _there(engine, config, place) if place else engine.installations(config):
         who = f"{engine.title} {choice.version} at {choice.path} ({choice.found})"
         if why := engine.why_unsuitable(choice, requires):
             found.refused.append(f"{who}: {why}")
@@ -149,6 +161,12 @@ def first_suitable(
         found.refused.append(f"{who}: {problems[0].what}")
         found = found if found.objector else replace(found, objections=problems, objector=choice)
     return found
+
+
+def _there(engine: EngineBase, config: Config, place: Place) -> Iterator[EngineChoice]:
+    from esap_wf.engines import elsewhere
+
+    return elsewhere.choices(engine, config, place)
 
 
 def advice(engine: EngineBase, requires: str | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -150,6 +152,11 @@ class Profile(Model, frozen=True, kw_only=True):
     secrets: list[Variable] = []
     options: list[str] = []
     settings: dict[str, Any] = {}
+
+    def sees(self, path: str | Path) -> bool:
+        """Whether an absolute path means the same there: it is in a folder that is `shared`."""
+        whole = Path(os.path.normpath(path))
+        return whole.is_absolute() and any(whole.is_relative_to(folder) for folder in self.shared)
 
 
 class Capacity(Model, frozen=True, kw_only=True):

@@ -18,8 +18,9 @@ class EngineChoice(Model, frozen=True, kw_only=True):
     """
     The engine that will run: recorded, not part of the identity.
 
-    `place` names where it is, empty for this machine; then `path` is a path there, and `programs` are the
-    commands that are known to be there.
+    `place` names where it is, empty for this machine; else `path` is a path there (in an environment that is
+    sent along: ``@environments/<checksum>/bin/…``), `programs` are commands and `packages` the distributions
+    of its Python that are known to be there.
     """
 
     name: str
@@ -29,6 +30,7 @@ class EngineChoice(Model, frozen=True, kw_only=True):
     detail: str = ""
     place: str = ""
     programs: list[str] = []
+    packages: dict[str, str] = {}
 
 
 class ContainerChoice(Model, frozen=True, kw_only=True):

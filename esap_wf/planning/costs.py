@@ -10,6 +10,7 @@ from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
 from esap_wf.errors import Problem, UsageError
 from esap_wf.models.manifest import Manifest
+from esap_wf.models.place import Profile
 from esap_wf.models.plan import EngineChoice, Estimate
 from esap_wf.planning import resources
 from esap_wf.request.validation import Validated
@@ -86,9 +87,19 @@ def _failing(workflow: Workflow, error: ValueError) -> UsageError:
     )
 
 
-def earlier_runs(config: Config, manifest: Manifest, engine: EngineChoice) -> list[Measurement]:
-    """What the last runs with an engine used, of this version of the workflow if there are any."""
+def measured_at(profile: Profile) -> str:
+    """The name by which use at a place is recorded: this machine is one, whatever it is called."""
+    return measurements.LOCAL if profile.kind == measurements.LOCAL else profile.name
+
+
+def earlier_runs(config: Config, manifest: Manifest, engine: EngineChoice, place: str) -> list[Measurement]:
+    """
+    What the last runs with an engine used at a place, of this version of the workflow if there are any. Runs
+    elsewhere say nothing: other processors, and engines that see other memory.
+    """
     found = [
-        m for m in measurements.lately(config.store / "records", manifest.name) if m.engine == engine.name
+        m
+        for m in measurements.lately(config.store / "records", manifest.name)
+        if m.engine == engine.name and m.place == place
     ]
     return [m for m in found if m.version == manifest.version] or found

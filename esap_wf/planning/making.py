@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from esap_wf.backends.places import Places
+from esap_wf import backends
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
-from esap_wf.errors import RefusedError, UsageError
+from esap_wf.errors import Problem, RefusedError, UsageError
 from esap_wf.formats import digests
-from esap_wf.formats.quantities import human_bytes
-from esap_wf.models.plan import Allocation, Digest, Estimate, Offer, Plan, SoftwareChoice, checksum
+from esap_wf.models.plan import Digest, Plan, SoftwareChoice, checksum
 from esap_wf.models.request import DataRef, Request
 from esap_wf.models.run import now
-from esap_wf.planning import identity, places, resources, routes
-from esap_wf.planning.costs import Costs, earlier_runs
-from esap_wf.planning.places import Wishes
-from esap_wf.planning.runners import Runner, find_engine
+from esap_wf.planning import identity, resources
+from esap_wf.planning.costs import Costs, earlier_runs, measured_at
+from esap_wf.planning.decisions import decide
+from esap_wf.planning.runners import Runner
 from esap_wf.request.validation import Validated
 from esap_wf.running import render
 
@@ -57,18 +55,11 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
     if problems:
         raise UsageError("the request is not valid", problems)
     values, drawn = _seeded(workflow, valid.parameters)
-    there = places.all_of(request, config)
-    runner = find_engine(workflow, config, request.engine)
     costs = Costs.of(valid, values)
-    demands = runner.demands(workflow, request, values)
-    wishes = places.wishes(request, bool(workflow.manifest.resources.sizes), demands, runner.engine.title)
-    placed = _placed(request, config, there, costs, asked, wishes)
-    route = routes.choose(
-        workflow, config, request.software, there.usable[placed.backend].profile, runner.engine
-    )
-    if against := places.refused_by(runner.engine, config.store):
-        raise RefusedError(f"{runner.title} can't run {workflow.manifest.name}", against)
-    earlier = earlier_runs(config, workflow.manifest, runner.choice)
+    decision = decide(request, config, valid, values, asked, costs)
+    runner, chosen, route = decision.runner, decision.chosen, decision.route
+    profile = decision.place.profile
+    earlier = earlier_runs(config, workflow.manifest, runner.choice, measured_at(profile))
     plan = Plan(
         **_of_moment(),
         **_of_workflow(workflow, runner),
@@ -80,17 +71,21 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
         nonce=random.SystemRandom().getrandbits(128).to_bytes(16, "big").hex() if drawn else "",
         engine=runner.choice,
         software=route,
-        backend=placed.backend,
-        allocation=placed.allocation,
+        backend=chosen.backend,
+        profile=profile if profile.kind != backends.LOCAL else None,
+        slicing=chosen.slicing,
+        allocation=chosen.allocation,
         units=costs.units,
-        estimate=resources.corrected(placed.estimate, earlier, costs.units, placed.allocation.cores),
-        offers=placed.offers,
+        estimate=resources.corrected(
+            decision.estimate, earlier, costs.units, chosen.allocation.cores * chosen.slicing.slices
+        ),
+        offers=chosen.offers,
         digest=_science(workflow, values, valid, deterministic=not drawn),
         command=[],
         warnings=[
             *drawn,
             *(f"not taken: {other}" for other in runner.passed),
-            *placed.warnings,
+            *decision.warnings,
             *_no_container(workflow, request, route),
             *valid.warnings,
             *workflow.notes,
@@ -106,44 +101,6 @@ def sealed(plan: Plan) -> Plan:
     digest = msgspec.structs.replace(plan.digest, identity=identity.of(plan), scheme=identity.SCHEME)
     plan = msgspec.structs.replace(plan, digest=digest)
     return msgspec.structs.replace(plan, checksum=checksum(plan))
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """Where a run goes, what it may use there, and what it will probably need."""
-
-    backend: str
-    allocation: Allocation
-    offers: list[Offer]
-    estimate: Estimate
-    warnings: list[str]
-
-
-def _placed(
-    request: Request, config: Config, there: Places, costs: Costs, asked: Allocation, wishes: Wishes
-) -> _Placed:
-    """The place that fits what was asked for, what the steps ask for, and what the model says."""
-    wanted = places.wanted(asked, wishes)
-    needed = costs.estimate(wanted.cores)
-    wanted = msgspec.structs.replace(
-        wanted,
-        memory_bytes=_at_least(wanted.memory_bytes, needed.memory_bytes, request.resources.memory),
-        disk_bytes=_at_least(wanted.disk_bytes, needed.disk_bytes, request.resources.disk),
-    )
-    backend, allocation, offers, warnings = places.choose(request, config, there, wanted, wishes)
-    if needed.memory_bytes > allocation.memory_bytes:
-        given, needs = human_bytes(allocation.memory_bytes), human_bytes(needed.memory_bytes)
-        warnings = [
-            *warnings,
-            f"{given} of memory was asked for, but the run will probably need {needs}",
-        ]
-    # there may be fewer cores there than were wanted
-    return _Placed(backend, allocation, offers, costs.estimate(allocation.cores), warnings)
-
-
-def _at_least(amount: int, needed: int, given: object) -> int:
-    """What is needed, unless somebody has said how much it is to be."""
-    return amount if given is not None else max(amount, needed)
 
 
 def _of_moment() -> dict[str, Any]:
@@ -174,6 +131,12 @@ def _of_workflow(workflow: Workflow, runner: Runner) -> dict[str, Any]:
 def _with_command(plan: Plan, workflow: Workflow, runner: Runner) -> Plan:
     """The plan with the command and the files that its engine renders."""
     rendered = render.rendered(plan, workflow)
+    if plan.engine.place and rendered.links:
+        what = f"is linked to by its name, and a link to what is at {plan.backend} can't be sent there"
+        raise RefusedError(
+            f"{runner.title} can't run {plan.workflow} like this",
+            [Problem(path, what, "name one image for all steps") for path in rendered.links.values()],
+        )
     copy = [f"{rendered.working_copy}/"] if rendered.working_copy else []
     plan = msgspec.structs.replace(
         plan, command=rendered.command, files=[*plan.files, *rendered.files, *copy]

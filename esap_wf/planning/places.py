@@ -10,21 +10,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from esap_wf import backends
 from esap_wf.backends import Capacity
-from esap_wf.backends.places import Places, places
+from esap_wf.backends.places import Place, Places, places
 from esap_wf.config import Config
 from esap_wf.engines import Demand, EngineBase
 from esap_wf.errors import Problem, RefusedError, UsageError
 from esap_wf.formats.quantities import human_bytes, human_seconds
 from esap_wf.formats.schemas import closest
-from esap_wf.models.plan import Allocation, Offer
+from esap_wf.models.plan import Allocation, Offer, Slicing
 from esap_wf.models.request import Request
-from esap_wf.planning import resources
+from esap_wf.planning import resources, slicing
+from esap_wf.planning.slicing import Cut
 
 #: What may be asked for → its field in an allocation and a capacity.
 FIELDS = {"cores": "cores", "memory": "memory_bytes", "wall": "wall_seconds"}
@@ -107,23 +108,53 @@ def all_of(request: Request, config: Config) -> Places:
     return places(profiles, config.cache, request.backend)
 
 
+class Chosen(NamedTuple):
+    """A place, what a run (each slice of it) may use there, every offer, warnings, and how it is cut."""
+
+    backend: str
+    allocation: Allocation
+    offers: list[Offer]
+    warnings: list[str]
+    slicing: Slicing
+
+
 def choose(
-    request: Request, config: Config, there: Places, allocation: Allocation, wishes: Wishes
-) -> tuple[str, Allocation, list[Offer], list[str]]:
+    request: Request,
+    config: Config,
+    there: Places,
+    allocation: Allocation,
+    wishes: Wishes,
+    cut: Cut | None = None,
+) -> Chosen:
     """
-    The place, what the run may use there, every offer, and warnings.
+    The place that is named, or the first that fits.
+
+    Parameters
+    ----------
+    request : Request
+    config : Config
+    there : Places
+    allocation : Allocation
+        What is wanted.
+    wishes : Wishes
+    cut : Cut, optional
+        Whether the run can be cut into slices; without it, it isn't.
 
     Raises
     ------
     RefusedError
         None fits, or what the user gives is less than what a step asks for and the engine insists on.
     """
-    offers, capacities = resources.offers_of(there, allocation, config.store)
-    fitted = {name: _fitted(allocation, capacity, wishes) for name, capacity in capacities.items()}
-    for name, smaller in fitted.items():
-        if smaller != allocation:
-            repeated, _ = resources.offers_of(there, smaller, config.store, [name])
-            offers = [repeated[0] if o.backend == name else o for o in offers]
+    fitted: dict[str, tuple[Allocation, Slicing]] = {}
+
+    def wanted(place: Place, capacity: Capacity) -> tuple[Allocation, list[str]]:
+        fitting, sliced, against = _fitted(allocation, capacity, wishes), Slicing(), list[str]()
+        if cut is not None:
+            fitting, sliced, against = slicing.share(cut, place, capacity, fitting)
+        fitted[place.name] = fitting, sliced
+        return fitting, against
+
+    offers, capacities = resources.offers_of(there, wanted, config.store)
     fitting = [o.backend for o in offers if o.fits]
     chosen = request.backend or next(iter(fitting), None)
     if chosen is None or chosen not in fitting:
@@ -136,12 +167,13 @@ def choose(
                 for reason in o.reasons
             ],
         )
-    final = fitted[chosen]
+    final, sliced = fitted[chosen]
     if problems := _too_little(final, wishes):
         raise RefusedError("the run may use less than its steps ask for", problems)
     warnings = _warnings(final, wishes, chosen)
     exceeded = bool(warnings) or ("cores" not in wishes.given and _unsure(capacities[chosen], wishes))
-    return chosen, msgspec.structs.replace(final, exceeded=exceeded), offers, warnings
+    final = msgspec.structs.replace(final, exceeded=exceeded)
+    return Chosen(chosen, final, offers, warnings, sliced)
 
 
 def _unsure(capacity: Capacity, wishes: Wishes) -> bool:

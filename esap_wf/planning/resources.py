@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 
 from esap_wf.backends import Capacity
 from esap_wf.backends.capacities import reasons_against
-from esap_wf.backends.places import Places
+from esap_wf.backends.places import Place, Places
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.errors import Problem, UnavailableError
 from esap_wf.formats import expressions, schemas
@@ -74,7 +74,8 @@ def allocation_of(workflow: Workflow, request: Request) -> tuple[Allocation, lis
         memory_bytes=amount("memory", to_bytes),
         disk_bytes=amount("disk", to_bytes),
         wall_seconds=amount("wall", to_seconds),
-        gpus=size.gpus,
+        gpus=size.gpus if asked.gpus is None else asked.gpus,
+        nodes=asked.nodes or 1,
     ), problems
 
 
@@ -151,7 +152,7 @@ def corrected(model: Estimate, earlier: Sequence[Measurement], units: int, cores
 
 
 def offers_of(
-    there: Places, wanted: Allocation, store: Path, only: Collection[str] | None = None
+    there: Places, wanted: Callable[[Place, Capacity], tuple[Allocation, list[str]]], store: Path
 ) -> tuple[list[Offer], dict[str, Capacity]]:
     """
     Every place, whether it fits, and why not.
@@ -159,10 +160,9 @@ def offers_of(
     Parameters
     ----------
     there : Places
-    wanted : Allocation
+    wanted : callable
+        What is wanted of a place that has so much, and what else is against it.
     store : Path
-    only : collection of str, optional
-        Of these alone.
 
     Returns
     -------
@@ -173,16 +173,15 @@ def offers_of(
     """
     offers, capacities = [], {}
     for name in there:
-        if only is not None and name not in only:
-            continue
         if name in there.broken:
-            offers.append(Offer(backend=name, fits=False, reasons=[there.broken[name]]))
-            continue
-        try:
-            capacity = capacities[name] = there.usable[name].capacity(store)
-        except UnavailableError as error:
-            reasons = [p.what for p in error.problems] or [error.message]
+            reasons = [there.broken[name]]
         else:
-            reasons = reasons_against(capacity, wanted)
+            try:
+                capacity = capacities[name] = there.usable[name].capacity(store)
+            except UnavailableError as error:
+                reasons = [p.what for p in error.problems] or [error.message]
+            else:
+                allocation, against = wanted(there.usable[name], capacity)
+                reasons = [*reasons_against(capacity, allocation), *against]
         offers.append(Offer(backend=name, fits=not reasons, reasons=reasons))
     return sorted(offers, key=lambda o: (not o.fits, o.backend != "local", o.backend)), capacities

@@ -21,6 +21,7 @@ from esap_wf.config import Config
 from esap_wf.errors import EsapError, Problem, RefusedError, UsageError
 from esap_wf.models.manifest import Software
 from esap_wf.models.plan import ContainerChoice, SoftwareChoice
+from esap_wf.planning.provisions import Provisions
 from esap_wf.software import environments
 
 if TYPE_CHECKING:
@@ -41,9 +42,10 @@ def choose(
     wanted: str | None = None,
     profile: Profile | None = None,
     engine: EngineBase | None = None,
+    there: Provisions | None = None,
 ) -> SoftwareChoice:
     """
-    The first alternative that works here.
+    The first alternative that works here, or at a place elsewhere.
 
     Parameters
     ----------
@@ -55,6 +57,8 @@ def choose(
         Of the place; it may say which container runtimes are allowed and what stands for which image.
     engine : EngineBase, optional
         It may not be able to drive every runtime.
+    there : Provisions, optional
+        Of a place elsewhere.
 
     Raises
     ------
@@ -69,6 +73,8 @@ def choose(
     if workflow.images:
         if wanted == "container" or (workflow.contained and not wanted):
             try:
+                if there:
+                    return _images_there(workflow, there, engine)
                 return _own_images(workflow, config, profile, engine)
             except RefusedError as error:
                 if wanted:
@@ -98,7 +104,10 @@ def choose(
         if wanted and route != wanted:
             refused.append(f"{_named(alternative)}: not used, because {wanted} was asked for")
             continue
-        choice, why = _try(alternative, workflow.folder, config, profile, engine)
+        if there:
+            choice, why = _try_there(alternative, workflow.folder, there, engine)
+        else:
+            choice, why = _try(alternative, workflow.folder, config, profile, engine)
         if choice:
             return msgspec.structs.replace(choice, refused=refused)
         refused += [f"{route}: {w}" for w in why]
@@ -109,6 +118,37 @@ def choose(
 
 def _offered(workflow: Workflow) -> list[Software]:
     return workflow.manifest.software or [Software(installed=["python3"])]
+
+
+def _try_there(
+    alternative: Software, folder: Path, there: Provisions, engine: EngineBase | None
+) -> tuple[SoftwareChoice | None, list[str]]:
+    """An alternative at a place elsewhere."""
+    if alternative.container is None:
+        choice, why = there.uncontained(alternative, folder)
+        return choice, [] if choice else [why]
+    image = alternative.container
+    container, why = there.container(image, alternative.network, engine)
+    if container is None:
+        return None, [f"{image}: {why}"]
+    detail = f"{image} by {container.runtime} at {there.place.name}: {container.reference}"
+    return SoftwareChoice(route="container", detail=detail, container=container), []
+
+
+def _images_there(workflow: Workflow, there: Provisions, engine: EngineBase | None) -> SoftwareChoice:
+    """The images that the pipeline itself names, at a place elsewhere."""
+    found: dict[str, ContainerChoice] = {}
+    problems: list[Problem] = []
+    for name in dict.fromkeys(workflow.images):
+        container, why = there.container(name, True, engine)
+        if container:
+            found[name] = container
+        else:
+            problems.append(Problem(name, why))
+    if problems:
+        raise RefusedError("a container of this pipeline can't be started there", problems)
+    detail = f"the pipeline's own images at {there.place.name}: {', '.join(found)}"
+    return SoftwareChoice(route="container", detail=detail, images=found)
 
 
 def _own_images(

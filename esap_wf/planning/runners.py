@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from esap_wf import plugins
+from esap_wf.backends.places import Place
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
 from esap_wf.engines import Demand, EngineBase, programs
@@ -39,9 +40,18 @@ class Runner(NamedTuple):
             return []
 
 
-def find_engine(workflow: Workflow, config: Config, wanted: str | None) -> Runner:
+def find_engine(workflow: Workflow, config: Config, wanted: str | None, place: Place | None = None) -> Runner:
     """
     The first implementation whose engine is there and can run it.
+
+    Parameters
+    ----------
+    workflow : Workflow
+    config : Config
+    wanted : str, optional
+        The name of an engine.
+    place : Place, optional
+        Where it is to be, if that is elsewhere.
 
     Raises
     ------
@@ -68,9 +78,12 @@ def find_engine(workflow: Workflow, config: Config, wanted: str | None) -> Runne
             passed += [problem.what for problem in lacking]
             continue
         file = workflow.home(implementation)[1] / implementation.file
-        found = programs.first_suitable(
-            engine, config, implementation.requires, partial(_objections, engine, file, implementation.item)
-        )
+        against = partial(_objections, engine, file, implementation.item)
+        try:
+            found = programs.first_suitable(engine, config, implementation.requires, against, place)
+        except RefusedError as error:  # what the place's profile names
+            missing += error.problems
+            continue
         if found.choice:
             refused = found.refused if found.objector else []
             return Runner(implementation, engine, found.choice, passed + refused)
@@ -79,7 +92,7 @@ def find_engine(workflow: Workflow, config: Config, wanted: str | None) -> Runne
             what = f"{engine.title} {found.objector.version} can't run {name}"
             objections.append(RefusedError(what, found.objections))
         else:
-            missing.append(_not_found(engine, implementation, found.refused))
+            missing.append(_not_found(engine, implementation, found.refused, place))
     if objections:
         raise objections[0]
     raise UnavailableError(f"{name} can't be run: no suitable engine was found", missing)
@@ -95,13 +108,18 @@ def _wanted(workflow: Workflow, engine: str | None) -> list[Implementation]:
     return fitting
 
 
-def _not_found(engine: EngineBase, implementation: Implementation, refused: list[str]) -> Problem:
+def _not_found(
+    engine: EngineBase, implementation: Implementation, refused: list[str], place: Place | None
+) -> Problem:
     needs = f" {implementation.requires}" if implementation.requires else ""
     what = (
         f"none of those found fits: {'; '.join(refused)}"
         if refused
         else f"{engine.title}{needs} was not found"
     )
+    if place:
+        hint = f"install it there, or name it in the profile of {place.name}: engines.{engine.name}.path"
+        return Problem(implementation.engine, f"{what} at {place.name}" if not refused else what, hint)
     return Problem(implementation.engine, what, programs.advice(engine, implementation.requires))
 
 

@@ -118,6 +118,7 @@ def _measure(owner: Ownership) -> None:
         memory_bytes=largest,
         wall_seconds=round(wall, 3),
         core_seconds=plan.estimate.model_core_hours * 3600,
+        place=plan.backend if plan.profile else measurements.LOCAL,
     )
     with contextlib.suppress(EsapError):
         measurements.append(owner.store.root / "records", plan.workflow, measured, mode=owner.store.file_mode)

@@ -17,6 +17,8 @@ from esap_wf.formats import reading
 TAIL = 16 * 1024
 #: Runs that count.
 KEPT = 10
+#: This machine, as a place.
+LOCAL = "local"
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +40,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     wall_seconds : float
     core_seconds : float
         What the workflow's own model said.
+    place : str
+        Where.
     """
 
     run: str
@@ -49,6 +53,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int
     wall_seconds: float
     core_seconds: float
+    place: str = LOCAL
 
 
 _decode = msgspec.json.Decoder(Measurement).decode

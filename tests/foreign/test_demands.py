@@ -186,8 +186,8 @@ def settled(
     )
     wishes = places.wishes(request, False, demands, "Engine")
     there = places.all_of(request, config)
-    _, made, _, warnings = places.choose(request, config, there, places.wanted(start, wishes), wishes)
-    return made, warnings
+    found = places.choose(request, config, there, places.wanted(start, wishes), wishes)
+    return found.allocation, found.warnings
 
 
 @pytest.mark.parametrize("insists", [True, False])

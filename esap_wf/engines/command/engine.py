@@ -66,7 +66,9 @@ class TaskEngine(EngineBase):
         lines = "\n".join(_line(i, step) for i, step in enumerate(found.steps, start=1))
         files = {**found.files, SCRIPT: f"{_BEGINNING.read_text('utf-8')}\n{lines}\n".encode()}
         return Rendered(
-            [shutil.which("bash") or "bash", SCRIPT, *job.options], files, working_copy=found.working_copy
+            ["bash" if choice.place else shutil.which("bash") or "bash", SCRIPT, *job.options],
+            files,
+            working_copy=found.working_copy,
         )
 
     def launch_additions(self, run: Path, epoch: int, resume: bool) -> LaunchAdditions:

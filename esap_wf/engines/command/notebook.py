@@ -24,7 +24,10 @@ class Notebook(TaskEngine):
 
     def why_unsuitable(self, choice: EngineChoice, requires: str | None) -> str:
         """It makes the page, too."""
-        if not Path(choice.path).with_name("jupyter-nbconvert").is_file():
+        if choice.place:
+            if choice.packages and "nbconvert" not in choice.packages:
+                return "nbconvert is not in the same environment"
+        elif not Path(choice.path).with_name("jupyter-nbconvert").is_file():
             return "jupyter-nbconvert is not in the same environment"
         return super().why_unsuitable(choice, requires)
 

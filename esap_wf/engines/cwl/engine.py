@@ -66,7 +66,7 @@ class Cwltool(EngineBase):
 
     def objections(self, choice: EngineChoice, entry: Path, item: str | None) -> list[Problem]:
         """Broken references, requirements that it doesn't know, JavaScript without Node.js."""
-        node = shutil.which("nodejs") or shutil.which("node")
+        node = javascript(choice)
         return check.objections(check.check(entry, item), f"{self.title} {choice.version}", node)
 
     def outline(self, entry: Path, item: str | None) -> Outline:
@@ -170,6 +170,13 @@ class Cwltool(EngineBase):
 
 
 # --- what Toil shares
+
+
+def javascript(choice: EngineChoice) -> str | None:
+    """Node.js where the engine is; None if there is none."""
+    if choice.place:
+        return next((name for name in ("nodejs", "node") if name in choice.programs), None)
+    return shutil.which("nodejs") or shutil.which("node")
 
 
 def hook_record(run: Path, epoch: int) -> Path:

@@ -72,7 +72,7 @@ def _file(ref: DataRef, given: JobInput) -> dict[str, Any]:
     own.
     """
     assert ref.path is not None
-    kind = "Directory" if ref.folder or Path(ref.path).is_dir() else "File"
+    kind = "Directory" if ref.folder or (Path(ref.path).is_absolute() and Path(ref.path).is_dir()) else "File"
     return {
         "class": kind,
         "location": _url(ref.path),

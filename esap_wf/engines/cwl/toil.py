@@ -84,9 +84,7 @@ class Toil(EngineBase):
         found.unsupported += [
             (node, "the requirement InplaceUpdateRequirement is not supported") for node in found.inplace
         ]
-        return check.objections(
-            found, f"{self.title} {choice.version}", shutil.which("nodejs") or shutil.which("node")
-        )
+        return check.objections(found, f"{self.title} {choice.version}", engine.javascript(choice))
 
     def outline(self, entry: Path, item: str | None) -> Outline:
         """As of cwltool. It has no dry run of its own."""

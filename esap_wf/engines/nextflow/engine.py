@@ -119,7 +119,7 @@ class Nextflow(EngineBase):
             problems += self._against(
                 choice, declared["version"], f"{config}:{_line(text, declared.start())}"
             )
-        if not Machine.of(choice.detail).online:
+        if not choice.place and not Machine.of(choice.detail).online:
             problems += self._plugins(text, config)
         return problems
 

@@ -268,6 +268,8 @@ def fits(version: str, requires: str) -> bool:
 
 def incompatibility(choice: EngineChoice, requires: str | None) -> str:
     """Why one can't run, or not a pipeline that `requires` a version; empty if it can."""
+    if choice.place:
+        return _incompatible_there(choice, requires)
     machine = Machine.of(choice.detail)
     if not machine.java:
         return (
@@ -285,13 +287,24 @@ def incompatibility(choice: EngineChoice, requires: str | None) -> str:
         )
     if against := lacks(Path(choice.path), choice.version):
         return against
+    return _unfit(choice.version, requires)
+
+
+def _unfit(version: str, requires: str | None) -> str:
     for wanted in filter(None, (requires, f">={OLDEST}")):
         try:
-            if not fits(choice.version, wanted):
+            if not fits(version, wanted):
                 return f"{wanted} is needed"
         except ValueError as error:
             return str(error)
     return ""
+
+
+def _incompatible_there(choice: EngineChoice, requires: str | None) -> str:
+    """At a place elsewhere: one that has said its version has found its Java."""
+    if choice.found != choice.place and "java" not in choice.programs:
+        return f"there is no java on the PATH of {choice.place}: put it there, or name it in software.path"
+    return _unfit(choice.version, requires)
 
 
 def java_wanted(version: str) -> int:

@@ -83,7 +83,7 @@ class Snakemake(EngineBase):
         if why := super().why_unsuitable(choice, requires):
             return why
         name, needed = PLUGIN_NEEDS
-        there = environments.distributions(Path(choice.path))
+        there = choice.packages if choice.place else environments.distributions(Path(choice.path))
         if "snakemake" not in there:  # installed in a way that can't be looked into
             return ""
         if name not in there:
@@ -128,6 +128,8 @@ class Snakemake(EngineBase):
         """
         What it imports and the Python of Snakemake doesn't have, see `esap_wf.engines.snakemake.python`.
         """
+        if choice.place:  # which modules its packages hold is not known
+            return []
         _, root = interface.find(entry) or (entry, entry.parent)
         try:
             declared = snakefile.read_snakefile(entry, root)
@@ -168,7 +170,7 @@ class Snakemake(EngineBase):
             own = command.own_profile(job, file)
             root = job.source.parents[len(file.parts) - 1]
             profile = root / own.removeprefix(f"{PROJECT}/") if own else None
-        return profiles.conflicts(job, Path(choice.path), profile)
+        return profiles.conflicts(job, choice, profile)
 
     def render(self, choice: EngineChoice, job: Job) -> Rendered:
         """One configuration file, and the bare command relative to the run directory."""

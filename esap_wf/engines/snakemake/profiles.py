@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from esap_wf.engines import Job
 from esap_wf.engines.snakemake import python
 from esap_wf.errors import EsapError, Problem
 from esap_wf.formats import documents
+from esap_wf.models.plan import EngineChoice
 
 #: What Snakemake itself brings.
 _OWN = {"local", "dryrun", "touch"}
@@ -18,26 +19,29 @@ _KINDS = {"executor": "snakemake_executor_plugin", "default-storage-provider": "
 _SHORT = {"-e": "executor"}
 
 
-def conflicts(job: Job, program: Path, own: Path | None) -> list[Problem]:
+def conflicts(job: Job, choice: EngineChoice, own: Path | None) -> list[Problem]:
     """
     What names a plug-in that is not there.
 
     Parameters
     ----------
     job : Job
-    program : Path
+    choice : EngineChoice
         Snakemake.
     own : Path, optional
         Folder of the pipeline's own profile, if it is taken.
     """
-    folders = python.folders(program)
+    has = _plugins_of(choice)
     given = dict(_options(job.options))
     found: list[Problem] = []
     profiles = [own] if own and "workflow-profile" not in given else []
     for option in ("profile", "workflow-profile"):
         if option in given and given[option] != "none":
-            profile = _profile(given[option])
-            if profile is None:
+            profile = None if choice.place else _profile(given[option])
+            if choice.place:
+                what = f"--{option} {given[option]}: a profile of this machine is not at {choice.place}"
+                found.append(Problem("engine options", what, "leave it out, or name --executor and the like"))
+            elif profile is None:
                 what = f"--{option} {given[option]}: there is no such profile"
                 found.append(
                     Problem(
@@ -51,23 +55,35 @@ def conflicts(job: Job, program: Path, own: Path | None) -> list[Problem]:
     for key, name in _named(profiles):
         # what a command line says counts before every profile
         if key[0] not in given:
-            found += _missing(*key, name, folders, program)
+            found += _missing(*key, name, has, choice)
     for key_, name in given.items():
         if key_ in _KINDS:
-            found += _missing(key_, "engine options", name, folders, program)
+            found += _missing(key_, "engine options", name, has, choice)
     return found
 
 
-def _missing(key: str, where: str, name: str, folders: list[Path], program: Path) -> Iterator[Problem]:
+def _plugins_of(choice: EngineChoice) -> Callable[[str], bool]:
+    """Whether a Snakemake has a package; it is taken to have all if that can't be told."""
+    if choice.place:
+        return lambda plugin: not choice.packages or plugin.replace("_", "-") in choice.packages
+    folders = python.folders(Path(choice.path))
+    return lambda plugin: not folders or any((folder / plugin).is_dir() for folder in folders)
+
+
+def _missing(
+    key: str, where: str, name: str, has: Callable[[str], bool], choice: EngineChoice
+) -> Iterator[Problem]:
     plugin = f"{_KINDS[key]}_{name.replace('-', '_')}"
-    if name in _OWN or not name or not folders or any((folder / plugin).is_dir() for folder in folders):
+    if name in _OWN or not name or has(plugin):
         return
     package = plugin.replace("_", "-")
-    hint = f"{program.resolve().parent / 'python'} -m pip install {package}"
-    hint += ", or the steps on this machine: -- --executor local" if key == "executor" else ""
+    pip = "python" if choice.place else Path(choice.path).resolve().parent / "python"
+    here = choice.place or "this machine"
+    hint = f"{pip} -m pip install {package}" + (f" at {here}" if choice.place else "")
+    hint += f", or the steps on {here}: -- --executor local" if key == "executor" else ""
     yield Problem(
         where,
-        f"asks for the {key} {name}, and the Snakemake at {program} has no plug-in for it ({package})",
+        f"asks for the {key} {name}, and the Snakemake at {choice.path} has no plug-in for it ({package})",
         hint,
     )
 
