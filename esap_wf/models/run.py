@@ -57,6 +57,7 @@ class Reason(StrEnum):
     STAGE_IN = "STAGE_IN"
     CANCELLED = "CANCELLED"
     NODE_FAIL = "NODE_FAIL"
+    PLACE = "PLACE"
     SIGNAL = "SIGNAL"
     SOFTWARE = "SOFTWARE"
     ENGINE = "ENGINE"

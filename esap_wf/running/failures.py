@@ -97,6 +97,7 @@ _WAYS = {
     Reason.INVALID_OUTPUT: "the pipeline, or its parameters, must be changed",
     Reason.STAGE_IN: "put the input back where it was, then resume",
     Reason.NODE_FAIL: "the machine failed, not the step: resume",
+    Reason.PLACE: "ask for less, or choose another place (esap-wf backends), then run it again",
     Reason.SIGNAL: "if nobody stopped it, it may have run out of memory (--memory); otherwise resume",
     Reason.SOFTWARE: "make the software ready (esap-wf doctor, esap-wf software check), then resume",
     Reason.ENGINE: (
@@ -141,6 +142,8 @@ def headline(failure: Failure, log: str | None = None) -> str:
         Reason.OUT_OF_MEMORY: "out of memory",
         Reason.TIMEOUT: "time limit reached",
         Reason.SOFTWARE: "software is missing",
+        Reason.NODE_FAIL: "lost",
+        Reason.PLACE: "not taken",
         Reason.UNKNOWN: "it failed",
     }.get(Reason(failure.reason) if failure.reason in set(Reason) else Reason.UNKNOWN, str(failure.reason))
     # what only repeats the code is left out

@@ -213,7 +213,8 @@ class Snakemake(EngineBase):
     def events(self, run: Path, epoch: int, cursor: Cursor) -> EventSource:
         """What the plug-in wrote."""
         record = self._record(run, epoch)
-        return SnakemakeEvents(record, run, epoch, following.offset_of(cursor, record), _directory(run))
+        offset = following.offset_of(cursor, record)
+        return SnakemakeEvents(record, run, epoch, offset, _directory(run), _targets(run))
 
     def stop_signal(self, drain: bool) -> StopSignal:
         """
@@ -255,6 +256,15 @@ class Snakemake(EngineBase):
 
     def _record(self, run: Path, epoch: int) -> Path:
         return run / "engine" / f"{epoch}.snakemake.jsonl"
+
+
+def _targets(run: Path) -> list[str]:
+    """The target rule of a stage (`Implementation.map`): it does no work, as ``all`` doesn't."""
+    try:
+        plan = json.loads((run / "plan.json").read_bytes())
+        return [plan["item"]] if plan.get("config", "house") == "house" and plan.get("item") else []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def _directory(run: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,22 @@ class SnakemakeEvents(following.Record):
         See `following.Record`.
     base : str
         Working directory of the engine, relative to the run directory.
+    targets : collection of str
+        Further rules that do no work.
     """
 
-    def __init__(self, path: Path, run: Path, epoch: int, reported: int = 0, base: str = "") -> None:
+    def __init__(
+        self,
+        path: Path,
+        run: Path,
+        epoch: int,
+        reported: int = 0,
+        base: str = "",
+        targets: Collection[str] = (),
+    ) -> None:
         super().__init__(path, reported)
         self.run, self.epoch, self.base = run, epoch, base
+        self._targets = TARGETS.union(targets)
         self._decode = msgspec.json.Decoder().decode
         self._jobs: dict[int, dict[str, Any]] = {}
         self._failed: set[int] = set()
@@ -62,7 +73,7 @@ class SnakemakeEvents(following.Record):
         return [event] if event is not None else []
 
     def _run_info(self, t: float, entry: dict[str, Any]) -> Event:
-        totals = {rule: n for rule, n in entry["stats"].items() if rule not in TARGETS}
+        totals = {rule: n for rule, n in entry["stats"].items() if rule not in self._targets}
         return Event(t=t, kind="plan", epoch=self.epoch, totals=totals)
 
     def _workflow_started(self, t: float, entry: dict[str, Any]) -> Event:
@@ -78,7 +89,7 @@ class SnakemakeEvents(following.Record):
         )
 
     def _job_info(self, t: float, entry: dict[str, Any]) -> Event | None:
-        if entry["rule"] in TARGETS:
+        if entry["rule"] in self._targets:
             return None
         logs = [self._relative(p) for p in entry.get("log") or []]
         job = {
@@ -98,7 +109,7 @@ class SnakemakeEvents(following.Record):
 
     def _job_error(self, t: float, entry: dict[str, Any]) -> Event | None:
         """A failed job; the reason is looked for in what was printed if its log says nothing."""
-        if entry["rule"] in TARGETS:
+        if entry["rule"] in self._targets:
             return None
         job = self._jobs.get(entry["jobid"]) or {
             "step": entry["rule"],

@@ -15,8 +15,8 @@ from esap_wf.errors import EsapError, Problem
 from esap_wf.formats import digests
 from esap_wf.runs.pieces import Attempt, Pieces
 
-#: Files of a piece's folder that are no results: its engine's records, and what was put there.
-_ASIDE = ("engine", "code", "inputs", "plan.json", "piece.sh")
+#: What of a piece's folder is no result: its engine's records and memory, and what was put there.
+_ASIDE = ("engine", "code", "inputs", "plan.json", "piece.sh", ".snakemake", ".nextflow", ".command")
 _LOGS, _ENGINE_LOG = "logs", "engine.log"
 
 
@@ -59,7 +59,7 @@ def made(pulled: Path, sent: Path, beat: Callable[[], None]) -> dict[str, str]:
     """
     found = {}
     for path in sorted(pulled.iterdir()):
-        if path.name in _ASIDE or path.name.startswith(".nextflow"):
+        if path.name in _ASIDE:
             continue
         for file in [path] if path.is_file() else _files(path):
             name = file.relative_to(pulled)

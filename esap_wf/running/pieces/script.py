@@ -21,6 +21,7 @@ set -euo pipefail
 cd -- "$(dirname -- "${{BASH_SOURCE[0]}}")"
 here=$PWD
 mkdir -p engine logs outputs work
+exec >> logs/engine.log 2>&1
 """
 #: The lines of ``command.sh`` that a piece's own head stands for.
 _COMMAND_HEAD = re.compile(r"\A(?:#[^\n]*\n)*set -euo pipefail\ncd [^\n]*\n")

@@ -154,7 +154,12 @@ class Slices:
         slice_.earlier.append(slice_.attempt)
         losses = sum(1 for a in slice_.earlier if (e := self.pieces.end_of(a)) and e.lost)
         again = losses <= LOSSES if end.lost else not slice_.watched
-        logger.info("slice %s, attempt %d: %s", slice_.name, slice_.attempt.attempt, end.reason or end)
+        logger.info(
+            "slice %s, attempt %d: %s",
+            slice_.name,
+            slice_.attempt.attempt,
+            end.reason or f"ended with exit code {end.exit_code}",
+        )
         if again:
             slice_.attempt, slice_.handle, slice_.seen = None, None, None
         else:
