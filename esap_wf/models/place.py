@@ -125,6 +125,9 @@ class Profile(Model, frozen=True, kw_only=True):
         Variables of the user that a piece gets; no others.
     secrets : list of str
         Variables of the user that a piece gets and that are never written down here.
+    poll : float, optional
+        Seconds between two questions about pieces, for all runs together; without it 2, and up to 10 for
+        pieces that work for long.
     options : list of str
         Handed to the place's own program as they are.
     settings : dict
@@ -150,6 +153,7 @@ class Profile(Model, frozen=True, kw_only=True):
     caps: Caps = Caps()
     environment: tuple[Variable, ...] = ("LANG", "LC_ALL", "TZ")
     secrets: list[Variable] = []
+    poll: Annotated[float, msgspec.Meta(gt=0, le=3600)] | None = None
     options: list[str] = []
     settings: dict[str, Any] = {}
 

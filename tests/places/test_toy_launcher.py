@@ -102,7 +102,8 @@ def test_it_is_away(there: There, cluster: ToyCluster) -> None:
     with pytest.raises(OutageError):
         there.record(piece)
     there.launcher.stop(there.asked(piece), None)
-    there.launcher.forget(there.asked(piece))
+    with pytest.raises(OutageError):
+        there.launcher.forget(there.asked(piece))
     cluster.come_back()
     assert there.seen(piece).condition is Condition.RUNNING
     cluster.fault("away", at="state", seconds=0.3)

@@ -167,7 +167,9 @@ class ToyLauncher(Launcher):
         for key, handle in pieces.items():
             try:
                 self.cluster.remove(key, handle)
-            except (AwayError, LockedOutError, NoSuchJobError):
+            except (AwayError, LockedOutError) as error:
+                raise OutageError(str(error)) from None
+            except NoSuchJobError:
                 continue
 
 
