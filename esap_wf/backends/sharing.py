@@ -24,6 +24,7 @@ from esap_wf.backends.launcher import (
     Piece,
     Refusal,
     Seen,
+    Served,
     Signal,
 )
 from esap_wf.backends.slots import Registered, Slot, Slots, SlotsError, clock
@@ -44,8 +45,6 @@ class Shared(Launcher):
         That of the place.
     profile : Profile
     cache : Path
-    run : Path
-        Directory of the run that this one serves. When it is gone, nothing of the run counts any more.
 
     Attributes
     ----------
@@ -53,18 +52,23 @@ class Shared(Launcher):
         Why the last call of `start` did not start all; empty if it did, or if the place said it.
     """
 
-    def __init__(self, launcher: Launcher, profile: Profile, cache: Path, run: Path) -> None:
-        self.launcher, self.profile, self.run = launcher, profile, run
+    def __init__(self, launcher: Launcher, profile: Profile, cache: Path) -> None:
+        self.launcher, self.profile = launcher, profile
         self.shares_store = launcher.shares_store
         self.waiting_for = ""
         self._me = processes.me()
         self._slots = Slots(cache / "places" / profile.name, self._me.boot_id)
-        self._answers = Answers(launcher, profile, self._slots, run.name)
         #: What is registered, as far as this process knows: key → handle.
         self._known: dict[str, str | None] = {}
         #: No older answer counts; 0 until something is registered.
         self._serial = 0
         self._changed = clock()
+
+    def serve(self, run: Served) -> None:
+        """As `Launcher.serve`. When the directory of the run is gone, nothing of it counts any more."""
+        self.launcher.serve(run)
+        self._run = run
+        self._answers = Answers(self.launcher, self.profile, self._slots, run.run)
 
     # --- starting, within the caps
 
@@ -101,12 +105,13 @@ class Shared(Launcher):
         heads, most = self.profile.caps.heads, self.profile.caps.submissions
         with self._slots.locked():
             runs = self._slots.runs()
-            mine = runs.get(self.run.name) or self._none()
+            mine = runs.get(self._run.run) or self._none()
             held = {k for r in runs.values() for k, slot in r.pieces.items() if not slot.over}
             times = self._slots.submissions()
             slots, taken = dict(mine.pieces), []
             for piece in pieces:
-                if heads is not None and piece.key not in held and len(held) >= heads:
+                has = piece.key in held and piece.key in slots and slots[piece.key].granted
+                if heads is not None and not has and len(held - {piece.key}) >= heads:
                     self.waiting_for = (
                         f"{human_count(len(held), 'piece')} of yours are at {self.profile.name}, "
                         f"where {heads} may be at a time"
@@ -119,7 +124,8 @@ class Shared(Launcher):
                     continue
                 held.add(piece.key)
                 times.append(clock())
-                slots[piece.key] = Slot(handle=self._known.get(piece.key), starting=self._me)
+                handle = self._known.get(piece.key)
+                slots[piece.key] = Slot(handle=handle, granted=True, starting=self._me)
                 taken.append(piece)
             if len(taken) == len(pieces):
                 self.waiting_for = ""
@@ -137,10 +143,10 @@ class Shared(Launcher):
                 answer = answers.get(key) if answers is not None else None
                 if isinstance(answer, str):
                     handle = answer if len(answer.encode()) <= LONGEST_HANDLE else None
-                    slots[key] = Slot(handle=handle)
+                    slots[key] = Slot(handle=handle, granted=True)
                     self._known[key] = handle
                 elif answers is None:  # nobody knows whether it was started
-                    slots[key] = Slot(handle=self._known.get(key))
+                    slots[key] = Slot(handle=self._known.get(key), granted=True)
                 else:
                     slots.pop(key, None)
                     self._known.pop(key, None)
@@ -183,7 +189,7 @@ class Shared(Launcher):
         if not new and self._serial:
             return
         with self._slots.locked():
-            mine = self._slots.run(self.run.name) or self._none()
+            mine = self._slots.run(self._run.run) or self._none()
             slots = dict(mine.pieces)
             for key, handle in new.items():
                 slot = slots.get(key, Slot())
@@ -203,6 +209,32 @@ class Shared(Launcher):
             self.launcher.stop(pieces, signal)
         finally:
             self._change(lambda slots: None)
+
+    def give_up(self, pieces: Mapping[str, str | None]) -> None:
+        """As `Launcher.give_up`; no answer from before counts any more."""
+        try:
+            self.launcher.give_up(pieces)
+        finally:
+            self._change(lambda slots: None)
+
+    def clear(self, run: str, grace: float, told: Callable[[str], None]) -> None:
+        """As `Launcher.clear`; no answer from before counts any more."""
+        try:
+            self.launcher.clear(run, grace, told)
+        finally:
+            self._change(lambda slots: None)
+
+    def wait(self, seconds: float) -> None:
+        """As `Launcher.wait`."""
+        self.launcher.wait(seconds)
+
+    def quiet(self, key: str, handle: str | None) -> float | None:
+        """As `Launcher.quiet`."""
+        return self.launcher.quiet(key, handle)
+
+    def fenced(self, pieces: Mapping[str, str | None]) -> None:
+        """As `Launcher.fenced`."""
+        self.launcher.fenced(pieces)
 
     def pull(self, key: str, handle: str | None, into: Path, part: Part, wanted: Sequence[str] = ()) -> None:
         """As `Launcher.pull`."""
@@ -226,7 +258,7 @@ class Shared(Launcher):
     # --- what is registered of this run
 
     def _none(self) -> Registered:
-        return Registered(folder=str(self.run), serial=0)
+        return Registered(folder=str(self._run.folder), serial=0)
 
     def _change(self, change: Callable[[dict[str, Slot]], None], raised: bool = True) -> None:
         """Change the slots of this run; if that can't be written, at least this process knows of it."""
@@ -235,7 +267,7 @@ class Shared(Launcher):
             self._changed = clock()
         try:
             with self._slots.locked():
-                mine = self._slots.run(self.run.name)
+                mine = self._slots.run(self._run.run)
                 if mine is None:
                     if not raised:
                         return
@@ -245,13 +277,13 @@ class Shared(Launcher):
                 if raised:
                     self._write(mine, slots)
                 else:
-                    self._slots.write(self.run.name, msgspec.structs.replace(mine, pieces=slots))
+                    self._slots.write(self._run.run, msgspec.structs.replace(mine, pieces=slots))
         except SlotsError as error:
             logger.warning("no other run hears what this one did at %s: %s", self.profile.name, error)
 
     def _write(self, mine: Registered, slots: dict[str, Slot]) -> None:
         """Write the slots of this run under a new serial. Call it with the lock."""
         serial = max(self._serial, self._slots.next_serial(mine))
-        changed = msgspec.structs.replace(mine, folder=str(self.run), serial=serial, pieces=slots)
-        self._slots.write(self.run.name, changed)
+        changed = msgspec.structs.replace(mine, folder=str(self._run.folder), serial=serial, pieces=slots)
+        self._slots.write(self._run.run, changed)
         self._serial, self._changed = serial, clock()

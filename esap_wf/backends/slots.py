@@ -59,6 +59,8 @@ class Slot(Model, frozen=True, kw_only=True):
         The place has said that it doesn't work any more.
     forgotten : bool
         Its run does not want to know of it any more.
+    granted : bool
+        It was let through by the caps; else its run has only asked for it, and it may never have been there.
     starting : Holder, optional
         The process that is about to start it. As long as that lives, nothing says that it is over.
     """
@@ -66,6 +68,7 @@ class Slot(Model, frozen=True, kw_only=True):
     handle: str | None = None
     over: bool = False
     forgotten: bool = False
+    granted: bool = False
     starting: Holder | None = None
 
 

@@ -12,6 +12,7 @@ import msgspec
 from helpers.ledger import Ledger
 
 from esap_wf.backends import Condition, Piece, Profile
+from esap_wf.backends.launcher import Served
 from esap_wf.backends.sharing import Shared
 from esap_wf.models.plan import Allocation
 
@@ -44,7 +45,8 @@ def supervise(run: Path, pieces: int, shared: Shared, pause: float) -> int:
 def main(told: dict[str, Any]) -> None:
     ledger = Ledger(Path(told["ledger"]), told["lasts"], told["latency"])
     run = Path(told["run"])
-    shared = Shared(ledger, msgspec.convert(told["profile"], Profile), Path(told["cache"]), run)
+    shared = Shared(ledger, msgspec.convert(told["profile"], Profile), Path(told["cache"]))
+    shared.serve(Served(run.name, run))
     (run / "looks").write_text(str(supervise(run, told["pieces"], shared, told["pause"])))
 
 

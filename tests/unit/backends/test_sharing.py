@@ -35,6 +35,7 @@ from esap_wf.backends import (
     asking,
     slots,
 )
+from esap_wf.backends.launcher import Served
 from esap_wf.backends.sharing import Shared
 from esap_wf.models.place import Caps
 from esap_wf.models.plan import Allocation
@@ -80,7 +81,9 @@ class Runs:
     def supervisor(self, run: str) -> Shared:
         folder = self.root / "runs" / run
         folder.mkdir(parents=True, exist_ok=True)
-        return Shared(self.ledger, self.profile, self.root / "cache", folder)
+        made = Shared(self.ledger, self.profile, self.root / "cache")
+        made.serve(Served(run, folder))
+        return made
 
     def pieces(self, run: str, number: int = 1, attempt: int = 1) -> list[Piece]:
         return [
@@ -515,6 +518,9 @@ class Sharing(RuleBasedStateMachine):
     shares_store = False
 
     # the place
+
+    def serve(self, run: Served) -> None:
+        pass
 
     def start(self, pieces: Sequence[Piece]) -> Mapping[str, str | Refusal]:
         if self.away:
