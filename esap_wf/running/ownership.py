@@ -150,7 +150,11 @@ class Ownership:
 
     def _reach(self, profile: Profile, plan: Plan | None) -> Launcher:
         place: BackendBase = plugins.one("esap_wf.backends", profile.kind)
-        launcher = place.launcher(profile, self.cache)
+        launcher: Launcher = place.launcher(profile, self.cache)
+        if profile.kind != "local":
+            from esap_wf.backends.sharing import Shared
+
+            launcher = Shared(launcher, profile, self.cache)
         containers = plan.software.containers if plan else ()
         launcher.serve(Served(self.run.id, self.run.dir, self.store.file_mode, containers))
         return launcher
