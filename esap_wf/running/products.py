@@ -41,6 +41,11 @@ _KEPT_PLAN = re.compile(r"plan\.\d+\.json|pieces\.\d+")
 _PASSING = re.compile(r"\..*|logs?|te?mp|.*(\.tmp|\.part|\.bak|~)|core\.\d+|nohup\.out", re.I)
 
 
+def is_of_store(name: str) -> bool:
+    """Whether something of this name in a run directory is written by a run's owner, not rendered for it."""
+    return name in _STORE - {"code", PROJECT} or bool(_KEPT_PLAN.fullmatch(name))
+
+
 class Workplace:
     """
     Where a pipeline worked.

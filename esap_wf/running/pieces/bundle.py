@@ -19,14 +19,16 @@ from esap_wf.errors import EsapError
 from esap_wf.models.manifest import Implementation
 from esap_wf.models.plan import Plan
 from esap_wf.models.run import encode
-from esap_wf.running import render, staging
+from esap_wf.running import products, render, staging
 from esap_wf.running.ownership import Ownership
 from esap_wf.running.pieces import script
 from esap_wf.runs.folders import delete_tree
 from esap_wf.runs.pieces import JOIN, WHOLE, Attempt, Pieces
 
-#: Of the run directory, what a place has no use for.
-_OURS = frozenset({"request.json", "plan.json", render.MANIFEST, render.COMMAND})
+#: Of the run directory, what a place has no use for, or gets as a link.
+_ASIDE = frozenset(
+    {"request.json", "plan.json", render.MANIFEST, render.COMMAND, "code", staging.FOLDER, "outputs", "logs"}
+)
 #: Below an attempt's folder. Its name is that of `Pieces.pulled`: engines make names of it.
 SENT = Path("sent", "run")
 
@@ -51,7 +53,7 @@ def make(
     folder.mkdir(parents=True)
     plan = owner.plan
     if attempt.slice == WHOLE:
-        command = _of_run(owner.run.dir, plan, folder)
+        command = _of_run(owner.run.dir, folder)
     else:
         rendered, plan = staged_as(owner, attempt.slice, {n: list(paths) for n, paths in given.items()})
         command = render.command_script(plan, rendered)
@@ -67,7 +69,12 @@ def make(
     additions = owner.engine.launch_additions(folder, 1, False)
     assert owner.plan.profile is not None
     text = script.text(
-        command, title(owner, attempt), attempt.key, owner.plan.profile, additions, str(folder)
+        command,
+        title(plan, owner.run.id, attempt.slice),
+        attempt.key,
+        owner.plan.profile,
+        additions,
+        str(folder),
     )
     (folder / script.NAME).write_text(text, "utf-8")
     (folder / script.NAME).chmod(0o755)
@@ -87,25 +94,26 @@ def make(
     )
 
 
-def title(owner: Ownership, attempt: Attempt) -> str:
+def title(plan: Plan, run: str, slice_: str) -> str:
     """What a piece is, for people."""
-    what = f"{owner.plan.title}, run {owner.run.id}"
-    if attempt.slice == WHOLE:
+    what = f"{plan.title}, run {run}"
+    if slice_ == WHOLE:
         return what
-    if attempt.slice == JOIN:
+    if slice_ == JOIN:
         return f"{what}: what joins the slices"
-    return f"{what}: slice {attempt.slice} of {owner.plan.slicing.slices}"
+    return f"{what}: slice {slice_} of {plan.slicing.slices}"
 
 
-def _of_run(run: Path, plan: Plan, folder: Path) -> str:
+def _of_run(run: Path, folder: Path) -> str:
     """All of a run in one piece: what was rendered for it."""
-    names = {Path(name).parts[0] for name in plan.files} - _OURS - {"code", staging.FOLDER}
-    for name in sorted(names):
-        source = run / name
+    for source in sorted(run.iterdir()):
+        name = source.name
+        if name in _ASIDE or name.startswith(".") or products.is_of_store(name):
+            continue
         if source.is_dir() and not source.is_symlink():
             shutil.copytree(source, folder / name, symlinks=True)
-        elif source.exists():
-            shutil.copy2(source, folder / name)
+        else:
+            shutil.copy2(source, folder / name, follow_symlinks=False)
     return (run / render.COMMAND).read_text("utf-8")
 
 
@@ -140,8 +148,9 @@ def staged_as(owner: Ownership, slice_: str, given: Mapping[str, Sequence[str]])
     number = None if slice_ == JOIN else int(slice_)
     job = stage_job(job, stage, number, plan.slicing.slices, given)
     rendered = owner.engine.render(plan.engine, job)
-    return rendered, _as(plan, job, rendered)
+    return rendered, as_piece(plan, job, rendered)
 
 
-def _as(plan: Plan, job: Job, rendered: Rendered) -> Plan:
+def as_piece(plan: Plan, job: Job, rendered: Rendered) -> Plan:
+    """A plan as it reads for one piece."""
     return msgspec.structs.replace(plan, entry=job.entry, item=job.item, command=rendered.command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from esap_wf.engines import LaunchAdditions
 from esap_wf.models.place import Profile
@@ -76,8 +76,3 @@ def _quoted(word: str, folder: str) -> str:
         return "''"
     parts = word.split(folder)
     return '"$here"'.join(shlex.quote(part) if part else "" for part in parts)
-
-
-def variables(profile: Profile, environment: Mapping[str, str]) -> list[str]:
-    """Names of the secrets that a piece gets and that this user has."""
-    return [name for name in profile.secrets if name in environment]

@@ -1,0 +1,62 @@
+"""What a place would be given for a planned run: the scripts of its pieces, by the code that sends them."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from esap_wf import plugins
+from esap_wf.catalogue.workflow import Workflow
+from esap_wf.engines import EngineBase
+from esap_wf.engines.stages import stage_job
+from esap_wf.models.plan import Plan
+from esap_wf.running import render, staging
+from esap_wf.running.pieces import bundle, script
+from esap_wf.runs.pieces import JOIN, WHOLE
+
+#: Stands for the id of a run that isn't there yet.
+RUN = "RUN"
+
+
+def scripts(plan: Plan, workflow: Workflow) -> dict[str, str]:
+    """
+    The script of each kind of piece: of the whole run, or of the first slice and of what joins them.
+
+    Parameters
+    ----------
+    plan : Plan
+    workflow : Workflow
+        Of the plan.
+
+    Returns
+    -------
+    dict
+        Slice → text. For a place that shares the store: ``command.sh``.
+    """
+    engine: EngineBase = plugins.one("esap_wf.engines", plan.engine.name)
+    whole = render.command_script(plan, render.rendered(plan, workflow))
+    if not staging.is_elsewhere(plan):
+        return {WHOLE: whole}
+    found = {}
+    for name in [WHOLE] if plan.slicing.slices < 2 else ["1", JOIN]:
+        command = whole
+        if name != WHOLE:
+            job = render.job_of(plan, workflow.manifest, workflow)
+            one = bundle.chosen(plan, workflow.manifest.implementations)
+            stage = one.join if name == JOIN else one.map
+            assert stage is not None
+            job = stage_job(job, stage, None if name == JOIN else 1, plan.slicing.slices, {})
+            rendered = engine.render(plan.engine, job)
+            command = render.command_script(bundle.as_piece(plan, job, rendered), rendered)
+        found[name] = _piece(plan, engine, name, command)
+    return found
+
+
+def _piece(plan: Plan, engine: EngineBase, slice_: str, command: str) -> str:
+    assert plan.profile is not None
+    with tempfile.TemporaryDirectory(prefix="esap-wf-") as root:
+        folder = Path(root, "run")
+        (folder / "engine").mkdir(parents=True)
+        additions = engine.launch_additions(folder, 1, False)
+        title = bundle.title(plan, RUN, slice_)
+        return script.text(command, title, f"{RUN}.1.{slice_}.1", plan.profile, additions, str(folder))
