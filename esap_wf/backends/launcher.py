@@ -6,9 +6,10 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 from esap_wf.errors import EsapError, ExitCode
 from esap_wf.formats.quantities import human_count
@@ -46,8 +47,7 @@ class NeedsPersonError(EsapError):
     exit_code = ExitCode.REFUSED
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """
     One engine run: a slice of a run, or all of it.
 
@@ -72,12 +72,11 @@ class Piece:
     folder: Path
     command: tuple[str, ...]
     needs: Allocation
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = {}
     secrets: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """What a piece has used, as far as the place tells."""
 
     cpu_seconds: float | None = None
@@ -85,8 +84,7 @@ class Usage:
     wall_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """
     A piece as the place sees it.
 
@@ -115,8 +113,7 @@ class Seen:
     orphans: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """The place does not take a piece, and will not take it later either."""
 
     reason: str
@@ -131,16 +128,14 @@ class Part(StrEnum):
     RESULTS = "results"
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(Struct, frozen=True):
     """A piece is to get a signal: its engine alone, or all that it has started, too."""
 
     number: int
     to_jobs: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(Struct, frozen=True):
     """
     The run that a launcher works for.
 

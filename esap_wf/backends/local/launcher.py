@@ -11,8 +11,9 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from esap_wf.backends.launcher import Condition, Launcher, Part, Piece, Refusal, Seen, Served, Signal, Usage
 from esap_wf.backends.local import keeper
@@ -26,8 +27,7 @@ from esap_wf.runs.lease import TTL
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Heard:
+class _Heard(Struct, frozen=True):
     """The last sign of life of an engine out of reach, and when it was seen, by this process's clock."""
 
     beat: int

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from esap_wf.backends import Condition, OutageError, Part, Refusal, Seen, Signal
 from esap_wf.models.run import now
@@ -212,7 +213,9 @@ class Rounds:
         try:
             self._pull(slice_, attempt, seen.root, Part.RESULTS)
         except LookupError as error:
-            self._saw(slice_, attempt, replace(seen, condition=Condition.GONE, reason=str(error)))
+            self._saw(
+                slice_, attempt, msgspec.structs.replace(seen, condition=Condition.GONE, reason=str(error))
+            )
             return
         crashpoints.reached("pulled")
         self.owner.count(self.feed)
