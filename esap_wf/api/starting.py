@@ -64,7 +64,7 @@ def plan(
         Run store.
     **options
         Other fields of the request: backend, engine, size, software, results, name, tags, resources
-        (a mapping with cores, memory, wall), …
+        (a mapping with cores, nodes, gpus, slices, memory, wall), …
 
     Returns
     -------

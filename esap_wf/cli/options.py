@@ -49,6 +49,16 @@ _OPTIONS: list[Callable[[Any], Any]] = [
         help="A size of the workflow, such as small or large.",
     ),
     click.option("--cores", type=click.IntRange(1), metavar="N", help="Number of cores; overrides the size."),
+    click.option(
+        "--nodes", type=click.IntRange(1), metavar="N", help="Number of nodes, for MPI, Dask or Spark."
+    ),
+    click.option("--gpus", type=click.IntRange(0), metavar="N", help="Number of GPUs; overrides the size."),
+    click.option(
+        "--slices",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Cut the work into N pieces, at a place that does not share the run store.",
+    ),
     click.option("--memory", metavar="BYTES", help='Memory, such as "4 GB"; overrides the size.'),
     click.option("--wall", metavar="TIME", help='Time limit, such as "2 h"; overrides the size.'),
     click.option(

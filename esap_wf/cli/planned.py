@@ -70,20 +70,17 @@ def plan_screen(plan: Plan, defaults: Mapping[str, Any], units: Mapping[str, str
         + f", with {plan.engine.name} {plan.engine.version}"
     )
     rows.append(("where", where))
+    if plan.engine.place:
+        rows.append(("pieces", pieces_text(plan)))
     rows += [("", f"not {o.backend}: {'; '.join(o.reasons)}") for o in others[:FEW] if not o.fits]
-    software = {"python": "a Python environment", "installed": "as installed on this machine"}.get(
-        plan.software.route, plan.software.detail
-    )
+    usual = {"python": "a Python environment", "installed": "as installed on this machine"}
+    usual = {} if plan.engine.place else usual
+    software = usual.get(plan.software.route, plan.software.detail)
     rows.append(("software", software + ("" if plan.software.ready else ", which is built first (once)")))
     a = plan.allocation
     rows.append(("how long", time_text(plan)))
     rows.append(("how much", cost_text(plan)))
-    may = [
-        _of(human_cores(a.cores), "cores", a),
-        _of(f"{human_bytes(a.memory_bytes)} of memory", "memory", a),
-        _of(human_seconds(a.wall_seconds), "wall", a),
-    ]
-    rows.append(("may use", ", ".join(may) + (f", {human_count(a.gpus, 'GPU')}" if a.gpus else "")))
+    rows.append(("each may use" if plan.slicing.slices > 1 else "may use", _allowed(a, "of memory")))
     found = plan.duplicates
     rows.append(("found before", duplicate_text(found[0]) if found else "no earlier run like this"))
     rows += [("", duplicate_text(d)) for d in found[1:FEW]]
@@ -128,6 +125,13 @@ def _laid_out(rows: Sequence[tuple[str, str]]) -> str:
         head = clipped(one_line(key), width)
         lines += [f"{head if i == 0 else '':<{width}}  {part}" for i, part in enumerate(parts)]
     return "\n".join(lines)
+
+
+def pieces_text(plan: Plan) -> str:
+    """Into how many pieces a run is cut, and why."""
+    s = plan.slicing
+    cut = f"{s.slices} slices, and one that joins them" if s.slices > 1 else "one"
+    return f"{cut}: {s.why}" if s.why else cut
 
 
 def time_text(plan: Plan) -> str:
@@ -231,14 +235,9 @@ def plan_text(plan: Plan) -> str:
         ),
         (
             "asks for",
-            ", ".join(
-                [
-                    _of(human_cores(a.cores), "cores", a),
-                    _of(f"{human_bytes(a.memory_bytes)} memory", "memory", a),
-                    _of(human_seconds(a.wall_seconds), "wall", a),
-                ]
-            ),
+            _allowed(a, "memory"),
         ),
+        *([("pieces", pieces_text(plan))] if plan.engine.place else []),
         ("engine", f"{plan.engine.name} {plan.engine.version} ({plan.engine.found}: {plan.engine.path})"),
         ("software", f"{plan.software.route}: {plan.software.detail}"),
     ]
@@ -273,6 +272,18 @@ def plan_text(plan: Plan) -> str:
     rows.append(("valid until", plan.expires))
     width = max(len(k) for k, _ in rows)
     return "\n".join(f"{k:<{width}}  {v}" for k, v in rows)
+
+
+def _allowed(a: Allocation, memory: str) -> str:
+    """What a run, or each piece of it, may use."""
+    amounts = [
+        _of(human_cores(a.cores), "cores", a),
+        _of(f"{human_bytes(a.memory_bytes)} {memory}", "memory", a),
+        _of(human_seconds(a.wall_seconds), "wall", a),
+    ]
+    amounts += [human_count(a.gpus, "GPU")] if a.gpus else []
+    amounts += [human_count(a.nodes, "node")] if a.nodes > 1 else []
+    return ", ".join(amounts)
 
 
 def _of(amount: str, name: str, allocation: Allocation) -> str:

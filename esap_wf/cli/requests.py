@@ -23,6 +23,8 @@ from esap_wf.request import parameters
 from esap_wf.request.assembly import Asked, Assembled, assemble
 from esap_wf.request.parameter_files import ParameterFile, read_parameter_file
 
+#: Options that say how much a run may use.
+_RESOURCES = ("cores", "nodes", "gpus", "slices", "memory", "wall")
 _REPLIES, _WORKFLOW = "esap_wf.replies", "esap_wf.asked_for"
 
 
@@ -55,7 +57,8 @@ def _fields(values: dict[str, Any], request: Request) -> dict[str, Any]:
         for k in ("backend", "engine", "size", "software", "name", "results")
         if values[k] is not None
     }
-    if resources := {k: values[k] for k in ("cores", "memory", "wall") if values[k] is not None}:
+    resources = {k: values[k] for k in _RESOURCES if values[k] is not None}
+    if resources:
         fields["resources"] = msgspec.structs.replace(request.resources, **resources)
     if values["tag"]:
         fields["tags"] = [*request.tags, *values["tag"]]

@@ -272,3 +272,28 @@ def test_a_saved_plan_is_started_as_such() -> None:
     assert planned.start_line(["irf"], saved="/a b.json") == "esap-wf run --plan '/a b.json'"
     assert planned.start_line(["irf"], store="s", saved="p") == "esap-wf --store s run --plan p"
     assert planned.start_line(["irf", "-v", "--output", "p", "--json", "x"]) == "esap-wf run irf x"
+
+
+def test_a_plan_for_a_place_elsewhere_says_its_pieces_and_what_each_may_use(shown: Any) -> None:
+    there = {"name": "snakemake", "path": "/s", "version": "9.2.0", "found": "far", "place": "far"}
+    lines = shown(
+        engine=there,
+        backend="far",
+        offers=[{"backend": "far", "fits": True}],
+        slicing={"slices": 3, "why": "as you asked"},
+        software={"route": "installed", "detail": "python3 on the PATH of far"},
+        allocation={
+            "cores": 2,
+            "memory_bytes": 10**9,
+            "disk_bytes": 0,
+            "wall_seconds": 60,
+            "gpus": 1,
+            "nodes": 2,
+        },
+    )
+    assert lines["where"] == ["far, with snakemake 9.2.0"]
+    assert lines["pieces"] == ["3 slices, and one that joins them: as you asked"]
+    assert lines["software"] == ["python3 on the PATH of far"]
+    assert lines["each may use"] == ["2 cores, 1 GB of memory, 1 min, 1 GPU, 2 nodes"]
+    assert shown(engine=there, slicing={"why": "it can't be cut"})["pieces"] == ["one: it can't be cut"]
+    assert "pieces" not in shown()

@@ -59,8 +59,13 @@ def far(place: Any, sheds: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..
 
 @pytest.fixture
 def plan(toy: Any) -> Planned:
-    def make(within: Config, changes: dict[str, Any] | None = None, **asked: Any) -> Plan:
-        files = {"requirements.txt": "numpy==2.0.0\n"}
+    def make(
+        within: Config,
+        changes: dict[str, Any] | None = None,
+        files: dict[str, str] | None = None,
+        **asked: Any,
+    ) -> Plan:
+        files = {"requirements.txt": "numpy==2.0.0\n", **(files or {})}
         workflow = toy(PROPERTIES, {**MANIFEST, **(changes or {})}, files=files)
         request = Request(workflow=str(workflow.folder / "workflow.yaml"), **{"backend": "far", **asked})
         valid, problems = validate(request, within)
@@ -366,6 +371,28 @@ def test_a_place_that_shares_the_store_cuts_nothing(far: Any, plan: Planned) -> 
     asked = ResourceRequest(slices=2)
     text = refused(lambda: plan(far(), {"implementations": CUT}, backend="local", resources=asked))
     assert "a run is cut only at a place that doesn't share the run store" in text
+
+
+def test_the_command_line_asks_for_slices_nodes_and_gpus(far: Any, inside: Any, tmp_path: Path) -> None:
+    far(gpus=1, nodes=3, engines={"snakemake": Found(path="/opt/there/bin/snakemake", version="9.5.1")})
+    asked = ("--backend", "far", "--slices", "2", "--cores", "4", "--gpus", "1", "--nodes", "3")
+    assert inside("plan", "noop", *asked, "-o", tmp_path / "plan.json").code == 0
+    made = saved.read_plan(tmp_path / "plan.json")
+    assert (made.slicing.slices, made.slicing.why) == (2, "as you asked")
+    assert (made.allocation.cores, made.allocation.gpus, made.allocation.nodes) == (2, 1, 3)
+    assert "pieces" in inside("plan", "noop", *asked).out
+    refused = inside("plan", "noop", "--backend", "far", "--gpus", "2", "--nodes", "4", "--json")
+    assert refused.code == 3
+    assert "2 GPUs asked for, but it has 1" in refused.problems
+    assert "4 nodes asked for, but it has 3" in refused.problems
+    assert inside("plan", "noop", "--slices", "0").code == 2
+
+
+def test_the_largest_step_is_known_where_steps_say_what_they_ask_for(far: Any, plan: Planned) -> None:
+    steps = "".join(f"rule r{n}:\n    threads: {n}\n    shell: 'true'\n" for n in (1, 3, 2))
+    made = plan(far(), {"resources": {}}, {"Snakefile": steps})
+    assert (made.allocation.step_cores, made.allocation.cores) == (3, 3)
+    assert plan(far()).allocation.step_cores == 1
 
 
 # --- estimates
