@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "resume": ("control:resume", "Continue a run that failed, was stopped, or lost its supervisor."),
     "rerun": ("control:rerun", "Run again, if you like with other parameters."),
     "rm": ("control:rm", "Delete runs."),
+    "attend": ("attend:attend", "Resume your runs whose supervisor is gone."),
     "backends": (
         "backends:backends",
         "Show what places can do, what is free, and why something doesn't fit.",

@@ -31,7 +31,7 @@ from esap_wf.running.watch import Watch
 from esap_wf.runs import crashpoints
 from esap_wf.runs.lease import FencedError, HeldByOther
 from esap_wf.runs.pieces import under_way
-from esap_wf.runs.run import StopRequest
+from esap_wf.runs.run import BY_THE_SYSTEM, StopRequest
 from esap_wf.runs.store import Run, Store
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Supervisor:
 
     def _ask_to_stop(self, *_: object) -> None:
         """Whoever asks this process to end leaves a stop request: jobs end, the run can be resumed."""
-        self.run.request_stop(StopRequest(at=now(), by="the system (SIGTERM)", drain=True))
+        self.run.request_stop(StopRequest(at=now(), by=BY_THE_SYSTEM, drain=True))
 
     def _carry_out(self, before: State) -> None:
         """The steps from a run that is owned to its end."""

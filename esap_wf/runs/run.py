@@ -19,6 +19,8 @@ from esap_wf.runs.observing import Observer
 
 #: Seconds between two announcements of mere progress: the journal is for lists, not for progress bars.
 ANNOUNCE_EVERY = 5.0
+#: Who has stopped a run whose supervisor was asked to end (`StopRequest.by`): nobody wants its end.
+BY_THE_SYSTEM = "the system (SIGTERM)"
 
 
 class StopRequest(Model, frozen=True, kw_only=True, omit_defaults=False):

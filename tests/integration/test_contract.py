@@ -50,6 +50,7 @@ KEYS = {
     "backends": {"backends"},
     "backends show local": {"backends"},
     "backends check local": {"backends"},
+    "attend --once": {"attended"},
     "doctor": {"ok", "checks"},
     "engines list": {"engines"},
     "software check hello": {"software"},
