@@ -77,6 +77,43 @@ def test_same_parameters_same_bytes_in_another_folder(
     assert [str(name) for name in first if first[name] != second[name]] == []
 
 
+def test_slices_of_the_blocks_and_their_join_make_the_same_bytes(
+    production: Path, snakemake: Run, tmp_path: Path
+) -> None:
+    """One block a slice; the join simulates nothing, also where the lists are newer than all it makes."""
+    join = tmp_path / "join"
+    (join / "work/events").mkdir(parents=True)
+    for number in (1, 2):
+        folder = tmp_path / f"slice-{number}"
+        done = snakemake(folder, {**TINY, "slice": number, "slices": 2}, "map")
+        assert done.returncode == 0, done.stderr[-3000:]
+        (made,) = (folder / "work/events").iterdir()
+        assert made.name == f"block-{number:05d}.fits" and not (folder / "outputs").exists()
+        shutil.copyfile(made, join / "work/events" / made.name)
+    names = [f"work/events/block-{n:05d}.fits" for n in (1, 2)]
+    done = snakemake(join, {**TINY, "inputs": {"event_lists": names}}, "join")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "rule simulate:" not in done.stderr
+    outputs = [p.relative_to(production) for p in (production / "outputs").rglob("*") if p.is_file()]
+    assert sorted(outputs) == sorted(
+        p.relative_to(join) for p in (join / "outputs").rglob("*") if p.is_file()
+    )
+    same = [p for p in outputs if (join / p).read_bytes() == (production / p).read_bytes()]
+    assert same == outputs
+
+
+@pytest.mark.parametrize(
+    ("stage", "more"),
+    [("map", {"slice": 1, "slices": 2}), ("join", {"inputs": {"event_lists": ["a.fits"]}})],
+)
+def test_slices_draw_no_seed_of_their_own(
+    snakemake: Run, tmp_path: Path, stage: str, more: dict[str, object]
+) -> None:
+    done = snakemake(tmp_path, {**TINY, "seed": None, **more}, stage)
+    assert done.returncode == 1
+    assert "must be given the same `seed`" in done.stderr
+
+
 def test_nothing_of_the_machine_in_the_outputs(production: Path) -> None:
     for name in PLAIN_OUTPUTS:
         content = (production / "outputs" / name).read_bytes()
