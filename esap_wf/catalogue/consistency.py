@@ -18,6 +18,7 @@ def problems(workflow: Workflow) -> Iterator[Problem]:
     yield from names.in_expressions()
     yield from names.in_choices()
     yield from names.in_identity()
+    yield from _stages(workflow)
     yield from _outputs(workflow)
     yield from _software(workflow)
     yield from _files(workflow)
@@ -88,6 +89,35 @@ class _Names:
             yield Problem(self.where(pointer), str(error))
 
 
+def _stages(workflow: Workflow) -> Iterator[Problem]:
+    """Stages come in pairs; what one gives must be an input that the other does not have already."""
+    m, where = workflow.manifest, workflow.document.where
+    for i, implementation in enumerate(m.implementations):
+        at: Pointer = ["implementations", i]
+        if len(implementation.stages) == 1:
+            (there,) = implementation.stages
+            lacks = "join" if there == "map" else "map"
+            yield Problem(where([*at, there]), f"there is no {lacks} beside {there}", "give both, or neither")
+        if implementation.map and not implementation.map.gives:
+            hint = "gives: {name: pattern of files that each slice makes}"
+            yield Problem(where([*at, "map"]), "gives nothing that could be joined", hint)
+        for name in implementation.map.gives if implementation.map else ():
+            if name in workflow.properties or name in m.inputs:
+                kind = "parameter" if name in workflow.properties else "input"
+                what = f"{name} is the name of a {kind}, and what the slices give is an input, too"
+                yield Problem(where([*at, "map", "gives", name]), what, "choose another name")
+        if implementation.join and implementation.join.gives:
+            yield Problem(where([*at, "join", "gives"]), "only map gives something", "leave it out")
+    stages = any(implementation.stages for implementation in m.implementations)
+    for name in ("slice", "slices") if stages else ():
+        if name in workflow.properties:
+            what = f"the stage map gets its slice by the name {name}, so no parameter can have it"
+            yield Problem(f"{workflow.folder / m.parameters}: properties.{name}", what, "choose another name")
+    if stages and m.units is None:
+        where_ = where(["implementations"])
+        yield Problem(where_, "there are stages, but no units that could be cut into slices", "say `units`")
+
+
 def _outputs(workflow: Workflow) -> Iterator[Problem]:
     where, names = workflow.document.where, [o.name for o in workflow.manifest.outputs]
     for i, name in enumerate(names):
@@ -127,6 +157,12 @@ def _named_files(workflow: Workflow) -> Iterator[tuple[Pointer, str]]:
     found: list[tuple[Pointer, object]] = [
         (["implementations", i, "file"], implementation.file)
         for i, implementation in enumerate(m.implementations)
+        if not implementation.upstream
+    ]
+    found += [
+        (["implementations", i, name, "file"], stage.file)
+        for i, implementation in enumerate(m.implementations)
+        for name, stage in implementation.stages.items()
         if not implementation.upstream
     ]
     for name, given in m.inputs.items():

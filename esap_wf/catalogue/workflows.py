@@ -134,11 +134,10 @@ def wrapping(config: Config, workflow: Workflow) -> Workflow:
             )
         source = repositories.fetch(reference, config)
         homes[upstream_position(upstream)] = source.folder
-        if not (source.folder / implementation.file).is_file():
-            raise UsageError(
-                "the manifest is not valid",
-                [Problem(where, (f"{reference.url} at {source.commit[:12]} has no {implementation.file}"))],
-            )
+        parts = [implementation.file, *(implementation.part(s)[0] for s in implementation.stages.values())]
+        if absent := [file for file in dict.fromkeys(parts) if not (source.folder / file).is_file()]:
+            what = f"{reference.url} at {source.commit[:12]} has no {', '.join(absent)}"
+            raise UsageError("the manifest is not valid", [Problem(where, what)])
         if reference.ref != source.commit:
             notes.append(
                 f"{reference.url} is at commit {source.commit} now; since the manifest names no "

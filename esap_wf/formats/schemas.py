@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -218,7 +218,7 @@ def convert(document: Document, kind: type[T], what: str) -> T:
     """
     schema, check = _schema_of(kind)  # type: ignore[arg-type]
     found = []
-    for error in islice(check.iter_errors(document.data), MAX_ERRORS):
+    for error in islice(_innermost(check.iter_errors(document.data)), MAX_ERRORS):
         part = _resolve(schema, error.schema_path)
         pointer, text, hint = wording(error, part)
         found.append(Problem(document.where(pointer), text, hint))
@@ -228,6 +228,22 @@ def convert(document: Document, kind: type[T], what: str) -> T:
         return msgspec.convert(document.data, kind)
     except msgspec.ValidationError as error:
         raise UsageError(f"the {what} is not valid", [Problem(document.source, str(error))]) from None
+
+
+def _innermost(errors: Iterable[Any]) -> Iterator[Any]:
+    """What is wrong inside of a member that may be left out, in the place of "it is no null, and …"."""
+    for error in errors:
+        telling = (
+            [b for b in error.kind.context if b and b[0].kind.name != "type"]
+            if error.kind.name == "anyOf"
+            else []
+        )
+        inside = [e for b in telling for e in b if len(e.instance_path) > len(error.instance_path)]
+        members = [e for b in telling for e in b if e.kind.name in ("additionalProperties", "required")]
+        if len(telling) == 1 and (inside or members):
+            yield from _innermost(telling[0])
+        else:
+            yield error
 
 
 def convert_parts(

@@ -21,7 +21,8 @@ Expression = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 RelativePath = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^(?!\.\.?(/|$))(?!.*/\.\.?(/|$))[^/~\x00-\x1f\x7f-\x9f-][^\x00-\x1f\x7f-\x9f]{0,250}$"
+        pattern=r"^(?!\.\.?(/|$))(?!.*/\.\.?(/|$))[^/~\x00-\x1f\x7f-\x9f-][^\x00-\x1f\x7f-\x9f]{0,250}$",
+        description="a relative path, without ..",
     ),
 ]
 #: The same with ``*``, ``?`` and ``[…]``.
@@ -87,6 +88,15 @@ class Implementation(Model, frozen=True, kw_only=True):
     workdir: RelativePath | None = None
     map: Stage | None = None
     join: Stage | None = None
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """Those that it has, by name."""
+        return {name: stage for name, stage in (("map", self.map), ("join", self.join)) if stage}
+
+    def part(self, stage: Stage) -> tuple[str, str | None]:
+        """File and item of a stage: a part of another file is not the part of this one."""
+        return stage.file or self.file, stage.item if stage.item or stage.file else self.item
 
 
 class Rule(Model, frozen=True, kw_only=True):

@@ -12,16 +12,16 @@ from functools import partial
 from pathlib import Path
 
 from esap_wf import plugins
-from esap_wf.authoring.linting import examples, manifests, outputs, scripts
+from esap_wf.authoring.linting import examples, manifests, outputs, scripts, stages
 from esap_wf.authoring.linting.dry_runs import DryRuns, StartedDryRun
 from esap_wf.authoring.linting.examples import Example
+from esap_wf.authoring.linting.questions import WHOLE, Question
 from esap_wf.catalogue import manifests as manifest_files
 from esap_wf.catalogue import workflows
 from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.config import Config
 from esap_wf.engines import EngineBase, Outline, programs
 from esap_wf.errors import NotFoundError, Problem, UnavailableError, UsageError
-from esap_wf.models.manifest import Implementation
 
 #: Which engines are asked for a dry run: every one that is there, the one that a run would take, none.
 EVERY, MAIN, NONE = "every", "main", "none"
@@ -163,12 +163,13 @@ def _engines(
             one.errors += engine.job_problems(
                 entry, implementation.item, example.job(workflow, implementation)
             )
+        one.errors += stages.look(workflow, implementation, engine, example)
         if engines == NONE or (engines == MAIN and asked):
             continue
         program = (str(entry), "cwl" if engine.name == "toil" else engine.name)
         if program in asked:
             continue  # Toil reads CWL as cwltool does
-        if _asked(one, workflow, implementation, engine, config, example, dry_runs, where):
+        if _asked(one, workflow, number, engine, config, example, dry_runs):
             asked.add(program)
     if engines == NONE:
         one.warnings.append(
@@ -179,14 +180,15 @@ def _engines(
 def _asked(
     one: Linted,
     workflow: Workflow,
-    implementation: Implementation,
+    number: int,
     engine: EngineBase,
     config: Config,
     example: Example | None,
     dry_runs: DryRuns,
-    where: str,
 ) -> bool:
     """Whether an engine was set to a dry run; why not is told."""
+    implementation = workflow.manifest.implementations[number]
+    where = workflow.document.where(["implementations", number])
     entry = workflow.home(implementation)[1] / implementation.file
     found = programs.first_suitable(
         engine, config, implementation.requires, partial(_objections, engine, entry, implementation.item)
@@ -210,9 +212,10 @@ def _asked(
             Problem(where, f"no dry run with {engine.title}: {'; '.join(reasons)}"[:600], hint)
         )
         return False
-    started = dry_runs.start(workflow, implementation, engine, found.choice, example)
-    one._dry_runs += [started] if started else []
-    return started is not None
+    whole = Question(workflow, number, engine, found.choice, example.job(workflow, implementation))
+    started = [dry_runs.start(question) for question in (whole, *stages.mapped(whole))]
+    one._dry_runs += [dry_run for dry_run in started if dry_run]
+    return started[0] is not None
 
 
 def _objections(engine: EngineBase, file: Path, item: str | None, choice: object) -> list[Problem]:
@@ -223,10 +226,16 @@ def _ended(one: Linted, dry_runs: DryRuns) -> None:
     workflow = one._workflow
     if workflow is None:
         return
-    heard = {r.engine.title: dry_runs.end(r) for r in one._dry_runs}
+    heard = {r.question: dry_runs.end(r) for r in one._dry_runs}
+    joins = [
+        dry_runs.start(join) for question, answer in heard.items() for join in stages.joined(question, answer)
+    ]
+    heard |= {r.question: dry_runs.end(r) for r in joins if r}
     for dry_run in heard.values():
         # somebody's pipeline may want data that its users bring
         missing = dry_run.warnings
         (one.errors if workflow.kind is Kind.HOUSE else one.warnings).extend(missing)
         one.errors += dry_run.problems
-    outputs.look(workflow, one._outlines, heard, one.errors, one.warnings)
+    one.errors += stages.problems(heard)
+    of_whole = {q.engine.title: answer for q, answer in heard.items() if q.stage == WHOLE}
+    outputs.look(workflow, one._outlines, of_whole, one.errors, one.warnings)

@@ -16,13 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from esap_wf.authoring.linting.examples import SNAPSHOT, Example
-from esap_wf.catalogue.workflow import Workflow
+from esap_wf.authoring.linting.examples import SNAPSHOT
+from esap_wf.authoring.linting.questions import Question
 from esap_wf.code import contents
-from esap_wf.engines import DryRun, EngineBase
+from esap_wf.engines import DryRun
 from esap_wf.errors import Problem
-from esap_wf.models.manifest import Implementation
-from esap_wf.models.plan import EngineChoice
 from esap_wf.running import render
 
 SECONDS = 300
@@ -32,9 +30,7 @@ SECONDS = 300
 class StartedDryRun:
     """A dry run whose engine has been started."""
 
-    workflow: Workflow
-    implementation: Implementation
-    engine: EngineBase
+    question: Question
     run: Path
     process: subprocess.Popen[bytes]
     output: IO[bytes]
@@ -62,28 +58,24 @@ class DryRuns:
                     path.chmod(0o700)
         shutil.rmtree(self._root, ignore_errors=True)
 
-    def start(
-        self,
-        workflow: Workflow,
-        implementation: Implementation,
-        engine: EngineBase,
-        choice: EngineChoice,
-        example: Example,
-    ) -> StartedDryRun | None:
+    def start(self, question: Question) -> StartedDryRun | None:
         """Render, and set the engine to work; None if it has no dry run."""
         working = [one for one in self._all if one.process.poll() is None]
         if len(working) >= (os.cpu_count() or 1):
             _wait(working[0])
         run = self._root / str(len(self._all))
         run.mkdir()
-        job = example.job(workflow, implementation)
-        rendered = engine.render(choice, job)
-        command = engine.dry_run(choice, job, rendered)
+        engine, job = question.engine, question.job
+        rendered = engine.render(question.choice, job)
+        command = engine.dry_run(question.choice, job, rendered)
         if command is None:
             run.rmdir()
             return None
-        contents.write(workflow.code_files(), run / SNAPSHOT)
+        contents.write(question.workflow.code_files(), run / SNAPSHOT)
         render.write(rendered, run, job.folder)
+        for name in (file for files in question.given.values() for file in files):
+            (run / name).parent.mkdir(parents=True, exist_ok=True)
+            (run / name).touch()
         folders = [str(run / d) for d in rendered.bin_dirs]  # an absolute one stays what it is
         environment = {
             **os.environ,
@@ -104,26 +96,26 @@ class DryRuns:
         except OSError:
             output.close()
             raise
-        one = StartedDryRun(workflow, implementation, engine, run, process, output, rendered.working_copy)
+        one = StartedDryRun(question, run, process, output, rendered.working_copy)
         self._all.append(one)
         return one
 
     def end(self, one: StartedDryRun) -> DryRun:
         """What it said, in terms of the workflow's own files."""
-        entry = str(one.workflow.home(one.implementation)[1] / one.implementation.file)
+        entry, engine = str(one.question.job.source), one.question.engine
         if not _wait(one):
             return DryRun(
                 (
                     Problem(
                         entry,
-                        f"{one.engine.title} was still reading it after {SECONDS} s",
+                        f"{engine.title} was still reading it after {SECONDS} s",
                         "move whatever takes long into a step",
                     ),
                 )
             )
         one.output.seek(0)
         text = _in_sources(one, one.output.read(2_000_000).decode("utf-8", "replace"))
-        heard = one.engine.read_dry_run(one.process.returncode, text, entry)
+        heard = engine.read_dry_run(one.process.returncode, text, entry)
         prefix = f"{one.copy}/" if one.copy else ""
         return replace(
             heard, made=None if heard.made is None else tuple(f"{prefix}{name}" for name in heard.made)
@@ -132,9 +124,10 @@ class DryRuns:
 
 def _in_sources(one: StartedDryRun, text: str) -> str:
     """Paths in the temporary folder as paths of the sources."""
-    home = str(one.workflow.home(one.implementation)[1])
+    workflow = one.question.workflow
+    home = str(workflow.home(one.question.implementation)[1])
     for run in (f"{one.run}/", f"{one.run.resolve()}/", ""):
-        for position, folder in one.workflow.code_folders().items():
+        for position, folder in workflow.code_folders().items():
             text = text.replace(f"{run}{SNAPSHOT}/{position}", str(folder))
         if one.copy and run:
             text = text.replace(f"{run}{one.copy}/", f"{home}/")

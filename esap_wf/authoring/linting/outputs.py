@@ -28,9 +28,9 @@ def look(
     for title, outline in outlines.items():
         errors += _absent_steps(workflow, title, outline)
     for title, outline in outlines.items() if workflow.kind is Kind.HOUSE else ():
-        made = _surely_made(heard.get(title))
+        made = surely_made(heard.get(title))
         is_sure = made is not None
-        for problem, required in _not_made(workflow, title, outline.made if made is None else made, is_sure):
+        for problem, required in not_made(workflow, title, outline.made if made is None else made, is_sure):
             (errors if is_sure and required else warnings).append(problem)
 
 
@@ -47,14 +47,14 @@ def _absent_steps(workflow: Workflow, title: str, outline: Outline) -> Iterator[
             )
 
 
-def _surely_made(dry_run: DryRun | None) -> Sequence[str] | None:
+def surely_made(dry_run: DryRun | None) -> Sequence[str] | None:
     """What an engine itself says that is made, if it had nothing to say against the pipeline."""
     if dry_run is None or dry_run.problems or dry_run.warnings:
         return None
     return dry_run.made
 
 
-def _not_made(
+def not_made(
     workflow: Workflow, title: str, made: Sequence[str] | None, is_sure: bool
 ) -> Iterator[tuple[Problem, bool]]:
     """Outputs and verdicts that nothing makes, and whether they are required; none if nobody knows."""
@@ -62,14 +62,14 @@ def _not_made(
         return
     for number, output in enumerate(workflow.manifest.outputs):
         for key, path in (("path", output.path), ("verdict", output.verdict)):
-            if not path or any(_may_be(path, name) for name in made):
+            if not path or any(may_be(path, name) for name in made):
                 continue
             what = f"nothing in {title} makes {path}" + ("" if is_sure else ", as far as its files show")
             hint = schemas.closest(path, made) or "give the path that a step writes, or `required: false`"
             yield Problem(workflow.document.where(["outputs", number, key]), what, hint), output.required
 
 
-def _may_be(path: str, made: str) -> bool:
+def may_be(path: str, made: str) -> bool:
     """
     Whether a file or pattern of the manifest may be one, or lie in one, that is made; a name without a folder
     may lie in any.

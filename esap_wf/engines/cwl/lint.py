@@ -16,6 +16,8 @@ from esap_wf.engines.cwl import job_order
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import schemas
 
+#: What the stage `map` gets beside the parameters.
+SLICE = ("slice", "slices")
 _LOGGED = re.compile(r"^(?P<level>ERROR|WARNING)\s+(?P<text>.*)", re.MULTILINE)
 _PLACE = re.compile(
     r"(?P<file>\S+\.(?:cwl|ya?ml|json)):(?P<line>\d+):(?P<column>\d+):[ \t]*(?P<text>.*(?:\n[ \t]+\S.*)*)"
@@ -56,6 +58,7 @@ def incompatibilities(entry: Path, item: str | None, job: Job) -> list[Problem]:
     if found is None:
         return []
     given = json.loads(job_order.order(job))
+    cut = [name for name in SLICE if name in given and name not in found.schema["properties"]]
     values = {name: value for name, value in given.items() if name in found.schema["properties"]}
     check = schemas.validator({**found.schema, "additionalProperties": True})
     problems = []
@@ -84,7 +87,8 @@ def incompatibilities(entry: Path, item: str | None, job: Job) -> list[Problem]:
         for name, spec in found.inputs.items()
         if spec.required and name not in given
     ]
-    return problems
+    what = f"it has no input {' and '.join(cut)}, so each slice would make all units"
+    return [*problems, *([Problem(str(entry), what, "inputs: {slice: int, slices: int}")] if cut else [])]
 
 
 def read_check(exit_code: int, text: str, entry: str) -> DryRun:

@@ -127,7 +127,7 @@ class Nextflow(EngineBase):
         """Processes and the names of what they make, see `esap_wf.engines.nextflow.lint`."""
         from esap_wf.engines.nextflow import lint
 
-        return lint.outline(entry)
+        return lint.outline(entry, item)
 
     def dry_run(self, choice: EngineChoice, job: Job, rendered: Rendered) -> list[str]:
         """Its preview: everything is compiled and the workflow carried out, but no process."""

@@ -9,7 +9,7 @@ from esap_wf.engines import DryRun, Outline
 from esap_wf.engines.nextflow import scripts as nextflow_scripts
 from esap_wf.engines.nextflow.settings import Settings
 from esap_wf.errors import EsapError, Problem, UsageError
-from esap_wf.formats import reading
+from esap_wf.formats import reading, schemas
 
 _STRING = re.compile(r"'([^'\n]{1,200})'|\"([^\"\n]{1,200})\"")
 _HOLE = re.compile(r"\$\{[^}]*\}|\$\w[\w.]*")
@@ -27,9 +27,10 @@ _TALK = re.compile(
 )
 
 
-def outline(entry: Path) -> Outline:
+def outline(entry: Path, item: str | None = None) -> Outline:
     """
-    Processes with their other names, and last parts of all texts, of which some are names of what is made.
+    Processes with their other names, and last parts of all texts, of which some are names of what is made;
+    a workflow to begin with that isn't there.
     """
     settings = Settings()
     try:
@@ -46,7 +47,12 @@ def outline(entry: Path) -> Outline:
         made |= {
             _HOLE.sub("*", a or b).rstrip("/").rpartition("/")[2] or "*" for a, b in _STRING.findall(text)
         }
-    return Outline(tuple(names) or None, tuple(sorted(made)), tuple(settings.problems))
+    absent = (
+        [Problem(str(entry), f"there is no workflow {item}", schemas.closest(item, names))]
+        if item and item not in names
+        else []
+    )
+    return Outline(tuple(names) or None, tuple(sorted(made)), (*settings.problems, *absent))
 
 
 def read_preview(exit_code: int, text: str, entry: str) -> DryRun:

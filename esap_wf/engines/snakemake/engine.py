@@ -141,7 +141,7 @@ class Snakemake(EngineBase):
 
     def outline(self, entry: Path, item: str | None) -> Outline:
         """Rules and what they write, see `esap_wf.engines.snakemake.lint`."""
-        return lint.outline(entry)
+        return lint.outline(entry, item)
 
     def dry_run(self, choice: EngineChoice, job: Job, rendered: Rendered) -> list[str]:
         """Its dry run, which evaluates the graph and formats each job's command."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from esap_wf.engines import DryRun, Outline
 from esap_wf.engines.snakemake import interface, snakefile
 from esap_wf.engines.snakemake.declarations import Declarations
 from esap_wf.errors import EsapError, Problem, UsageError
+from esap_wf.formats import schemas
 from esap_wf.formats.reading import read_text
 
 #: Directives by which a rule does something.
@@ -27,8 +29,8 @@ _INNER = re.compile(r'^\s*File "(?P<file>[^"\n]+)", line (?P<line>\d+)', re.MULT
 _OUTPUT = re.compile(r"^    output: (?P<files>.+)$", re.MULTILINE)
 
 
-def outline(entry: Path) -> Outline:
-    """Rules, what they write, a forgotten colon, rules without a log."""
+def outline(entry: Path, item: str | None = None) -> Outline:
+    """Rules, what they write, a forgotten colon, rules without a log; a target that is neither."""
     file, root = interface.find(entry) or (entry, entry.parent)
     try:
         declared = snakefile.read_snakefile(file, root)
@@ -44,9 +46,19 @@ def outline(entry: Path) -> Outline:
     return Outline(
         steps if certain else None,
         made if certain else None,
-        tuple(p for f in declared.files for p in _colons(f)),
+        (
+            *(p for f in declared.files for p in _colons(f)),
+            *(_no_target(file, item, steps, made) if certain else ()),
+        ),
         tuple(_unlogged(declared, root)),
     )
+
+
+def _no_target(
+    file: Path, item: str | None, steps: tuple[str, ...], made: tuple[str, ...]
+) -> Iterator[Problem]:
+    if item and item not in steps and not any(fnmatchcase(item, name) for name in made):
+        yield Problem(str(file), f"there is no rule {item}", schemas.closest(item, steps))
 
 
 def _stars(text: str) -> str:
