@@ -161,6 +161,13 @@ def cost_text(plan: Plan) -> str:
     return ", ".join(parts) if e.core_hours or e.memory_bytes or e.disk_bytes else "unknown"
 
 
+def script_text(scripts: Mapping[str, str]) -> str:
+    """The scripts of a run's pieces; several, each below a line that says of which slice it is."""
+    if len(scripts) == 1:
+        return next(iter(scripts.values()))
+    return "\n".join(f"# --- slice {name} ---\n{text}" for name, text in scripts.items())
+
+
 def start_line(
     words: Sequence[str],
     store: str | None = None,
@@ -198,7 +205,7 @@ def start_line(
 
 
 #: Words of `plan` that `run` does not take, and those that a file follows.
-_ONLY_PLANS, _OUTPUT = {"--verbose", "-v", "--json"}, {"-o", "--output"}
+_ONLY_PLANS, _OUTPUT = {"--verbose", "-v", "--json", "--print-script"}, {"-o", "--output"}
 
 
 def plan_text(plan: Plan) -> str:

@@ -10,10 +10,11 @@ import click
 import msgspec
 
 from esap_wf import files, flow
+from esap_wf.catalogue import workflows
 from esap_wf.cli.options import request_options
 from esap_wf.cli.output import Answer, completes, echo
 from esap_wf.cli.parameters import WorkflowVerb, engine_options, words_of
-from esap_wf.cli.planned import plan_screen, plan_text, start_line
+from esap_wf.cli.planned import plan_screen, plan_text, script_text, start_line
 from esap_wf.cli.requests import assembled, defaults_and_units, replies
 from esap_wf.cli.text import duplicate_text, report_of, run_line
 from esap_wf.cli.times import age
@@ -68,6 +69,7 @@ def _planned(ctx: click.Context, values: dict[str, Any]) -> tuple[Plan, Config]:
     examples=[
         "esap-wf plan irf --zenith '20 deg'",
         "esap-wf plan irf -o plan.json && esap-wf run --plan plan.json",
+        "esap-wf plan noop --units 2 --print-script",
     ],
 )
 @request_options
@@ -84,8 +86,13 @@ def _planned(ctx: click.Context, values: dict[str, Any]) -> tuple[Plan, Config]:
     is_flag=True,
     help="Show everything: all parameters, digests, files, the engine's command.",
 )
+@click.option(
+    "--print-script",
+    is_flag=True,
+    help="Print what the place would be given: the script of each kind of piece.",
+)
 @click.pass_context
-def plan(ctx: click.Context, /, output: str | None, verbose: bool, **values: Any) -> int:
+def plan(ctx: click.Context, /, output: str | None, verbose: bool, print_script: bool, **values: Any) -> int:
     """
     Say what would run, where, for how long, at what cost, and whether it was run before. Nothing is started.
     """
@@ -113,10 +120,20 @@ def plan(ctx: click.Context, /, output: str | None, verbose: bool, **values: Any
         "allocation": made.allocation,
         "parameters": made.parameters,
         "selected": made.selected,
+        "slicing": made.slicing,
         "warnings": made.warnings,
     }
+    if print_script:
+        from esap_wf.running.pieces import preview
+
+        scripts = preview.scripts(made, workflows.of_plan(config, made))
+        data["script"] = script_text(scripts)
+        data["scripts"] = scripts
     line = start_line(words_of(ctx), answer.store, replies(ctx), output)
     data["start"] = line
+    if print_script:
+        answer.give(data, data["script"].rstrip("\n"))
+        return ExitCode.DONE
     shown = plan_text(made) if verbose else plan_screen(made, *defaults_and_units(ctx))
     answer.give(data, f"{shown}\n\nstart it:  {line}" + ("" if verbose else "\ndetails:   add --verbose"))
     return ExitCode.DONE
