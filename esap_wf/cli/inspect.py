@@ -9,7 +9,7 @@ import click
 
 from esap_wf.cli.listing import list_text
 from esap_wf.cli.output import Answer, Verb, columns, completes, table
-from esap_wf.cli.text import earlier_plans, in_force, report_of, results_text, status_text
+from esap_wf.cli.text import earlier_plans, in_force, pieces_of, report_of, results_text, status_text
 from esap_wf.cli.times import seconds_of
 from esap_wf.errors import Problem, RefusedError
 from esap_wf.formats.quantities import human_count
@@ -132,6 +132,7 @@ def status_data(run: Run) -> dict[str, Any]:
         "phase": state.phase,
         "reason": state.reason,
         "progress": state.progress,
+        "pieces": pieces_of(run, state),
         "steps": state.steps,
         "failures": state.failures,
         "failures_more": state.failures_more,

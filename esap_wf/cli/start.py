@@ -102,7 +102,7 @@ def plan(ctx: click.Context, /, output: str | None, verbose: bool, print_script:
     if output:
         files.write_atomic(Path(output).absolute(), encode(made))
         answer.say(f"plan saved: {start_line((), saved=output)}")
-    data = {
+    data: dict[str, Any] = {
         "plan": output,
         "digest": made.digest.identity,
         "science": made.digest.science,

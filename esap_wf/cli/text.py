@@ -20,6 +20,7 @@ from esap_wf.runs import requests, states
 
 if TYPE_CHECKING:
     from esap_wf.models.plan import Duplicate
+    from esap_wf.runs.pieces import Counts
     from esap_wf.runs.store import Run
 
 #: Results shown before the rest is only counted.
@@ -92,6 +93,14 @@ class _Allowed(msgspec.Struct, frozen=True):
     gpus: int = 0
 
 
+class _Slicing(msgspec.Struct, frozen=True):
+    slices: int = 1
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Of the profile, that there is one."""
+
+
 class InForce(msgspec.Struct, frozen=True):
     """
     What people are shown of the plan by which a run goes now: a resumed run may have a newer one than it was
@@ -101,6 +110,8 @@ class InForce(msgspec.Struct, frozen=True):
     backend: str = ""
     engine: _Engine = _Engine()
     allocation: _Allowed = _Allowed()
+    slicing: _Slicing = _Slicing()
+    profile: _Place | None = None
 
 
 def in_force(run: Run) -> InForce:
@@ -109,6 +120,26 @@ def in_force(run: Run) -> InForce:
         return files.read_json(run.dir / "plan.json", InForce)
     except EsapError:
         return InForce()
+
+
+def pieces_of(run: Run, state: State) -> Counts | None:
+    """The pieces of a run elsewhere, in numbers; None for one on this machine."""
+    plan = in_force(run)
+    if plan.profile is None and not (run.dir / "pieces").is_dir():
+        return None
+    from esap_wf.runs.pieces import Pieces, counted
+
+    return counted(Pieces(run.dir, run.store), plan.slicing.slices, state.phase not in states.FINAL)
+
+
+def pieces_text(counts: Counts) -> str:
+    """``pieces: 1 of 4 accepted, 2 running, 1 waiting; 1 was lost, 1 second execution``."""
+    parts = [f"{counts.accepted} of {counts.total} accepted"]
+    parts += [f"{n} {what}" for what in ("running", "waiting", "failed") if (n := getattr(counts, what))]
+    bad = [f"{counts.lost} lost"] if counts.lost else []
+    if counts.second_executions:
+        bad.append(human_count(counts.second_executions, "second execution"))
+    return f"pieces: {', '.join(parts)}" + (f"; {', '.join(bad)}" if bad else "")
 
 
 def earlier_plans(run: Run) -> list[str]:
@@ -136,6 +167,7 @@ def status_text(run: Run, state: State) -> str:
     if state.reason and state.phase not in {Phase.ERROR, Phase.COMPLETED}:
         lines.append(state.reason)
     lines.append(progress_text(state.progress))
+    lines += [pieces_text(counts)] if (counts := pieces_of(run, state)) else []
     if state.steps:
         lines.append(
             table(

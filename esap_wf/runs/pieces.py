@@ -159,6 +159,18 @@ class Pieces:
         except NotFoundError:
             return None
 
+    def begun(self, attempt: Attempt) -> str | None:
+        """Where an attempt was seen at work; None if it never was."""
+        try:
+            return reading.read_text(self.path(attempt.slice, attempt.attempt) / "begun").strip()
+        except (NotFoundError, UnicodeDecodeError):
+            return None
+
+    def keep_begun(self, attempt: Attempt, where: str) -> None:
+        """Write down that an attempt was seen at work, and where."""
+        path = self.path(attempt.slice, attempt.attempt) / "begun"
+        files.create_exclusive(path, f"{where}\n".encode(), mode=self.store.file_mode)
+
     def keep_end(self, attempt: Attempt, end: AttemptEnd) -> None:
         """Write down how an attempt ended."""
         path = self.path(attempt.slice, attempt.attempt) / "end.json"
@@ -207,6 +219,56 @@ def under_way(run: Path, store: Layout) -> bool:
     """Whether any piece of a run may be at work."""
     pieces = Pieces(run, store)
     return any(pieces.end_of(a) is None for name in pieces.slices() for a in pieces.attempts(name))
+
+
+class Counts(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """
+    The pieces of a run in numbers: slices, with what joins them, and `lost` and `second_executions` of their
+    attempts.
+    """
+
+    total: int
+    accepted: int = 0
+    running: int = 0
+    waiting: int = 0
+    failed: int = 0
+    lost: int = 0
+    second_executions: int = 0
+
+
+def counted(pieces: Pieces, slices: int, at_work: bool) -> Counts:
+    """
+    The pieces of a run in numbers.
+
+    Parameters
+    ----------
+    pieces : Pieces
+    slices : int
+        Of the plan.
+    at_work : bool
+        False: the run has ended, so nothing is waited for.
+    """
+    names = [WHOLE] if slices < 2 else [*map(str, range(1, slices + 1)), JOIN]
+    accepted = running = failed = lost = 0
+    for name in names:
+        ends = [(attempt, pieces.end_of(attempt)) for attempt in pieces.attempts(name)]
+        lost += sum(end is not None and end.lost for _, end in ends)
+        attempt, end = ends[-1] if ends else (None, None)
+        if pieces.accepted(name):
+            accepted += 1
+        elif end is not None:
+            failed += not end.lost
+        elif attempt is not None:
+            running += at_work and pieces.begun(attempt) is not None
+    return Counts(
+        total=len(names),
+        accepted=accepted,
+        running=running,
+        waiting=len(names) - accepted - running - failed if at_work else 0,
+        failed=failed,
+        lost=lost,
+        second_executions=second_executions(pieces),
+    )
 
 
 def second_executions(pieces: Pieces) -> int:

@@ -154,7 +154,9 @@ class Rounds:
                 self._saw(slice_, slice_.attempt, one)
 
     def _saw(self, slice_: Slice, attempt: Attempt, seen: Seen) -> None:
-        slice_.seen = seen
+        before, slice_.seen = slice_.seen, seen
+        if seen.condition is Condition.RUNNING and (before is None or before.condition is not seen.condition):
+            self.pieces.keep_begun(attempt, seen.where)
         if seen.condition is Condition.UNKNOWN:
             self.trouble.begin(seen.reason or "it can't be asked")
         elif seen.condition in (Condition.WAITING, Condition.RUNNING):
