@@ -194,9 +194,10 @@ class Survey(Model, frozen=True, kw_only=True):
     free_cores : int, optional
         What of it nobody uses now.
     programs : dict
-        Command → path, of those that were asked for and are there.
+        Command → path, of those that were asked for and are there: best all that are on the PATH (with the
+        profile's `software.path` first), because steps may call any. A plan takes no other for there.
     engines : dict
-        Engine → what is there.
+        Engine → what is there (of `command` it is bash), at the path that the profile names if it does.
     python : dict
         Distribution → version, for the ``python`` that comes first.
     runtimes : dict

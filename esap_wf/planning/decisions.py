@@ -160,7 +160,9 @@ def _at(asking: _Asking, site: Place) -> Decision:
         route = routes.choose(
             workflow, config, request.software, site.profile, engine, Provisions(site, packed)
         )
-    refusals.problems += obstacles(asking.valid, asking.values, site, runner.choice if runner else None)
+    refusals.problems += obstacles(
+        asking.valid, asking.values, request.engine_options, site, runner.choice if runner else None
+    )
     refusals.confirm_none(workflow.manifest.name)
     assert runner and placed and route
     chosen, estimate, warnings = placed

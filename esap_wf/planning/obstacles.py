@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -25,7 +25,11 @@ _MAGIC = re.compile(r"[*?\[{]")
 
 
 def obstacles(
-    valid: Validated, values: dict[str, Any], place: Place, choice: EngineChoice | None
+    valid: Validated,
+    values: dict[str, Any],
+    options: Sequence[str],
+    place: Place,
+    choice: EngineChoice | None,
 ) -> list[Problem]:
     """
     Everything that is in the way.
@@ -35,11 +39,18 @@ def obstacles(
     valid : Validated
     values : dict
         All parameters.
+    options : sequence of str
+        The user's own for the engine.
     place : Place
     choice : EngineChoice, optional
         The engine there; None if there is none.
     """
-    found = [*_in_parameters(values, place), *_beside_inputs(valid, place), *_size(valid, place)]
+    found = [
+        *_in_parameters(values, place),
+        *_in_options(options, place),
+        *_beside_inputs(valid, place),
+        *_size(valid, place),
+    ]
     if choice is not None:
         found += _of_tasks(choice)
     return found
@@ -58,6 +69,15 @@ def _in_parameters(values: dict[str, Any], place: Place) -> Iterator[Problem]:
                     f"names {path}, a file of this machine: {place.name} does not see it",
                     hint,
                 )
+
+
+def _in_options(options: Sequence[str], place: Place) -> Iterator[Problem]:
+    """Files of this machine that are named to the engine: ``--configfile=/home/…``."""
+    for word in options:
+        path = word.partition("=")[2] if word.startswith("-") and "=" in word else word
+        if _is_file_here(path) and not place.profile.sees(path):
+            what = f"names {path}, a file of this machine: {place.name} does not see it"
+            yield Problem("engine options", what, "put it into a folder that is seen there, or leave it out")
 
 
 def _paths_in(value: Any) -> Iterator[str]:

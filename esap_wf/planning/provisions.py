@@ -89,7 +89,7 @@ class Provisions:
         packed = self.packed.programs if self.packed else frozenset()
         absent = [c for c in wanted if c not in there and c not in packed]
         if absent:
-            return None, f"{', '.join(absent)} is not on the PATH of {self.place.name}"
+            return None, f"{', '.join(absent)} is not on the PATH of {self.place.name}, as far as it says"
         if self.packed and any(c not in there for c in wanted):
             detail = f"{', '.join(wanted)} in {self.packed.archive.name}, sent to {self.place.name}"
             return SoftwareChoice(

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 import tarfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers.shed import Shed, survey
 
-from esap_wf import backends
+from esap_wf import backends, plugins
 from esap_wf import config as configuration
 from esap_wf.backends import Found, OutageError
 from esap_wf.backends.places import places
 from esap_wf.config import Config
-from esap_wf.errors import EsapError, RefusedError, UnavailableError
-from esap_wf.models.plan import Plan
+from esap_wf.engines import EngineBase
+from esap_wf.engines import programs as engine_programs
+from esap_wf.errors import EsapError, Problem, RefusedError, UnavailableError
+from esap_wf.models.plan import EngineChoice, Plan
 from esap_wf.models.request import DataRef, Request, ResourceRequest
 from esap_wf.planning import making, obstacles, saved
 from esap_wf.request.validation import validate
@@ -52,7 +57,9 @@ def far(place: Any, sheds: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..
     def make(profile: str = "", **said: Any) -> Config:
         (place.root / "config.toml").write_text(f"[backends.far]\nkind = 'shed'\n{profile}\n")
         monkeypatch.setattr(Shed, "answer", staticmethod(lambda: survey(**said)))
-        return configuration.load()
+        config = configuration.load()
+        shutil.rmtree(config.cache / "places", ignore_errors=True)  # it is asked again
+        return config
 
     return make
 
@@ -213,6 +220,50 @@ def test_a_snakemake_without_the_plug_ins_interface_is_refused(far: Any, plan: P
     assert "snakemake-interface-logger-plugins is missing there" in text
 
 
+def objections(engine: EngineBase, file: Path, choice: EngineChoice) -> list[Problem]:
+    return engine.objections(choice, file, None)
+
+
+def test_an_engine_asks_its_place_for_what_it_needs_beside_itself(
+    far: Any, tmp_path: Path, blind: None
+) -> None:
+    scripted = {
+        "cwlVersion": "v1.2",
+        "class": "CommandLineTool",
+        "baseCommand": "true",
+        "requirements": {"InlineJavascriptRequirement": {}},
+        "inputs": {},
+        "outputs": {"n": {"type": "int", "outputBinding": {"outputEval": "${ return 1; }"}}},
+    }
+    (tmp_path / "tool.cwl").write_text(json.dumps(scripted))
+    (tmp_path / "main.nf").write_text("workflow { }\n")
+    engines = {
+        name: Found(path=f"/opt/{name}", version=version)
+        for name, version in (("cwl", "3.3.2"), ("toil", "9.1.0"), ("nextflow", "24.10.0"))
+    }
+    for name, file in (("cwl", "tool.cwl"), ("toil", "tool.cwl"), ("nextflow", "main.nf")):
+        for programs in ({"node": "/usr/bin/node", "java": "/usr/bin/java"}, {}):
+            named = "engines.nextflow = {path = '/opt/n', version = '24.10.0'}" if name == "nextflow" else ""
+            config = far(named, engines=engines, programs={"bash": "/usr/bin/bash", **programs})
+            engine = plugins.one("esap_wf.engines", name)
+            against = partial(objections, engine, tmp_path / file)
+            there = making_place(config, asked=True)
+            found = engine_programs.first_suitable(engine, config, None, against, there)
+            assert bool(found.choice) is bool(programs), (name, programs, found.refused)
+
+
+def test_a_profile_or_an_executor_of_this_machine_is_none_of_the_place(far: Any, plan: Planned) -> None:
+    text = refused(lambda: plan(far(), engine_options=["--profile", "mine", "--executor", "slurm"]))
+    assert "a profile of this machine is not at far" in text
+    assert "has no plug-in for it (snakemake-executor-plugin-slurm)" in text
+    has = {
+        "snakemake": "9.5.1",
+        "snakemake-interface-logger-plugins": "1.2.4",
+        "snakemake-executor-plugin-slurm": "1.0",
+    }
+    assert plan(far(python=has), engine_options=["--executor", "slurm"]).backend == "far"
+
+
 # --- software
 
 
@@ -270,6 +321,7 @@ def test_everything_that_is_in_the_way_is_told_at_once(far: Any, plan: Planned, 
         lambda: plan(
             config,
             parameters={"text": str(data)},
+            engine_options=[f"--configfile={data}"],
             inputs={"data": [str(data)]},
             resources=ResourceRequest(cores=3, gpus=1, nodes=2),
         )
@@ -281,6 +333,7 @@ def test_everything_that_is_in_the_way_is_told_at_once(far: Any, plan: Planned, 
         "3 cores asked for, but it has 2",
         "1 GPU asked for, but it has 0",
         "2 nodes asked for, but it has 1",
+        f"engine options: names {data}, a file of this machine",
         f"parameter text: names {data}, a file of this machine",
         "would be sent for one piece (20 kB of it inputs), and the profile of far allows 10 kB",
     ):
@@ -310,7 +363,7 @@ def test_files_that_would_not_lie_where_they_lie_here_are_refused(far: Any, tmp_
     table.parent.mkdir()
     beside = table.with_name("beside.fits")
     table.write_text(f"file\n{beside}\n")
-    place = making_place(far())
+    place = making_place(far(), asked=False)
     for files, said in (
         ({str(other): "x"}, "needs"),
         ({str(beside): "x"}, "by a path of this machine"),
@@ -321,8 +374,8 @@ def test_files_that_would_not_lie_where_they_lie_here_are_refused(far: Any, tmp_
         assert [said in p.what for p in problems] == ([True] if said else [])
 
 
-def making_place(config: Config) -> Any:
-    return places(backends.profiles(config), config.cache, "far").usable["far"]
+def making_place(config: Config, asked: bool) -> Any:
+    return places(backends.profiles(config), config.cache, "far" if asked else None).usable["far"]
 
 
 # --- slices
