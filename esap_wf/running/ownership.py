@@ -44,6 +44,10 @@ LOOK = 0.1
 FULL = 1_000_000
 
 
+class Leaving(Exception):
+    """An owner goes away although its run has not ended: a successor finds everything."""
+
+
 class Ownership:
     """
     What an owner of a run writes.

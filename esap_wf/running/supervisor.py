@@ -26,7 +26,7 @@ from esap_wf.formats.printing import printable
 from esap_wf.models.run import Failure, Phase, Reason, State, now
 from esap_wf.running import adoption, conclusion, endings, preparation, render, revisions, staging
 from esap_wf.running.environment import environment
-from esap_wf.running.ownership import Ownership
+from esap_wf.running.ownership import Leaving, Ownership
 from esap_wf.running.watch import Watch
 from esap_wf.runs import crashpoints
 from esap_wf.runs.lease import FencedError, HeldByOther
@@ -82,6 +82,8 @@ class Supervisor:
             if self.owner.epoch:
                 self.owner.here.fenced({self.owner.key(self.owner.epoch): None})
             raise
+        except Leaving:
+            logger.info("this supervisor was asked to end; the pieces go on, for who resumes the run")
         except EsapError as error:
             self._abandon()
             reason = ": ".join([error.message, *map(str, error.problems[:1])]).replace("\n", " ")[:500]
@@ -98,7 +100,13 @@ class Supervisor:
         return 0
 
     def _ask_to_stop(self, *_: object) -> None:
-        """Whoever asks this process to end leaves a stop request: jobs end, the run can be resumed."""
+        """
+        Whoever asks this process to end leaves a stop request: jobs end, the run can be resumed. Pieces of a
+        run that works elsewhere go on without it.
+        """
+        if self._pieces:
+            self._pieces.leaving = True
+            return
         self.run.request_stop(StopRequest(at=now(), by=BY_THE_SYSTEM, drain=True))
 
     def _carry_out(self, before: State) -> None:
@@ -123,6 +131,8 @@ class Supervisor:
             preparation.prepare(owner, self.cache)
             ended = self._engine_to_its_end(before)
         conclusion.conclude(owner, ended, self._pieces or self._watch, self.cache)
+        if self._pieces and owner.events.state.phase is Phase.COMPLETED:
+            self._pieces.clear()
 
     def _take_over_revision(self, before: State) -> None:
         """

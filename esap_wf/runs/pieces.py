@@ -215,6 +215,13 @@ class Pieces:
         files.sync_folder(self.run)
 
 
+def not_forgotten(run: Path, store: Layout) -> list[str]:
+    """Keys of a run's pieces of which its place may still have something."""
+    pieces = Pieces(run, store)
+    attempts = (a for name in pieces.slices() for a in pieces.attempts(name))
+    return [a.key for a in attempts if not pieces.forgotten(a)]
+
+
 def under_way(run: Path, store: Layout) -> bool:
     """Whether any piece of a run may be at work."""
     pieces = Pieces(run, store)

@@ -16,7 +16,7 @@ from esap_wf.errors import NotFoundError, Problem, RefusedError, UsageError
 from esap_wf.formats.quantities import human_count
 from esap_wf.models import Model
 from esap_wf.models.run import RunRecord, encode, now
-from esap_wf.runs import attempts, crashpoints, journal, lease, processes, snapshots, states
+from esap_wf.runs import attempts, crashpoints, journal, lease, pieces, processes, snapshots, states
 from esap_wf.runs.folders import delete_tree, left_behind, names
 from esap_wf.runs.layout import Layout, Staged
 from esap_wf.runs.lease import Lease
@@ -96,6 +96,9 @@ def _confirm_idle(run: Run, wait: bool) -> None:
     epoch = attempts.last(run.dir, lease.latest_epoch(run) + 1)
     process = attempts.of(run.dir, epoch) if epoch else None
     hint = f"esap-wf cancel {run.id} ends it; esap-wf resume {run.id} takes it up again"
+    if left_there := pieces.not_forgotten(run.dir, run.store):
+        what = f"{human_count(len(left_there), 'piece')} of it may still be at {run.record().backend}"
+        raise RefusedError(f"run {run.id} can't be removed yet", [Problem(run.id, what, hint)])
     until = time.monotonic() + GOING
     while left := processes.survivors(run.id, [process.keeper] if process else []):
         if time.monotonic() > until:

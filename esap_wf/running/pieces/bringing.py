@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from esap_wf import files
 from esap_wf.errors import EsapError, Problem
 from esap_wf.formats import digests
+from esap_wf.runs.folders import delete_tree
 from esap_wf.runs.pieces import Attempt, Pieces
 
 #: What of a piece's folder is no result: its engine's records and memory, and what was put there.
@@ -147,6 +148,15 @@ def bring_logs(pieces: Pieces, ended: Sequence[Attempt]) -> None:
                 _link(path, files.inside(pieces.run, f"{_LOGS}/{path.relative_to(folder).as_posix()}"))
     if said:
         files.write_atomic(pieces.run / _LOGS / _ENGINE_LOG, b"".join(said), sync=False)
+
+
+def clear(pieces: Pieces) -> None:
+    """Remove what was sent and pulled; what is recorded of the pieces stays."""
+    for name in pieces.slices():
+        for attempt in pieces.attempts(name):
+            for folder in (pieces.pulled(attempt), pieces.path(name, attempt.attempt) / "sent"):
+                if folder.exists():
+                    delete_tree(folder)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -18,7 +18,7 @@ from esap_wf.engines import StopSignal
 from esap_wf.errors import EsapError
 from esap_wf.formats.quantities import human_seconds, to_seconds
 from esap_wf.models.run import Failure, Phase, Progress, Reason, now
-from esap_wf.running.ownership import GRACE, Ownership
+from esap_wf.running.ownership import GRACE, Leaving, Ownership
 from esap_wf.running.pieces import bringing, former
 from esap_wf.running.pieces.asking import Asking, FaultError
 from esap_wf.running.pieces.rounds import Rounds
@@ -54,11 +54,13 @@ class PiecesWatch:
         Whether the time limit that the user asked for was reached.
     hung : str
         Always empty: what hangs at a place is the place's to end.
+    leaving : bool
+        Set from outside: the watch ends, the pieces go on.
     """
 
     def __init__(self, owner: Ownership) -> None:
         self.owner = owner
-        self.late, self.hung = False, ""
+        self.late, self.hung, self.leaving = False, "", False
         self.trouble = Trouble(owner.plan.backend)
         self._place = Asking(owner.launcher, owner.plan.backend)
         self._rounds = self._made()
@@ -80,6 +82,8 @@ class PiecesWatch:
         """Until all slices are accepted, or nothing of them works any more; None if that was no success."""
         self._clear_former_plans()
         while True:
+            if self.leaving:
+                raise Leaving
             self.owner.renew()
             self._heed_request()
             self._heed_limit()
@@ -181,6 +185,10 @@ class PiecesWatch:
             for s in self._rounds.slices.failures
             if s.failed and s.failed.exit_code is None and not self._rounds.stopping
         ]
+
+    def clear(self) -> None:
+        """What was pulled has become the run's: the second names of its files go."""
+        bringing.clear(self._rounds.pieces)
 
     def abandon(self) -> None:
         """The run ends by an error of its own: nothing of it works on, if the place can be asked."""
