@@ -7,7 +7,9 @@ back. There is no bulk question: `look` asks once a piece. `cluster` says what i
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -35,6 +37,9 @@ from esap_wf.backends import (
 from toy_place import transfer
 from toy_place.cluster import AwayError, Cluster, Job, LockedOutError, NoSuchJobError, RefusedError
 
+#: What is looked for on the PATH there.
+PROGRAMS = ("bash", "python", "python3", "node", "java", "git")
+
 
 class Settings(NoSettings, frozen=True, kw_only=True):
     """Where the cluster is."""
@@ -57,16 +62,20 @@ class Toy(BackendBase):
         except LockedOutError as error:
             raise NeedsPersonError(str(error)) from None
         disk = os.statvfs(cluster.folder)
+        path = os.pathsep.join([*profile.software.path, cluster.own()["PATH"]])
+        programs = {name: found for name in PROGRAMS if (found := shutil.which(name, path=path))}
         return Survey(
             asked=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             cores=len(os.sched_getaffinity(0)),
             memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             disk_bytes=disk.f_bavail * disk.f_frsize,
+            programs=programs,
             engines={
                 name: Found(path=there.path, version=there.version or _version(there.path))
                 for name, there in profile.engines.items()
                 if there.path and os.access(there.path, os.X_OK)
             },
+            python=_distributions(programs),
             system="Toy 1.0",
         )
 
@@ -81,6 +90,27 @@ def _cluster(profile: Profile) -> Cluster:
 def _version(program: str) -> str:
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=60)
     return (said.stdout.split() or [""])[-1]
+
+
+def _distributions(programs: Mapping[str, str]) -> dict[str, str]:
+    """Of the Python that comes first."""
+    python = programs.get("python") or programs.get("python3")
+    if python is None:
+        return {}
+    said = subprocess.run(
+        [
+            python,
+            "-c",
+            "from importlib import metadata; import json; "
+            "print(json.dumps({d.metadata['Name']: d.version for d in metadata.distributions()}))",
+        ],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    found = json.loads(said.stdout)
+    assert isinstance(found, dict)
+    return found
 
 
 class ToyLauncher(Launcher):

@@ -177,7 +177,7 @@ class Cluster:
                 spec = {
                     "boot": self.boot,
                     "command": list(command),
-                    "environment": {**self._own(), **environment},
+                    "environment": {**self.own(), **environment},
                     "not_before": now + (slow or {}).get("seconds", 0),
                     "hold": str(self.folder / "hold"),
                     "executions": str(self.folder / "executions" / key),
@@ -190,7 +190,7 @@ class Cluster:
                     pass_fds=[lock],
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                    env=self._own(),
+                    env=self.own(),
                     check=True,
                 )
             handle = json.loads((folder / "handle.json").read_text())
@@ -198,7 +198,8 @@ class Cluster:
             raise AwayError("the connection broke before the answer came")
         return "x" * 10**6 if self.faulty("huge-handle", key) else str(handle)
 
-    def _own(self) -> dict[str, str]:
+    def own(self) -> dict[str, str]:
+        """Variables that each job has."""
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self.folder / "home"),
