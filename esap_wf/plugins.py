@@ -208,6 +208,11 @@ def load(group: str, wanted: Collection[str] | None = None) -> tuple[dict[str, A
     ]
 
 
+def names(group: str) -> list[str]:
+    """What a group has, whether it can be used or not."""
+    return sorted({*BUILT_IN[group], *(p.name for p in _installed(group))})
+
+
 def one(group: str, name: str) -> Any:
     """
     The plug-in of a name.
@@ -225,7 +230,7 @@ def one(group: str, name: str) -> Any:
         return usable[name]
     if broken:
         raise UnavailableError(f"the {kind} {name!r} is broken", [Problem(name, broken[0].why)])
-    known = sorted({*BUILT_IN[group], *(p.name for p in _installed(group))})
+    known = names(group)
     raise UsageError(
         f"there is no {kind} {name!r}",
         [

@@ -189,8 +189,9 @@ def _engines(document: Document, profile: Profile) -> Iterator[Problem]:
         if sum(x is not None for x in (there.path, there.environment, there.image)) != 1:
             what = "takes exactly one of path, environment and image"
             yield Problem(document.where(["engines", name]), what)
-        # of another package it may be, which is not installed here
-        if name not in known and (hint := closest(name, known)):
+        # it may be of another package, also of one that is not installed here
+        strange = name not in known and name not in plugins.names("esap_wf.engines")
+        if strange and (hint := closest(name, known)):
             yield Problem(document.where(["engines", name]), f"there is no engine {name!r}", hint)
 
 

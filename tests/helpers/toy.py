@@ -1,4 +1,4 @@
-"""The toy place (tests/places/toy_place): installed into a folder, told what is to go wrong, and what it has seen."""
+"""The toy place (tests/places/toy_place) with the engine of docs/engine-tutorial.md: installed into a folder, told what is to go wrong, and what it has seen."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from helpers import tutorial
 from helpers.paths import ROOT
@@ -20,12 +23,19 @@ PACKAGE = ROOT / "tests/places/toy_place"
 
 
 def install(folder: Path) -> dict[str, str]:
-    """Build and install the package by pip into a folder. The variables by which Python finds it there."""
-    source = shutil.copytree(PACKAGE, folder / "source")
+    """Build and install the packages by pip into a folder. The variables by which Python and the shell find them there."""
+    place = shutil.copytree(PACKAGE, folder / "place")
+    engine = tutorial.write(folder / "engine")
     environment = tutorial.installing(folder / "site")
-    pip = [sys.executable, "-m", "pip", "install", str(source)]
+    pip = [sys.executable, "-m", "pip", "install", str(place), str(engine)]
     subprocess.run(pip, env={**os.environ, **environment}, check=True, stdin=subprocess.DEVNULL, timeout=300)
-    return {"PYTHONPATH": environment["PYTHONPATH"]}
+    program = folder / "miniflow"
+    program.write_text(
+        f"#!/bin/sh\nPYTHONPATH={folder / 'site'} exec {sys.executable} -c "
+        "'from miniflow.program import main; main()' \"$@\"\n"
+    )
+    program.chmod(0o755)
+    return {"PYTHONPATH": environment["PYTHONPATH"], "PATH": environment["PATH"], "MINIFLOW": str(program)}
 
 
 @dataclass
@@ -77,3 +87,23 @@ class ToyCluster:
         """Keys of the pieces of which it has anything."""
         folder = self.folder / "jobs"
         return sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+
+    def processes(self) -> list[int]:
+        """Living processes of its pieces."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("ESAP_WF_PIECE") and self._has(process):
+                    found.append(process.pid)
+        return found
+
+    def _has(self, process: psutil.Process) -> bool:
+        return process.cwd().startswith(str(self.folder)) or process.environ().get("HOME") == str(
+            self.folder / "home"
+        )
+
+    def end(self) -> None:
+        """End what a failed test has left."""
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
