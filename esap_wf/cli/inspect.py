@@ -15,6 +15,7 @@ from esap_wf.errors import Problem, RefusedError
 from esap_wf.formats.quantities import human_count
 from esap_wf.runs import requests
 from esap_wf.runs.lookup import find_run, listed, moment_of, opened
+from esap_wf.runs.pieces import Pieces, second_executions
 from esap_wf.runs.store import Run
 
 
@@ -141,6 +142,7 @@ def status_data(run: Run) -> dict[str, Any]:
         "started": state.started,
         "ended": state.ended,
         "warnings": state.warnings,
+        "second_executions": second_executions(Pieces(run.dir, run.store)),
         "dir": str(run.dir),
         "seconds": seconds_of(state.started, state.ended),
         "report": str(page) if (page := report_of(run)) else None,

@@ -17,6 +17,7 @@ from esap_wf.formats.quantities import human_bytes, human_cores, human_count, hu
 from esap_wf.formats.summaries import progress_text as progress_text
 from esap_wf.models.run import Failure, Outputs, Phase, State, counted, json_line
 from esap_wf.runs import requests, states
+from esap_wf.runs.pieces import Pieces, second_executions
 
 if TYPE_CHECKING:
     from esap_wf.models.plan import Duplicate
@@ -180,6 +181,8 @@ def status_text(run: Run, state: State) -> str:
     if state.failures_more:
         lines.append(f"and {human_count(state.failures_more, 'more failure')}")
     lines += [f"warning: {w}" for w in state.warnings]
+    if again := second_executions(Pieces(run.dir, run.store)):
+        lines.append(f"{human_count(again, 'piece')} of it may have been executed a second time")
     lines.append(when_text(record.created, state))
     lines.append(f"folder  {run.dir}")
     lines += [f"report  {page}"] if (page := report_of(run)) and state.phase in states.FINAL else []

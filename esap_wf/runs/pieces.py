@@ -8,6 +8,7 @@ started. What of an attempt is written before it is started is enough to find it
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,7 +118,7 @@ class Pieces:
         """Slices of which anything is recorded, in order."""
         try:
             names = [p.name for p in self.folder.iterdir() if _SLICE.fullmatch(p.name)]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(names, key=lambda n: (not n.isdigit(), int(n) if n.isdigit() else 0, n))
 
@@ -125,7 +126,7 @@ class Pieces:
         """All attempts of a slice, oldest first; one that never came to be written is none."""
         try:
             numbers = sorted(int(p.name) for p in (self.folder / slice_).iterdir() if p.name.isdigit())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         for number in numbers:
             try:
@@ -283,11 +284,12 @@ def second_executions(pieces: Pieces) -> int:
     again = 0
     for slice_ in pieces.slices():
         ran = 0
-        for attempt in pieces.attempts(slice_):
-            try:
-                end = pieces.end_of(attempt)
-            except EsapError:
+        # a broken record is told where it is needed
+        with contextlib.suppress(EsapError):
+            for attempt in pieces.attempts(slice_):
                 end = None
-            ran += end is None or end.ran
+                with contextlib.suppress(EsapError):
+                    end = pieces.end_of(attempt)
+                ran += end is None or end.ran
         again += max(0, ran - 1)
     return again

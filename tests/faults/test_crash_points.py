@@ -32,6 +32,8 @@ OF_THE_SUPERVISOR = [
     "final-written",
 ]
 OF_REMOVAL = ["tombstone-written", "run-unlinked"]
+#: tests/places/test_toy.py
+OF_A_PLACE = ["piece-written", "piece-started", "handle-kept", "pulled", "slot-taken", "forgotten"]
 #: tests/runs/test_revisions.py
 OF_A_NEW_PLAN = ["revision-begun", "plan-kept", "revision-rendered", "plan-replaced"]
 
@@ -72,7 +74,8 @@ def words(place: WatchedPlace, engine: str) -> list[str]:
 
 def test_every_point_has_a_test(place: WatchedPlace) -> None:
     assert {
-        name.partition(":")[0] for name in OF_THE_COMMAND + OF_THE_SUPERVISOR + OF_REMOVAL + OF_A_NEW_PLAN
+        name.partition(":")[0]
+        for name in OF_THE_COMMAND + OF_THE_SUPERVISOR + OF_REMOVAL + OF_A_NEW_PLAN + OF_A_PLACE
     } == set(crashpoints.NAMES)
 
 

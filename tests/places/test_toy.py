@@ -13,7 +13,6 @@ from faults.place import HERE
 from helpers.waiting import until
 
 from esap_wf.models.run import Phase
-from esap_wf.runs import crashpoints
 
 from .elsewhere import Elsewhere
 
@@ -212,13 +211,6 @@ POINTS = [
     for point in (name, f"{name}:3", f"{name}:4")
     if point != "piece-started:3" and point != "piece-started:4"
 ] + ["piece-started:2", "outputs-checked", "outputs-accepted"]
-
-
-def test_every_point_of_pieces_is_tried() -> None:
-    of_pieces = {
-        name for name in crashpoints.NAMES if name.startswith(("piece", "handle", "pull", "slot", "forgot"))
-    }
-    assert of_pieces <= {point.partition(":")[0] for point in POINTS}
 
 
 @pytest.mark.parametrize("point", POINTS)
