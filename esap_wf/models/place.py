@@ -37,7 +37,8 @@ class EngineThere(Model, frozen=True, kw_only=True):
     path : str, optional
         Its program there (installed, or on a mount such as CVMFS).
     environment : str, optional
-        A packed environment on this machine (``esap-wf engines pack``), unpacked there once.
+        A packed environment on this machine (``esap-wf engines pack``), unpacked there once; a relative path
+        is taken from the folder of the configuration.
     image : str, optional
         A container image by digest, started by a runtime there.
     version : str

@@ -169,7 +169,7 @@ class Slicing(Model, frozen=True, kw_only=True):
     """
     Into how many slices of its units a run is cut, each an engine run of its own, and why.
 
-    `allocation` is that of one slice, `command` that of the first.
+    The plan's `allocation` is that of one slice, its `command` that of the whole run.
     """
 
     slices: int = 1

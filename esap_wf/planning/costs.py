@@ -99,7 +99,7 @@ def earlier_runs(config: Config, manifest: Manifest, engine: EngineChoice, place
     """
     found = [
         m
-        for m in measurements.lately(config.store / "records", manifest.name)
-        if m.engine == engine.name and m.place == place
+        for m in measurements.lately(config.store / "records", manifest.name, place)
+        if m.engine == engine.name
     ]
     return [m for m in found if m.version == manifest.version] or found

@@ -11,16 +11,14 @@ import msgspec
 
 from esap_wf.backends.places import Place, Places
 from esap_wf.config import Config
-from esap_wf.engines import Demand, elsewhere
+from esap_wf.engines import Demand
 from esap_wf.errors import Problem, RefusedError, UnavailableError
 from esap_wf.formats.quantities import human_bytes
 from esap_wf.models.plan import Allocation, Estimate, SoftwareChoice
 from esap_wf.models.request import Request
 from esap_wf.planning import places, routes
 from esap_wf.planning.costs import Costs
-from esap_wf.planning.obstacles import obstacles
 from esap_wf.planning.places import Chosen
-from esap_wf.planning.provisions import Provisions
 from esap_wf.planning.runners import Runner, find_engine
 from esap_wf.planning.slicing import Cut
 from esap_wf.request.validation import Validated
@@ -147,6 +145,11 @@ def _here(asking: _Asking) -> Decision | Place:
 
 def _at(asking: _Asking, site: Place) -> Decision:
     """The decision at a place elsewhere."""
+    # for these runs alone: a run here starts no later for it
+    from esap_wf.engines import elsewhere
+    from esap_wf.planning.obstacles import obstacles
+    from esap_wf.planning.provisions import Provisions
+
     request, config, workflow = asking.request, asking.config, asking.valid.workflow
     refusals = _Refusals(site)
     runner, placed, route, packed = None, None, None, None

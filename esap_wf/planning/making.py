@@ -86,7 +86,7 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
             *drawn,
             *(f"not taken: {other}" for other in runner.passed),
             *decision.warnings,
-            *_no_container(workflow, request, route),
+            *_no_container(workflow, request, route, runner.choice.place),
             *valid.warnings,
             *workflow.notes,
             *workflow.code_warnings(),
@@ -147,14 +147,15 @@ def _with_command(plan: Plan, workflow: Workflow, runner: Runner) -> Plan:
     return plan
 
 
-def _no_container(workflow: Workflow, request: Request, route: SoftwareChoice) -> list[str]:
+def _no_container(workflow: Workflow, request: Request, route: SoftwareChoice, place: str) -> list[str]:
     """A warning where steps name images, and none of them can be used."""
     images = workflow.images if workflow.contained and not request.software else ()
     if not images or route.route == "container":
         return []
     why = f" ({'; '.join(route.refused[:2])})" if route.refused else ""
     named = ", ".join(images[:3])
-    return [f"no container can be started here for {named}, so the steps use what is on PATH{why}"]
+    where = f"at {place}" if place else "here"
+    return [f"no container can be started {where} for {named}, so the steps use what is on PATH{why}"]
 
 
 def _weak_identities(valid: Validated) -> list[str]:

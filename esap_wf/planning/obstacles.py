@@ -155,8 +155,11 @@ def _named_absolutely(table: str, paths: list[str]) -> Iterator[str]:
 def _size(valid: Validated, place: Place) -> Iterator[Problem]:
     """What is sent, held against what the profile and the place allow."""
     code, data = _bytes_of(valid.workflow), 0
+    own = {str(file.source) for file in valid.workflow.code_files()}
     for refs in valid.inputs.values():
-        data += sum(ref.bytes or 0 for ref in refs if ref.path and not place.profile.sees(ref.path))
+        data += sum(
+            ref.bytes or 0 for ref in refs if ref.path not in own and not place.profile.sees(ref.path or "")
+        )
     total = code + data
     what = f"{human_bytes(total)} would be sent for one piece ({human_bytes(data)} of it inputs)"
     hint = "put inputs into a folder that is seen there (`shared` of its profile), or choose another place"

@@ -21,11 +21,11 @@ from esap_wf.config import Config
 from esap_wf.errors import EsapError, Problem, RefusedError, UsageError
 from esap_wf.models.manifest import Software
 from esap_wf.models.plan import ContainerChoice, SoftwareChoice
-from esap_wf.planning.provisions import Provisions
 from esap_wf.software import environments
 
 if TYPE_CHECKING:
     from esap_wf.engines import EngineBase
+    from esap_wf.planning.provisions import Provisions
     from esap_wf.software import containers
 
 

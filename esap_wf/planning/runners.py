@@ -83,6 +83,7 @@ def find_engine(workflow: Workflow, config: Config, wanted: str | None, place: P
             found = programs.first_suitable(engine, config, implementation.requires, against, place)
         except RefusedError as error:  # what the place's profile names
             missing += error.problems
+            passed += [str(problem) for problem in error.problems]
             continue
         if found.choice:
             refused = found.refused if found.objector else []

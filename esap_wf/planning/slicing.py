@@ -101,4 +101,5 @@ def _as_asked(cut: Cut, asked: int, allocation: Allocation) -> tuple[Allocation,
 
 
 def _shared(allocation: Allocation, cores: int, slices: int) -> Allocation:
-    return msgspec.structs.replace(allocation, cores=math.ceil(cores / slices))
+    origin = {**allocation.origin, "cores": f"of {cores}, as you asked"}
+    return msgspec.structs.replace(allocation, cores=math.ceil(cores / slices), origin=origin)

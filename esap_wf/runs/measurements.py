@@ -68,13 +68,16 @@ def append(folder: Path, workflow: str, measured: Measurement, *, mode: int | No
     files.append_line(_path(folder, workflow), msgspec.json.encode(measured), mode=mode)
 
 
-def lately(folder: Path, workflow: str) -> list[Measurement]:
-    """The last runs of a workflow, oldest first; empty if there are none, or if nobody may read them."""
+def lately(folder: Path, workflow: str, place: str = LOCAL) -> list[Measurement]:
+    """
+    The last runs of a workflow at a place, oldest first; empty if there are none, or if nobody may read them.
+    """
     found: dict[str, Measurement] = {}
     for line in reading.tail(_path(folder, workflow), TAIL).split("\n"):
         try:
             one = _decode(line)
         except files.BROKEN:
             continue
-        found[one.run] = one
+        if one.place == place:
+            found[one.run] = one
     return list(found.values())[-KEPT:]
