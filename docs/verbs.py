@@ -29,6 +29,7 @@ FURTHER: dict[str, tuple[int, ...]] = {
     "software build": (4,),
     "software check": (4,),
     "backends check": (4,),
+    "check": (1, 4),
 }
 #: What stands where an argument is named so.
 ARGUMENTS = {
@@ -42,6 +43,7 @@ ARGUMENTS = {
     "path": "A workflow's folder, manifest or name, or a pipeline's folder, file or URL.",
     "kind": "What to create: `workflow`.",
     "name": "Its name.",
+    "backend": "The name of a place from `esap-wf backends`.",
     "shell": "`bash`, `zsh` or `fish`.",
 }
 

@@ -34,6 +34,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "backends:backends",
         "Show what places can do, what is free, and why something doesn't fit.",
     ),
+    "check": ("check:check", "Run the no-ops at a place in every engine, and show what works."),
     "doctor": ("doctor:doctor", "Show what is installed, what works, and what is missing."),
     "engines": ("setup:engines", "Show and install engines."),
     "software": ("software:software", "Make the software of workflows ready, and check it."),

@@ -51,6 +51,7 @@ KEYS = {
     "backends show local": {"backends"},
     "backends check local": {"backends"},
     "attend --once": {"attended"},
+    "check local": {"checks"},
     "doctor": {"ok", "checks"},
     "engines list": {"engines"},
     "software check hello": {"software"},
