@@ -36,7 +36,7 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "check": ("check:check", "Run the no-ops at a place in every engine, and show what works."),
     "doctor": ("doctor:doctor", "Show what is installed, what works, and what is missing."),
-    "engines": ("setup:engines", "Show and install engines."),
+    "engines": ("setup:engines", "Show, install and pack engines."),
     "software": ("software:software", "Make the software of workflows ready, and check it."),
     "index": ("setup:index", "Rebuild the index of the run store."),
     "store": ("setup:store", "Create a run store for a group; clean up."),

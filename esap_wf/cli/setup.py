@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from esap_wf.cli.output import Answer, Verb, columns, late_json_option, table
 from esap_wf.errors import ExitCode, Problem, UsageError
-from esap_wf.formats.quantities import human_count
+from esap_wf.formats.quantities import human_bytes, human_count
 
 
 class _Group(click.Group):
@@ -22,7 +23,7 @@ def group(name: str, text: str) -> click.Group:
     )
 
 
-engines = group("engines", "Show and install engines.")
+engines = group("engines", "Show, install and pack engines.")
 index = group("index", "The index: a cache of the store on this machine.")
 store = group("store", "The run store itself.")
 
@@ -70,6 +71,41 @@ def engines_install(answer: Answer, name: str) -> None:
     answer.say(f"installing {name} …")
     built = engine.install(config)
     answer.give({"engine": name, "path": str(built)}, f"{name} is in {built}")
+
+
+@engines.command("pack", examples=["esap-wf engines pack snakemake -o snakemake.tar.gz"])
+@click.argument("name")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The archive that is written.",
+)
+@click.pass_obj
+def engines_pack(answer: Answer, name: str, output: Path) -> None:
+    """
+    Pack an engine for a place that doesn't have it: a profile names the archive (engines.NAME.environment).
+
+    The place needs a Python of the same version (3.11 for 3.11), on the same kind of machine.
+    """
+    from esap_wf import plugins
+    from esap_wf.software import environments, packed
+
+    config = answer.config()
+    engine = plugins.one("esap_wf.engines", name)
+    if engine.pins is None:
+        what = "only engines that are Python packages can be packed"
+        hint = f"install {engine.title} there, and name its program: [backends.NAME.engines.{name}] path"
+        raise UsageError(f"{name} can't be packed", [Problem(name, what, hint)])
+    answer.say(f"packing {name} …")
+    packed.pack(environments.build(engine.pins, config.cache), output)
+    size = output.stat().st_size
+    digest = packed.short_digest(output, config.cache)
+    answer.give(
+        {"engine": name, "path": str(output), "bytes": size, "digest": digest},
+        f"{output} ({human_bytes(size)})",
+    )
 
 
 @index.command("rebuild", examples=["esap-wf index rebuild"])

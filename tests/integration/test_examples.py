@@ -19,7 +19,16 @@ from esap_wf.cli.backends import OpenGroup
 from esap_wf.cli.output import Verb
 
 #: What examples of a real run would cost too much for, or change what other tests look at: they are only understood.
-ONLY_UNDERSTOOD = {"cancel", "resume", "rerun", "rm", "engines install", "software build", "run"}
+ONLY_UNDERSTOOD = {
+    "cancel",
+    "resume",
+    "rerun",
+    "rm",
+    "engines install",
+    "engines pack",
+    "software build",
+    "run",
+}
 
 
 def examples() -> Iterator[tuple[str, str]]:

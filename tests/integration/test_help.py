@@ -13,7 +13,7 @@ from esap_wf.cli import VERBS
 
 GROUPS = {
     "backends": ["show", "check"],
-    "engines": ["list", "install"],
+    "engines": ["list", "install", "pack"],
     "software": ["build", "check"],
     "index": ["rebuild"],
     "store": ["init", "clean"],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -24,26 +22,13 @@ def host() -> Iterator[Host]:
         yield made
 
 
-@pytest.fixture(scope="module", autouse=True)
-def sockets(host: Host) -> Iterator[Path]:
-    """Connections of these tests alone."""
-    folder = Path(tempfile.mkdtemp(prefix="esw-", dir="/tmp"))
-    patch = pytest.MonkeyPatch()
-    patch.setenv("XDG_RUNTIME_DIR", str(folder))
-    yield folder
-    host.cut()
-    patch.undo()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 class TestSsh(LauncherSuite):
     host: ClassVar[Host]
-    sockets: ClassVar[Path]
 
     @pytest.fixture(autouse=True)
     @classmethod
-    def reached(cls, host: Host, sockets: Path) -> Iterator[None]:
-        cls.host, cls.sockets = host, sockets
+    def reached(cls, host: Host) -> Iterator[None]:
+        cls.host = host
         yield
         assert host.left() == [], "nothing is left there"
         assert host.processes() == []
@@ -54,4 +39,4 @@ class TestSsh(LauncherSuite):
 
     @classmethod
     def kept(cls, root: Path) -> list[Path]:
-        return [cls.host.home, cls.sockets]
+        return [cls.host.home, cls.host.sockets]

@@ -50,12 +50,17 @@ class Host:
         Of its user.
     base : Path
         The folder of pieces there.
+    sockets : Path
+        Where this user's connections are kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, more: str = "") -> None:
+        self.more = more
         self.folder = Path(tempfile.mkdtemp(prefix="esw-sshd-", dir="/tmp"))
         self.folder.chmod(0o755)  # the other user reads the public key here
         self.home = Path(_user().pw_dir)
+        self.sockets = self.folder / "run"
+        self.sockets.mkdir(mode=0o700)
         self.token = f"esap-wf-{self.folder.name.removeprefix('esw-sshd-')}"
         self.base = self.home / self.token / "pieces"
         self.config, self.log = self.folder / "ssh_config", self.folder / "sshd.log"
@@ -81,7 +86,7 @@ class Host:
             f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {self.folder}/hostkey\n"
             f"PidFile none\nAuthorizedKeysFile {self.folder}/authorized_keys\nStrictModes no\n"
             f"AllowUsers {USER}\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\n"
-            "PrintMotd no\nPrintLastLog no\nX11Forwarding no\nAllowTcpForwarding no\nLogLevel VERBOSE\n"
+            f"PrintMotd no\nPrintLastLog no\nX11Forwarding no\nAllowTcpForwarding no\nLogLevel VERBOSE\n{self.more}"
         )
         self.config.write_text(
             f"Host {ALIAS}\n  HostName 127.0.0.1\n  Port {self.port}\n  User {USER}\n"
@@ -211,13 +216,22 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Host]:
-    """A host; the test is skipped by name if it can't be had."""
+def running(more: str = "") -> Iterator[Host]:
+    """
+    A host, and connections to it of its own; the test is skipped by name if it can't be had.
+
+    Parameters
+    ----------
+    more : str
+        Lines of its configuration.
+    """
     if why := why_not():
         pytest.skip(f"sshd: {why}")
-    host = Host()
+    host = Host(more)
     try:
-        yield host
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_RUNTIME_DIR", str(host.sockets))
+            yield host
     finally:
         host.stop()
 

@@ -48,7 +48,7 @@ ASK = 5
 PATIENCE = 45.0
 #: Seconds to wait for a free channel.
 TURN = 90.0
-#: Seconds for which nobody tries again what has just failed for somebody else.
+#: Seconds for which nobody tries again what needs a person: hosts shut out who knocks too often.
 FRESH = 2.0
 
 _NEVER_ASK = ["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
@@ -257,12 +257,13 @@ class Connection:
     def _raise_fresh(self, began: float) -> None:
         path = self._path("failed")
         try:
-            if path.stat().st_mtime < began - FRESH:
-                return
+            when = path.stat().st_mtime
             failure = msgspec.json.decode(path.read_bytes(), type=_Failure)
         except (OSError, msgspec.MsgspecError):
             return
         kind = NeedsPersonError if failure.kind == NeedsPersonError.code else OutageError
+        if when < began - (FRESH if kind is NeedsPersonError else 0):
+            return
         raise kind(failure.message, [Problem(*p) for p in failure.problems])
 
 

@@ -48,7 +48,7 @@ class Far:
     ----------
     address : Address
     folder : str
-        Absolute, or below the user's home there.
+        Of pieces; absolute, or below the user's home there. Packed environments lie beside it.
     connection : Connection, optional
     """
 

@@ -10,6 +10,7 @@
 set -u
 mask=$(umask)
 umask 077
+path=$PATH
 PATH=$PATH:/usr/local/bin:/usr/bin:/bin
 verb=$1 nonce=$2
 shift 2
@@ -179,7 +180,8 @@ end() {
         done
         away "$at"
     done
-    [ -d "$base/$1" ] || return
+    # how it ended is written down when nothing of it lives
+    [ -d "$base/$1" ] && [ ! -e "$base/$1/rc" ] || return
     void "$1"
     elsewhere "$1" && return
     sweep "$1"
@@ -194,10 +196,9 @@ end() {
 
 forget() {
     how "$1"
-    case $state in
-        gone) for at in "$base/.in/$1"_*; do [ ! -d "$at" ] || away "$at"; done ;;
-        ended) if [ -n "$(remains "$1")" ]; then state=running; fi ;;
-    esac
+    if [ "$state" = gone ]; then
+        for at in "$base/.in/$1"_*; do [ ! -d "$at" ] || away "$at"; done
+    fi
     case $state in
         gone | ended)
             if [ ! -d "$base/$1" ] || away "$base/$1"; then echo "forgotten $1"; else echo "stuck $1"; fi ;;
@@ -257,6 +258,62 @@ receive() {
     if [ -d "$base/$1" ]; then echo new; else echo again; fi
 }
 
+# has DIGEST: whether a packed environment is here
+has() { [ ! -e "$all/$1/.ready" ] || echo "has $1"; }
+
+# environment DIGEST: a packed one arrives on stdin as tar.gz, and gets its name when all of it is here
+environment() {
+    new=$all/.$1.$$.$nonce
+    if ! said=$(mkdir -p "$new" 2>&1 && tar -x -o -z -f - -C "$new" 2>&1); then
+        printf 'failed %s\n' "$(printf %s "$said" | tail -n 3 | tr '\n' ' ')"
+    elif mend "$new" "$all/$1"; then
+        : > "$new/.ready"
+        [ -e "$all/$1/.ready" ] || remove "$all/$1"
+        mv "$new" "$all/$1" 2>/dev/null
+        # another one was first: this one is inside of it
+        remove "$all/$1/${new##*/}"
+        if [ -e "$all/$1/.ready" ]; then echo here; else echo 'failed it could not be put in its place'; fi
+    fi
+    remove "$new"
+}
+
+# mend FOLDER NAME: an environment finds the Python of this host, and its programs find it under its name
+mend() {
+    for python in "$1"/lib/python3.*; do
+        [ -d "$python" ] || break
+        version=${python##*/}
+        if [ ! -x "$1/bin/$version" ] && [ ! -x "$1/bin/python3" ]; then
+            found=$(PATH=$path command -v "$version" || command -v "$version") || { echo "lacks $version"; return 1; }
+            ln -s -f "$found" "$1/bin/$version"
+            for link in python3 python; do ln -s -f "$version" "$1/bin/$link"; done
+            if [ -e "$1/pyvenv.cfg" ]; then
+                found=$(readlink -f "$found" || echo "$found")
+                { echo "home = ${found%/*}"; grep -v '^home *=' "$1/pyvenv.cfg"; } > "$1/cfg.new"
+                mv "$1/cfg.new" "$1/pyvenv.cfg"
+            fi
+        fi
+    done
+    for program in "$1"/bin/*; do
+        [ -f "$program" ] && [ ! -L "$program" ] || continue
+        line=
+        { IFS= read -r line < "$program"; } 2>/dev/null
+        case $line in
+            # more than 127 bytes are no interpreter: installers write three lines
+            '#!/bin/sh') sed "2s|^'''exec' .*/python[0-9.]*\"* |'''exec' \"$2/bin/python3\" |" ;;
+            '#!/usr/bin/env'*) continue ;;
+            '#!'*/python*)
+                if [ ${#2} -lt 100 ]; then
+                    sed "1s|.*|#!$2/bin/python3|"
+                else
+                    printf "#!/bin/sh\n'''exec' \"%s\" \"\$0\" \"\$@\"\n' '''\n" "$2/bin/python3"
+                    tail -n +2
+                fi ;;
+            *) continue ;;
+        esac < "$program" > "$1/program.new" && cat "$1/program.new" > "$program"
+    done
+    rm -f "$1/program.new"
+}
+
 # wrap BASE IN KEY UMASK: claim a piece, start it, write down how it ended
 wrap() {
     base=$1 in=$2 dir=$1/$3
@@ -280,7 +337,7 @@ wrap() {
     setsid sh "$dir/far.sh" engine - "$dir" "$4" < /dev/null >> "$dir/run/logs/engine.log" 2>&1
     code=$?
     read -r ended _ < /proc/uptime
-    sweep "$3"
+    until sweep "$3"; do sleep 1; done
     { echo "$code $begun $ended $host"; times; } > "$dir/rc.new" && mv "$dir/rc.new" "$dir/rc"
 }
 
@@ -331,6 +388,8 @@ pull() {
     if tar --version 2>/dev/null | grep -q GNU; then
         print=-print0
         files "$2" "$base/$1" 2>/dev/null | tar -c -h --hard-dereference --null -T - -f - 2>/dev/null
+        # a file that changes meanwhile or can't be read is no harm; half of it all is no answer
+        [ $? -le 2 ] || exit
     else
         print=-print
         files "$2" "$base/$1" 2>/dev/null | tar -c -h -T - -f - 2>/dev/null
@@ -342,8 +401,11 @@ case $verb in
     engine) engine "$@" ;;
 esac
 base=$(cd -- "${0%/.far/*}" && pwd -P) || exit 2
+all=${base%/*}/environments
 printf '\nesap-wf-far %s %s %s\n' "$nonce" "$host" "$base"
 case $verb in
+    environments) keys has ;;
+    environment) beating environment "$1" ;;
     start) receive "$1" ;;
     look) keys look; leave ;;
     signal) name=$1 whom=$2; struck() { strike "$name" "$whom" "$1"; }; keys struck; leave ;;

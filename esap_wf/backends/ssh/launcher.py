@@ -23,7 +23,7 @@ from esap_wf.backends.launcher import (
     Signal,
     Usage,
 )
-from esap_wf.backends.ssh import failures, packing, settings, unpacking
+from esap_wf.backends.ssh import environments, failures, packing, settings, unpacking
 from esap_wf.backends.ssh.answer import Answer
 from esap_wf.backends.ssh.far import Far
 from esap_wf.backends.ssh.settings import Address
@@ -120,7 +120,8 @@ class SshLauncher(Launcher):
 
     def _environments(self, piece: Piece) -> str:
         """Absolute path of the packed environments there; those that a piece names are there."""
-        return ""
+        named = packing.environments(piece)
+        return environments.bring(self.far, self.profile, self.cache, named) if named else ""
 
     # --- look
 

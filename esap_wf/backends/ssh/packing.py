@@ -14,10 +14,9 @@ from pathlib import Path
 
 from esap_wf.backends.launcher import Piece
 from esap_wf.backends.ssh.channel import Sink
+from esap_wf.software.packed import MENTION
 
-#: Stands in a command for a packed environment (`esap_wf.software.packed`).
-ENVIRONMENT = re.compile(r"@environments/([0-9a-f]{20})(?=/)")
-#: Files at the top of a folder in which it may stand.
+#: Files at the top of a folder in which a packed environment may be named.
 SCRIPTS = ("piece.sh", "command.sh")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -57,7 +56,7 @@ def _below(
     for entry in sorted(os.scandir(folder), key=lambda e: e.name):
         name, path = f"{prefix}{entry.name}", Path(entry.path)
         real = Path(os.path.realpath(path))
-        if entry.is_symlink():
+        if entry.is_symlink() and real.exists():
             if any(real.is_relative_to(one) for one in shared):
                 yield Item(name, path, str(real))
                 continue
@@ -79,7 +78,7 @@ def size(found: Sequence[Item]) -> int:
 
 def environments(piece: Piece) -> set[str]:
     """Digests of the packed environments that a piece names."""
-    return {d for text in (*_scripts(piece), *piece.command) for d in ENVIRONMENT.findall(text)}
+    return {d for text in (*_scripts(piece), *piece.command) for d in MENTION.findall(text)}
 
 
 def _scripts(piece: Piece) -> Iterator[str]:
@@ -106,7 +105,7 @@ def send(sink: Sink, piece: Piece, found: Sequence[Item], secrets: Mapping[str, 
     """
 
     def placed(text: str) -> str:
-        return ENVIRONMENT.sub(lambda m: f"{there}/{m[1]}", text)
+        return MENTION.sub(lambda m: f"{there}/{m[1]}", text)
 
     with tarfile.open(fileobj=_Stream(sink), mode="w|", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(_info("run", tarfile.DIRTYPE, 0o755))

@@ -94,7 +94,7 @@ def _place(
     if not parts and member.isdir():
         return
     name = PurePosixPath(*parts) if parts else PurePosixPath(".")
-    if not parts or ".." in parts or len(os.fsencode(member.name)) > LONGEST:
+    if member.name.startswith("/") or not parts or ".." in parts or len(os.fsencode(member.name)) > LONGEST:
         raise StrangeError(f"a name that can't be used: {member.name[:100]!r}")
     if not expected(name):
         raise StrangeError(f"a file that was not asked for: {member.name[:100]!r}")
