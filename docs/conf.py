@@ -32,6 +32,7 @@ CONTENTS = {
         "docs/pipelines",
         "docs/runs",
         "docs/containers",
+        "docs/backends",
         "docs/nextflow",
     ],
     "How it works": [

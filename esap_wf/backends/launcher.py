@@ -168,9 +168,12 @@ class Launcher(ABC):
     ----------
     shares_store : bool
         The run directory is seen there under the same path: pieces work in it, nothing is sent or pulled.
+    waiting_for : str
+        Why the last call of `start` left some out, for people; empty if it left out none.
     """
 
     shares_store: bool = False
+    waiting_for: str = ""
 
     @abstractmethod
     def start(self, pieces: Sequence[Piece]) -> Mapping[str, str | Refusal]:

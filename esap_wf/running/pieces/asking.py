@@ -79,6 +79,11 @@ class Asking:
                 raise FaultError(self._fault(f"its handle of a piece is {type(answer).__name__}"))
         return found
 
+    @property
+    def waiting_for(self) -> str:
+        """See `Launcher.waiting_for`."""
+        return str(self._launcher.waiting_for)
+
     def look(self, pieces: Mapping[str, str | None]) -> dict[str, Seen]:
         """See `Launcher.look`. What isn't answered is unknown."""
         answers = self._answers(self._lookup(lambda: self._launcher.look(pieces)))

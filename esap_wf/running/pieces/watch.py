@@ -261,4 +261,5 @@ class PiecesWatch:
             return f"being stopped at {place}"
         seen = [s.seen for s in self._rounds.slices.under_way if s.seen]
         reasons = [s.reason for s in seen if s.condition is Condition.WAITING and s.reason]
+        reasons += [self._place.waiting_for] if self._place.waiting_for else []
         return f"waiting at {place}: {reasons[0]}" if reasons and not self._has_begun() else ""
