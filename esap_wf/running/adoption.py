@@ -60,12 +60,16 @@ def former_engine(owner: Ownership, before: State) -> FormerEngine | None:
         As the last owner left it.
     """
     epoch = attempts.last(owner.run.dir, owner.lease.epoch)
-    if not epoch:
-        return None
+    return _looked_at(owner, epoch, before) if epoch else None
+
+
+def _looked_at(owner: Ownership, epoch: int, before: State, told: str = "") -> FormerEngine:
+    """How it looks now; in the log, unless that was `told` before."""
     key = owner.key(epoch)
     seen = owner.here.look({key: None})[key]
     adoptable, why = _judged(owner.run, epoch, seen, before.phase in states.FINAL)
-    logger.info("the engine of epoch %d %s", epoch, why)
+    if why != told:
+        logger.info("the engine of epoch %d %s", epoch, why)
     return FormerEngine(epoch, seen, adoptable, why)
 
 
@@ -105,10 +109,10 @@ def certain(owner: Ownership, former: FormerEngine | None, before: State) -> For
         return former
     where = former.seen.where
     owner.write(Phase.QUEUED, reason=f"watching for signs of life of its engine on {where}")
-    while former and former.adoptable is None:
+    while former.adoptable is None:
         owner.renew()
         owner.here.wait(LOOK)
-        former = former_engine(owner, before)
+        former = _looked_at(owner, former.epoch, before, told=former.why)
     return former
 
 

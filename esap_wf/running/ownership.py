@@ -141,10 +141,10 @@ class Ownership:
         store, else of this machine, where an earlier plan may have left something.
         """
         if self._here is None:  # before the plan is read; it may be broken
-            plan = None
             with contextlib.suppress(EsapError):
-                plan = files.read_json(self.run.dir / "plan.json", Plan)
-            self._here = self._nearby(plan)
+                self._here = self._nearby(files.read_json(self.run.dir / "plan.json", Plan))
+        if self._here is None:
+            self._here = self._nearby(None)
         return self._here
 
     def _nearby(self, plan: Plan | None) -> Launcher:

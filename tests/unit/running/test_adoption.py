@@ -104,3 +104,50 @@ def test_the_decision_to_adopt_is_in_the_log(owner: Ownership, caplog: pytest.Lo
 
 def test_nothing_is_seen_where_no_engine_was_started(owner: Ownership) -> None:
     assert adoption.former_engine(owner, EXECUTING) is None
+
+
+def test_one_out_of_reach_that_gives_a_sign_of_life_is_adopted(
+    owner: Ownership, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine(owner.run, FAR)
+    waits = iter(range(10))
+
+    def wait(seconds: float) -> None:
+        if next(waits) == 3:
+            attempts.beat_path(owner.run.dir, 1).touch()
+
+    monkeypatch.setattr(owner.here, "wait", wait)
+    owner.write(Phase.QUEUED)
+    with caplog.at_level(logging.INFO, "esap_wf"):
+        former = adoption.certain(owner, adoption.former_engine(owner, EXECUTING), EXECUTING)
+    assert owner.run.state().reason == "watching for signs of life of its engine on far-away"
+    assert former is not None and former.adoptable
+    assert caplog.text.count("can't be asked") == 1, "the log says it once"
+    adoption.adopt(owner, former)
+    assert owner.run.state().reason == "its engine is running on far-away, out of reach from here"
+
+
+def test_one_out_of_reach_without_a_sign_of_life_is_not_adopted(
+    owner: Ownership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine(owner.run, FAR)
+    monkeypatch.setattr("esap_wf.backends.local.launcher.TTL", 0.2)
+    owner.write(Phase.QUEUED)
+    former = adoption.certain(owner, adoption.former_engine(owner, EXECUTING), EXECUTING)
+    assert former is not None
+    assert (former.adoptable, "no sign of life" in former.why) == (False, True)
+
+
+def test_one_that_is_not_adopted_is_given_up_before_another_starts(owner: Ownership) -> None:
+    engine(owner.run, FAR)
+    adoption.give_up(owner, None)
+    assert attempts.is_void(owner.run.dir, 1)
+    assert not attempts.is_void(owner.run.dir, owner.lease.epoch)
+
+
+def test_what_is_left_is_looked_for_here_though_no_plan_can_be_read(owner: Ownership) -> None:
+    """A broken plan must not hide an engine that is still alive."""
+    (owner.run.dir / "plan.json").write_text("{")
+    engine(owner.run, me())
+    former = adoption.former_engine(owner, EXECUTING)
+    assert former is not None and former.adoptable
