@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 
@@ -43,3 +46,21 @@ def test_each_process_of_km3net_is_given_the_scripts_that_it_needs_and_no_other(
 def test_scripts_that_two_workflows_have_are_the_same(name: str, workflows: tuple[str, str]) -> None:
     one, other = ((WORKFLOWS / w / f"scripts/{name}.py").read_text("utf-8") for w in workflows)
     assert one == other
+
+
+@given(st.integers(0, 40), st.integers(1, 45))
+def test_shares_of_noop_are_contiguous_complete_and_even(units: int, slices: int) -> None:
+    share = runpy.run_path(str(WORKFLOWS / "noop/scripts/units.py"))["share"]
+    keys = list(range(1, units + 1))
+    shares = [share(keys, {"slice": number, "slices": slices}) for number in range(1, slices + 1)]
+    assert [key for part in shares for key in part] == keys == share(keys, {})
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    for number, part in enumerate(shares, start=1):
+        assert part == [*range((number - 1) * units // slices + 1, number * units // slices + 1)]
+
+
+@pytest.mark.parametrize(("number", "slices"), [(0, 2), (3, 2), (-1, 2)])
+def test_a_slice_that_is_none_is_refused(number: int, slices: int) -> None:
+    share = runpy.run_path(str(WORKFLOWS / "noop/scripts/units.py"))["share"]
+    with pytest.raises(SystemExit, match="counted from 1"):
+        share(["a"], {"slice": number, "slices": slices})

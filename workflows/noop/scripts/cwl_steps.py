@@ -55,7 +55,8 @@ def listed(inputs):
 
 
 def folder(inputs):
-    """Gather the units' files."""
+    """Gather the units' files, of which a slice may have none."""
+    Path("units").mkdir()
     for file in inputs["files"]:
         link(file["path"], Path("units", file["basename"]))
 

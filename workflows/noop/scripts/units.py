@@ -54,7 +54,8 @@ def units(config):
 
 def share(keys, config):
     """Return the part of a list that is `slice`'s, of `slices` equal ones; all of it if it is not cut."""
-    number, slices = int(config.get("slice") or 1), int(config.get("slices") or 1)
+    # Nextflow and CWL hand over a null where nothing is given
+    number, slices = (1 if config.get(key) is None else int(config[key]) for key in ("slice", "slices"))
     if not 1 <= number <= slices:
         raise SystemExit(f"slice {number} of {slices}: slices are counted from 1")
     return keys[(number - 1) * len(keys) // slices : number * len(keys) // slices]
