@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +16,9 @@ from esap_wf.formats.quantities import human_bytes, human_cores, human_count, hu
 if TYPE_CHECKING:
     from esap_wf.backends import Profile, Survey
     from esap_wf.planning.abilities import Has, Standing, Way
+
+#: Programs of a place that are listed; of more, those that engines ask for.
+FEW = 30
 
 
 class OpenGroup(click.Group):
@@ -199,10 +202,20 @@ def _page(standing: Standing, profile: Profile, survey: Survey | None, short: bo
             )
         )
     if survey and survey.programs:
-        rows.append(("programs", ", ".join(survey.programs)))
+        rows.append(("programs", _programs(survey.programs)))
     if not short:
         rows += _limits(profile)
     return table(rows, ("", ""), columns()).lstrip("\n")
+
+
+def _programs(there: Collection[str]) -> str:
+    """What is on its PATH: all if that are few, else those that matter to engines."""
+    if len(there) <= FEW:
+        return ", ".join(there)
+    from esap_wf.engines.elsewhere import TELLING
+
+    known = ", ".join(sorted(TELLING & set(there)))
+    return f"{len(there)} on its PATH" + (f", among them {known}" if known else "")
 
 
 def _limits(profile: Profile) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from services import sshd
 from services.sshd import Host
 
 from esap_wf.backends import Profile
+from esap_wf.backends.ssh import surveying
 from esap_wf.testing import LauncherSuite
 
 pytestmark = pytest.mark.integration
@@ -40,3 +41,11 @@ class TestSsh(LauncherSuite):
     @classmethod
     def kept(cls, root: Path) -> list[Path]:
         return [cls.host.home, cls.host.sockets]
+
+
+def test_a_host_says_every_command_that_steps_may_call(host: Host) -> None:
+    said = surveying.survey(host.profile()).programs
+    folders = {str(Path(path).parent) for path in said.values()}
+    for name in ("bash", "python3", "sort", "uniq", "env"):
+        assert Path(said[name]).name == name
+    assert len(said) > 100 and all(folder.startswith("/") for folder in folders)

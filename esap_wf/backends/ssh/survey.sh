@@ -31,6 +31,16 @@ memory() {
         group=${group%/*}
     done
 }
+# All commands of the PATH: steps may call any. The first of a name is the one that is meant.
+programs() {
+    rest=$PATH:
+    while [ -n "$rest" ]; do
+        at=${rest%%:*} rest=${rest#*:}
+        case $at in
+            /*) for file in "$at"/*; do [ -f "$file" ] && [ -x "$file" ] && tell "program ${file##*/}" "$file"; done ;;
+        esac
+    done
+}
 survey() {
     PATH=@PATH@$PATH:/usr/local/bin:/usr/bin:/bin
     export PATH
@@ -43,9 +53,7 @@ survey() {
     { read -r load rest < /proc/loadavg; } 2> /dev/null && tell load "$load"
     memory
     tell disk "$(df -P -k "${folder:-/}" | awk 'NR == 2 { print $4 * 1024 }' OFMT=%.0f)"
-    for program in @PROGRAMS@; do
-        path=$(command -v "$program") && case $path in /*) tell "program $program" "$path" ;; esac
-    done
+    programs
     for runtime in @RUNTIMES@; do
         path=$(command -v "$runtime") || continue
         case $path in /*) tell "runtime $runtime" "$path $(version_of "$path" -)" ;; esac

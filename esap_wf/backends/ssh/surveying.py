@@ -15,12 +15,8 @@ from esap_wf.config import RUNTIMES
 from esap_wf.models.place import Found, Profile, Survey
 from esap_wf.models.run import now
 
-#: Commands that are looked for: what esap-wf itself needs there, and what workflows call.
-PROGRAMS = (
-    *("sh", "bash", "tar", "gzip", "setsid", "find", "awk", "python", "python3", "java", "node", "nodejs"),
-    *("git", "curl", "wget", "make", "gcc", "singularity", "jupyter", "jupyter-nbconvert", "papermill"),
-    *("snakemake", "nextflow", "cwltool", "toil-cwl-runner", *RUNTIMES),
-)
+#: How a command is called that a workflow may name.
+_COMMAND = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
 #: Engine → its program, and the distribution that has its version.
 ENGINES = {
     "snakemake": ("snakemake", "snakemake"),
@@ -67,7 +63,9 @@ def survey(profile: Profile) -> Survey:
         memory_bytes=min([m for m in numbers("memory") if m > 0], default=ENDLESS),
         disk_bytes=min(numbers("disk"), default=ENDLESS),
         free_cores=max(0, cores[0] - load[0]) if load else None,
-        programs={k: v[0] for k, v in _of("program", said).items() if v[0].startswith("/")},
+        programs={
+            k: v[0] for k, v in _of("program", said).items() if v[0].startswith("/") and _COMMAND.fullmatch(k)
+        },
         engines=_found("engine", said),
         python={k: v[0] for k, v in _of("python", said).items()},
         runtimes=_found("runtime", said),
@@ -85,7 +83,6 @@ def _script(profile: Profile, folder: str, nonce: str) -> bytes:
         "NONCE": nonce,
         "FOLDER": folder,
         "PATH": "".join(f"{path}:" for path in profile.software.path),
-        "PROGRAMS": " ".join(PROGRAMS),
         "RUNTIMES": " ".join(RUNTIMES),
         "ENGINES": "\n    ".join(engines),
     }

@@ -148,3 +148,10 @@ def test_a_typo_is_told_what_was_meant(inside: Any) -> None:
     assert "did you mean local?" in inside("backends", "show", "locla").err
     assert "did you mean check?" in inside("backends", "chek", "local").err
     assert "esap-wf backends show local" in inside("backends", "local").err
+
+
+def test_of_many_programs_those_are_shown_that_engines_ask_for(inside: Any, far: distant.Setting) -> None:
+    programs = {f"tool{n}": f"/usr/bin/tool{n}" for n in range(2000)} | {"node": "/usr/bin/node"}
+    far.answers(**{**distant.ANSWER, "programs": programs})
+    shown = inside("backends", "check", "far").out
+    assert "2001 on its PATH, among them node" in shown and "tool7" not in shown
