@@ -20,14 +20,11 @@ from esap_wf.backends.places import Place
 from esap_wf.config import Config
 from esap_wf.engines import EngineBase
 from esap_wf.errors import EsapError, Problem, RefusedError
-from esap_wf.formats import digests
 from esap_wf.models.place import EngineThere
 from esap_wf.models.plan import EngineChoice
 from esap_wf.software.environments import canonical
+from esap_wf.software.packed import ELSEWHERE, short_digest
 
-#: Where packed environments are unpacked, as commands that are sent to a place name them: by the checksum of
-#: the archive.
-ENVIRONMENTS = "@environments"
 #: Commands beside the engine itself that engines ask for.
 TELLING = frozenset(
     {"bash", "python", "python3", "node", "nodejs", "java", "jupyter-nbconvert", "jupyter", "git"}
@@ -46,7 +43,7 @@ class Packed:
     archive : Path
         On this machine.
     digest : str
-        SHA-256 of the archive.
+        The beginning of the archive's SHA-256.
     packages : dict
         Distributions in it.
     programs : frozenset of str
@@ -61,7 +58,7 @@ class Packed:
     @property
     def folder(self) -> str:
         """Where it is unpacked, in a command that is sent to a place."""
-        return f"{ENVIRONMENTS}/{self.digest[:20]}"
+        return f"{ELSEWHERE}/{self.digest}"
 
 
 def choices(engine: EngineBase, config: Config, place: Place) -> Iterator[EngineChoice]:
@@ -129,7 +126,7 @@ def _named(engine: EngineBase, named: EngineThere, config: Config, place: Place)
 def packed(engine: EngineBase, choice: EngineChoice, config: Config, place: Place) -> Packed | None:
     """The packed environment that an engine is chosen from; None if it isn't."""
     named = place.profile.engines.get(engine.name)
-    if named is None or named.environment is None or not choice.path.startswith(f"{ENVIRONMENTS}/"):
+    if named is None or named.environment is None or not choice.path.startswith(f"{ELSEWHERE}/"):
         return None
     where = f"profile of {place.name}: engines.{engine.name}.environment"
     return read(archive_of(named, config), config.cache, where)
@@ -153,15 +150,10 @@ def read(archive: Path, cache: Path, where: str) -> Packed:
         It isn't there, or is none.
     """
     try:
-        identity, strength = digests.of_input(archive, cache)
-        digest = identity.partition(":")[2] if strength == "checksum" else digests.of_file(archive)
-    except FileNotFoundError:
-        hint = "esap-wf engines pack makes one"
-        raise RefusedError(
-            "an environment is missing", [Problem(where, f"there is no file {archive}", hint)]
-        ) from None
-    except (OSError, EsapError) as error:
-        raise RefusedError("an environment can't be read", [Problem(where, str(error))]) from None
+        digest = short_digest(archive, cache)
+    except EsapError as error:
+        problems = [Problem(where, f"{p.where}: {p.what}", p.hint) for p in error.problems]
+        raise RefusedError(error.message, problems or [Problem(where, error.message)]) from None
     memory = cache / "places" / "environments" / f"{digest}.json"
     try:
         kept = json.loads(memory.read_bytes())

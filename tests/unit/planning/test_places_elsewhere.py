@@ -200,7 +200,7 @@ def test_a_packed_environment_brings_engine_and_software(far: Any, plan: Planned
         ("engines.snakemake.image = 'x@sha256:0'", "an engine is not started in an image yet"),
         ("engines.snakemake.path = '/x/snakemake'", "its version is not known"),
         ("engines.snakemake = {path = '/x/snakemake', version = '7.0'}", ">=9.3 is needed"),
-        ("engines.snakemake.environment = 'none.tar.gz'", "there is no file"),
+        ("engines.snakemake.environment = 'none.tar.gz'", "none.tar.gz: No such file or directory"),
         ("engines.snakemake.environment = 'config.toml'", "no archive that can be read"),
     ],
 )
