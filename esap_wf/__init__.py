@@ -9,7 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from esap_wf.api import cancel, follow, logs, plan, rerun, results, resume, run, show, status, workflows
+    from esap_wf.api import (
+        cancel,
+        follow,
+        logs,
+        places,
+        plan,
+        rerun,
+        results,
+        resume,
+        run,
+        show,
+        status,
+        workflows,
+    )
     from esap_wf.api import list as list
 
 #: What ``from esap_wf import *`` takes: all but `list`, which would take the place of Python's own.
@@ -17,6 +30,7 @@ __all__ = [
     "cancel",
     "follow",
     "logs",
+    "places",
     "plan",
     "rerun",
     "results",

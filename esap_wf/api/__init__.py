@@ -5,6 +5,7 @@ A verb whose name Python has for something else is named in full inside: `list_`
 
 from __future__ import annotations
 
+from esap_wf.api.backends import places
 from esap_wf.api.catalogue import show, workflows
 from esap_wf.api.looking import list_ as list
 from esap_wf.api.looking import logs, results, status
@@ -23,6 +24,7 @@ __all__ = [
     "follow",
     "list",
     "logs",
+    "places",
     "plan",
     "rerun",
     "results",

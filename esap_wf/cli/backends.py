@@ -62,6 +62,7 @@ class OpenGroup(click.Group):
     "--needs",
     metavar="K=V,…",
     multiple=True,
+    shell_complete=completes("needs"),
     help="Say which places fit: cores, memory, disk, wall, gpu and nodes, as in gpu=1,memory=64GB,wall=2h.",
 )
 @click.pass_context
@@ -143,7 +144,12 @@ def _detailed(standing: Standing, profile: Profile, survey: Survey | None) -> di
 
 def _list_text(found: Sequence[Standing]) -> str:
     rows = [
-        (s.name, s.kind, "yes" if s.fits else "no", "; ".join([*_has(s.capacity), *_engines(s.ways)]))
+        (
+            s.name,
+            s.kind,
+            "yes" if s.fits else "no",
+            "; ".join([*([has_text(s.capacity)] if s.capacity else []), *_engines(s.ways)]),
+        )
         for s in found
     ]
     against = [f"not {s.name}: {reason}" for s in found for reason in s.reasons]
@@ -152,10 +158,8 @@ def _list_text(found: Sequence[Standing]) -> str:
     return "\n".join([shown, *(["", *lines] if lines else [])])
 
 
-def _has(has: Has | None) -> list[str]:
-    """``2 cores (1 free)``, …"""
-    if has is None:
-        return []
+def has_text(has: Has) -> str:
+    """``2 cores (1 free), 8 GB of memory, no time limit``."""
     parts = []
     if has.cores is not None:
         parts.append(
@@ -172,7 +176,7 @@ def _has(has: Has | None) -> list[str]:
     parts.append(
         f"at most {human_seconds(has.wall_seconds)}" if has.wall_seconds is not None else "no time limit"
     )
-    return [", ".join(parts)]
+    return ", ".join(parts)
 
 
 def _engines(ways: Sequence[Way]) -> list[str]:
@@ -190,7 +194,7 @@ def _page(standing: Standing, profile: Profile, survey: Survey | None, short: bo
     if survey:
         rows.append(("asked", local(survey.asked) + (f": {survey.system}" if survey.system else "")))
     rows += [("not usable", reason) for reason in standing.reasons]
-    rows += [("has", text) for text in _has(standing.capacity)]
+    rows += [("has", has_text(standing.capacity))] if standing.capacity else []
     for way in standing.ways:
         how = "in the run store itself" if way.store == "shared" else "on copies"
         pieces = " or in ".join(way.pieces)

@@ -182,6 +182,15 @@ def backend(ctx: click.Context, param: click.Parameter, begun: str) -> Items:
     ]
 
 
+def needs(ctx: click.Context, param: click.Parameter, begun: str) -> Items:
+    """``WORD=`` of what can be needed, those that are not there yet."""
+    from esap_wf.planning.needs import WORDS
+
+    done, comma, begun = begun.rpartition(",")
+    given = {part.partition("=")[0] for part in done.split(",")}
+    return _beginning((f"{word}=" for word in WORDS if word not in given), begun, done + comma, "open")
+
+
 def size(ctx: click.Context, param: click.Parameter, begun: str) -> Items:
     """Sizes of the workflow that is named."""
     found = _workflow(ctx)

@@ -12,9 +12,10 @@ from typing import Any
 import click
 
 from esap_wf.cli.output import Answer, Verb, columns, table
+from esap_wf.cli.times import local
 from esap_wf.config import Config
 from esap_wf.errors import EsapError, ExitCode
-from esap_wf.formats.quantities import human_bytes, human_cores
+from esap_wf.formats.quantities import human_bytes
 
 
 def _check(name: str, ok: bool, detail: str, hint: str = "", needed: bool = True) -> dict[str, Any]:
@@ -100,17 +101,22 @@ def _engines(config: Config) -> Iterator[dict[str, Any]]:
 def _backends(config: Config) -> Iterator[dict[str, Any]]:
     from esap_wf import backends
     from esap_wf.backends.places import places
+    from esap_wf.cli.backends import has_text
+    from esap_wf.planning.abilities import has
 
     _, broken = _usable("backend")
     yield from broken
-    for name, place in places(backends.profiles(config), config.cache).usable.items():
+    found = places(backends.profiles(config), config.cache)
+    for name, place in found.usable.items():
         try:
-            c = place.capacity(config.store)
+            there = has_text(has(place.capacity(config.store), place.survey))
         except EsapError as error:
             yield _check(f"backend {name}", False, error.message, needed=False)
             continue
-        memory, disk = human_bytes(c.memory_bytes), human_bytes(c.disk_bytes)
-        yield _check(f"backend {name}", True, f"{human_cores(c.cores)}, {memory} memory, {disk} disk")
+        asked = f" (asked {local(place.survey.asked)})" if place.survey else ""
+        yield _check(f"backend {name}", True, f"{there}{asked}")
+    for name, why in found.broken.items():
+        yield _check(f"backend {name}", False, why, "install the package, or take the profile away", False)
 
 
 def _containers(config: Config) -> Iterator[dict[str, Any]]:

@@ -230,12 +230,14 @@ def _standing(
         ways=ways,
         fits=not reasons,
         reasons=reasons,
-        capacity=_has(capacity, survey) if capacity else None,
+        capacity=has(capacity, survey) if capacity else None,
         asked=survey.asked if survey else None,
     )
 
 
-def _has(capacity: Capacity, survey: Survey | None) -> Has:
+def has(capacity: Capacity, survey: Survey | None) -> Has:
+    """A capacity as people are told of it."""
+
     def known(amount: int) -> int | None:
         return amount if amount < ENDLESS else None
 

@@ -39,6 +39,7 @@ VERBS = {
     "workflows",
     "show",
     "follow",
+    "places",
 }
 
 

@@ -155,3 +155,20 @@ def test_of_many_programs_those_are_shown_that_engines_ask_for(inside: Any, far:
     far.answers(**{**distant.ANSWER, "programs": programs})
     shown = inside("backends", "check", "far").out
     assert "2001 on its PATH, among them node" in shown and "tool7" not in shown
+
+
+def test_doctor_shows_places_by_what_they_said(inside: Any, place: Place, far: distant.Setting) -> None:
+    with (place.root / "config.toml").open("a") as config:
+        config.write("[backends.moon]\nkind = 'lunar'\n")
+
+    def rows() -> dict[str, dict[str, Any]]:
+        return {row["name"]: row for row in inside("doctor", "--json").json["checks"]}
+
+    before = rows()
+    assert "has not been asked yet" in before["backend far"]["detail"]
+    assert not before["backend far"]["needed"]
+    assert "lunar" in before["backend moon"]["detail"] and not before["backend moon"]["needed"]
+    inside("backends", "check", "far")
+    detail = rows()["backend far"]["detail"]
+    assert detail.startswith("64 cores (12 free), 256 GB of memory") and "asked" in detail
+    assert far.times_asked() == 1
