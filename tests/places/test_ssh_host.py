@@ -213,6 +213,46 @@ def test_a_host_that_takes_few_sessions_is_asked_by_turns(tmp_path: Path) -> Non
         assert narrow.accepted() == 1
 
 
+def test_what_start_up_files_print_is_no_answer(tmp_path: Path) -> None:
+    greeting = 'ForceCommand echo "Welcome!"; printf "no newline"; eval "$SSH_ORIGINAL_COMMAND"\n'
+    with sshd.running(greeting) as chatty:
+        there = There(tmp_path, chatty.profile(), SshLauncher(chatty.profile(), tmp_path / "cache"))
+        piece = there.piece("printf '\\0binary' > outputs/x")
+        there.started(piece)
+        assert ended(there, piece).exit_code == 0
+        assert there.results(piece)["outputs/x"] == b"\0binary"
+        there.clear()
+
+
+@pytest.mark.parametrize(
+    "command, what",
+    [
+        ("echo This account is currently not available.; exit 1", "account there can't be used"),
+        ("echo This is a file server.; exit 1", "does not run commands"),
+    ],
+)
+def test_a_host_that_runs_no_commands_needs_a_person(tmp_path: Path, command: str, what: str) -> None:
+    with sshd.running(f"ForceCommand {command}\n") as refusing:
+        for ask in (
+            lambda: SshLauncher(refusing.profile(), tmp_path).look({"0.1.whole.1": None}),
+            lambda: Ssh().survey(refusing.profile(), tmp_path),
+        ):
+            with pytest.raises(NeedsPersonError, match=what):
+                ask()
+
+
+def test_a_profile_can_not_weaken_the_check_of_the_host(host: Host, there: There, hasty: None) -> None:
+    weak = host.profile(options=["-o", "StrictHostKeyChecking=no", "-o", "Compression=yes"])
+    assert SshLauncher(weak, there.root).look({there.key(): None})[there.key()].condition is Condition.GONE
+    (host.folder / "known_hosts").write_text("")
+    try:
+        weak.options.append("-v")
+        with pytest.raises(NeedsPersonError, match="not known"):
+            SshLauncher(weak, there.root).look({there.key(): None})
+    finally:
+        host.know(host.folder / "hostkey.pub")
+
+
 def test_a_host_with_another_key_needs_a_person(there: There, host: Host, hasty: None) -> None:
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(host.folder / "other")], check=True

@@ -40,7 +40,7 @@ class TestSsh(LauncherSuite):
 
     @classmethod
     def kept(cls, root: Path) -> list[Path]:
-        return [cls.host.home, cls.host.sockets]
+        return [cls.host.home / cls.host.token, cls.host.sockets]
 
 
 def test_a_host_says_every_command_that_steps_may_call(host: Host) -> None:

@@ -30,7 +30,7 @@ from esap_wf.backends.ssh import failures
 from esap_wf.backends.ssh.channel import Channel, Feed
 from esap_wf.backends.ssh.settings import Address
 from esap_wf.backends.ssh.slots import held, private_folder
-from esap_wf.errors import EsapError, Problem, UnavailableError
+from esap_wf.errors import EsapError, Problem
 
 log = logging.getLogger(__name__)
 
@@ -108,11 +108,20 @@ class Connection:
         try:
             # the last one is for questions: they take it first
             with held(paths[::-1], TURN) as slot:
-                master = self._master()
-                with Channel(self._argv(master, words), feed, self.patience, (slot,)) as channel:
+                channel = self._begun(words, feed, slot)
+                with channel:
                     yield channel
         except TimeoutError:
             raise failures.outage(self.address, "others use all that it allows at a time") from None
+
+    def _begun(self, words: Sequence[str], feed: Feed, slot: int) -> Channel:
+        try:
+            return Channel(self._argv(self._master(), words), feed, self.patience, (slot,))
+        except TimeoutError:
+            raise failures.outage(self.address, "another process waits for it already") from None
+        except OSError as error:  # too many files or processes, a full disk
+            what = f"no more can be started on this machine now ({error.strerror or error})"
+            raise failures.outage(self.address, what) from None
 
     def _argv(self, master: Path, words: Sequence[str]) -> list[str]:
         # without the master there is no way: a call must not become a connection of its own
@@ -141,19 +150,16 @@ class Connection:
         if _listens(path):
             return path
         began = time.time()
-        try:
-            with held([self._path("lock")], OPEN + ASK):
-                if _listens(path):
-                    return path
-                self._raise_fresh(began)
-                self._end_master()
-                try:
-                    self._open(path)
-                except (OutageError, NeedsPersonError) as error:
-                    self._keep(error)
-                    raise
-        except TimeoutError:
-            raise failures.outage(self.address, "another process waits for it already") from None
+        with held([self._path("lock")], OPEN + ASK):
+            if _listens(path):
+                return path
+            self._raise_fresh(began)
+            self._end_master()
+            try:
+                self._open(path)
+            except (OutageError, NeedsPersonError) as error:
+                self._keep(error)
+                raise
         return path
 
     def _open(self, path: Path) -> None:
@@ -174,6 +180,7 @@ class Connection:
             ),
             *(word for option in _PLAIN for word in ("-o", option)),
             *("-o", f"ControlPersist={KEPT}", "-o", "ControlMaster=yes", "-S", _escaped(path)),
+            *self.address.more,
             *("-f", "-N", "-T", "--", self.address.host),
         ]
         log.info("a connection to %s is opened", self.address.host)
@@ -188,7 +195,7 @@ class Connection:
                     cwd="/",
                     start_new_session=True,
                 )
-            except OSError as error:
+            except FileNotFoundError as error:
                 raise _no_ssh(error) from None
             try:
                 code = opening.wait(OPEN)
@@ -271,8 +278,8 @@ def _ssh() -> str:
     return "ssh"
 
 
-def _no_ssh(error: OSError) -> UnavailableError:
-    return UnavailableError(
+def _no_ssh(error: OSError) -> NeedsPersonError:
+    return NeedsPersonError(
         "there is no ssh on this machine",
         [Problem("ssh", error.strerror or str(error), "install the OpenSSH client")],
     )

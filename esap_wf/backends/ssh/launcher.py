@@ -63,9 +63,7 @@ class SshLauncher(Launcher):
 
     def __init__(self, profile: Profile, cache: Path) -> None:
         self.profile, self.cache = profile, cache
-        own = settings.of(profile)
-        self.poll = own.poll
-        self.far = Far(Address.of(own), own.folder)
+        self.far = Far(Address.of(profile), settings.of(profile).folder)
 
     # --- start
 
@@ -82,14 +80,19 @@ class SshLauncher(Launcher):
                 failed = error
                 break
             given[piece.key] = answer
+        self.waiting_for = " ".join(str(failed).split("\n")) if failed else ""
         if failed and not given:
             raise failed
         return given
 
     def _start(self, piece: Piece) -> str | Refusal:
         _checked(piece.key)
-        found = list(packing.items(piece.folder, self.profile.shared))
-        if self.profile.bundle is not None and (size := packing.size(found)) > to_bytes(self.profile.bundle):
+        try:
+            found = list(packing.items(piece.folder, self.profile.shared))
+            size = packing.size(found)
+        except OSError as error:
+            raise self._unreadable(error) from None
+        if self.profile.bundle is not None and size > to_bytes(self.profile.bundle):
             most = human_bytes(to_bytes(self.profile.bundle))
             return Refusal(f"{human_bytes(size)} would have to be sent, and {self.profile.name} takes {most}")
         secrets = {name: os.environ[name] for name in piece.secrets if name in os.environ}
@@ -99,12 +102,15 @@ class SshLauncher(Launcher):
             return answer, " ".join(answer.lines())
 
         for _ in range(_AGAIN):
-            answer, said = self.far.ask(
-                ("start", piece.key),
-                lambda sink: packing.send(sink, piece, found, secrets, there),
-                take,
-                transfer=True,
-            )
+            try:
+                answer, said = self.far.ask(
+                    ("start", piece.key),
+                    lambda sink: packing.send(sink, piece, found, secrets, there),
+                    take,
+                    transfer=True,
+                )
+            except OSError as error:
+                raise self._unreadable(error) from None
             what, _, why = said.partition(" ")
             if what != "again":
                 break
@@ -114,9 +120,13 @@ class SshLauncher(Launcher):
         if what == "lacks":
             return Refusal(f"{self.far.address.host} has no {why}")
         if what == "failed":
-            error = failures.understood(why, self.far.address, "what was sent did not arrive as a whole")
-            raise error
+            raise failures.understood(why, self.far.address, "what was sent did not arrive as a whole")
         raise failures.outage(self.far.address, "it could not start a piece now")
+
+    def _unreadable(self, error: OSError) -> EsapError:
+        what = f"{error.filename or 'a file'} can't be read, which is to be sent there"
+        hint = f"{error.strerror or error}: make it readable here"
+        return failures.for_person(self.far.address, what, hint)
 
     def _environments(self, piece: Piece) -> str:
         """Absolute path of the packed environments there; those that a piece names are there."""

@@ -30,8 +30,6 @@ class Settings(Model, frozen=True, kw_only=True):
         An ssh configuration file of this machine, in place of the user's.
     folder : str
         There, where pieces work: absolute, or below the user's home there.
-    poll : float, optional
-        Seconds between two questions.
     """
 
     host: Annotated[
@@ -60,7 +58,6 @@ class Settings(Model, frozen=True, kw_only=True):
             description="absolute or below the home there, of letters, digits and . _ @ + -",
         ),
     ] = ".cache/esap-wf/pieces"
-    poll: Annotated[float, msgspec.Meta(ge=0.1)] | None = None
 
 
 def of(profile: Profile) -> Settings:
@@ -86,18 +83,37 @@ def of(profile: Profile) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Whom a connection leads to; equal ones share it."""
+    """
+    Whom a connection leads to; equal ones share it.
+
+    Parameters
+    ----------
+    host : str
+    user, port, config : optional
+        As `Settings`.
+    more : tuple of str
+        Further options of ``ssh``, as the profile has them. They come after esap-wf's own, which count.
+    """
 
     host: str
     user: str | None = None
     port: int | None = None
     config: str | None = None
+    more: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, settings: Settings) -> Address:
-        """The one of a profile."""
+    def of(cls, profile: Profile) -> Address:
+        """
+        The one of a profile.
+
+        Raises
+        ------
+        UsageError
+            As `of`.
+        """
+        settings = of(profile)
         config = str(Path(settings.config).expanduser()) if settings.config else None
-        return cls(settings.host, settings.user, settings.port, config)
+        return cls(settings.host, settings.user, settings.port, config, tuple(profile.options))
 
     @property
     def options(self) -> list[str]:
@@ -118,4 +134,6 @@ class Address:
     @property
     def digest(self) -> str:
         """A short name."""
-        return hashlib.sha256(repr((self.host, self.user, self.port, self.config)).encode()).hexdigest()[:16]
+        return hashlib.sha256(
+            repr((self.host, self.user, self.port, self.config, self.more)).encode()
+        ).hexdigest()[:16]

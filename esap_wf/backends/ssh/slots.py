@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from esap_wf.errors import Problem, RefusedError
+from esap_wf.backends.launcher import NeedsPersonError
+from esap_wf.errors import Problem
 
 #: Seconds between two looks at a lock that somebody else holds.
 LOOK = 0.02
@@ -25,7 +26,7 @@ def private_folder() -> Path:
 
     Raises
     ------
-    RefusedError
+    NeedsPersonError
         It belongs to somebody else, or others may write there.
     """
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or "/nonexistent")
@@ -40,7 +41,7 @@ def private_folder() -> Path:
     about = folder.lstat()
     if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o077:
         what = "it must be a folder of yours that nobody else can enter"
-        raise RefusedError(
+        raise NeedsPersonError(
             f"{folder} can't be used", [Problem(str(folder), what, "remove it, or set XDG_RUNTIME_DIR")]
         )
     return folder

@@ -40,7 +40,7 @@ def survey(profile: Profile) -> Survey:
     OutageError, NeedsPersonError
     """
     own = settings.of(profile)
-    far = Far(Address.of(own), own.folder)
+    far = Far(Address.of(profile), own.folder)
     nonce = os.urandom(8).hex()
     lines = far.ask_script(_script(profile, own.folder, nonce), Answer.lines, nonce)
     said: dict[str, list[str]] = {}

@@ -14,7 +14,7 @@ from esap_wf.backends.ssh import failures, packing, settings, slots, unpacking
 from esap_wf.backends.ssh.answer import Answer, CutOffError, NoAnswerError
 from esap_wf.backends.ssh.launcher import SshLauncher
 from esap_wf.backends.ssh.settings import Address
-from esap_wf.errors import EsapError, RefusedError, UsageError
+from esap_wf.errors import EsapError, UsageError
 from esap_wf.software import packed
 from esap_wf.testing.pieces import NEEDS
 
@@ -285,7 +285,6 @@ def test_what_ssh_says_is_an_outage_or_for_a_person(text: str, kind: type[EsapEr
             for f in ("", "/", "../up", "a/../b", "~/x", "a b", "-x", "$HOME", "a//b", "a\n")
         ),
         *({"host": "h", "config": c} for c in ("relative", "-F", "/a\nb")),
-        {"host": "h", "poll": 0},
         {},
     ],
 )
@@ -299,12 +298,12 @@ def test_a_profile_that_can_not_be_used_says_why(wrong: dict[str, Any]) -> None:
     [
         {"host": "login.example.org"},
         {"host": "::1", "port": 22, "user": "u.n-1"},
-        {"host": "alias_1", "folder": "/scratch/u/esap-wf", "config": "~/.ssh/other", "poll": 2.5},
+        {"host": "alias_1", "folder": "/scratch/u/esap-wf", "config": "~/.ssh/other"},
         {"host": "h", "folder": "a/.b/c"},
     ],
 )
 def test_a_profile_that_can_be_used(right: dict[str, Any]) -> None:
-    assert Address.of(settings.of(Profile(name="x", settings=right))).host == right["host"]
+    assert Address.of(Profile(name="x", settings=right)).host == right["host"]
 
 
 def test_the_folder_of_connections_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,11 +314,11 @@ def test_the_folder_of_connections_is_private(tmp_path: Path, monkeypatch: pytes
         assert slots.private_folder() == runtime / "esap-wf"
         assert (runtime / "esap-wf").stat().st_mode & 0o777 == 0o700
         (runtime / "esap-wf").chmod(0o755)
-        with pytest.raises(RefusedError, match="can't be used"):
+        with pytest.raises(NeedsPersonError, match="can't be used"):
             slots.private_folder()
         (runtime / "esap-wf").rmdir()
         (runtime / "esap-wf").symlink_to(tmp_path)
-        with pytest.raises(RefusedError, match="can't be used"):
+        with pytest.raises(NeedsPersonError, match="can't be used"):
             slots.private_folder()
         (runtime / "esap-wf").unlink()
     finally:
