@@ -80,13 +80,22 @@ class Elsewhere(WatchedPlace):
     profile: str = "poll = 0.1"
 
     def __post_init__(self) -> None:
+        (self.root / "config.toml").write_text(
+            "\n".join([*self.backend(), self.profile, *self.there()]) + "\n"
+        )
+
+    def backend(self) -> list[str]:
+        """How its profile begins."""
         self.cluster = ToyCluster(self.root / "cluster")
+        return ["[backends.toy]", 'kind = "toy"', f'folder = "{self.cluster.folder}"']
+
+    def there(self) -> list[str]:
+        """What its profile says of engines and software."""
         programs = {"miniflow": self.extra["MINIFLOW"], **self.engines}
-        lines = ["[backends.toy]", 'kind = "toy"', f'folder = "{self.cluster.folder}"', self.profile]
-        lines += ["[backends.toy.software]", f'path = ["{Path(sys.executable).parent}"]']
+        lines = ["[backends.toy.software]", f'path = ["{Path(sys.executable).parent}"]']
         for name, path in programs.items():
             lines += [f"[backends.toy.engines.{name}]", f'path = "{path}"']
-        (self.root / "config.toml").write_text("\n".join(lines) + "\n")
+        return lines
 
     @property
     def cut(self) -> str:

@@ -34,6 +34,7 @@ def there(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plac
     snakemake = far.environment(far.SNAKEMAKE) / "bin/snakemake"
     (root / "config.toml").write_text(
         f'{host.toml()}\n[backends.far.engines.snakemake]\npath = "{snakemake}"\n'
+        f'[backends.far.software]\npath = ["{far.environment(far.IRF) / "bin"}"]\n'
     )
     yield place
     host.cut()
@@ -141,3 +142,32 @@ def test_no_secret_is_written_anywhere(there: Place, host: Host) -> None:
         ]
         assert found == []
     assert os.environ.get("MY_TOKEN") is None
+
+
+SMALL = [
+    *("--gamma-showers", "600000", "--proton-showers", "1500000", "--electron-showers", "600000"),
+    *("--blocks", "3", "--seed", "7", "--zenith", "20"),
+]
+
+
+@pytest.mark.science
+@pytest.mark.parametrize("slices", [1, 3])
+def test_irf_is_the_same_there(there: Place, host: Host, slices: int, irf_here: Path) -> None:
+    cut = ["--slices", str(slices)] if slices > 1 else []
+    done = there("run", "irf", *SMALL, "--backend", "far", *cut, "--if-exists", "rerun", "--json")
+    assert done.json.get("phase") == "COMPLETED", done.err
+    made = outputs(done.json["dir"])
+    for name in ("irf.fits", "benchmarks.fits"):
+        assert filecmp.cmp(made / name, irf_here / name, shallow=False)
+    assert host.left() == []
+    assert host.processes() == []
+
+
+@pytest.fixture(scope="module")
+def irf_here(there: Place) -> Path:
+    """The same on this machine, with the same software."""
+    path = f"{far.environment(far.IRF) / 'bin'}:{os.environ['PATH']}"
+    given = ["run", "irf", *SMALL, "--backend", "local", "--software", "installed", "--json"]
+    done = there(*given, env={"PATH": path})
+    assert done.json.get("phase") == "COMPLETED", done.err
+    return outputs(done.json["dir"])
