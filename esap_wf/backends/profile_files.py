@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -58,8 +59,6 @@ def settings_of(profile: Profile, kind: type[msgspec.Struct]) -> Any:
 
 def _written(config: Config) -> tuple[dict[str, Document], list[Problem]]:
     """What people have written, by the name of the place, and what can't be read."""
-    from esap_wf.formats.toml_tables import TomlTable
-
     found: dict[str, Document] = {}
     problems: list[Problem] = []
     package = Path(__file__).parent.parent
@@ -70,6 +69,8 @@ def _written(config: Config) -> tuple[dict[str, Document], list[Problem]]:
             except UsageError as error:
                 problems += error.problems or [Problem(str(file), error.message)]
     for name, table in config.backends.items():
+        from esap_wf.formats.toml_tables import TomlTable  # for those who have some
+
         found[name] = TomlTable(table, config.source, ("backends", name))
         try:
             documents.check(found[name])
@@ -160,13 +161,9 @@ def _of_kind(
 
 def _part(document: Document, data: dict[str, Any]) -> Document:
     """A document with some of its keys, in the positions of all."""
-    from dataclasses import replace
-
-    from esap_wf.formats.toml_tables import TomlTable
-
-    if isinstance(document, TomlTable):
-        return TomlTable(data, document.file, document.below)
-    return replace(document, data=data)
+    part = copy.copy(document)
+    part.data = data
+    return part
 
 
 def _amounts(document: Document, common: dict[str, Any]) -> Iterator[Problem]:

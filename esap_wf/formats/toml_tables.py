@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,6 +90,8 @@ def _names(text: str) -> list[str]:
 
 def _is_beginning(before: str) -> bool:
     """Whether a statement may begin behind a text."""
+    import tomllib
+
     try:
         tomllib.loads(before)
     except (tomllib.TOMLDecodeError, ValueError, RecursionError):

@@ -64,8 +64,7 @@ def _files_of(ref: DataRef) -> Iterator[str]:
 
 def _is_there(plan: Plan, path: str) -> bool:
     """Whether a path means the same at the place, or is the run's own."""
-    shared = plan.profile.shared if plan.profile else []
-    return not Path(path).is_absolute() or any(Path(path).is_relative_to(folder) for folder in shared)
+    return not Path(path).is_absolute() or bool(plan.profile and plan.profile.sees(path))
 
 
 def _place(name: str, number: int, ref: DataRef, path: str) -> str:

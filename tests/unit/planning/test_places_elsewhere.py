@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from helpers.shed import Shed, survey
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from esap_wf import backends, plugins
 from esap_wf import config as configuration
@@ -161,6 +163,43 @@ def test_an_outage_is_unavailable_and_later_a_warning(
     plan(config)
     monkeypatch.setattr(Shed, "answer", staticmethod(away))
     assert any("no route to it" in w and "counts" in w for w in plan(config).warnings)
+
+
+_NUMBERS = st.integers(-1, 2**62)
+_NAMES = st.dictionaries(st.text(max_size=5) | st.sampled_from(["python3", "bash"]), st.text(max_size=9))
+_FOUND = st.dictionaries(
+    st.text(max_size=5) | st.sampled_from(["snakemake", "apptainer"]),
+    st.builds(Found, path=st.text(max_size=9), version=st.text(max_size=9)),
+)
+
+
+@settings(max_examples=40)
+@given(
+    said=st.fixed_dictionaries(
+        {},
+        optional={
+            "cores": _NUMBERS,
+            "memory_bytes": _NUMBERS,
+            "disk_bytes": _NUMBERS,
+            "gpus": _NUMBERS,
+            "wall_seconds": _NUMBERS,
+            "programs": _NAMES,
+            "python": _NAMES,
+            "engines": _FOUND,
+            "runtimes": _FOUND,
+        },
+    ),
+    asked=st.sampled_from([{}, {"cores": 7}, {"slices": 2}, {"memory": "3 GB"}]),
+)
+def test_whatever_a_place_says_there_is_a_plan_or_a_reason(
+    far: Any, plan: Planned, said: dict[str, Any], asked: dict[str, Any]
+) -> None:
+    try:
+        made = plan(far(**said), {"implementations": CUT}, resources=ResourceRequest(**asked))
+    except EsapError as error:
+        assert error.problems
+    else:
+        assert made.backend == "far" and made.command[0] == made.engine.path
 
 
 # --- engines
