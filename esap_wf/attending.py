@@ -170,8 +170,7 @@ def _lost(run: Run, state: State) -> bool:
     """Whether nobody works on a run that is at work; who waits for a person works, too."""
     if state.phase is not Phase.HELD:
         return state.phase is Phase.UNKNOWN
-    last = run.owner_lease()
-    return last is not None and not last.released and (lease.alive(run) is False or bool(run.presumed_dead()))
+    return lease.alive(run) is False or bool(run.presumed_dead())
 
 
 def _silent(run: Run) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from faults.place import WatchedPlace
 from helpers.processes import kill
 from helpers.toy import ToyCluster
 from helpers.waiting import until
+
+from esap_wf.runs import lease
 
 BIN = Path(sys.executable).parent
 
@@ -91,7 +94,11 @@ def test_check_does_not_wait_for_ever(place: WatchedPlace, cluster: ToyCluster) 
     assert done.code == 1
 
 
-def test_attend_resumes_runs_whose_pieces_work_elsewhere(place: WatchedPlace, cluster: ToyCluster) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_attend_resumes_runs_whose_pieces_work_elsewhere(
+    place: WatchedPlace, cluster: ToyCluster, number: int
+) -> None:
+    """A machine that is shut down asks supervisors to end; their pieces work on."""
     run = place.start("--units", "2", "--seconds", "3", "--backend", "toy")
     until(
         lambda: place.status(run)["pieces"]["running"],
@@ -100,7 +107,7 @@ def test_attend_resumes_runs_whose_pieces_work_elsewhere(place: WatchedPlace, cl
     )
     supervisor = place.supervisor(run)
     assert supervisor
-    kill([supervisor])
+    kill([supervisor], number)
     assert place.ended(run).phase == "UNKNOWN"
     assert [row["run"] for row in place.ok("attend", "--once")["attended"]] == [run]
     assert place.ended(run).phase == "COMPLETED", place.explain(run)
@@ -116,5 +123,23 @@ def test_what_print_script_prints_is_what_is_sent(place: WatchedPlace, cluster: 
     sent = place.run(run).dir / "pieces/whole/1/sent/run/piece.sh"
     text = until(lambda: sent.read_text() if sent.exists() else None, what="a script")
     assert text == script.replace("RUN.1.whole.1", f"{run}.1.whole.1").replace("run RUN", f"run {run}")
+    cluster.come_back()
+    assert place.ended(run).phase == "COMPLETED", place.explain(run)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_attend_resumes_what_waits_for_a_person_without_anybody(
+    place: WatchedPlace, cluster: ToyCluster, number: int
+) -> None:
+    place.ok("backends", "check", "toy")
+    (cluster.folder / "locked-out").touch()
+    run = place.start("--units", "1", "--backend", "toy")
+    until(lambda: place.status(run)["phase"] == "HELD", what="a person", detail=lambda: place.explain(run))
+    assert place.ok("attend", "--once")["attended"] == [], "its supervisor waits"
+    supervisor = place.supervisor(run)
+    assert supervisor
+    kill([supervisor], number)
+    until(lambda: lease.alive(place.run(run)) is False, what="the end of the supervisor")
+    assert [row["run"] for row in place.ok("attend", "--once")["attended"]] == [run]
     cluster.come_back()
     assert place.ended(run).phase == "COMPLETED", place.explain(run)
