@@ -171,3 +171,24 @@ def irf_here(there: Place) -> Path:
     done = there(*given, env={"PATH": path})
     assert done.json.get("phase") == "COMPLETED", done.err
     return outputs(done.json["dir"])
+
+
+def test_check_tries_the_host_whole_and_in_slices_and_leaves_nothing(there: Place, host: Host) -> None:
+    done = there("check", "far", "--json")
+    assert done.code == 0, done
+    rows = {(row["engine"], row["way"]): row["ok"] for row in done.json["checks"]}
+    assert rows["snakemake", "whole"] is rows["snakemake", "slices"] is True
+    assert done.json["store"] is None
+    assert host.left() == []
+
+
+def test_backends_says_what_the_host_has_once_it_was_asked(there: Place, host: Host) -> None:
+    assert there("backends", "check", "far").code == 0
+    (far,) = (
+        b
+        for b in there("backends", "--needs", "cores=1,memory=1MB", "--json").json["backends"]
+        if b["name"] == "far"
+    )
+    assert far["fits"], far["reasons"]
+    assert [w["store"] for w in far["ways"] if w["engine"] == "snakemake"] == ["copied"]
+    assert far["capacity"]["cores"] >= 1 and far["asked"]
