@@ -100,7 +100,9 @@ class LocalLauncher(Launcher):
         engine, kept = processes.alive(process.engine), processes.alive(process.keeper)
         if engine is None or kept is None:
             return self._out_of_reach(key, epoch, process, bool(engine))
-        if engine:
+        if engine and key not in self._seen_alive:
+            if key not in self._keepers:
+                logger.info("the engine of epoch %d is %s", epoch, process.engine)
             self._seen_alive.add(key)
         # if it has just ended while somebody watches, its keeper is about to write how
         if engine or (kept and (key in self._seen_alive or has_keeper)):
