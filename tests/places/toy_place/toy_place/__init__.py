@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -88,8 +89,12 @@ def _cluster(profile: Profile) -> Cluster:
 
 
 def _version(program: str) -> str:
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=60)
-    return (said.stdout.split() or [""])[-1]
+    """In three numbers at most."""
+    for word in ("--version", "-v"):
+        said = subprocess.run([program, word], capture_output=True, text=True, check=False, timeout=60)
+        if found := re.search(r"\d+(?:\.\d+){1,2}", said.stdout):
+            return found[0]
+    return ""
 
 
 def _distributions(programs: Mapping[str, str]) -> dict[str, str]:
