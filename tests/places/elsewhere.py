@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,11 +73,14 @@ class Elsewhere(WatchedPlace):
     ----------
     engines : dict
         Engine → its program at the cluster.
+    software : sequence of str
+        Folders that come first on the PATH there.
     profile : str
         Further lines of the cluster's profile (TOML).
     """
 
     engines: dict[str, str] = field(default_factory=dict)
+    software: Sequence[str] = (str(Path(sys.executable).parent),)
     profile: str = "poll = 0.1"
 
     def __post_init__(self) -> None:
@@ -92,7 +96,7 @@ class Elsewhere(WatchedPlace):
     def there(self) -> list[str]:
         """What its profile says of engines and software."""
         programs = {"miniflow": self.extra["MINIFLOW"], **self.engines}
-        lines = ["[backends.toy.software]", f'path = ["{Path(sys.executable).parent}"]']
+        lines = ["[backends.toy.software]", f"path = {json.dumps(list(self.software))}"]
         for name, path in programs.items():
             lines += [f"[backends.toy.engines.{name}]", f'path = "{path}"']
         return lines

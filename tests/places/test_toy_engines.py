@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faults.conftest import end
+from helpers.paths import CACHE
+from science.irf import TINY, WORKFLOW
 from services import engines
+
+from esap_wf.software import environments
 
 from .elsewhere import Elsewhere
 
@@ -21,9 +28,9 @@ def place(tmp_path: Path, toy_environment: dict[str, str]) -> Iterator[Callable[
     """Makes a place whose cluster has an engine."""
     made: list[Elsewhere] = []
 
-    def make(engine: str) -> Elsewhere:
+    def make(engine: str, **more: Any) -> Elsewhere:
         program = str(engines.program(engine))
-        there = Elsewhere(tmp_path, dict(toy_environment), engines={engine: program})
+        there = Elsewhere(tmp_path, dict(toy_environment), engines={engine: program}, **more)
         with (tmp_path / "config.toml").open("a") as config:
             config.write(engines.configuration(engine))
         made.append(there)
@@ -59,3 +66,20 @@ def steps(there: Elsewhere, run: str) -> dict[str, tuple[int, int]]:
     """Done and in all, of the steps that each unit, or the whole, has once."""
     told = {s["name"]: (s["done"], s["total"]) for s in there.status(run)["steps"]}
     return {name: told[name] for name in ("unit", "fan_in", "summary", "verdict")}
+
+
+@pytest.mark.science
+def test_irf_makes_the_same_bytes(place: Callable[..., Elsewhere], tmp_path: Path) -> None:
+    software = environments.build(WORKFLOW / "requirements.txt", CACHE) / "bin"
+    there = place("snakemake", software=[str(software)])
+    there.extra["PATH"] = f"{software}{os.pathsep}{there.extra['PATH']}"
+    (tmp_path / "tiny.json").write_text(json.dumps({**TINY, "blocks": 3}))
+    words = ("irf", "--params", str(tmp_path / "tiny.json"))
+    here = there.ok("run", *words, "--backend", "local")["run"]
+    there.cluster.fault("lose", "*.2.1")
+    there.cluster.fault("cut", "*.1.1")
+    run = there.ok("run", *words, "--backend", "toy", "--slices", "3", "--if-exists", "rerun")["run"]
+    assert run != here
+    assert there.results(run) == there.results(here)
+    there.clean(run)
+    assert there.status(run)["second_executions"] == 1
