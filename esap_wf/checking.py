@@ -109,6 +109,8 @@ class Check:
         self.profile: Profile = places.profile(name)
         places.ask(name)
         self._ways = {way.engine: way for way in places.standing(name).ways}
+        #: Engines that somebody has written down for it.
+        self._named = {*self.profile.engines, *(config.engines if places.is_here(name) else ())}
         #: Whether there is a run that somebody wants to look at, or that may still be at work.
         self._kept = False
 
@@ -145,7 +147,7 @@ class Check:
         """Whether the place is said to have it."""
         if way == CONTAINER:
             return self._claims_containers()
-        return engine in self._ways or engine in self.profile.engines
+        return engine in self._ways or engine in self._named
 
     def _checked(
         self, config: Config, workflow: Workflow, implementation: Implementation, way: str
@@ -156,7 +158,7 @@ class Check:
             return Checked(engine=engine, task=TASK, way=way, ok=ok, reason=reason, wall_seconds=seconds)
 
         known: Way | None = self._ways.get(engine)
-        if known is None and engine not in self.profile.engines:
+        if known is None and engine not in self._named:
             return row(None, f"{engine} is not there")
         try:
             started = flow.start(self._plan(config, workflow, engine, way), config, flow.IfExists.RERUN)

@@ -150,6 +150,11 @@ class Places:
             reasons.append("no engine was found there that esap-wf can use")
         return _standing(profile, ways, reasons, capacity, survey)
 
+    def is_here(self, name: str) -> bool:
+        """Whether a place sees the run store, so that engines are looked for on this machine."""
+        kind = self._kinds.get(self.profile(name).kind)
+        return kind is not None and kind.shares_store
+
     def known(self, name: str) -> Survey | None:
         """What a place said when it was asked last."""
         return surveys.known(self.profile(name), self.config.cache)
@@ -209,7 +214,10 @@ class Places:
     def _engines_here(self) -> dict[str, tuple[EngineBase, EngineChoice]]:
         found = {}
         for name, engine in self._plugins.items():
-            choice = None if engine.lacks() else programs.first_suitable(engine, self.config, None).choice
+            try:
+                choice = None if engine.lacks() else programs.first_suitable(engine, self.config, None).choice
+            except UsageError:  # what is configured is not there: planning says so
+                continue
             if choice:
                 found[name] = engine, choice
         return found

@@ -210,3 +210,18 @@ def test_what_a_member_cannot_delete_is_said_and_its_owner_can(people: tuple[Per
     assert "store clean" in cleaned.err
     assert anna.ok("store", "clean")["left"] == []
     assert list((anna.store / "tmp").iterdir()) == []
+
+
+def test_each_attends_own_runs_only(people: tuple[Person, Person]) -> None:
+    anna, ben = people
+    run = anna.start("--units", "4", "--seconds", "0.5", "--group-size", "2")
+    anna.executing(run)
+    with anna.held(run):
+        supervisor = anna.supervisor(run)
+        assert supervisor
+        kill([supervisor])
+        assert anna.ended(run).phase is Phase.UNKNOWN
+        assert ben.ok("attend", "--once")["attended"] == []
+        assert anna.run(run).observe().phase is Phase.UNKNOWN
+        assert [row["run"] for row in anna.ok("attend", "--once")["attended"]] == [run]
+    assert anna.ended(run).phase is Phase.COMPLETED, anna.explain(run)

@@ -49,6 +49,18 @@ def test_an_engine_that_a_profile_names_must_be_there(place: Place) -> None:
     assert left(place) == [], "no run has failed"
 
 
+def test_an_engine_that_is_configured_must_be_there_and_hides_no_other(place: Place) -> None:
+    only_snakemake(place, "[engines.toil]\npath = '/opt/no/toil'\n")
+    done = place("check", "local", "--json")
+    rows = by_way(done.json)
+    assert (done.code, rows["toil", "whole"]["ok"]) == (1, False)
+    assert "/opt/no/toil" in rows["toil", "whole"]["reason"]
+    assert rows["snakemake", "whole"]["ok"] is True
+    listed = place.inside("backends", "--json")
+    assert listed.code == 0
+    assert "toil" not in {way["engine"] for way in listed.json["backends"][0]["ways"]}
+
+
 def test_a_run_that_fails_is_kept_and_told(place: Place) -> None:
     only_snakemake(place)
     spoilt = place.root / "bin"
