@@ -88,6 +88,10 @@ class Provisions:
         there = self.place.survey.programs if self.place.survey else {}
         packed = self.packed.programs if self.packed else frozenset()
         absent = [c for c in wanted if c not in there and c not in packed]
+        modules = self.place.profile.software.modules
+        if absent and modules:
+            detail = f"{', '.join(absent)} by the modules {', '.join(modules)}, which are loaded at the start"
+            return SoftwareChoice(route="installed", detail=detail, bin_dirs=self._bins), ""
         if absent:
             return None, f"{', '.join(absent)} is not on the PATH of {self.place.name}, as far as it says"
         if self.packed and any(c not in there for c in wanted):

@@ -335,6 +335,11 @@ def test_mounted_software_and_pinned_packages_of_the_place_are_used(
         assert (made.software.route, made.software.bin_dirs) == (route, bins)
 
 
+def test_what_modules_bring_is_not_known_before_they_are_loaded(far: Any, plan: Planned) -> None:
+    made = plan(far("software.modules = ['gammapy/1.2']"), {"software": [{"installed": ["gammapy"]}]})
+    assert made.software.detail == "gammapy by the modules gammapy/1.2, which are loaded at the start"
+
+
 def test_a_container_there_is_what_the_profile_maps_it_to(far: Any, plan: Planned, blind: None) -> None:
     runtimes = {"apptainer": Found(path="/usr/bin/apptainer", version="1.4.5")}
     software = {"software": [{"container": "esap-wf/hello:1"}]}
