@@ -44,8 +44,8 @@ def plain(job: Job) -> dict[str, Any]:
 
 def relocated(job: Job, start: str = "") -> Job:
     """
-    A job that runs in a working copy of the pipeline's folder: what comes with it has the path that it has
-    there.
+    A job that runs in a working copy of the pipeline's folder, at the top of the run directory: what comes
+    with it has the path that it has there, what lies in the run directory one that leads to it.
 
     Parameters
     ----------
@@ -56,11 +56,13 @@ def relocated(job: Job, start: str = "") -> Job:
     inside = f"{job.folder}/"
 
     def there(ref: DataRef) -> DataRef:
-        if ref.path is None or not ref.path.startswith(inside):
+        if ref.path is None or ref.path.startswith("/"):
             return ref
-        return msgspec.structs.replace(
-            ref, path=posixpath.relpath(ref.path.removeprefix(inside), start or ".")
-        )
+        if ref.path.startswith(inside):
+            path = posixpath.relpath(ref.path.removeprefix(inside), start or ".")
+        else:
+            path = posixpath.relpath(ref.path, posixpath.join("copy", start))
+        return msgspec.structs.replace(ref, path=path)
 
     return replace(job, inputs={n: replace(g, refs=tuple(map(there, g.refs))) for n, g in job.inputs.items()})
 
