@@ -364,6 +364,25 @@ def test_a_claim_that_nobody_follows_never_starts(host: Host, there: There) -> N
     assert (seen.condition, (claim / "run").exists()) == (Condition.GONE, False), seen
 
 
+def test_what_is_left_of_a_start_that_was_killed_is_removed(host: Host, there: There) -> None:
+    other = there.piece(WAITS)
+    there.started(other)
+    dead = host.base / ".in" / f"{there.key('2')}_1.0"
+    sent = host.base / ".in" / f"{there.key('3')}_1.0"
+    for folder in (dead, sent):
+        folder.mkdir()
+        os.chown(folder, host.base.stat().st_uid, host.base.stat().st_gid)
+        (folder / "by").write_text((host.base / other.key / "pid").read_text().replace(" ", " 1", 1))
+    (sent / "off").touch()
+    seen = there.launcher.look({there.key("2"): None, there.key("3"): None})
+    # what was sent off may start within a moment
+    assert [s.condition for s in seen.values()] == [Condition.GONE, Condition.WAITING]
+    assert not dead.exists()
+    os.utime(sent, (time.time() - 90,) * 2)
+    assert there.launcher.look({there.key("3"): None})[there.key("3")].condition is Condition.GONE
+    assert not sent.exists()
+
+
 def test_a_host_that_was_restarted_has_lost_its_pieces(host: Host, there: There) -> None:
     piece = there.piece(WAITS)
     there.started(piece)

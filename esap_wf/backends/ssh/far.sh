@@ -82,18 +82,24 @@ sweep() {
 
 pause() { sleep 0.02 2>/dev/null || sleep 1; }
 
-# old PATH: whether nothing was done to a folder for a minute
-old() { [ -n "$(find "$1" -prune -mmin +1 2>/dev/null)" ]; }
+# old PATH [MINUTES]: whether nothing was done to a folder for a while
+old() { [ -n "$(find "$1" -prune -mmin "+${2:-1}" 2>/dev/null)" ]; }
 
 # arriving KEY: whether a piece is on its way; what is left of one that isn't is removed, and can't start any more
 arriving() {
     way=1
     for at in "$base/.in/$1"_*; do
         [ -d "$at" ] || continue
-        # what was received is started within a moment
-        if lives "$at/by" || lives "$at/pid" || ! old "$at"; then way=0; else away "$at"; fi
+        if comes "$at"; then way=0; else away "$at"; fi
     done
     return $way
+}
+
+# comes PATH: whether a piece that arrives may yet start. What was sent off starts within a moment
+comes() {
+    lives "$1/pid" || lives "$1/by" && return
+    [ -n "$node" ] && [ "$node" != "$host" ] && ! old "$1" 60 && return
+    [ -e "$1/off" ] || [ ! -e "$1/by" ] && ! old "$1"
 }
 
 # away PATH: remove a folder; first from where it is seen
@@ -210,6 +216,7 @@ forget() {
 leave() {
     for at in "$base"/*; do [ ! -e "$at" ] || return; done
     rm -rf "$base/.in"/.away.* 2>/dev/null
+    for at in "$base/.in"/*; do [ ! -d "$at" ] || comes "$at" || away "$at"; done
     rmdir "$base/.in" 2>/dev/null || [ ! -e "$base/.in" ] || return
     top=
     { read -r top < "$base/.far/made"; } 2>/dev/null
@@ -240,13 +247,16 @@ receive() {
         return
     fi
     if ! tar -x -o -f - -C "$in" 2> "$in/error" || [ ! -e "$in/whole" ]; then
-        printf 'failed %s\n' "$(tail -n 3 "$in/error" 2>/dev/null | tr '\n' ' ')"
+        said=$(tail -n 3 "$in/error" 2>/dev/null | tr '\n' ' ')
+        # first: who says something to nobody is ended by it
         remove "$in"
+        echo "failed $said"
         return
     fi
     # what is changed from now on was made there; the clock of a file system has ticks
     touch "$in/whole"
     pause
+    : > "$in/off"
     # in the background it would ignore SIGINT, and its engine, too
     if setsid -f true 2>/dev/null; then
         setsid -f sh "$in/far.sh" wrap "$nonce" "$base" "$in" "$1" "$mask" < /dev/null > /dev/null 2>&1
@@ -263,8 +273,10 @@ has() { [ ! -e "$all/$1/.ready" ] || echo "has $1"; }
 
 # environment DIGEST: a packed one arrives on stdin as tar.gz, and gets its name when all of it is here
 environment() {
+    for at in "$all/.$1".*; do if [ -d "$at" ] && old "$at" 120; then remove "$at"; fi; done
     new=$all/.$1.$$.$nonce
     if ! said=$(mkdir -p "$new" 2>&1 && tar -x -o -z -f - -C "$new" 2>&1); then
+        remove "$new"
         printf 'failed %s\n' "$(printf %s "$said" | tail -n 3 | tr '\n' ' ')"
     elif mend "$new" "$all/$1"; then
         : > "$new/.ready"
@@ -283,7 +295,11 @@ mend() {
         [ -d "$python" ] || break
         version=${python##*/}
         if [ ! -x "$1/bin/$version" ] && [ ! -x "$1/bin/python3" ]; then
-            found=$(PATH=$path command -v "$version" || command -v "$version") || { echo "lacks $version"; return 1; }
+            found=$(PATH=$path command -v "$version" || command -v "$version") || {
+                remove "$1"
+                echo "lacks $version"
+                return 1
+            }
             ln -s -f "$found" "$1/bin/$version"
             for link in python3 python; do ln -s -f "$version" "$1/bin/$link"; done
             if [ -e "$1/pyvenv.cfg" ]; then
