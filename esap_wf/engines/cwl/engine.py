@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -202,7 +203,9 @@ def steps_of(run: Path) -> Steps:
     """The steps of a run's document, from its plan and snapshot."""
     try:
         plan = json.loads((run / "plan.json").read_bytes())
-        return check.steps_of(run / plan["entry"], plan.get("item"))
+        steps = check.steps_of(run / plan["entry"], plan.get("item"))
+        cut = plan.get("slicing", {}).get("slices", 1) > 1
+        return replace(steps, slice=str(plan["parameters"].get("slice", "")) if cut else "")
     except (OSError, ValueError, KeyError, EsapError):
         return Steps()
 

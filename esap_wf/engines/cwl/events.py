@@ -41,21 +41,29 @@ class Steps:
         Name of a step that runs a tool → whether it runs many times.
     placed : list of (str, str, str)
         Workflow, step and tool, as Toil names jobs after them.
+    slice : str
+        Which slice of a run it is, if it is one: units are only counted, so the first one of each slice would
+        have the same name.
     """
 
     scattered: dict[str, bool] = field(default_factory=dict)
     placed: list[tuple[str, str, str]] = field(default_factory=list)
+    slice: str = ""
 
     def of(self, name: str) -> tuple[str, str | None]:
         """
-        Step and unit of a job of cwltool: ``unit_3`` is the third of ``unit``. Units are counted from 1.
+        Step and unit of a job of cwltool: ``unit_3`` is the third of ``unit``. Units are counted from 1, in
+        slice 2 as ``2.1``, ``2.2`` ….
         """
         if name in self.scattered:
-            return name, "1" if self.scattered[name] else None
+            return name, self._unit("1") if self.scattered[name] else None
         numbered = _NUMBERED.fullmatch(name)
         if numbered and (numbered["step"] in self.scattered or not self.scattered):
-            return numbered["step"], numbered["number"]
+            return numbered["step"], self._unit(numbered["number"])
         return name, None
+
+    def _unit(self, number: str) -> str:
+        return f"{self.slice}.{number}" if self.slice else number
 
     def of_toil(self, name: str) -> tuple[str, str | None]:
         """
@@ -76,7 +84,8 @@ class Steps:
                 step for w, step, t in self.placed if w == workflow and t == tool and self.scattered.get(step)
             ]
             if here:
-                return " or ".join(here), ".".join(str(int(i) + 1) for i in match["index"].split("."))
+                number = ".".join(str(int(i) + 1) for i in match["index"].split("."))
+                return " or ".join(here), self._unit(number)
         return name, None
 
 

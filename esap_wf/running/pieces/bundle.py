@@ -153,4 +153,6 @@ def staged_as(owner: Ownership, slice_: str, given: Mapping[str, Sequence[str]])
 
 def as_piece(plan: Plan, job: Job, rendered: Rendered) -> Plan:
     """A plan as it reads for one piece."""
-    return msgspec.structs.replace(plan, entry=job.entry, item=job.item, command=rendered.command)
+    return msgspec.structs.replace(
+        plan, entry=job.entry, item=job.item, command=rendered.command, parameters=dict(job.parameters)
+    )

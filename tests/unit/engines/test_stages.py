@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from esap_wf.engines import EngineBase, Job, JobInput, Rendered
-from esap_wf.engines.cwl.engine import Cwltool
+from esap_wf.engines.cwl.engine import Cwltool, steps_of
+from esap_wf.engines.cwl.events import Steps
 from esap_wf.engines.cwl.toil import Toil
 from esap_wf.engines.nextflow.engine import Nextflow
 from esap_wf.engines.snakemake.engine import Snakemake
@@ -110,3 +111,29 @@ def test_cwl_runs_another_document_or_a_part_of_one(engine: EngineBase) -> None:
         {"class": "File", "location": "outputs/a%20b.dat"},
         {"class": "File", "location": "outputs/c.dat"},
     ]
+
+
+def test_units_that_cwl_only_counts_are_told_apart_in_slices(tmp_path: Path) -> None:
+    """The first unit of each slice is another one; what runs once in each has no unit."""
+    (tmp_path / "map.cwl").write_text(
+        "cwlVersion: v1.2\nclass: Workflow\nrequirements: {ScatterFeatureRequirement: {}}\n"
+        "inputs: {all: 'string[]'}\noutputs: {}\nsteps:\n"
+        "  list: {in: {}, out: [], run: {id: ls, class: CommandLineTool, inputs: {}, outputs: {}}}\n"
+        "  unit: {scatter: x, in: {x: all}, out: [], run: {id: echo, class: CommandLineTool,"
+        " inputs: {x: string}, outputs: {}}}\n"
+    )
+
+    def steps(parameters: dict[str, int], slices: int) -> Steps:
+        plan = {"entry": "map.cwl", "parameters": parameters, "slicing": {"slices": slices}}
+        (tmp_path / "plan.json").write_text(json.dumps(plan))
+        return steps_of(tmp_path)
+
+    second = steps({"slice": 2, "slices": 3}, 3)
+    assert [second.of(name) for name in ("list", "unit", "unit_2")] == [
+        ("list", None),
+        ("unit", "2.1"),
+        ("unit", "2.2"),
+    ]
+    assert second.of_toil("map.cwl.1.echo") == ("unit", "2.2")
+    for other in (steps({}, 3), steps({"slice": 2}, 1)):  # a join, a run whose own parameter it is
+        assert (other.of("unit_2"), other.of_toil("map.cwl.1.echo")) == (("unit", "2"), ("unit", "2"))
