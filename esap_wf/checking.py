@@ -126,6 +126,9 @@ class Check:
                 for way in self._ways_of(implementation):
                     self._say(f"{implementation.engine}, {way} …")
                     rows.append(self._checked(config, workflow, implementation, way))
+        except BaseException:
+            self._kept = not _ended(config)
+            raise
         finally:
             if not self._kept:
                 _remove(config, root)
@@ -187,11 +190,7 @@ class Check:
 
     def _followed(self, run: Run) -> State:
         """The last state of a run; one that takes too long, or waits for a person, is cancelled."""
-        try:
-            state = flow.follow(run, until=time.monotonic() + self.patience)
-        except BaseException:
-            self._kept = not _cancel(run)
-            raise
+        state = flow.follow(run, until=time.monotonic() + self.patience)
         if state.phase not in states.FINAL:
             _cancel(run)
         return state
@@ -202,6 +201,16 @@ def _cancel(run: Run) -> bool:
     with contextlib.suppress(EsapError):
         control.cancel(run)
     return flow.follow(run, until=time.monotonic() + GRACE).phase in states.FINAL
+
+
+def _ended(config: Config) -> bool:
+    """End what is at work in the store of the check; False if that has not worked."""
+    try:
+        store = Store.open(config.store)
+    except EsapError:
+        return True
+    runs = [store.run(run) for run in store.ids()]
+    return all([run.observe().phase in states.FINAL or _cancel(run) for run in runs])
 
 
 def _seconds(state: State) -> float | None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.command_line import Place
+from helpers.command_line import COMMAND, Place
+from helpers.processes import of_run
+from helpers.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.integration
 
@@ -78,3 +82,15 @@ def test_a_run_that_fails_is_kept_and_told(place: Place) -> None:
 def test_a_place_that_is_not_known_is_a_mistake(place: Place) -> None:
     done = place.inside("check", "locla", "--json")
     assert done.code == 2 and "did you mean local?" in done.problems
+
+
+def test_an_interrupt_ends_the_run_and_leaves_nothing(place: Place) -> None:
+    only_snakemake(place)
+    environment = {**os.environ, **place.environment}
+    process = subprocess.Popen([COMMAND, "check", "local"], env=environment, stderr=subprocess.PIPE)
+    (run,) = until(lambda: [*place.root.glob("cache/check/*/store/runs/*/*/lease.json")], what="a run")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    until(lambda: not of_run(run.parent), what="the run to leave no process")
+    assert left(place) == []
