@@ -286,6 +286,26 @@ def test_a_key_that_is_not_let_in_needs_a_person(there: There, host: Host, hasty
         (host.folder / "authorized_keys").write_bytes((host.folder / "id.pub").read_bytes())
 
 
+def test_a_host_behind_another_is_reached_as_the_configuration_says(tmp_path: Path, host: Host) -> None:
+    text = host.config.read_text()
+    behind = text.replace(f"Host {sshd.ALIAS}\n", "Host behind\n  ProxyJump far\n").replace(
+        "HostName 127.0.0.1", "HostName localhost"
+    )
+    known = (host.folder / "known_hosts").read_text()
+    (host.folder / "known_hosts").write_text(known + known.replace("127.0.0.1", "localhost"))
+    own = tmp_path / "ssh_config"
+    own.write_text(text + behind)
+    profile = host.profile()
+    profile.settings.update(host="behind", config=str(own))
+    before = host.accepted()
+    launcher = SshLauncher(profile, tmp_path)
+    key = "0.1.whole.1"
+    assert [launcher.look({key: None})[key].condition for _ in range(3)] == [Condition.GONE] * 3
+    assert host.accepted() - before == 2, "one to the first host, one through it"
+    launcher.far.connection.close()
+    host.know(host.folder / "hostkey.pub")
+
+
 def test_a_name_that_leads_nowhere_is_an_outage(tmp_path: Path, host: Host) -> None:
     profile = host.profile()
     profile.settings["host"] = "nowhere.invalid"

@@ -86,7 +86,7 @@ class Host:
             f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {self.folder}/hostkey\n"
             f"PidFile none\nAuthorizedKeysFile {self.folder}/authorized_keys\nStrictModes no\n"
             f"AllowUsers {USER}\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\n"
-            f"PrintMotd no\nPrintLastLog no\nX11Forwarding no\nAllowTcpForwarding no\nLogLevel VERBOSE\n{self.more}"
+            f"PrintMotd no\nPrintLastLog no\nX11Forwarding no\nAllowTcpForwarding local\nLogLevel VERBOSE\n{self.more}"
         )
         self.config.write_text(
             f"Host {ALIAS}\n  HostName 127.0.0.1\n  Port {self.port}\n  User {USER}\n"
