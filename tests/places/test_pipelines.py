@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,7 +58,27 @@ workflow { sorted(Channel.fromPath(params.samples)) }
 PIPELINES = {"snakemake": ("", SNAKEMAKE), "cwl": ("tool.cwl", CWL), "nextflow": ("main.nf", NEXTFLOW)}
 
 
-@pytest.fixture(params=PIPELINES)
+NOTEBOOK = {
+    "nbformat": 4,
+    "nbformat_minor": 5,
+    "metadata": {"language_info": {"name": "python"}},
+    "cells": [
+        {
+            "cell_type": "code",
+            "id": f"c{number}",
+            "metadata": {"tags": tags},
+            "source": source,
+            "outputs": [],
+            "execution_count": None,
+        }
+        for number, (tags, source) in enumerate(
+            [(["parameters"], "samples = 'default.txt'"), ([], "print(sorted(open(samples).read().split()))")]
+        )
+    ],
+}
+
+
+@pytest.fixture
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -75,6 +96,7 @@ def there(tmp_path: Path, toy_environment: dict[str, str], engine: str) -> Itera
     made.cluster.end()
 
 
+@pytest.mark.parametrize("engine", PIPELINES, indirect=True)
 def test_a_file_of_ones_own_is_read_there_as_here(there: Elsewhere, engine: str) -> None:
     start, files = PIPELINES[engine]
     write_files(there.root / "pipeline", files)
@@ -88,3 +110,14 @@ def test_a_file_of_ones_own_is_read_there_as_here(there: Elsewhere, engine: str)
             run = there.ok("run", pipeline, *given, "--backend", place, "--if-exists", "rerun")["run"]
             made[place] = there.results(run)
         assert made["toy"] == made["local"] and made["local"]
+
+
+@pytest.mark.parametrize("engine", ["notebook"], indirect=True)
+def test_a_notebook_finds_its_kernel_and_a_file_of_ones_own(there: Elsewhere, engine: str) -> None:
+    mine = there.root / "mine.txt"
+    mine.write_text("z\nx\n")
+    (there.root / "sorting.ipynb").write_text(json.dumps(NOTEBOOK))
+    words = [str(there.root / "sorting.ipynb"), f"--samples={mine}", "--backend", "toy"]
+    run = there.ok("run", *words)["run"]
+    executed = (there.run(run).dir / "outputs/notebook.ipynb").read_text()
+    assert "['x', 'z']" in executed

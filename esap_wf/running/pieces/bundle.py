@@ -53,7 +53,7 @@ def make(
     folder.mkdir(parents=True)
     plan = owner.plan
     if attempt.slice == WHOLE:
-        command = _of_run(owner.run.dir, folder)
+        command = _of_run(owner.run.dir, plan, folder)
     else:
         rendered, plan = staged_as(owner, attempt.slice, {n: list(paths) for n, paths in given.items()})
         command = render.command_script(plan, rendered)
@@ -104,7 +104,7 @@ def title(plan: Plan, run: str, slice_: str) -> str:
     return f"{what}: slice {slice_} of {plan.slicing.slices}"
 
 
-def _of_run(run: Path, folder: Path) -> str:
+def _of_run(run: Path, plan: Plan, folder: Path) -> str:
     """All of a run in one piece: what was rendered for it."""
     for source in sorted(run.iterdir()):
         name = source.name
@@ -114,6 +114,11 @@ def _of_run(run: Path, folder: Path) -> str:
             shutil.copytree(source, folder / name, symlinks=True)
         else:
             shutil.copy2(source, folder / name, follow_symlinks=False)
+    # beside what the owner writes there, engines have files of their own: a kernel, programs of containers
+    for name in plan.files:
+        if name.startswith("engine/") and (run / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(run / name, folder / name)
     return (run / render.COMMAND).read_text("utf-8")
 
 
