@@ -209,8 +209,8 @@ def _ended(config: Config) -> bool:
         store = Store.open(config.store)
     except EsapError:
         return True
-    runs = [store.run(run) for run in store.ids()]
-    return all([run.observe().phase in states.FINAL or _cancel(run) for run in runs])
+    left = [run for run in map(store.run, store.ids()) if run.observe().phase not in states.FINAL]
+    return sum(not _cancel(run) for run in left) == 0
 
 
 def _seconds(state: State) -> float | None:
