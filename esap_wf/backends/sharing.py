@@ -45,11 +45,6 @@ class Shared(Launcher):
         That of the place.
     profile : Profile
     cache : Path
-
-    Attributes
-    ----------
-    waiting_for : str
-        Why the last call of `start` did not start all; empty if it did, or if the place said it.
     """
 
     def __init__(self, launcher: Launcher, profile: Profile, cache: Path) -> None:
@@ -81,6 +76,7 @@ class Shared(Launcher):
         answers: Mapping[str, str | Refusal] | None = None
         try:
             answers = self.launcher.start(taken)
+            self.waiting_for = self.waiting_for or self.launcher.waiting_for
             return answers
         finally:
             self._began(taken, answers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, toy_environment: dict[str, st
     return place.results(place.ok("run", place.cut, "--backend", "local")["run"])
 
 
-@pytest.mark.parametrize("slices", [1, 2, 3, 6])
+@pytest.mark.parametrize("slices", [1, 3, *(pytest.param(n, marks=pytest.mark.soak) for n in (2, 6))])
 def test_the_same_bytes_as_here(slices: int, there: Elsewhere, here: dict[str, str]) -> None:
     run = there.begin(slices=slices)
     there.completed(run)
@@ -71,13 +72,19 @@ UNHURT = [
     {"fault": "broken", "piece": "*.2.1", "at": "pull"},
     {"fault": "broken", "piece": "*.2.1", "at": "remove"},
 ]
+#: Tried in `make soak`.
+SELDOM = [UNHURT[n] for n in (1, 6, 9, 12, 15, 17)]
 
 
 def named(fault: dict[str, Any]) -> str:
     return "-".join(str(v).lstrip("*.") for v in fault.values() if v != "*")
 
 
-@pytest.mark.parametrize("fault", UNHURT, ids=named)
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(f, marks=pytest.mark.soak if f in SELDOM else []) for f in UNHURT],
+    ids=named,
+)
 def test_what_a_place_does_wrong_is_waited_out(
     fault: dict[str, Any], there: Elsewhere, here: dict[str, str]
 ) -> None:
@@ -213,7 +220,9 @@ POINTS = [
 ] + ["piece-started:2", "outputs-checked", "outputs-accepted"]
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point", [pytest.param(p, marks=pytest.mark.soak if p.endswith(":3") else []) for p in POINTS]
+)
 def test_a_supervisor_killed_at_a_point_is_succeeded(
     point: str, there: Elsewhere, here: dict[str, str]
 ) -> None:
@@ -231,7 +240,13 @@ def test_a_supervisor_killed_at_a_point_is_succeeded(
 
 
 @pytest.mark.parametrize("fault", ["lose", "twice", "handle", "cut", "unknown"])
-@pytest.mark.parametrize("point", ["piece-started", "pulled:2", "slot-taken:2", "forgotten:2"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "pulled:2",
+        *(pytest.param(p, marks=pytest.mark.soak) for p in ("piece-started", "slot-taken:2", "forgotten:2")),
+    ],
+)
 def test_a_supervisor_is_killed_while_the_place_does_something_wrong(
     point: str, fault: str, there: Elsewhere, here: dict[str, str]
 ) -> None:
@@ -245,3 +260,45 @@ def test_a_supervisor_is_killed_while_the_place_does_something_wrong(
     begun = sum(there.executed(run).values())
     assert begun == (4 if "2.2" not in there.executed(run) else 5)
     assert there.again(run) == begun - 4
+
+
+# --- several runs at one place
+
+
+def test_runs_keep_to_the_caps_of_a_place_together_and_say_what_they_wait_for(
+    there: Elsewhere, here: dict[str, str]
+) -> None:
+    there.profile = "poll = 0.1\ncaps = {heads = 2}"
+    there.__post_init__()
+    there.cluster.fault("slow", "*.1.1")
+    first = there.begin()
+    until(lambda: len(there.cluster.jobs()) == 2)
+    second = there.begin("--seconds", "0.1")
+    there.wait(second, lambda s: "2 pieces of yours are at toy, where 2 may be at a time" in s.reason)
+    assert len(there.cluster.jobs()) == 2
+    there.cluster.come_back()
+    for run in (first, second):
+        there.resume_until_completed(run)
+        assert there.executed(run) == ONCE
+    there.clean(first)
+    assert there.results(first) == here
+    lives, most = 0, 0
+    for entry in there.cluster.log():
+        lives += {"taken": 1, "over": -1}.get(entry.get("job", ""), 0)
+        most = max(most, lives)
+    assert most == 2
+
+
+def test_runs_share_their_questions(there: Elsewhere, here: dict[str, str]) -> None:
+    there.profile = "poll = 1.0"
+    there.__post_init__()
+    runs = [there.begin("--seconds", str(4 + number / 10)) for number in range(4)]
+    until(lambda: all(len(there.executed(run)) == 3 for run in runs))
+    before, began = len(there.cluster.log(call="state")), time.monotonic()
+    for run in runs:
+        assert there.resume_until_completed(run) == 0
+    asked, took = len(there.cluster.log(call="state")) - before, time.monotonic() - began
+    # at most twelve pieces are there, each is asked about once a question
+    assert asked / 12 <= took + 2, (asked, took)
+    by = {entry["by"] for entry in there.cluster.log(call="state")}
+    assert by, "supervisors take turns"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import os
@@ -26,6 +27,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from esap_wf.backends import (
     Condition,
+    Launcher,
     NeedsPersonError,
     OutageError,
     Piece,
@@ -280,6 +282,23 @@ def test_a_killed_supervisor_keeps_its_slots_until_its_run_is_gone(tmp_path: Pat
     (tmp_path / "runs/a").rmdir()
     assert len(other.start(runs.pieces("b", 2))) == 2
     assert other.waiting_for == ""
+
+
+def test_everything_that_a_launcher_is_asked_is_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [name for name, what in vars(Launcher).items() if inspect.isfunction(what)]
+    assert len(asked) >= 12
+    runs = Runs(tmp_path)
+    one, heard = runs.supervisor("a"), []
+    for name in asked:
+        count = len(inspect.signature(getattr(Launcher, name)).parameters) - 1
+        monkeypatch.setattr(runs.ledger, name, lambda *_, name=name: heard.append(name) or {})
+        given: list[Any] = [{"a.1.1.1": None}, None, None, None, None][:count]
+        if name in ("start", "serve"):
+            given = [runs.pieces("a")] if name == "start" else [Served("a", tmp_path)]
+        getattr(one, name)(*given)
+    assert heard == asked
 
 
 # --- caps

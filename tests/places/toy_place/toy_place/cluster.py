@@ -6,7 +6,7 @@ The cluster: all of it is files of one folder, so that any number of processes s
 - ``executions/<key>``: a line for each begin and end of the command; it stays when a job is removed
 - ``faults.json``: a list of what is to go wrong, written by tests: ``{"fault": …, "piece": pattern, "at": call, …}``. Each happens once
 - ``away.json``, ``locked-out``, ``hold``: the cluster is away, wants a person, begins no job, as long as they are there
-- ``log.jsonl``: each question that was asked, and each fault that happened
+- ``log.jsonl``: each question that was asked, each fault that happened, each job that was taken and is over
 
 ============== ====================================================================================
 fault          what happens
@@ -181,6 +181,7 @@ class Cluster:
                     "not_before": now + (slow or {}).get("seconds", 0),
                     "hold": str(self.folder / "hold"),
                     "executions": str(self.folder / "executions" / key),
+                    "log": str(self.folder / "log.jsonl"),
                 }
                 node.write(folder / "spec.json", spec)
                 subprocess.run(
@@ -193,6 +194,7 @@ class Cluster:
                     env=self.own(),
                     check=True,
                 )
+                self.log(job="taken", key=key)
             handle = json.loads((folder / "handle.json").read_text())
         if self.faulty("twice", key):
             raise AwayError("the connection broke before the answer came")
@@ -370,5 +372,7 @@ class Cluster:
         away = self.folder / "removed" / f"{folder.name}.{os.urandom(4).hex()}"
         with contextlib.suppress(FileNotFoundError):
             folder.rename(away)
+            if not (away / "exit.json").exists():
+                self.log(job="over", key=folder.name)
         for left in (self.folder / "removed").iterdir():
             shutil.rmtree(left, ignore_errors=True)

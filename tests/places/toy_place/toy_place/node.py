@@ -111,6 +111,8 @@ def main() -> None:
     end_what_is_left()
     with executions.open("a") as log:
         log.write(f"end {code}\n")
+    with Path(spec["log"]).open("a") as log:
+        log.write(json.dumps({"job": "over", "key": folder.name, "by": os.getpid()}) + "\n")
     write(
         folder / "exit.json",
         {
