@@ -347,6 +347,9 @@ class Cluster:
         if job.state != "running":
             return
         with contextlib.suppress(FileNotFoundError):
+            end = time.monotonic() + 10
+            while not (folder / "task.json").exists() and time.monotonic() < end:
+                time.sleep(node.PAUSE)  # its command has begun, its node is about to write down which process it is
             task = json.loads((folder / "task.json").read_text())
             who = json.loads((folder / "node.json").read_text())["pid"]
             chosen = (
