@@ -349,7 +349,7 @@ class Cluster:
         with contextlib.suppress(FileNotFoundError):
             end = time.monotonic() + 10
             while not (folder / "task.json").exists() and time.monotonic() < end:
-                time.sleep(node.PAUSE)  # its command has begun, its node is about to write down which process it is
+                time.sleep(node.PAUSE)  # its node is about to write that down
             task = json.loads((folder / "task.json").read_text())
             who = json.loads((folder / "node.json").read_text())["pid"]
             chosen = (
