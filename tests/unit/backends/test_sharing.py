@@ -535,6 +535,7 @@ class Sharing(RuleBasedStateMachine):
         self.last = -1e9
 
     shares_store = False
+    waiting_for = ""
 
     # the place
 
