@@ -90,9 +90,9 @@ def choices(engine: EngineBase, config: Config, place: Place) -> Iterator[Engine
 def _named(engine: EngineBase, named: EngineThere, config: Config, place: Place) -> EngineChoice:
     where = f"profile of {place.name}: engines.{engine.name}"
     if named.image is not None:
-        what = "an engine is not started in an image yet"
-        hint = "name a program there (path), or a packed environment (esap-wf engines pack)"
-        raise RefusedError(f"{engine.title} can't be used there", [Problem(f"{where}.image", what, hint)])
+        from esap_wf.engines import imaged
+
+        return imaged.choice(engine, named.image, named.version, place)
     said = place.survey.engines.get(engine.name) if place.survey else None
     if named.path is not None:
         version = named.version or (said.version if said and said.path == named.path else "")

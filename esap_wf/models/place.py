@@ -40,9 +40,9 @@ class EngineThere(Model, frozen=True, kw_only=True):
         A packed environment on this machine (``esap-wf engines pack``), unpacked there once; a relative path
         is taken from the folder of the configuration.
     image : str, optional
-        A container image by digest, started by a runtime there.
+        A container image by digest, started by a runtime there, with its steps in it.
     version : str
-        What it is expected to be; empty: what the place says.
+        What it is expected to be; empty: what the place says. Of an image it must be said.
     """
 
     path: Folder | None = None

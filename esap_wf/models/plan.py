@@ -20,7 +20,8 @@ class EngineChoice(Model, frozen=True, kw_only=True):
 
     `place` names where it is, empty for this machine; else `path` is a path there (in an environment that is
     sent along: ``@environments/<checksum>/bin/…``), `programs` are commands and `packages` the distributions
-    of its Python that are known to be there.
+    of its Python that are known to be there. `container` is the image there in which it works, with its
+    steps; then `path` is the name of its program.
     """
 
     name: str
@@ -31,6 +32,7 @@ class EngineChoice(Model, frozen=True, kw_only=True):
     place: str = ""
     programs: list[str] = []
     packages: dict[str, str] = {}
+    container: ContainerChoice | None = None
 
 
 class ContainerChoice(Model, frozen=True, kw_only=True):

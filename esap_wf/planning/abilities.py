@@ -195,6 +195,7 @@ class Places:
         for name, engine in self._plugins.items():
             brought = profile.engines.get(name)
             there = found.get(name)
+            imaged = brought is not None and brought.image is not None
             if there is None and (brought is None or brought.path):
                 continue
             yield Way(
@@ -202,7 +203,7 @@ class Places:
                 version=there.version if there else brought.version if brought else "",
                 path=there.path if there else brought.environment or brought.image or "" if brought else "",
                 pieces=[WHOLE, SLICES],
-                containers=[r for r in runtimes if r in engine.runtimes.split()],
+                containers=[r for r in runtimes if r in engine.runtimes.split() and not imaged],
                 store=COPIED,
             )
 

@@ -160,9 +160,8 @@ def _at(asking: _Asking, site: Place) -> Decision:
         placed = _placed(asking, runner)
     with refusals.collected():
         engine = runner.engine if runner else None
-        route = routes.choose(
-            workflow, config, request.software, site.profile, engine, Provisions(site, packed)
-        )
+        provisions = Provisions(site, packed, runner.choice.container if runner else None)
+        route = routes.choose(workflow, config, request.software, site.profile, engine, provisions)
     refusals.problems += obstacles(
         asking.valid, asking.values, request.engine_options, site, runner.choice if runner else None
     )

@@ -156,6 +156,7 @@ FIELDS: dict[str, Identity | Recorded] = {
     "engine.place": Recorded("where it is"),
     "engine.programs": Recorded("where it is"),
     "engine.packages": Recorded("where it is"),
+    "engine.container": Recorded("where it is"),
     "software": Recorded(_SAME_SOFTWARE),
     "backend": Recorded("where it runs"),
     "profile": Recorded("where it runs"),

@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from esap_wf.backends.places import Place
 from esap_wf.engines import EngineBase
 from esap_wf.engines.elsewhere import Packed
-from esap_wf.errors import EsapError
 from esap_wf.models.manifest import Software
 from esap_wf.models.plan import ContainerChoice, SoftwareChoice
 from esap_wf.software import environments
@@ -33,13 +32,18 @@ class Provisions:
     place : Place
     packed : Packed, optional
         The packed environment of the engine that runs there.
+    inside : ContainerChoice, optional
+        The image in which that engine works; then its steps do, too.
     """
 
     place: Place
     packed: Packed | None = None
+    inside: ContainerChoice | None = None
 
     def uncontained(self, alternative: Software, folder: Path) -> tuple[SoftwareChoice | None, str]:
         """An alternative without a container, or why it can't be used there."""
+        if self.inside:
+            return _within(self.inside, alternative, self.place.name)
         if isinstance(alternative.installed, list):
             return self._commands(alternative.installed)
         if isinstance(alternative.installed, str):
@@ -54,6 +58,10 @@ class Provisions:
         self, image: str, network: bool, engine: EngineBase | None
     ) -> tuple[ContainerChoice | None, str]:
         """What stands there for an image, or why nothing does."""
+        from esap_wf.software.containers.image import standing_for
+
+        if self.inside:
+            return None, f"the engine is in an image at {self.place.name}, and starts no other from there"
         profile, survey = self.place.profile, self.place.survey
         allowed = profile.containers.runtimes if profile.containers else []
         if allowed and RUNTIME not in allowed:
@@ -63,7 +71,7 @@ class Provisions:
         found = survey.runtimes.get(RUNTIME) if survey else None
         if found is None:
             return None, f"there is no {RUNTIME} at {self.place.name}"
-        there = _mapped(image, profile.containers.map if profile.containers else {})
+        there = standing_for(image, profile.containers.map if profile.containers else {})
         if there is None:
             return None, (
                 f"the profile of {self.place.name} doesn't say what stands for it there: containers.map "
@@ -148,20 +156,21 @@ class Provisions:
         ), ""
 
 
+def _within(image: ContainerChoice, alternative: Software, place: str) -> tuple[SoftwareChoice | None, str]:
+    """An alternative for steps that work in the image of their engine."""
+    if isinstance(alternative.installed, list):
+        what = ", ".join(alternative.installed) or "whatever programs the steps call"
+        detail = (
+            f"{what} in {image.image}, where the engine works at {place}; not looked for before the start"
+        )
+        return SoftwareChoice(route="installed", detail=detail), ""
+    where = f"the engine works in {image.image} at {place}"
+    if alternative.mounted:
+        return None, f"{where}, from where {alternative.mounted} is not seen"
+    if alternative.python:
+        return None, f"{where}, and no environment is built there: put the packages into the image"
+    return None, f"{where}, and which versions of packages that has is not known: name commands"
+
+
 def _lacking(wanted: dict[str, str], there: dict[str, str]) -> list[str]:
     return [f"{n} {v} ({there.get(n, 'none')} is there)" for n, v in wanted.items() if there.get(n) != v]
-
-
-def _mapped(image: str, mapping: dict[str, str]) -> str | None:
-    """What a profile names for an image, by any of the texts that mean it."""
-    from esap_wf.software.containers import parse
-
-    keys = [image]
-    try:
-        found = parse(image)
-        if found.name:
-            keys += [f"docker://{found.text}", found.full_name]
-            keys += [f"{found.name}:{found.tag or 'latest'}", found.name]
-    except EsapError:
-        pass
-    return next((mapping[key] for key in keys if key in mapping), None)

@@ -126,7 +126,17 @@ def _source(plan: Plan, workflow: Workflow | None) -> Path | None:
 def rendered(plan: Plan, workflow: Workflow) -> Rendered:
     """The engine's side of a plan."""
     engine: EngineBase = plugins.one("esap_wf.engines", plan.engine.name)
-    return engine.render(plan.engine, job_of(plan, workflow.manifest, workflow))
+    return by_engine(engine, plan, job_of(plan, workflow.manifest, workflow))
+
+
+def by_engine(engine: EngineBase, plan: Plan, job: Job) -> Rendered:
+    """What an engine makes of a job, and the program by which it is started if it is in an image."""
+    rendered = engine.render(plan.engine, job)
+    if plan.engine.container is None:
+        return rendered
+    from esap_wf.engines import imaged
+
+    return imaged.started(rendered, plan.engine, plan.profile.shared if plan.profile else ())
 
 
 def command_script(plan: Plan, engine: Rendered | None = None) -> str:

@@ -152,7 +152,7 @@ def staged_as(owner: Ownership, slice_: str, given: Mapping[str, Sequence[str]])
     job = replace(job, source=owner.run.dir / plan.entry)
     number = None if slice_ == JOIN else int(slice_)
     job = stage_job(job, stage, number, plan.slicing.slices, given)
-    rendered = owner.engine.render(plan.engine, job)
+    rendered = render.by_engine(owner.engine, plan, job)
     return rendered, as_piece(plan, job, rendered)
 
 

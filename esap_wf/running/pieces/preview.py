@@ -46,7 +46,7 @@ def scripts(plan: Plan, workflow: Workflow) -> dict[str, str]:
             stage = one.join if name == JOIN else one.map
             assert stage is not None
             job = stage_job(job, stage, None if name == JOIN else 1, plan.slicing.slices, {})
-            rendered = engine.render(plan.engine, job)
+            rendered = render.by_engine(engine, plan, job)
             command = render.command_script(bundle.as_piece(plan, job, rendered), rendered)
         found[name] = _piece(plan, engine, name, command)
     return found

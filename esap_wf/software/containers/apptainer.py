@@ -177,7 +177,8 @@ class Apptainer:
             "--pid",
             "--ipc",
         ]
-        argv += ["--no-mount", "home,cwd", "--home", work, "--pwd", work, "--bind", f"{work}:{work}"]
+        argv += ["--no-mount", "home,cwd", "--home", work, "--bind", f"{work}:{work}"]
+        argv += ["--pwd", mountable(task.start or task.workdir)]
         for path in task.writable:
             argv += ["--bind", f"{mountable(path)}:{path}"]
         for path in task.read_only:

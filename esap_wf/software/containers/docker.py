@@ -126,7 +126,8 @@ class Docker:
             argv += [f"--user={task.uid}:{task.gid}"]
         if choice.form != ROOTFS:
             argv += ["--pull=never"]
-        argv += ["--entrypoint=", f"--workdir={work}", f"--mount=type=bind,source={work},target={work}"]
+        argv += ["--entrypoint=", f"--workdir={mountable(task.start or task.workdir)}"]
+        argv += [f"--mount=type=bind,source={work},target={work}"]
         for path in task.writable:
             argv += [f"--mount=type=bind,source={mountable(path)},target={path}"]
         for path in task.read_only:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,6 +113,19 @@ def parse(text: str, base: Path | None = None) -> Image:
             text, FOLDER if (path / "image.yaml").is_file() else ROOTFS, path, digest=pin[1] if pin else None
         )
     return _named(text, text)
+
+
+def standing_for(text: str, mapping: Mapping[str, str]) -> str | None:
+    """What a place's profile names for an image, by any of the texts that mean it."""
+    keys = [text]
+    try:
+        found = parse(text)
+        if found.name:
+            keys += [f"docker://{found.text}", found.full_name]
+            keys += [f"{found.name}:{found.tag or 'latest'}", found.name]
+    except UsageError:
+        pass
+    return next((mapping[key] for key in keys if key in mapping), None)
 
 
 def mountable(path: Path) -> str:

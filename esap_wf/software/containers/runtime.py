@@ -89,6 +89,8 @@ class Task:
         Owner of what is written.
     scratch : Path, optional
         Mounted at /tmp; the runtime's own otherwise (64 MB in Apptainer by default).
+    start : Path, optional
+        Where the command begins, if not in `workdir`: below what is mounted.
     """
 
     command: Sequence[str]
@@ -101,6 +103,7 @@ class Task:
     uid: int = field(default_factory=os.getuid)
     gid: int = field(default_factory=os.getgid)
     scratch: Path | None = None
+    start: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

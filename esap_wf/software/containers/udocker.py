@@ -164,7 +164,7 @@ class Udocker:
             "run",
             f"--location={choice.reference}",
             f"--volume={work}:{work}",
-            f"--workdir={work}",
+            f"--workdir={mountable(task.start or task.workdir)}",
         ]
         if task.uid:
             argv += ["--hostauth", f"--user={task.uid}"]

@@ -236,7 +236,6 @@ def test_a_packed_environment_brings_engine_and_software(far: Any, plan: Planned
 @pytest.mark.parametrize(
     ("profile", "said"),
     [
-        ("engines.snakemake.image = 'x@sha256:0'", "an engine is not started in an image yet"),
         ("engines.snakemake.path = '/x/snakemake'", "its version is not known"),
         ("engines.snakemake = {path = '/x/snakemake', version = '7.0'}", ">=9.3 is needed"),
         ("engines.snakemake.environment = 'none.tar.gz'", "none.tar.gz: No such file or directory"),
@@ -247,6 +246,82 @@ def test_an_engine_that_can_not_be_used_there_is_refused_with_the_reason(
     far: Any, plan: Planned, profile: str, said: str
 ) -> None:
     assert said in refused(lambda: plan(far(profile)))
+
+
+DIGEST = f"sha256:{'5a' * 32}"
+IMAGED = f"engines.snakemake = {{image = 'quay.io/x/snakemake:9@{DIGEST}', version = '9.5.1'}}"
+SIF = "containers.map = {'quay.io/x/snakemake' = '/images/snakemake.sif'}"
+RUNTIMES = {
+    "docker": Found(path="/usr/bin/docker", version="27.1"),
+    "podman": Found(path="/usr/bin/podman", version="5.2"),
+    "apptainer": Found(path="/opt/bin/apptainer", version="1.4.5"),
+}
+
+
+def test_an_engine_in_an_image_is_started_by_a_runtime_of_the_place(
+    far: Any, plan: Planned, blind: None
+) -> None:
+    named = f"quay.io/x/snakemake@{DIGEST}"
+    for profile, runtime, program, form, reference in (
+        (IMAGED, "podman", "/usr/bin/podman", "name", named),
+        (f"{IMAGED}\n{SIF}", "apptainer", "/opt/bin/apptainer", "sif", "/images/snakemake.sif"),
+    ):
+        made = plan(far(profile, runtimes=RUNTIMES, engines={}, programs={}))
+        assert (made.engine.path, made.engine.version) == ("snakemake", "9.5.1")
+        assert made.engine.found == f"image quay.io/x/snakemake:9@{DIGEST} of far's profile"
+        chosen = made.engine.container
+        assert chosen and (chosen.runtime, chosen.program) == (runtime, program)
+        assert (chosen.form, chosen.reference, chosen.digest) == (form, reference, DIGEST)
+        assert made.command[0] == "snakemake" and "engine-programs/snakemake" in made.files
+        assert made.software.detail == (
+            f"python3 in {chosen.image}, where the engine works at far; not looked for before the start"
+        )
+
+
+def test_the_checksum_of_a_sif_is_a_digest(far: Any, plan: Planned) -> None:
+    mapped = f"containers.map = {{'snakemake:9' = '/images/s.sif@{DIGEST}'}}"
+    for image in ("snakemake:9", f"/images/s.sif@{DIGEST}"):
+        engine = f"engines.snakemake = {{image = '{image}', version = '9.5.1'}}"
+        chosen = plan(far(f"{engine}\n{mapped}", runtimes=RUNTIMES)).engine.container
+        assert chosen and (chosen.reference, chosen.digest) == ("/images/s.sif", DIGEST)
+
+
+@pytest.mark.parametrize(
+    ("profile", "runtimes", "said"),
+    [
+        ("engines.snakemake = {image = 'x:1', version = '9.5.1'}", RUNTIMES, "x:1 has no digest"),
+        ("engines.snakemake = {image = 'x:1', version = '9.5.1'}", RUNTIMES, "/PATH.sif@sha256:"),
+        ("engines.snakemake = {image = 'X!', version = '9.5.1'}", RUNTIMES, "is not the name of an image"),
+        (f"engines.snakemake.image = 'x@{DIGEST}'", RUNTIMES, "which version the image has is not known"),
+        (f"engines.snakemake.image = 'x@{DIGEST}'", {}, "there is no apptainer or podman"),
+        (IMAGED.replace("9.5.1", "7.0"), RUNTIMES, ">=9.3 is needed"),
+        (f"{IMAGED}\ncontainers.map = {{'quay.io/x/snakemake' = 'here.sif'}}", RUNTIMES, "no absolute path"),
+        (f"{IMAGED}\ncontainers.map = {{'quay.io/x/snakemake' = '/a.tar'}}", RUNTIMES, "is an archive"),
+        (f"{IMAGED}\ncontainers.runtimes = ['udocker']", RUNTIMES, "udocker is not there"),
+        (f"{IMAGED}\ncontainers.runtimes = ['docker']", RUNTIMES, "podman is not allowed by the profile"),
+        (f"{IMAGED}\ncontainers.runtimes = ['apptainer']", RUNTIMES, "apptainer needs a SIF or a folder"),
+    ],
+)
+def test_an_image_that_can_not_be_used_there_is_refused_with_the_reason(
+    far: Any, plan: Planned, profile: str, runtimes: Any, said: str
+) -> None:
+    assert said in refused(lambda: plan(far(profile, runtimes=runtimes)))
+
+
+@pytest.mark.parametrize(
+    ("software", "said"),
+    [
+        ({"python": "requirements.txt"}, "no environment is built there"),
+        ({"installed": "requirements.txt"}, "which versions of packages that has is not known"),
+        ({"mounted": "/cvmfs/x"}, "from where /cvmfs/x is not seen"),
+        ({"container": "esap-wf/hello:1"}, "the engine is in an image at far, and starts no other"),
+    ],
+)
+def test_steps_of_an_engine_in_an_image_have_what_that_has(
+    far: Any, plan: Planned, software: Any, said: str
+) -> None:
+    config = far(f"{IMAGED}\nsoftware.mounts = ['/cvmfs/x']", runtimes=RUNTIMES)
+    assert said in refused(lambda: plan(config, {"software": [software]}))
 
 
 def test_an_engine_that_is_not_there_is_refused(far: Any, plan: Planned) -> None:

@@ -40,6 +40,8 @@ from toy_place.cluster import AwayError, Cluster, Job, LockedOutError, NoSuchJob
 
 #: What is looked for on the PATH there.
 PROGRAMS = ("bash", "python", "python3", "node", "java", "git")
+#: What its operator has put beside the software.
+RUNTIMES = ("apptainer", "podman")
 
 
 class Settings(NoSettings, frozen=True, kw_only=True):
@@ -65,6 +67,7 @@ class Toy(BackendBase):
         disk = os.statvfs(cluster.folder)
         path = os.pathsep.join([*profile.software.path, cluster.own()["PATH"]])
         programs = {name: found for name in PROGRAMS if (found := shutil.which(name, path=path))}
+        own = os.pathsep.join(profile.software.path)
         return Survey(
             asked=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             cores=len(os.sched_getaffinity(0)),
@@ -77,6 +80,11 @@ class Toy(BackendBase):
                 if there.path and os.access(there.path, os.X_OK)
             },
             python=_distributions(programs),
+            runtimes={
+                name: Found(path=found, version=_version(found))
+                for name in RUNTIMES
+                if (found := shutil.which(name, path=own))
+            },
             system="Toy 1.0",
         )
 
