@@ -46,6 +46,8 @@ class Point(StrEnum):
     HANDLE_KEPT = "handle-kept"
     #: pieces: all that a piece has made was pulled, its end isn't written down.
     PULLED = "pulled"
+    #: pieces: how a piece has ended is written down, its slice's slot is empty.
+    END_KEPT = "end-kept"
     #: pieces: the slot of a slice is filled, the place still has the piece.
     SLOT_TAKEN = "slot-taken"
     #: pieces: the place has nothing of a piece any more, that isn't written down.

@@ -33,7 +33,15 @@ OF_THE_SUPERVISOR = [
 ]
 OF_REMOVAL = ["tombstone-written", "run-unlinked"]
 #: tests/places/test_toy.py
-OF_A_PLACE = ["piece-written", "piece-started", "handle-kept", "pulled", "slot-taken", "forgotten"]
+OF_A_PLACE = [
+    "piece-written",
+    "piece-started",
+    "handle-kept",
+    "pulled",
+    "end-kept",
+    "slot-taken",
+    "forgotten",
+]
 #: tests/runs/test_revisions.py
 OF_A_NEW_PLAN = ["revision-begun", "plan-kept", "revision-rendered", "plan-replaced"]
 

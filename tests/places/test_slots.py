@@ -29,7 +29,7 @@ from .elsewhere import Elsewhere
 from .instant import LIVING, Instant
 
 SLICES = ("1", "2", "3", "join")
-POINTS = ("piece-written", "piece-started", "handle-kept", "pulled", "slot-taken", "forgotten")
+POINTS = ("piece-written", "piece-started", "handle-kept", "pulled", "end-kept", "slot-taken", "forgotten")
 #: Each step is synced to disk, which is not the point here.
 MEMORY = Path("/dev/shm")
 ALL = "".join(f"unit u{unit:03}\n" for unit in range(1, 7))

@@ -214,7 +214,15 @@ def test_a_waiting_piece_is_cancelled(there: Elsewhere) -> None:
 
 POINTS = [
     point
-    for name in ("piece-written", "piece-started", "handle-kept", "pulled", "slot-taken", "forgotten")
+    for name in (
+        "piece-written",
+        "piece-started",
+        "handle-kept",
+        "pulled",
+        "end-kept",
+        "slot-taken",
+        "forgotten",
+    )
     for point in (name, f"{name}:3", f"{name}:4")
     if point != "piece-started:3" and point != "piece-started:4"
 ] + ["piece-started:2", "outputs-checked", "outputs-accepted"]

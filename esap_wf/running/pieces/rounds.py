@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from esap_wf.backends import Condition, OutageError, Part, Refusal, Seen, Signal
+from esap_wf.backends import Condition, OutageError, Part, Piece, Refusal, Seen, Signal
 from esap_wf.models.run import now
 from esap_wf.running.ownership import Ownership
 from esap_wf.running.pieces import bringing, bundle
@@ -105,7 +105,7 @@ class Rounds:
         if not waiting:
             return
         attempts = [(s, s.attempt) for s in waiting if s.attempt]
-        made = [bundle.make(self.owner, self.pieces, attempt, self._given(s)) for s, attempt in attempts]
+        made = [self._made(slice_, attempt) for slice_, attempt in attempts]
         self.owner.lease.require()
         answers = self.place.start(made)
         crashpoints.reached("piece-started")
@@ -118,6 +118,12 @@ class Rounds:
                 slice_.handle = answer
                 crashpoints.reached("handle-kept")
                 logger.info("slice %s, attempt %d: started", slice_.name, attempt.attempt)
+
+    def _made(self, slice_: Slice, attempt: Attempt) -> Piece:
+        """What is sent for an attempt; it may wait long for a slot, and is put together once."""
+        if slice_.piece is None:
+            slice_.piece = bundle.make(self.owner, self.pieces, attempt, self._given(slice_))
+        return slice_.piece
 
     def _refused(self, slice_: Slice, reason: str) -> None:
         slice_.watched = True
@@ -233,6 +239,7 @@ class Rounds:
         )
         if seen.exit_code == 0:
             self.pieces.keep_end(attempt, end)
+            crashpoints.reached("end-kept")
             self._accept(slice_, attempt)
         else:
             self._give_up(slice_, end)

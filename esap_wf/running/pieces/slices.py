@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
-from esap_wf.backends import Seen
+from esap_wf.backends import Piece, Seen
 from esap_wf.errors import EsapError
 from esap_wf.models.run import now
 from esap_wf.running.ownership import Ownership
@@ -39,6 +39,8 @@ class Slice:
         Its results count.
     failed : AttemptEnd or None
         It has failed for good, as far as this owner is concerned.
+    piece : Piece or None
+        What is sent for the attempt, once it was put together.
     watched : bool
         It was seen at work, or started, by this owner: its failure is told, not tried once more.
     """
@@ -49,6 +51,7 @@ class Slice:
     seen: Seen | None = None
     accepted: bool = False
     failed: AttemptEnd | None = None
+    piece: Piece | None = None
     watched: bool = False
     earlier: list[Attempt] = field(default_factory=list)
 
@@ -145,6 +148,7 @@ class Slices:
             )
         crashpoints.reached("piece-written")
         slice_.attempt, slice_.handle, slice_.seen, slice_.watched = attempt, None, None, True
+        slice_.piece = None
         return attempt
 
     def lost(self, slice_: Slice, end: AttemptEnd) -> None:
