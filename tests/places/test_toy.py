@@ -17,7 +17,7 @@ from esap_wf.models.run import Phase
 
 from .elsewhere import Elsewhere
 
-pytestmark = [pytest.mark.faults]
+pytestmark = [pytest.mark.faults, pytest.mark.apart]
 
 ARMED = [sys.executable, str(HERE / "armed.py")]
 ONCE = {"1.1": 1, "2.1": 1, "3.1": 1, "join.1": 1}
