@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import socket
+import threading
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +19,7 @@ from esap_wf.models.run import Phase, Progress, RunRecord, State, now
 from esap_wf.running import control
 from esap_wf.running import render as rendering
 from esap_wf.runs import claims, cpu, crashpoints, processes, snapshots
+from esap_wf.runs.run import StopRequest
 from esap_wf.runs.store import Run, Store, delete_tree
 
 
@@ -51,14 +56,37 @@ def create(
         _render(plan, workflow, store, staged)
         crashpoints.reached("rendered")
         state = State(phase=Phase.PENDING, progress=Progress(units_total=plan.units))
-        run = store.publish(staged, _record(plan, run_id, rerun_of), state, claim=claim)
+        with _interrupt_waits() as heard:
+            run = store.publish(staged, _record(plan, run_id, rerun_of), state, claim=claim)
+            control.spawn(run)
     except OSError as error:
         raise files.explain(error, staged) from error
     finally:
         if staged.exists():
             delete_tree(staged)
-    control.spawn(run)
+    if heard:
+        run.request_stop(StopRequest(at=now(), by=processes.user(), drain=True))
+        raise KeyboardInterrupt
     return run
+
+
+@contextlib.contextmanager
+def _interrupt_waits() -> Iterator[list[int]]:
+    """
+    Ctrl-C is heard, and heeded afterwards: it must not leave a run that works on although whoever wanted it
+    has stopped it.
+    """
+    heard: list[int] = []
+    here = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT) if here else None
+    if before in (None, signal.SIG_IGN):
+        yield heard
+        return
+    signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        yield heard
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _render(plan: Plan, workflow: Workflow, store: Store, staged: Path) -> None:
