@@ -30,7 +30,8 @@ def within(profile: Profile, survey: Survey | None) -> Capacity:
     there = survey.wall_seconds if survey else None
     walls = [w for w in (wall, there) if w is not None]
     return Capacity(
-        cores=least(profile.cores, survey.cores if survey else None),
+        # no more jobs of a piece work at a time than it has cores
+        cores=least(profile.cores, least(profile.caps.jobs, survey.cores if survey else None)),
         memory_bytes=least(amount(profile.memory), survey.memory_bytes if survey else None),
         disk_bytes=least(amount(profile.disk), survey.disk_bytes if survey else None),
         wall_seconds=min(walls) if walls else None,

@@ -100,7 +100,7 @@ class Caps(Model, frozen=True, kw_only=True):
     heads : int, optional
         Pieces that wait or run.
     jobs : int, optional
-        Jobs of one head.
+        Jobs of one head at a time: a piece gets no more cores than that.
     submissions : int, optional
         Pieces started in a minute.
     """
