@@ -127,7 +127,7 @@ def test_an_engine_that_fails_gives_its_own_exit_code(there: Imaged) -> None:
 
 @pytest.mark.parametrize("drain", [False, True])
 def test_a_cancel_reaches_it_and_nothing_is_left(drain: bool, there: Imaged) -> None:
-    seconds = "3" if drain else str(10**6 + os.getpid())  # no other test waits for so long
+    seconds = "3.0625" if drain else str(10**6 + os.getpid())  # no other test waits for so long
     run = there.begin("--seconds", seconds, slices=1)
     state = there.wait(run, lambda s: s.progress.units_running > 0)
     assert state.phase is Phase.EXECUTING, there.explain(run)
@@ -143,4 +143,4 @@ def test_a_cancel_reaches_it_and_nothing_is_left(drain: bool, there: Imaged) -> 
 def sleeping(seconds: str) -> list[str]:
     """What the units of a test are made of, in a container or outside, whatever has become of its environment."""
     found = (" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
-    return [words for words in found if words.startswith(f"sleep {seconds}")]
+    return [words for words in found if words == f"sleep {seconds}"]
