@@ -182,7 +182,7 @@ def test_pieces_work_on_without_their_supervisor_and_are_not_done_twice(
     run = there.begin("--seconds", "1")
     until(lambda: working(host), what="steps")
     there.kill_supervisor(run)
-    host.cut()
+    host.cut(for_good=False)
     there.completed(run, times=1)
     assert there.results(run) == here
     assert there.again(run) == 0
@@ -254,7 +254,7 @@ def test_whatever_is_killed_whenever(seed: int, there: OverSsh, host: Host, here
         if what == "supervisor" and (pid := there.supervisor(run)):
             kill([pid])
         elif what == "connections":
-            host.cut()
+            host.cut(for_good=False)
         elif what == "sshd":
             host.deaf()
             host.cut()

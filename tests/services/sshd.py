@@ -128,12 +128,13 @@ class Host:
             self.listener.wait()
             self.listener = None
 
-    def cut(self) -> None:
-        """All connections break."""
+    def cut(self, for_good: bool = True) -> None:
+        """All connections break, and none is there any more; not `for_good`: clients may be back already."""
         for process in self._of_connections():
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        until(lambda: not self.connections(), 20, what="the end of connections")
+        if for_good:
+            until(lambda: not self.connections(), 20, what="the end of connections")
 
     def _of_connections(self) -> list[psutil.Process]:
         found = []
