@@ -127,6 +127,8 @@ def test_a_supervisor_killed_at_a_point_is_succeeded(
     began = there(point, *given, "--detach", "--json", command=ARMED)
     assert began.code == 0, began
     run = str(began.json["run"])
+    # before its supervisor is there, it is UNKNOWN for a moment, too
+    until((there.run(run).dir / "pieces").is_dir, what="the first piece")
     assert there.ended(run).phase is Phase.UNKNOWN
     again = there.ok(*given)
     assert (again["run"], again["phase"]) == (run, "COMPLETED"), there.explain(run)
@@ -141,6 +143,16 @@ def working(host: Host) -> list[psutil.Process]:
     for process in host.processes():
         with contextlib.suppress(psutil.Error):
             if process.name() == "sleep":
+                found.append(process)
+    return found
+
+
+def of_piece(host: Host, key: str) -> list[psutil.Process]:
+    """What works there for a piece, by the end of its key; steps come and go meanwhile."""
+    found = []
+    for process in host.processes():
+        with contextlib.suppress(psutil.Error, FileNotFoundError):
+            if key in " ".join([process.cwd(), *process.cmdline()]):
                 found.append(process)
     return found
 
@@ -209,7 +221,7 @@ def test_an_engine_that_is_killed_there_is_a_failure_and_resume_repeats_only_its
 ) -> None:
     run = there.begin("--seconds", "1")
     until(lambda: len(working(host)) >= 3, what="steps")
-    engine = next(p for p in host.processes() if "miniflow" in " ".join(p.cmdline()) and ".1.2.1" in p.cwd())
+    engine = next(p for p in of_piece(host, ".1.2.1") if "miniflow" in " ".join(p.cmdline()))
     engine.kill()
     assert there.ended(run).phase is Phase.ERROR
     there.completed(run, times=1)
@@ -222,8 +234,7 @@ def test_everything_of_a_piece_killed_there_is_a_loss_and_done_once_more(
 ) -> None:
     run = there.begin("--seconds", "1")
     until(lambda: len(working(host)) >= 3, what="steps")
-    of_piece = [p for p in host.processes() if ".1.2.1" in " ".join([p.cwd(), *p.cmdline()])]
-    for process in of_piece:
+    for process in of_piece(host, ".1.2.1"):
         with contextlib.suppress(psutil.Error):
             process.kill()
     there.completed(run)
@@ -262,10 +273,9 @@ def test_whatever_is_killed_whenever(seed: int, there: OverSsh, host: Host, here
             host.listen()
         elif host.processes():
             key = chance.choice([".1.1.1", ".1.2.1", ".1.3.1", ".1.join.1"])
-            for process in host.processes():
+            for process in of_piece(host, key):
                 with contextlib.suppress(psutil.Error):
-                    if key in " ".join([process.cwd(), *process.cmdline()]):
-                        process.kill()
+                    process.kill()
     there.resume_until_completed(run)
     there.clean(run)
     assert there.results(run) == here

@@ -236,6 +236,8 @@ def test_a_supervisor_killed_at_a_point_is_succeeded(
 ) -> None:
     given = ["run", there.cut, "--backend", "toy", "--slices", "3"]
     run = str(there(point, *given, "--detach", "--json", command=ARMED).json["run"])
+    # before its supervisor is there, it is UNKNOWN for a moment, too
+    until((there.run(run).dir / "pieces").is_dir, what="the first piece")
     assert there.ended(run).phase is Phase.UNKNOWN
     again = there.ok(*given)
     assert (again["run"], again["phase"]) == (run, "COMPLETED"), there.explain(run)
