@@ -22,10 +22,9 @@ from esap_wf.config import Config
 from esap_wf.errors import ExitCode, Problem, RefusedError, UsageError
 from esap_wf.flow import IfExists
 from esap_wf.models.plan import Plan
-from esap_wf.models.run import Phase, State, encode, now
+from esap_wf.models.run import Phase, State, encode
 from esap_wf.planning import duplicates, making, saved
-from esap_wf.runs import processes
-from esap_wf.runs.run import StopRequest
+from esap_wf.running import control
 from esap_wf.runs.store import Run
 
 
@@ -232,7 +231,7 @@ def conclude(answer: Answer, started: flow.Started, detach: bool) -> int:
         state, code = followed(answer, started, detach, own)
     except KeyboardInterrupt:
         if own and not started.reused and not detach:  # nobody followed it yet, or nobody waits any longer
-            run.request_stop(StopRequest(at=now(), by=processes.user(), drain=True))
+            control.ask_to_stop(run, drain=True)
         raise
     data = {
         "run": run.id,

@@ -113,6 +113,11 @@ def resume(run: Run, waiting: Callable[[str], None] | None = None, revision: Pat
     return owner is None or owner.holder.pid == process.pid
 
 
+def ask_to_stop(run: Run, drain: bool) -> None:
+    """Leave word that this user wants a run to stop, for the supervisor that it has or gets."""
+    run.request_stop(StopRequest(at=now(), by=processes.user(), drain=drain))
+
+
 def cancel(run: Run, drain: bool = False, waiting: Callable[[str], None] | None = None) -> State:
     """
     Stop a run: at once, or after its running jobs have ended.
@@ -133,7 +138,7 @@ def cancel(run: Run, drain: bool = False, waiting: Callable[[str], None] | None 
     state = run.observe()
     if state.phase in states.FINAL:
         raise RefusedError(f"run {run.id} is {state.phase}", [Problem(run.id, "it has already ended")])
-    run.request_stop(StopRequest(at=now(), by=processes.user(), drain=drain))
+    ask_to_stop(run, drain)
     if waiting:
         state = run.observe(waiting)  # after the request: an owner that lives is stopping meanwhile
     if state.phase in {Phase.UNKNOWN, Phase.HELD, Phase.SUSPENDED} or (

@@ -19,7 +19,6 @@ from esap_wf.models.run import Phase, Progress, RunRecord, State, now
 from esap_wf.running import control
 from esap_wf.running import render as rendering
 from esap_wf.runs import claims, cpu, crashpoints, processes, snapshots
-from esap_wf.runs.run import StopRequest
 from esap_wf.runs.store import Run, Store, delete_tree
 
 
@@ -65,7 +64,7 @@ def create(
         if staged.exists():
             delete_tree(staged)
     if heard:
-        run.request_stop(StopRequest(at=now(), by=processes.user(), drain=True))
+        control.ask_to_stop(run, drain=True)
         raise KeyboardInterrupt
     return run
 

@@ -10,7 +10,6 @@ import logging
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -30,9 +29,6 @@ from esap_wf.runs import attempts, counts, crashpoints, states
 from esap_wf.runs.lease import RENEW, Lease
 from esap_wf.runs.run import StopRequest
 from esap_wf.runs.store import Run, Store
-
-if TYPE_CHECKING:
-    from esap_wf.backends import BackendBase, Launcher
 
 logger = logging.getLogger(__name__)
 

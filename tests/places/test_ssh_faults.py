@@ -20,7 +20,6 @@ from faults.place import HERE
 from helpers import tutorial
 from helpers.processes import kill
 from helpers.waiting import until
-from services import sshd
 from services.sshd import Host
 
 from esap_wf.models.run import Phase
@@ -59,12 +58,6 @@ class OverSsh(Elsewhere):
         )
         assert self.host.processes() == []
         self.nothing_runs(run)
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[Host]:
-    with sshd.running() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -35,12 +35,6 @@ WAITS = "echo begun > logs/begun; sleep 600"
 ONCE = "echo $$ >> outputs/count"
 
 
-@pytest.fixture(scope="module")
-def host() -> Iterator[Host]:
-    with sshd.running() as made:
-        yield made
-
-
 @pytest.fixture
 def there(host: Host, tmp_path: Path) -> Iterator[There]:
     profile = host.profile()

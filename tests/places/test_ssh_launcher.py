@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from services import sshd
 from services.sshd import Host
 
 from esap_wf.backends import Profile
@@ -15,12 +14,6 @@ from esap_wf.backends.ssh import surveying
 from esap_wf.testing import LauncherSuite
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[Host]:
-    with sshd.running() as made:
-        yield made
 
 
 class TestSsh(LauncherSuite):

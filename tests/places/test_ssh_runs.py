@@ -11,18 +11,12 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import Place
-from services import far, sshd
+from services import far
 from services.sshd import Host
 
 pytestmark = pytest.mark.integration
 
 UNITS = ("--units", "7", "--output-bytes", "100")
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[Host]:
-    with sshd.running() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.conftest import end
 from faults.place import HERE
 from helpers.waiting import until
 
@@ -21,15 +19,6 @@ pytestmark = [pytest.mark.faults, pytest.mark.apart]
 
 ARMED = [sys.executable, str(HERE / "armed.py")]
 ONCE = {"1.1": 1, "2.1": 1, "3.1": 1, "join.1": 1}
-
-
-@pytest.fixture
-def there(tmp_path: Path, toy_environment: dict[str, str]) -> Iterator[Elsewhere]:
-    made = Elsewhere(tmp_path, dict(toy_environment))
-    yield made
-    made.cluster.come_back()
-    end(made)
-    made.cluster.end()
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from unittest import mock
 
 import pytest
-from faults.conftest import end
 from helpers.waiting import until
 
 from esap_wf.models.run import Phase
@@ -21,15 +18,6 @@ from esap_wf.runs.lease import Lease
 from .elsewhere import Elsewhere
 
 pytestmark = pytest.mark.faults
-
-
-@pytest.fixture
-def there(tmp_path: Path, toy_environment: dict[str, str]) -> Iterator[Elsewhere]:
-    made = Elsewhere(tmp_path, dict(toy_environment))
-    yield made
-    made.cluster.come_back()
-    end(made)
-    made.cluster.end()
 
 
 def asleep(there: Elsewhere) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from esap_wf.backends import Piece
-from esap_wf.engines import Job, Rendered
+from esap_wf.engines import EngineBase, Job, Rendered
 from esap_wf.engines.stages import stage_job
 from esap_wf.errors import EsapError
 from esap_wf.models.manifest import Implementation
@@ -55,7 +55,9 @@ def make(
     if attempt.slice == WHOLE:
         command = _of_run(owner.run.dir, plan, folder)
     else:
-        rendered, plan = staged_as(owner, attempt.slice, {n: list(paths) for n, paths in given.items()})
+        job = replace(render.job_of(plan, owner.manifest), source=owner.run.dir / plan.entry)
+        names = {name: list(paths) for name, paths in given.items()}
+        rendered, plan = as_slice(plan, implementation(owner), owner.engine, job, attempt.slice, names)
         command = render.command_script(plan, rendered)
         render.put(rendered, folder)
     for name in ("code", staging.FOLDER):
@@ -143,21 +145,33 @@ def chosen(plan: Plan, implementations: Sequence[Implementation]) -> Implementat
     raise EsapError(f"the manifest of {plan.workflow} has no implementation for {plan.engine.name}: {file}")
 
 
-def staged_as(owner: Ownership, slice_: str, given: Mapping[str, Sequence[str]]) -> tuple[Rendered, Plan]:
-    """A slice as its engine is asked for it, and the plan as it reads for that slice alone."""
-    plan, one = owner.plan, implementation(owner)
+def as_slice(
+    plan: Plan,
+    one: Implementation,
+    engine: EngineBase,
+    job: Job,
+    slice_: str,
+    given: Mapping[str, Sequence[str]],
+) -> tuple[Rendered, Plan]:
+    """
+    A slice as its engine is asked for it, and the plan as it reads for that slice alone.
+
+    Parameters
+    ----------
+    plan : Plan
+    one : Implementation
+        The one of the plan.
+    engine : EngineBase
+    job : Job
+        Of the whole run.
+    slice_ : str
+    given : mapping
+        For the `join` slice: name of what is given → paths relative to the run directory.
+    """
     stage = one.join if slice_ == JOIN else one.map
     assert stage is not None
-    job = render.job_of(plan, owner.manifest)
-    job = replace(job, source=owner.run.dir / plan.entry)
-    number = None if slice_ == JOIN else int(slice_)
-    job = stage_job(job, stage, number, plan.slicing.slices, given)
-    rendered = render.by_engine(owner.engine, plan, job)
-    return rendered, as_piece(plan, job, rendered)
-
-
-def as_piece(plan: Plan, job: Job, rendered: Rendered) -> Plan:
-    """A plan as it reads for one piece."""
-    return msgspec.structs.replace(
+    job = stage_job(job, stage, None if slice_ == JOIN else int(slice_), plan.slicing.slices, given)
+    rendered = render.by_engine(engine, plan, job)
+    return rendered, msgspec.structs.replace(
         plan, entry=job.entry, item=job.item, command=rendered.command, parameters=dict(job.parameters)
     )

@@ -8,7 +8,6 @@ from pathlib import Path
 from esap_wf import plugins
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.engines import EngineBase
-from esap_wf.engines.stages import stage_job
 from esap_wf.models.plan import Plan
 from esap_wf.running import render, staging
 from esap_wf.running.pieces import bundle, script
@@ -43,11 +42,8 @@ def scripts(plan: Plan, workflow: Workflow) -> dict[str, str]:
         if name != WHOLE:
             job = render.job_of(plan, workflow.manifest, workflow)
             one = bundle.chosen(plan, workflow.manifest.implementations)
-            stage = one.join if name == JOIN else one.map
-            assert stage is not None
-            job = stage_job(job, stage, None if name == JOIN else 1, plan.slicing.slices, {})
-            rendered = render.by_engine(engine, plan, job)
-            command = render.command_script(bundle.as_piece(plan, job, rendered), rendered)
+            rendered, cut = bundle.as_slice(plan, one, engine, job, name, {})
+            command = render.command_script(cut, rendered)
         found[name] = _piece(plan, engine, name, command)
     return found
 
