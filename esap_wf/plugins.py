@@ -35,7 +35,11 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "command": "esap_wf.engines.command.engine:Command",
         "notebook": "esap_wf.engines.command.notebook:Notebook",
     },
-    "esap_wf.backends": {"local": "esap_wf.backends.local:Local", "ssh": "esap_wf.backends.ssh:Ssh"},
+    "esap_wf.backends": {
+        "local": "esap_wf.backends.local:Local",
+        "slurm": "esap_wf.backends.slurm:Slurm",
+        "ssh": "esap_wf.backends.ssh:Ssh",
+    },
     "esap_wf.tasks": {
         "urn:esap-wf:task:pipeline-1.0": "esap_wf.tasks.pipeline:Pipeline",
         "https://www.purl.org/ivoa.net/EB/schema/v1.0/types/executable/jupyter-notebook-1.0": "esap_wf.tasks.notebook:Notebook",

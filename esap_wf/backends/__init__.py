@@ -10,6 +10,7 @@ from __future__ import annotations
 from esap_wf.backends.base import CONTRACT, BackendBase, NoSettings
 from esap_wf.backends.launcher import (
     LONGEST_HANDLE,
+    BatchJob,
     Condition,
     Launcher,
     NeedsPersonError,
@@ -23,13 +24,14 @@ from esap_wf.backends.launcher import (
     Usage,
 )
 from esap_wf.backends.profile_files import LOCAL, profiles, settings_of
-from esap_wf.models.place import Capacity, Containers, Found, Profile, Survey
+from esap_wf.models.place import Capacity, Containers, Found, Partition, Profile, Queue, Survey
 
 __all__ = [
     "CONTRACT",
     "LOCAL",
     "LONGEST_HANDLE",
     "BackendBase",
+    "BatchJob",
     "Capacity",
     "Condition",
     "Containers",
@@ -39,8 +41,10 @@ __all__ = [
     "NoSettings",
     "OutageError",
     "Part",
+    "Partition",
     "Piece",
     "Profile",
+    "Queue",
     "Refusal",
     "Seen",
     "Served",

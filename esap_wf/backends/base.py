@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esap_wf.models import Model
-from esap_wf.models.place import Capacity, Profile, Survey
+from esap_wf.models.place import Capacity, Profile, Queue, Survey
+from esap_wf.models.plan import Allocation
 
 if TYPE_CHECKING:
     from esap_wf.backends.launcher import Launcher
@@ -35,7 +36,7 @@ class BackendBase(ABC):
     settings : type
         A `msgspec.Struct` of the keys that its profiles have beside those of `Profile`.
     shares_store : bool
-        As `Launcher.shares_store`.
+        As `Launcher.shares_store`, where that does not depend on the profile (`shares`).
     """
 
     contract: int
@@ -59,6 +60,44 @@ class BackendBase(ABC):
         from esap_wf.backends.capacities import within
 
         return within(profile, survey)
+
+    # --- what a place with a workload manager says; these do for one without
+
+    def shares(self, profile: Profile) -> bool:
+        """Whether pieces of this profile work in the run store itself (`Launcher.shares_store`)."""
+        return self.shares_store
+
+    def ways(self, profile: Profile) -> tuple[Profile, ...]:
+        """
+        The ways in which a place can be used, best first: profiles in which nothing is left open (`shares`,
+        `queue`). The first one that suits the engine is planned. The default: as it is.
+        """
+        return (profile,)
+
+    def queue(self, profile: Profile, allocation: Allocation, survey: Survey | None) -> Queue | None:
+        """
+        Where the engine submits the jobs of its steps, for a profile of `ways`; None: it works alone. An
+        engine that can't submit there (`EngineBase.queues`) gets another one of the `ways`.
+        """
+        return None
+
+    def reasons(self, profile: Profile, allocation: Allocation, survey: Survey | None) -> list[str]:
+        """
+        What is against a run there beside what `capacity` shows, each with the way out: a partition or an
+        account that isn't there, a limit that nobody can meet, and the part of the place that would fit.
+        """
+        return []
+
+    def starts(self, profile: Profile, allocation: Allocation) -> str:
+        """When a job would begin there now, as the place expects it (RFC 3339); empty if it doesn't say."""
+        return ""
+
+    def sees(self, profile: Profile, folder: Path, cache: Path) -> bool | None:
+        """
+        Whether jobs of the place see a folder of this machine under the same path. None: nobody knows, and
+        it can't be found out in a few seconds.
+        """
+        return True if self.shares(profile) else None
 
     @abstractmethod
     def launcher(self, profile: Profile, cache: Path) -> Launcher:

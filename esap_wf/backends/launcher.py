@@ -113,6 +113,44 @@ class Seen(Struct, frozen=True):
     orphans: bool = False
 
 
+class BatchJob(Struct, frozen=True):
+    """
+    A job that the engine of a run has submitted to a workload manager, as that tells of it.
+
+    Parameters
+    ----------
+    id : str
+        There; of an array its members are jobs of their own.
+    name, comment : str
+        As submitted. Anybody may have written them.
+    condition : Condition
+    state : str
+        The workload manager's own word: ``OUT_OF_MEMORY``, ``CANCELLED``.
+    reason : str
+        Why it waits, or how it ended, in plain words; empty if there is nothing to say.
+    since : float, optional
+        Of the present condition, seconds since 1970.
+    node : str
+    exit_code, signal : int, optional
+    usage : Usage
+    folder : str
+        In which it works; empty if nobody says.
+    """
+
+    id: str
+    name: str
+    condition: Condition
+    state: str
+    comment: str = ""
+    reason: str = ""
+    since: float | None = None
+    node: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    usage: Usage = Usage()
+    folder: str = ""
+
+
 class Refusal(Struct, frozen=True):
     """The place does not take a piece, and will not take it later either."""
 
@@ -307,6 +345,21 @@ class Launcher(ABC):
         if left:
             told(f"ending {human_count(len(left), 'piece')} of an earlier attempt: {', '.join(left[:10])}")
             self.stop(dict.fromkeys(left), None)
+
+    def batch_jobs(self, run: str, ended: Sequence[str] = ()) -> Sequence[BatchJob] | None:
+        """
+        Jobs that the engine of a run has submitted to a workload manager and that wait or work, and those
+        of the ids in `ended`, however long ago they have ended, as far as it still knows them. One question
+        for all; None: it can't be asked now. The default: there is no workload manager.
+        """
+        return ()
+
+    def script(self, piece: Piece) -> str:
+        """
+        What is submitted for a piece, byte for byte, if the place is given a script. Nothing is submitted.
+        The default: none.
+        """
+        return ""
 
     def fenced(self, pieces: Mapping[str, str | None]) -> None:
         """

@@ -44,7 +44,7 @@ class Place:
         """
         Whether it doesn't see the run store: what is there is not what is here, and runs are sent to it.
         """
-        return not self.kind.shares_store
+        return not self.kind.shares(self.profile)
 
     def capacity(self, store: Path) -> Capacity:
         """
@@ -56,7 +56,7 @@ class Place:
             It was never asked, or its plug-in fails.
         """
         where = f"backend {self.name}"
-        if self.elsewhere and self.survey is None:
+        if self.survey is None and not self.kind.shares_store:
             what = f"has not been asked yet: esap-wf backends check {self.name}"
             raise UnavailableError(what, [Problem(where, what)])
         try:

@@ -17,6 +17,7 @@ import msgspec
 from esap_wf.backends.asking import Answers
 from esap_wf.backends.launcher import (
     LONGEST_HANDLE,
+    BatchJob,
     Condition,
     Launcher,
     NeedsPersonError,
@@ -227,6 +228,14 @@ class Shared(Launcher):
     def quiet(self, key: str, handle: str | None) -> float | None:
         """As `Launcher.quiet`."""
         return self.launcher.quiet(key, handle)
+
+    def batch_jobs(self, run: str, ended: Sequence[str] = ()) -> Sequence[BatchJob] | None:
+        """As `Launcher.batch_jobs`."""
+        return self.launcher.batch_jobs(run, ended)
+
+    def script(self, piece: Piece) -> str:
+        """As `Launcher.script`."""
+        return self.launcher.script(piece)
 
     def fenced(self, pieces: Mapping[str, str | None]) -> None:
         """As `Launcher.fenced`."""

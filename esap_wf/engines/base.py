@@ -89,6 +89,8 @@ class EngineBase(ABC):
     records : tuple of str
         What `events`, `explain` and `results` read beside ``engine/`` and is written while the engine works:
         paths relative to the run directory. At places that don't share the store it is brought back often.
+    queues : tuple of str
+        Kinds of workload managers to which it can submit its jobs itself (`Job.queue`): ``("slurm",)``.
     """
 
     contract: int
@@ -101,6 +103,7 @@ class EngineBase(ABC):
     pins: Path | None = None
     refused_in_paths: str = ""
     records: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
 
     # --- installations: asked while planning, by `engines list` and `doctor`
 

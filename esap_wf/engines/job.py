@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from esap_wf.models.place import Queue, StepNeeds
 from esap_wf.models.plan import Allocation, SoftwareChoice
 from esap_wf.models.request import DataRef
 
@@ -60,6 +61,11 @@ class Job:
         The pipeline's working directory, relative to `folder`; empty: `folder` itself.
     beside : mapping of str to str
         As `Interface.beside`, relative to `folder`.
+    queue : Queue, optional
+        To which the engine submits the jobs of its steps; without it they work where the engine does.
+        Only given to an engine that names its kind in `EngineBase.queues`.
+    steps : mapping of str to StepNeeds
+        What they ask for there, over what the pipeline itself says.
     """
 
     workflow: str
@@ -77,6 +83,8 @@ class Job:
     literals: Mapping[str, str] = field(default_factory=dict)
     workdir: str = ""
     beside: Mapping[str, str] = field(default_factory=dict)
+    queue: Queue | None = None
+    steps: Mapping[str, StepNeeds] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

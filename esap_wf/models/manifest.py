@@ -200,6 +200,31 @@ class Size(Model, frozen=True, kw_only=True):
     gpus: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
+class More(Model, frozen=True, kw_only=True):
+    """
+    The rule by which a job that has run out of memory or time is started again with more of it: multiplied by
+    `memory` or `wall`, at most `times` times. Finished work is kept.
+    """
+
+    memory: Annotated[float, msgspec.Meta(ge=1, le=100)] = 2.0
+    wall: Annotated[float, msgspec.Meta(ge=1, le=100)] = 2.0
+    times: Annotated[int, msgspec.Meta(ge=1, le=10)] = 2
+
+
+class StepResources(Model, frozen=True, kw_only=True):
+    """
+    What one job of a step asks for, where a workload manager gives each job its own; `sizes` are other
+    amounts for sizes of the workflow.
+    """
+
+    cores: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    memory: int | float | str | None = None
+    wall: int | float | str | None = None
+    gpus: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    more: More | None = None
+    sizes: dict[Name, StepResources] = {}
+
+
 class Estimate(Model, frozen=True, kw_only=True):
     """Expressions over parameters, `units`, `cores`, `input_bytes`."""
 
@@ -214,6 +239,7 @@ class Resources(Model, frozen=True, kw_only=True):
 
     default: Name = "small"
     sizes: dict[Name, Size] = {}
+    steps: dict[str, StepResources] = {}
     estimate: Estimate = Estimate()
 
 

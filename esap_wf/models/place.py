@@ -164,6 +164,110 @@ class Profile(Model, frozen=True, kw_only=True):
         return whole.is_absolute() and any(whole.is_relative_to(folder) for folder in self.shared)
 
 
+class StepNeeds(Model, frozen=True, kw_only=True):
+    """
+    What one job of a step asks for, where a workload manager gives each job its own; None: what the engine,
+    or the queue, gives it.
+
+    Parameters
+    ----------
+    cores, memory_bytes, wall_seconds, gpus
+    memory_factor, wall_factor : float
+        By what it is multiplied when a job has run out of it and is started again; 1: it isn't.
+    times : int
+        So often at most.
+    """
+
+    cores: Count | None = None
+    memory_bytes: Count | None = None
+    wall_seconds: Count | None = None
+    gpus: int | None = None
+    memory_factor: Annotated[float, msgspec.Meta(ge=1, le=100)] = 1.0
+    wall_factor: Annotated[float, msgspec.Meta(ge=1, le=100)] = 1.0
+    times: Annotated[int, msgspec.Meta(ge=0, le=10)] = 0
+
+
+class Queue(Model, frozen=True, kw_only=True):
+    """
+    The workload manager to which an engine itself submits the jobs of its steps (`BackendBase.queue`).
+
+    Parameters
+    ----------
+    kind : str
+        As engines know it (`EngineBase.queues`): ``slurm``.
+    partition, account, qos, constraint, reservation : str
+        Empty: what the workload manager takes by itself. They hold letters, digits and a few signs
+        that mean nothing to a shell.
+    gpus_as : str
+        What a GPU is called there (Slurm's generic resource).
+    jobs : int
+        In flight at a time, of one engine.
+    submissions : int, optional
+        In a minute, of one engine.
+    poll : float
+        Seconds between two questions of the engine.
+    cores, memory_bytes, wall_seconds
+        Of a job whose step asks for nothing.
+    most_memory_bytes, most_wall_seconds : int, optional
+        More than that no job can be given.
+    latency : int
+        Seconds that a file written on a node may take until it is seen here.
+    options : list of str
+        Further options of the submitting command, each a whole argument.
+    """
+
+    kind: str
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    constraint: str = ""
+    reservation: str = ""
+    gpus_as: str = "gpu"
+    jobs: Count = 100
+    submissions: Count | None = None
+    poll: float = 10.0
+    cores: Count = 1
+    memory_bytes: Count = 2_000_000_000
+    wall_seconds: Count = 3600
+    most_memory_bytes: Count | None = None
+    most_wall_seconds: Count | None = None
+    latency: Count = 60
+    options: list[str] = []
+
+
+class Partition(Model, frozen=True, kw_only=True):
+    """
+    A part of a place to which jobs are submitted; amounts are those of its largest node.
+
+    Parameters
+    ----------
+    name : str
+    default, up : bool
+    nodes, cores, memory_bytes, disk_bytes, wall_seconds, gpus
+        None: without a limit, or nobody says it.
+    free_cores : int, optional
+        Of all its nodes, now.
+    features : list of str
+        Of any of its nodes.
+    accounts, qos : list of str
+        That may use it; empty: all.
+    """
+
+    name: str
+    default: bool = False
+    up: bool = True
+    nodes: int = 1
+    cores: int
+    memory_bytes: int
+    disk_bytes: int | None = None
+    wall_seconds: int | None = None
+    gpus: int = 0
+    free_cores: int | None = None
+    features: list[str] = []
+    accounts: list[str] = []
+    qos: list[str] = []
+
+
 class Capacity(Model, frozen=True, kw_only=True):
     """What a place has, within the limits of its profile."""
 
@@ -205,6 +309,12 @@ class Survey(Model, frozen=True, kw_only=True):
         Container runtime → what is there.
     system : str
         For people: ``Linux 6.1, x86_64``.
+    partitions : list of Partition
+        Where a workload manager says so.
+    accounts, qos : list of str
+        That this user may name there; empty: nobody says it.
+    accounting : bool
+        Whether it keeps what jobs have used.
     """
 
     schema_version: int = 1
@@ -221,3 +331,7 @@ class Survey(Model, frozen=True, kw_only=True):
     python: dict[str, str] = {}
     runtimes: dict[str, Found] = {}
     system: str = ""
+    partitions: list[Partition] = []
+    accounts: list[str] = []
+    qos: list[str] = []
+    accounting: bool = False

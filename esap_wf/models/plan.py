@@ -8,7 +8,7 @@ import msgspec
 
 from esap_wf.models import Model
 from esap_wf.models.manifest import Output
-from esap_wf.models.place import Profile
+from esap_wf.models.place import Profile, Queue, StepNeeds
 from esap_wf.models.request import DataRef, Request
 
 PLAN_VERSION = 1
@@ -130,11 +130,16 @@ class Allocation(Model, frozen=True, kw_only=True):
 
 
 class Offer(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """A backend profile, and why it does not fit. Named after the offers of the IVOA ExecutionBroker."""
+    """
+    A backend profile, and why it does not fit. Named after the offers of the IVOA ExecutionBroker.
+
+    `starts` is when a job would begin there now, as the place expects it (RFC 3339); left out if it doesn't say.
+    """
 
     backend: str
     fits: bool
     reasons: list[str] = []
+    starts: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Duplicate(Model, frozen=True, kw_only=True, omit_defaults=False):
@@ -186,7 +191,8 @@ class Plan(Model, frozen=True, kw_only=True):
     the snapshot. `inside` is the identity of files that parameters name, `outputs` what is given out as
     results, `nonce` makes a run that draws its seed like no other. Whether a field counts for the identity of
     a run says `esap_wf.planning.identity`: a new one must be entered there. `profile` is that of `backend` if
-    it is not this machine.
+    it is not this machine; in it everything is decided (`BackendBase.ways`). `queue` is where the engine
+    submits the jobs of its steps, if it does, and `steps` what these ask for, by name.
     """
 
     schema_version: int = PLAN_VERSION
@@ -214,6 +220,8 @@ class Plan(Model, frozen=True, kw_only=True):
     backend: str
     profile: Profile | None = None
     slicing: Slicing = Slicing()
+    queue: Queue | None = None
+    steps: dict[str, StepNeeds] = {}
     allocation: Allocation
     units: int
     estimate: Estimate

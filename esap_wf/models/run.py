@@ -101,7 +101,10 @@ class Step(Model, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Failure(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """Why one unit of a step failed, and where to read on; `epoch`: of the engine that told it."""
+    """
+    Why one unit of a step failed, and where to read on; `epoch`: of the engine that told it. Of a job of a
+    workload manager `job_id` is its id there, `node` where it was, and `state` the manager's own word.
+    """
 
     step: str
     unit: str | None = None
@@ -113,6 +116,16 @@ class Failure(Model, frozen=True, kw_only=True, omit_defaults=False):
     tail: list[str] = []
     detail: str = ""
     epoch: int | None = None
+    node: str | None = None
+    state: str | None = None
+
+
+class Waiting(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """Jobs that wait at a workload manager for one reason: how many, why in plain words, and since when."""
+
+    jobs: int
+    reason: str
+    since: str = ""
 
 
 class Progress(Model, frozen=True, kw_only=True, omit_defaults=False):
@@ -178,6 +191,7 @@ class State(Model, frozen=True, kw_only=True, omit_defaults=False):
     offset: int = 0
     fold: Fold = Fold()
     warnings: list[str] = []
+    waiting: list[Waiting] = []
 
     def __repr__(self) -> str:
         from esap_wf.formats.summaries import state_line

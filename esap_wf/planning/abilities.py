@@ -145,15 +145,16 @@ class Places:
         except Exception as error:  # a plug-in may raise anything
             return _standing(profile, [], [surveys.failing(profile, error)], None, survey)
         reasons = reasons_against(capacity, needs) if needs else []
-        ways = [*(self._here(profile) if kind.shares_store else self._there(profile, survey))]
+        ways = [*(self._here(profile) if kind.shares(profile) else self._there(profile, survey))]
         if not ways:
             reasons.append("no engine was found there that esap-wf can use")
         return _standing(profile, ways, reasons, capacity, survey)
 
     def is_here(self, name: str) -> bool:
         """Whether a place sees the run store, so that engines are looked for on this machine."""
-        kind = self._kinds.get(self.profile(name).kind)
-        return kind is not None and kind.shares_store
+        profile = self.profile(name)
+        kind = self._kinds.get(profile.kind)
+        return kind is not None and kind.shares(profile)
 
     def known(self, name: str) -> Survey | None:
         """What a place said when it was asked last."""

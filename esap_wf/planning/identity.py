@@ -160,6 +160,8 @@ FIELDS: dict[str, Identity | Recorded] = {
     "software": Recorded(_SAME_SOFTWARE),
     "backend": Recorded("where it runs"),
     "profile": Recorded("where it runs"),
+    "queue": Recorded("where the work is done"),
+    "steps": Recorded(_ALLOWED),
     "slicing": Recorded("how the work is spread; a workflow that can be cut gives the same bytes"),
     "allocation": Recorded(_ALLOWED),
     "units": Recorded(_FOLLOWS),

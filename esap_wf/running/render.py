@@ -102,6 +102,8 @@ def job_of(plan: Plan, manifest: Manifest, workflow: Workflow | None = None) -> 
         literals=plan.request.literals,
         workdir=workdir_of(plan, manifest),
         beside=workflow.beside if workflow else {},
+        queue=plan.queue,
+        steps=plan.steps,
     )
 
 

@@ -23,7 +23,7 @@ def is_elsewhere(plan: Plan) -> bool:
     """Whether a run works at a place that does not see the store."""
     if plan.profile is None or plan.profile.kind == "local":
         return False
-    return not plugins.one("esap_wf.backends", plan.profile.kind).shares_store
+    return not plugins.one("esap_wf.backends", plan.profile.kind).shares(plan.profile)
 
 
 def staged(plan: Plan) -> dict[str, str]:
