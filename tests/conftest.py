@@ -87,6 +87,7 @@ LONGEST_FIRST = (
     "science",
     "faults",
     "places",
+    "slurm",
     "engine",
     "foreign",
     "containers",
