@@ -133,7 +133,8 @@ class Offer(Model, frozen=True, kw_only=True, omit_defaults=False):
     """
     A backend profile, and why it does not fit. Named after the offers of the IVOA ExecutionBroker.
 
-    `starts` is when a job would begin there now, as the place expects it (RFC 3339); left out if it doesn't say.
+    `starts` is when a job would begin there now, as the place expects it (RFC 3339); left out if it
+    doesn't say.
     """
 
     backend: str
