@@ -28,6 +28,8 @@ _AWAY = re.compile(
     r"|Failed to connect to|Database is busy|temporarily disabled|try again",
     re.IGNORECASE,
 )
+#: With what users change what the commands do and how they answer; of several clusters none is asked for.
+_DEFAULTS = ("SBATCH_", "SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_", "SCONTROL_", "SLURM_CLUSTERS")
 #: What only a person can mend.
 _PERSON = re.compile(r"Access/permission denied|Invalid user id|Authentication|credential", re.IGNORECASE)
 
@@ -55,18 +57,25 @@ class Commands:
     Parameters
     ----------
     profile : Profile
+
+    Attributes
+    ----------
+    accounting : bool, optional
+        Whether there is one; None: nobody has asked yet.
     """
 
     def __init__(self, profile: Profile) -> None:
         settings = of(profile)
+        self.accounting: bool | None = None
         self.name = profile.name
         self._folder = settings.commands
         self.environment: Mapping[str, str] = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("SBATCH_", "SQUEUE_", "SINFO_"))},
+            **{k: v for k, v in os.environ.items() if not k.startswith(_DEFAULTS)},
             **({"SLURM_CONF": settings.conf} if settings.conf else {}),
             # an answer is read by its words
             "LC_ALL": "C",
-            "SLURM_TIME_FORMAT": "standard",
+            "SLURM_TIME_FORMAT": "%s",
+            "SLURM_BITSTR_LEN": "0",
         }
 
     def where(self, program: str) -> str:

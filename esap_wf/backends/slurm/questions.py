@@ -1,0 +1,254 @@
+"""What is asked of Slurm about jobs: which work, how others have ended; and that some are to end."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from esap_wf.backends.launcher import BatchJob, Condition, OutageError, Usage
+from esap_wf.backends.slurm import accounting, parsing, states
+from esap_wf.backends.slurm.accounting import Account
+from esap_wf.backends.slurm.commands import Commands, Ended
+from esap_wf.backends.slurm.parsing import Job
+from esap_wf.backends.slurm.pending import why
+from esap_wf.backends.slurm.words import is_id, nonsense
+from esap_wf.errors import UnavailableError
+
+logger = logging.getLogger(__name__)
+_Known = TypeVar("_Known", Job, Account)
+
+#: Ids that one command is given.
+_AT_ONCE = 2000
+#: What is said of ids that Slurm has forgotten.
+_FORGOTTEN = ("Invalid job id", "Invalid job array id")
+
+
+def active(commands: Commands, user: str | None = None) -> list[BatchJob]:
+    """
+    All jobs of a user that wait or work; of arrays each member. One question.
+
+    Parameters
+    ----------
+    commands : Commands
+    user : str, optional
+        A name or a number; without it who asks.
+
+    Raises
+    ------
+    OutageError
+        It can't be asked, or talks nonsense.
+    NeedsPersonError
+    """
+    whose = f"--user={os.getuid() if user is None else user}"
+    return [_of_queue(job) for job in _squeue(commands, whose)]
+
+
+def known(commands: Commands, ids: Iterable[str]) -> dict[str, BatchJob]:
+    """
+    What Slurm still knows of some jobs, be they over: from the controller, which forgets them after some
+    minutes, and from the accounting where there is one.
+
+    Returns
+    -------
+    dict
+        Id → job, as it was asked for. What nobody knows is left out.
+
+    Raises
+    ------
+    OutageError
+        It can't be asked, or talks nonsense; or the accounting can't be asked for what the controller has
+        forgotten.
+    NeedsPersonError
+    """
+    wanted = list(dict.fromkeys(i for i in ids if is_id(i)))
+    found: dict[str, BatchJob] = {}
+    for some in _parts(wanted):
+        found |= _known(commands, some)
+    return found
+
+
+def _known(commands: Commands, ids: Sequence[str]) -> dict[str, BatchJob]:
+    listed = f"--jobs={','.join(ids)}"
+    jobs = _by_id(_squeue(commands, "--states=all", listed))
+    over = any(states.state(job.state).condition in states.OVER for job in jobs.values())
+    exits = _exits(commands, listed) if over else {}
+    try:
+        accounts = _by_id(_sacct(commands, listed))
+    except OutageError:
+        if any(i not in jobs for i in ids):
+            raise
+        # how much they have used is not worth a wait
+        logger.info("the accounting of %s can't be asked", commands.name, exc_info=True)
+        accounts = {}
+    found = {}
+    for one in ids:
+        if job := jobs.get(one):
+            found[one] = _of_queue(job, exits.get(job.id), accounts.get(one))
+        elif account := accounts.get(one):
+            found[one] = _of_account(account)
+    return found
+
+
+def cancel(commands: Commands, ids: Iterable[str], signal: int | None = None) -> None:
+    """
+    Ask for the end of jobs; with a signal it is sent to all their processes instead. What is over already is
+    passed over. `active` says when they are gone.
+
+    Raises
+    ------
+    OutageError
+        It can't be asked: some may have been.
+    NeedsPersonError
+        They are somebody else's.
+    UnavailableError
+        Slurm refuses it.
+    """
+    options = [] if signal is None else [f"--signal={signal}", "--full"]
+    for some in _parts([i for i in ids if is_id(i)]):
+        ended = commands.run("scancel", *options, *some)
+        lines = [line for line in ended.err.splitlines() if line.strip()]
+        if ended.code and not all(_is_over(line) for line in lines):
+            raise UnavailableError(f"{commands.name} does not cancel jobs: {ended.said}")
+
+
+def _is_over(line: str) -> bool:
+    done = ("already completing", "already completed", "not running", "Job/step already")
+    return any(text in line for text in (*_FORGOTTEN, *done))
+
+
+def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), _AT_ONCE):
+        yield ids[start : start + _AT_ONCE]
+
+
+def _squeue(commands: Commands, *options: str) -> list[Job]:
+    mark = parsing.mark()
+    shape = f"--format={parsing.job_format(mark)}"
+    ended = commands.run("squeue", "--noheader", "--array", *options, shape)
+    return [] if _nothing("squeue", ended) else parsing.jobs(ended.out, mark)
+
+
+def _exits(commands: Commands, *options: str) -> Mapping[str, tuple[int, int]]:
+    """Exit codes; a Slurm that doesn't tell them this way tells none."""
+    shape = "--Format=JobArrayID:60,exit_code:20"
+    try:
+        ended = commands.run("squeue", "--noheader", "--array", "--states=all", *options, shape)
+        return parsing.exits(ended.out) if ended.code == 0 else {}
+    except OutageError as error:
+        logger.info("exit codes are not known: %s", error)
+        return {}
+
+
+def _sacct(commands: Commands, *options: str) -> list[Account]:
+    """What the accounting has; nothing if there is none."""
+    if commands.accounting is False:
+        return []
+    mark = parsing.mark()
+    shape = ("--noheader", "--parsable2", f"--delimiter={mark}", f"--format={accounting.COLUMNS}")
+    ended = commands.run("sacct", *shape, *options)
+    if ended.code and "accounting storage is disabled" in ended.err:
+        commands.accounting = False
+        return []
+    return [] if _nothing("sacct", ended) else accounting.accounts(ended.out, mark)
+
+
+def _nothing(program: str, ended: Ended) -> bool:
+    """Whether the answer is that there is no such job; another failure is no answer."""
+    if ended.code == 0:
+        return False
+    if any(text in ended.err for text in _FORGOTTEN):
+        return True
+    raise nonsense(program, ended.said)
+
+
+def _by_id(found: Sequence[_Known]) -> dict[str, _Known]:
+    """By both ids that a member of an array has."""
+    by: dict[str, _Known] = {}
+    for one in found:
+        by[one.id] = one
+    for one in found:
+        by.setdefault(one.raw, one)
+    return by
+
+
+def _of_queue(job: Job, ended: tuple[int, int] | None = None, account: Account | None = None) -> BatchJob:
+    state = states.state(job.state)
+    code, signal = _exit(state, ended)
+    if code is None and signal is None and account and states.state(account.state).name == state.name:
+        code, signal = _exit(state, (account.exit_code or 0, account.signal or 0))
+    if account and state.name == "CANCELLED":
+        # who did it is known there alone
+        state = states.state(account.state) if account.state.startswith("CANCELLED") else state
+    reason = state.text
+    if state.condition is Condition.WAITING and not (state.act and job.reason in ("None", "")):
+        reason = "; ".join(filter(None, [state.text, why(job.reason).text]))
+    elif state.condition in states.OVER:
+        reason = states.failure(state, job.reason, code, signal)[1]
+    return BatchJob(
+        id=job.id,
+        name=job.name,
+        condition=state.condition,
+        state=state.name,
+        comment=job.comment,
+        reason=reason,
+        since=_since(state.condition, job.submitted, job.started, job.ended),
+        node=job.node,
+        exit_code=code,
+        signal=signal,
+        usage=_usage(account) if account else Usage(),
+        folder=job.folder,
+    )
+
+
+def _of_account(account: Account) -> BatchJob:
+    state = states.state(account.state)
+    code, signal = _exit(state, (account.exit_code or 0, account.signal or 0))
+    reason = state.text
+    if state.condition is Condition.WAITING:
+        reason = why(account.reason).text
+    elif state.condition in states.OVER:
+        reason = states.failure(state, account.reason, code, signal)[1]
+    return BatchJob(
+        id=account.id,
+        name=account.name,
+        condition=state.condition,
+        state=state.name,
+        comment=account.comment,
+        reason=reason,
+        since=_since(state.condition, account.submitted, account.started, account.ended),
+        node=account.node,
+        exit_code=code,
+        signal=signal,
+        usage=_usage(account),
+        folder=account.folder,
+    )
+
+
+def _exit(state: states.State, ended: tuple[int, int] | None) -> tuple[int | None, int | None]:
+    """Exit code and signal, as far as they say something: what Slurm has ended itself has none of its own."""
+    if ended is None or state.condition not in states.OVER:
+        return None, None
+    code, signal = ended
+    if signal:
+        return None, signal
+    if code or state.name == "COMPLETED":
+        return code, None
+    return None, None
+
+
+def _since(
+    condition: Condition, submitted: float | None, started: float | None, ended: float | None
+) -> float | None:
+    if condition is Condition.WAITING:
+        return submitted
+    return started if condition is Condition.RUNNING else ended
+
+
+def _usage(account: Account) -> Usage:
+    return Usage(
+        cpu_seconds=account.cpu_seconds,
+        max_rss_bytes=account.memory_bytes,
+        wall_seconds=account.wall_seconds,
+    )
