@@ -132,6 +132,7 @@ def status_data(run: Run) -> dict[str, Any]:
         "earlier_plans": earlier_plans(run),
         "phase": state.phase,
         "reason": state.reason,
+        "waiting": state.waiting,
         "progress": state.progress,
         "pieces": pieces_of(run, state),
         "steps": state.steps,

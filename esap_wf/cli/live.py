@@ -11,7 +11,7 @@ from typing import Any
 
 from esap_wf import flow
 from esap_wf.cli.output import Answer, colour
-from esap_wf.cli.text import failure_text, in_force, progress_text, what_next
+from esap_wf.cli.text import failure_text, in_force, progress_text, reason_lines, what_next
 from esap_wf.cli.times import lasting
 from esap_wf.errors import EsapError, RefusedError
 from esap_wf.formats import reading
@@ -120,6 +120,11 @@ def _busy(state: State) -> str:
     return state.reason if state.phase in {Phase.PENDING, Phase.QUEUED} else ""
 
 
+def _waits(state: State) -> str:
+    """What a run waits for while its engine works."""
+    return "; ".join(reason_lines(state)) if state.phase is Phase.EXECUTING else ""
+
+
 def last_line(path: Path) -> str:
     """The last line of a log that is being written, in one line."""
     lines = reading.tail(path, 2000).splitlines()
@@ -142,6 +147,7 @@ class Lines:
         self._phase: Phase | None = None
         self._at, self._text = 0.0, ""
         self._doing, self._since, self._still = "", 0.0, 0.0
+        self._waits = ""
 
     def __call__(self, state: State) -> None:
         """Look at a state, whether it has changed or not."""
@@ -159,7 +165,11 @@ class Lines:
         if state.phase is not self._phase:
             ended = state.phase in states.FINAL
             self.say(f"{state.phase}" + (f": {state.reason}" if state.reason and not ended else ""))
-            self._phase, self._at = state.phase, now
+            self._phase, self._at, self._waits = state.phase, now, _waits(state)
+        elif (waits := _waits(state)) != self._waits and now - self._at >= LINE_EVERY:
+            if waits:
+                self.say(waits)
+            self._at, self._waits = now, waits
         elif text != self._text and now - self._at >= LINE_EVERY and not doing:
             self.say(text)
             self._at, self._text = now, text
@@ -186,13 +196,15 @@ def _live(run: Run, stops: _Stops) -> State:
     class Display(Progress):
         """Bars; below them what is made ready before the engine starts, and the last line of its log."""
 
-        doing = ""
+        doing = waits = ""
 
         def get_renderables(self) -> Any:
             yield self.make_tasks_table([t for t in self.tasks if t.visible])
             if self.doing:
                 yield Text(one_line(self.doing), overflow="fold")
                 yield Text(f"  {last_line(log)}", style="dim", no_wrap=True, overflow="ellipsis")
+            if self.waits:
+                yield Text(one_line(self.waits), overflow="fold")
 
     console = Console(stderr=True, no_color=not colour(sys.stderr))
     columns = (
@@ -219,7 +231,7 @@ def _live(run: Run, stops: _Stops) -> State:
                 if doing:
                     above(f"{doing.partition(':')[0]}: took {lasting(time.monotonic() - began)}")
                 began, doing = time.monotonic(), busy
-            bars.doing = busy
+            bars.doing, bars.waits = busy, _waits(state)
             stopping = ", stopping" if stops.count and state.phase in states.ACTIVE else ""
             text = f"{state.phase}{stopping}" + (f", {p.jobs_failed} failed" if p.jobs_failed else "")
             bars.update(tasks[""], description=text, total=p.jobs_total or None, completed=p.jobs_done)

@@ -15,6 +15,7 @@ from esap_wf.errors import EsapError
 from esap_wf.formats.printing import folded, one_line
 from esap_wf.formats.quantities import human_bytes, human_cores, human_count, human_seconds
 from esap_wf.formats.summaries import progress_text as progress_text
+from esap_wf.formats.summaries import waiting_text
 from esap_wf.models.run import Failure, Outputs, Phase, State, counted, json_line
 from esap_wf.runs import requests, states
 from esap_wf.runs.pieces import Pieces, second_executions
@@ -165,8 +166,7 @@ def status_text(run: Run, state: State) -> str:
         a = plan.allocation
         may = f"{human_cores(a.cores)}, {human_bytes(a.memory_bytes)} memory, {human_seconds(a.wall_seconds)}"
         lines.append(f"it now follows a newer plan ({may}); the previous one is {kept[-1]}")
-    if state.reason and state.phase not in {Phase.ERROR, Phase.COMPLETED}:
-        lines.append(state.reason)
+    lines += reason_lines(state)
     lines.append(progress_text(state.progress))
     lines += [pieces_text(counts)] if (counts := pieces_of(run, state)) else []
     if state.steps:
@@ -188,6 +188,15 @@ def status_text(run: Run, state: State) -> str:
     lines += [f"report  {page}"] if (page := report_of(run)) and state.phase in states.FINAL else []
     lines += [after] if (after := what_next(run, state)) else []
     return "\n".join(lines)
+
+
+def reason_lines(state: State) -> list[str]:
+    """Why a run is as it is: what it waits for, with times of this machine; nothing of one that has ended."""
+    if state.phase in {Phase.ERROR, Phase.COMPLETED} or not state.reason:
+        return []
+    if state.waiting and state.reason == "; ".join(map(waiting_text, state.waiting)):
+        return [waiting_text(w, local) for w in state.waiting]
+    return [state.reason]
 
 
 def when_text(created: str, state: State) -> str:

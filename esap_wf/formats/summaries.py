@@ -6,7 +6,7 @@ Foreign text is made harmless here, for the terminal and for a page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from esap_wf.formats import printing
@@ -15,7 +15,7 @@ from esap_wf.formats.quantities import human_bytes, human_cores, human_count, hu
 
 if TYPE_CHECKING:
     from esap_wf.models.plan import Plan
-    from esap_wf.models.run import OutputFile, Progress, State
+    from esap_wf.models.run import OutputFile, Progress, State, Waiting
 
 #: Characters of one value, and rows of one list, that are shown.
 WIDEST, ROWS = 80, 50
@@ -31,6 +31,14 @@ def progress_text(p: Progress) -> str:
     if p.jobs_failed:
         parts.append(f"{p.jobs_failed} failed")
     return ", ".join(parts)
+
+
+def waiting_text(waiting: Waiting, when: Callable[[str], str] = str) -> str:
+    """``1 job waits since 13:02 because no node is free for it``; `when` writes the time."""
+    one = waiting.jobs == 1
+    since = f" since {when(waiting.since)}" if waiting.since else ""
+    why = f"{'' if one else ', each'} because {one_line(waiting.reason)}" if waiting.reason else ""
+    return f"{human_count(waiting.jobs, 'job')} {'waits' if one else 'wait'}{since}{why}"
 
 
 def clipped(value: object) -> str:

@@ -57,6 +57,8 @@ class Reason(StrEnum):
     STAGE_IN = "STAGE_IN"
     CANCELLED = "CANCELLED"
     NODE_FAIL = "NODE_FAIL"
+    PREEMPTED = "PREEMPTED"
+    BOOT_FAIL = "BOOT_FAIL"
     PLACE = "PLACE"
     SIGNAL = "SIGNAL"
     SOFTWARE = "SOFTWARE"
@@ -102,8 +104,9 @@ class Step(Model, frozen=True, kw_only=True, omit_defaults=False):
 
 class Failure(Model, frozen=True, kw_only=True, omit_defaults=False):
     """
-    Why one unit of a step failed, and where to read on; `epoch`: of the engine that told it. Of a job of a
-    workload manager `job_id` is its id there, `node` where it was, and `state` the manager's own word.
+    Why one unit of a step failed, and where to read on; `epoch`: of the engine that told it, `job_id`: the
+    engine's own number of it. Of a job of a workload manager `job` is its id there, `node` where it was, and
+    `state` the manager's own word.
     """
 
     step: str
@@ -116,6 +119,7 @@ class Failure(Model, frozen=True, kw_only=True, omit_defaults=False):
     tail: list[str] = []
     detail: str = ""
     epoch: int | None = None
+    job: str | None = None
     node: str | None = None
     state: str | None = None
 
@@ -205,9 +209,10 @@ class Event(Model, frozen=True, kw_only=True):
     (docs/compatibility.md).
 
     `kind`: phase, plan (totals by step), start, done, failed, engine, note, anew (an engine that knows
-    nothing of an earlier epoch does everything again). `mark` (``source`` in the file) says, in the engine
-    plug-in's own words, up to where the engine's record has been passed on, so that a successor of a killed
-    supervisor goes on exactly there: the last one of an epoch counts.
+    nothing of an earlier epoch does everything again), job (what a workload manager says of one that has
+    ended; `batch` is its id there, also where the engine tells it). `mark` (``source`` in the file) says, in
+    the engine plug-in's own words, up to where the engine's record has been passed on, so that a successor of
+    a killed supervisor goes on exactly there: the last one of an epoch counts.
     """
 
     t: float
@@ -223,6 +228,8 @@ class Event(Model, frozen=True, kw_only=True):
     detail: str | None = None
     log: str | None = None
     host: str | None = None
+    batch: str | None = None
+    state: str | None = None
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
     totals: dict[str, int] | None = None

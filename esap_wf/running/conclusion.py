@@ -104,6 +104,8 @@ def causes(owner: Ownership, code: int | None, watch: Watched | None) -> list[Fa
     found = _why_ended_by_us(owner, code, watch)
     # what is cancelled is so because something else failed
     found += [f for f in mine if f.reason != Reason.CANCELLED]
+    # by somebody else, at a workload manager
+    found = found or [f for f in mine if f.state]
     if not found and owner.epoch:
         found = owner.engine.explain(*_worked(owner), code)
     if not found and not mine:

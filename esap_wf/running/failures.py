@@ -97,6 +97,9 @@ _WAYS = {
     Reason.INVALID_OUTPUT: "the pipeline, or its parameters, must be changed",
     Reason.STAGE_IN: "put the input back where it was, then resume",
     Reason.NODE_FAIL: "the machine failed, not the step: resume",
+    Reason.PREEMPTED: "it made room for other work, which is no fault of the step: resume",
+    Reason.BOOT_FAIL: "the machine failed, not the step: resume",
+    Reason.CANCELLED: "if whoever cancelled it agrees, resume: finished work is kept",
     Reason.PLACE: "ask for less, or choose another place (esap-wf backends), then run it again",
     Reason.SIGNAL: "if nobody stopped it, it may have run out of memory (--memory); otherwise resume",
     Reason.SOFTWARE: "make the software ready (esap-wf doctor, esap-wf software check), then resume",
@@ -125,6 +128,10 @@ def way_out(failure: Failure) -> str:
     return _WAYS.get(Reason(failure.reason), "") if failure.reason in set(Reason) else ""
 
 
+#: A workload manager's words that say no more than the reason.
+_SAID = frozenset({"FAILED", *Reason})
+
+
 def headline(failure: Failure, log: str | None = None) -> str:
     """
     Step, unit, job, reason and log of a failure in one line; `log` is how its path is written here (empty:
@@ -143,6 +150,9 @@ def headline(failure: Failure, log: str | None = None) -> str:
         Reason.TIMEOUT: "time limit reached",
         Reason.SOFTWARE: "software is missing",
         Reason.NODE_FAIL: "lost",
+        Reason.PREEMPTED: "preempted",
+        Reason.BOOT_FAIL: "its node did not start",
+        Reason.CANCELLED: "cancelled",
         Reason.PLACE: "not taken",
         Reason.UNKNOWN: "it failed",
     }.get(Reason(failure.reason) if failure.reason in set(Reason) else Reason.UNKNOWN, str(failure.reason))
@@ -151,6 +161,9 @@ def headline(failure: Failure, log: str | None = None) -> str:
         r"exit (code|status)|signal", failure.detail
     )
     detail = f": {failure.detail.splitlines()[0][:300]}" if failure.detail and not repeats_code else ""
-    job = f", job {failure.job_id}" if failure.job_id and failure.step != "engine" else ""
+    number = failure.job or failure.job_id
+    job = f", job {number}" if number and failure.step != "engine" else ""
+    job += f" ({failure.state})" if failure.state and failure.state.upper() not in _SAID else ""
+    job += f" on {failure.node}" if failure.node else ""
     path = failure.log if log is None else log
     return f"{who}: {why}{detail}{job}" + (f", log {path}" if path else "")

@@ -217,7 +217,7 @@ class Ownership:
             changes = {"since": now(), **changes}
         state = msgspec.structs.replace(self.events.state, phase=phase, **changes)
         if phase in states.FINAL:
-            state = counts.ended(state, phase is Phase.COMPLETED)
+            state = msgspec.structs.replace(counts.ended(state, phase is Phase.COMPLETED), waiting=[])
             self._report(state)
         try:
             self.events.state = self.run.write_state(state, self.lease)

@@ -13,6 +13,7 @@ from esap_wf.backends.launcher import Condition, Seen, Signal
 from esap_wf.engines import Cursor
 from esap_wf.formats.quantities import human_seconds, to_seconds
 from esap_wf.models.run import Failure, Phase
+from esap_wf.running.jobs import Jobs
 from esap_wf.running.ownership import GRACE, Ownership
 from esap_wf.running.pulse import DEAD, DEAD_ON_FULL_DISK, Pulse
 from esap_wf.runs.run import StopRequest
@@ -61,16 +62,17 @@ class Watch:
         owner = self.owner
         adopted = owner.epoch != owner.lease.epoch
         cursor = owner.events.cursor(owner.epoch) if adopted else Cursor.START
-        source = owner.engine.events(self.run.dir, owner.epoch, cursor)
+        jobs = Jobs(owner)
+        source = jobs.heard(owner.engine.events(self.run.dir, owner.epoch, cursor))
         while True:
             self._seen = owner.here.look({self._key: None})[self._key]
             if owner.count(source):
                 self._changed = True
                 self._pulse.reported()
-            if self._seen.condition is Condition.ENDED:
-                return self._seen
-            if self._seen.condition is Condition.GONE:
-                return None
+            if self._seen.condition in (Condition.ENDED, Condition.GONE):
+                jobs.finish()
+                return self._seen if self._seen.condition is Condition.ENDED else None
+            self._changed |= jobs.look()
             self._checkpoint()
             owner.renew()
             self._end_in_time()

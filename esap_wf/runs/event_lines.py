@@ -30,6 +30,9 @@ class Line(msgspec.Struct, gc=False):
     reason: str | None = None
     detail: str | None = None
     log: str | None = None
+    host: str | None = None
+    batch: str | None = None
+    state: str | None = None
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
     totals: dict[str, int] | None = None
@@ -63,6 +66,20 @@ def failure_of(line: Line, name: str) -> Failure:
         log=line.log,
         detail=line.detail or "",
         epoch=line.epoch,
+        job=line.batch,
+    )
+
+
+def completed(failure: Failure, line: Line) -> Failure:
+    """A failure with what the workload manager says of its job."""
+    return msgspec.structs.replace(
+        failure,
+        reason=line.reason or failure.reason,
+        exit_code=failure.exit_code if line.exit_code is None else line.exit_code,
+        detail=line.detail or failure.detail,
+        log=line.log or failure.log,
+        node=line.host,
+        state=line.state,
     )
 
 

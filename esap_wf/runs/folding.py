@@ -9,7 +9,7 @@ import msgspec
 from esap_wf import files
 from esap_wf.models.run import Fold, State, Step
 from esap_wf.runs.counts import axis_of, progress_of
-from esap_wf.runs.event_lines import Line, decode, failure_of, key_of
+from esap_wf.runs.event_lines import Line, completed, decode, failure_of, key_of
 
 #: Failures that `status` shows; the others are counted in `failures_more`.
 SHOWN = 20
@@ -200,6 +200,13 @@ class Folding:
         self.raise_total(name, counts)
         self.show(key, line, name)
 
+    def told(self, line: Line) -> None:
+        """A workload manager tells of a job that has ended."""
+        if line.step is not None:
+            self.step(line.step).add_usage(line)
+        if line.batch is not None:
+            self.failures = [(k, completed(f, line) if f.job == line.batch else f) for k, f in self.failures]
+
     def show(self, key: str, line: Line, name: str) -> None:
         if len(self.failures) >= SHOWN:
             self.more += 1
@@ -246,6 +253,8 @@ class Folding:
             self.plan(line.totals or {})
         elif kind == "anew":
             self.anew()
+        elif kind == "job":
+            self.told(line)
         elif kind == "start" and name is not None:
             self.start(line, name)
         elif kind == "done" and name is not None:

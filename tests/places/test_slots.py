@@ -19,7 +19,7 @@ from esap_wf.running.pieces import bringing
 from esap_wf.running.pieces.asking import Asking
 from esap_wf.running.pieces.rounds import Rounds
 from esap_wf.running.pieces.slices import Slices
-from esap_wf.running.pieces.trouble import Trouble
+from esap_wf.running.trouble import Trouble
 from esap_wf.runs import crashpoints
 from esap_wf.runs.lease import FencedError
 from esap_wf.runs.pieces import second_executions

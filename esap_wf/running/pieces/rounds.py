@@ -16,7 +16,7 @@ from esap_wf.running.pieces import bringing, bundle
 from esap_wf.running.pieces.asking import Asking
 from esap_wf.running.pieces.feed import Feed
 from esap_wf.running.pieces.slices import Slice, Slices
-from esap_wf.running.pieces.trouble import Trouble
+from esap_wf.running.trouble import Trouble
 from esap_wf.runs import crashpoints
 from esap_wf.runs.pieces import JOIN, WHOLE, Attempt, AttemptEnd, SliceEnd
 

@@ -23,7 +23,7 @@ from esap_wf.running.pieces import bringing, former
 from esap_wf.running.pieces.asking import Asking, FaultError
 from esap_wf.running.pieces.rounds import Rounds
 from esap_wf.running.pieces.slices import Slices
-from esap_wf.running.pieces.trouble import Trouble
+from esap_wf.running.trouble import Trouble
 from esap_wf.runs import attempts
 from esap_wf.runs.attempts import EngineExit
 from esap_wf.runs.pieces import WHOLE

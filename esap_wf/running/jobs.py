@@ -1,0 +1,334 @@
+"""
+What a workload manager says of the jobs that a run's engine has submitted: why those wait that wait, and of
+those that have ended how, where, and what they have used.
+
+One question at a time is asked, in a thread of its own: a manager that is slow holds nothing up. One that
+can't be asked is asked again, for hours; nothing is concluded from its silence.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import msgspec
+
+from esap_wf import files
+from esap_wf.backends import Condition, NeedsPersonError, OutageError
+from esap_wf.backends.launcher import BatchJob, Launcher
+from esap_wf.engines import EventSource
+from esap_wf.formats.summaries import waiting_text
+from esap_wf.models.run import Event, Reason, Waiting
+from esap_wf.running.ownership import Ownership
+from esap_wf.running.trouble import Trouble
+from esap_wf.runs import event_lines
+
+logger = logging.getLogger(__name__)
+
+#: A question is asked again after so many times as long as it took, at least.
+COST = 20.0
+#: Seconds between two questions for what jobs have used, if nothing else is asked of them.
+USAGE = 30.0
+#: Ended jobs in one question; and how often one is asked for that the manager doesn't tell, or not fully.
+MOST, TRIES = 500, 3
+#: Seconds that a run which has ended waits for what is said of its failures, and of what its jobs used.
+PATIENCE, BRIEF = 20.0, 5.0
+_PAUSE, _AGAIN = 0.1, 0.5
+#: Reasons why jobs wait that are told one by one.
+SHOWN = 5
+_OVER = (Condition.ENDED, Condition.GONE)
+#: How an ended job failed, by the manager's own word.
+_REASONS = {
+    "OUT_OF_MEMORY": Reason.OUT_OF_MEMORY,
+    "TIMEOUT": Reason.TIMEOUT,
+    "DEADLINE": Reason.TIMEOUT,
+    "NODE_FAIL": Reason.NODE_FAIL,
+    "BOOT_FAIL": Reason.BOOT_FAIL,
+    "PREEMPTED": Reason.PREEMPTED,
+    "CANCELLED": Reason.CANCELLED,
+}
+#: What an engine is surer of than its manager, which only sees how the job ended.
+_ENGINES = frozenset({Reason.MISSING_OUTPUT, Reason.INVALID_OUTPUT, Reason.NO_SPACE, Reason.STAGE_IN})
+
+
+@dataclass
+class _Ended:
+    """A job that the engine told the end of, and the manager hasn't been heard on yet."""
+
+    event: Event
+    tries: int = 0
+
+    @property
+    def failed(self) -> bool:
+        return self.event.kind == "failed"
+
+
+@dataclass
+class _Question:
+    """One question, under way in a thread."""
+
+    ids: list[str]
+    began: float = field(default_factory=time.monotonic)
+    over: threading.Event = field(default_factory=threading.Event)
+    jobs: Sequence[BatchJob] | None = None
+    trouble: str = ""
+    person: bool = False
+    took: float = 0.0
+
+    def ask(self, launcher: Launcher, run: str) -> None:
+        def work() -> None:
+            try:
+                self.jobs = launcher.batch_jobs(run, self.ids)
+                if self.jobs is None:
+                    self.trouble = "it can't be asked now"
+            except NeedsPersonError as error:
+                self.trouble, self.person = str(error), True
+            except OutageError as error:
+                self.trouble = str(error)
+            except Exception as error:  # a plug-in may raise anything
+                logger.exception("the jobs of run %s could not be asked for", run)
+                self.trouble = f"{type(error).__name__}: {error}"
+            self.took = time.monotonic() - self.began
+            self.over.set()
+
+        threading.Thread(target=work, name="jobs", daemon=True).start()
+
+
+class Jobs:
+    """
+    The jobs of the engine that a run has now.
+
+    Parameters
+    ----------
+    owner : Ownership
+        With its plan; nothing is asked if that has no queue.
+    """
+
+    def __init__(self, owner: Ownership) -> None:
+        self.owner = owner
+        self.trouble = Trouble(owner.plan.backend)
+        self._asks = owner.plan.queue is not None
+        self._poll = owner.plan.queue.poll if owner.plan.queue else 0.0
+        self._ended: dict[str, _Ended] = {}
+        self._question: _Question | None = None
+        self._next = self._usage_next = 0.0
+        if self._asks:
+            self._recall()
+
+    def heard(self, source: EventSource) -> EventSource:
+        """The same source; what it tells of jobs that have ended is remembered."""
+        return _Heard(source, self) if self._asks else source
+
+    def remember(self, events: Iterable[Event]) -> None:
+        """Jobs whose end the engine has told."""
+        for event in events:
+            if event.batch and event.kind in ("done", "failed"):
+                self._ended[event.batch] = _Ended(event)
+            elif event.batch and event.kind == "job":
+                self._ended.pop(event.batch, None)
+
+    def _recall(self) -> None:
+        """What an earlier owner has not asked for any more."""
+        for line in event_lines.complete_lines(self.owner.run.events_path, 0):
+            if b'"batch"' in line:
+                try:
+                    self.remember([msgspec.json.decode(line, type=Event)])
+                except files.BROKEN:
+                    continue
+
+    # --- while the engine works
+
+    def look(self) -> bool:
+        """Ask if it is time, hear if there is an answer; whether the state of the run has changed."""
+        if not self._asks:
+            return False
+        if self._question is not None:
+            return self._question.over.is_set() and self._hear()
+        moment = time.monotonic()
+        if moment < self._next:
+            return False
+        if not self._in_flight() and not self._ended:
+            return self._tell([])
+        self._ask(moment)
+        return False
+
+    def _in_flight(self) -> bool:
+        """Jobs that were submitted, or that are still to be: not every engine tells when it submits one."""
+        p = self.owner.events.state.progress
+        return p.jobs_running > 0 or p.jobs_done + p.jobs_failed < p.jobs_total
+
+    def _ask(self, moment: float) -> None:
+        ids: list[str] = []
+        if moment >= self._usage_next or any(e.failed for e in self._ended.values()):
+            # failures first
+            ids = sorted(self._ended, key=lambda i: not self._ended[i].failed)[:MOST]
+            self._usage_next = moment + USAGE
+        self._question = _Question(ids)
+        self._question.ask(self.owner.here, self.owner.run.id)
+
+    def _hear(self) -> bool:
+        question, self._question = self._question, None
+        assert question is not None
+        if question.jobs is None:
+            self.trouble.begin(question.trouble, question.person)
+            self._next = time.monotonic() + max(self._poll, self.trouble.pause())
+            return self._write(self.owner.events.state.waiting)
+        self.trouble.end()
+        self._next = time.monotonic() + max(self._poll, COST * question.took)
+        if told := self._told_of(question):
+            self.owner.lease.require()
+            self.owner.events.append(told)
+        return self._tell(question.jobs) or bool(told)
+
+    def _told_of(self, question: _Question) -> list[Event]:
+        """Events of the jobs that have ended, as far as the manager tells."""
+        said = {job.id: job for job in question.jobs or ()}
+        events = []
+        for number in question.ids:
+            ended = self._ended.get(number)
+            if ended is None:
+                continue
+            ended.tries += 1
+            job = said.get(number)
+            over = job is not None and job.condition in _OVER
+            whole = over and job is not None and job.usage.cpu_seconds is not None
+            if not (whole or (over and ended.failed) or ended.tries >= TRIES):
+                continue
+            del self._ended[number]
+            if job is not None and over:
+                events.append(told_by(job, ended.event, self.owner.epoch))
+        return events
+
+    def _tell(self, jobs: Sequence[BatchJob]) -> bool:
+        return self._write(waiting(jobs))
+
+    def _write(self, found: list[Waiting]) -> bool:
+        """Put it into the state; whether that has changed it."""
+        state = self.owner.events.state
+        reason = self.trouble.reason or "; ".join(map(waiting_text, found))
+        if found == state.waiting and reason == state.reason:
+            return False
+        self.owner.events.state = msgspec.structs.replace(state, waiting=found, reason=reason)
+        return True
+
+    # --- when it has ended
+
+    def finish(self) -> None:
+        """
+        Ask for what is still to be told of ended jobs: for failures some seconds long, for what was used a
+        moment.
+        """
+        if not self._asks:
+            return
+        began = time.monotonic()
+        while self._ended:
+            failures = any(e.failed for e in self._ended.values())
+            if time.monotonic() - began > (PATIENCE if failures else BRIEF):
+                logger.info("nothing was said of %d ended jobs", len(self._ended))
+                return
+            if self._question is None:
+                self._usage_next = 0.0
+                self._ask(time.monotonic())
+            question = self._question
+            assert question is not None
+            while not question.over.wait(_PAUSE) and time.monotonic() - began <= PATIENCE:
+                self.owner.renew()
+            if question.over.is_set():
+                self._hear()
+                if self._ended:  # what has just ended may not be written down there yet
+                    time.sleep(_AGAIN)
+
+
+class _Heard:
+    """A source of events that is listened to."""
+
+    def __init__(self, source: EventSource, jobs: Jobs) -> None:
+        self.source, self.jobs = source, jobs
+
+    def read(self) -> list[Event]:
+        events = self.source.read()
+        self.jobs.remember(events)
+        return events
+
+
+def told_by(job: BatchJob, ended: Event, epoch: int) -> Event:
+    """
+    What a workload manager says of an ended job, as an event beside the engine's own.
+
+    Parameters
+    ----------
+    job : BatchJob
+    ended : Event
+        By which the engine told its end.
+    epoch : int
+        Of who writes it.
+    """
+    used = job.usage if ended.cpu_seconds is None else None
+    largest = job.usage.max_rss_bytes if ended.memory_bytes is None else None
+    event = Event(
+        t=time.time(),
+        kind="job",
+        epoch=epoch,
+        step=ended.step,
+        unit=ended.unit,
+        job=ended.job,
+        batch=job.id,
+        host=job.node or ended.host,
+        state=job.state or None,
+        cpu_seconds=used.cpu_seconds if used else None,
+        memory_bytes=largest,
+    )
+    if ended.kind != "failed":
+        return event
+    reason, detail = why(job, ended)
+    code = job.exit_code if ended.exit_code is None and job.exit_code else None
+    return msgspec.structs.replace(event, reason=reason, detail=detail or None, exit_code=code)
+
+
+def why(job: BatchJob, ended: Event) -> tuple[str | None, str]:
+    """Why an ended job has failed, and in words; None: what the engine has said of it stands."""
+    by_state = _REASONS.get(job.state.partition(" ")[0].upper())
+    if by_state is not None:
+        return by_state, job.reason
+    if ended.reason in _ENGINES:
+        return None, ""
+    if job.signal:
+        return Reason.SIGNAL, job.reason or f"it was ended by signal {job.signal}"
+    if ended.reason in (None, Reason.UNKNOWN) and job.exit_code:
+        return Reason.EXIT_CODE, ""
+    return None, ""
+
+
+def waiting(jobs: Sequence[BatchJob]) -> list[Waiting]:
+    """Jobs that wait, by why: the most first."""
+    groups: dict[str, list[BatchJob]] = {}
+    for job in jobs:
+        if job.condition is Condition.WAITING:
+            groups.setdefault(job.reason, []).append(job)
+    found = [
+        Waiting(jobs=len(group), reason=reason, since=_moment([j.since for j in group]))
+        for reason, group in groups.items()
+    ]
+    found.sort(key=lambda w: (-w.jobs, w.reason))
+    if len(found) <= SHOWN:
+        return found
+    rest = found[SHOWN - 1 :]
+    others = Waiting(
+        jobs=sum(w.jobs for w in rest),
+        reason=f"of {len(rest)} other reasons",
+        since=min((w.since for w in rest if w.since), default=""),
+    )
+    return [*found[: SHOWN - 1], others]
+
+
+def _moment(since: Iterable[float | None]) -> str:
+    known = [s for s in since if s]
+    return (
+        datetime.fromtimestamp(min(known), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        if known
+        else ""
+    )
