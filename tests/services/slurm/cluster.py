@@ -167,7 +167,12 @@ class Cluster:
     def ends(self, job: str) -> str:
         """Wait for the end of a job; its state."""
         going = ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "REQUEUED", "")
-        until(lambda: self.state(job) not in going, 120, what=f"the end of job {job}")
+        until(
+            lambda: self.state(job) not in going,
+            150,
+            what=f"the end of job {job}",
+            detail=lambda: self.ask("scontrol", "show", "job", job),
+        )
         return self.state(job)
 
     def jobs(self) -> list[str]:
