@@ -78,7 +78,8 @@ def _refused(cluster: Cluster, folder: Path) -> None:
         "waits-for-ever": ("--test-only", "--partition=closed"),
     }
     text = "".join(
-        f"== {name}: {' '.join(options)}\n{_said(cluster, 'sbatch', *options)}" for name, options in asked.items()
+        f"== {name}: {' '.join(options)}\n{_said(cluster, 'sbatch', *options)}"
+        for name, options in asked.items()
     )
     (folder / "sbatch.txt").write_text(text)
 
@@ -91,7 +92,9 @@ def _jobs(cluster: Cluster) -> None:
         cluster.submit("true", "--job-name=good", "--comment=ewf-r-1"),
         cluster.submit("exit 3", "--job-name=exit-code"),
         cluster.submit("ulimit -c 0; kill -SEGV $$", "--job-name=signal"),
-        cluster.submit("python3 -c 'x = bytearray(10**9); import time; time.sleep(60)'", "--mem=100", "--job-name=memory"),
+        cluster.submit(
+            "python3 -c 'x = bytearray(10**9); import time; time.sleep(60)'", "--mem=100", "--job-name=memory"
+        ),
         cluster.submit("sleep 300", "--time=1", "--job-name=time", "-p", "short"),
         cluster.submit("true", "--array=1-3", "--job-name=array", user=USERS[0]),
     ]
@@ -100,8 +103,8 @@ def _jobs(cluster: Cluster) -> None:
     lost = cluster.submit("sleep 300", "--job-name=node", "--no-requeue", "-w", "n2")
     again = cluster.submit("sleep 300", "--job-name=node-again", "-w", "n2")
     low = cluster.submit("sleep 300", "--job-name=low", "-p", "low", "-w", "n4", "-c", "4")
-    for job in (by, admin, lost, again, low):
-        until(lambda j=job: cluster.state(j) == "RUNNING", what=f"the start of job {job}")
+    started = (by, admin, lost, again, low)
+    until(lambda: all(cluster.state(job) == "RUNNING" for job in started), what="the start of jobs")
     cluster.cancel(by, by=USERS[1])
     cluster.cancel(admin)
     cluster.kill_node("n2")
@@ -134,10 +137,31 @@ def _written(cluster: Cluster, folder: Path) -> None:
     last = max(map(int, cluster.ask("squeue", "--all", "-h", "-o", "%A").split()))
     until(lambda: cluster.ask("sacct", "-a", "-n", "-X", "-j", str(last)), what="the accounting")
     asked = {
-        "squeue": ["squeue", "--all", "--noheader", "--array", "--states=all", f"--format={job_format(MARK)}"],
+        "squeue": [
+            "squeue",
+            "--all",
+            "--noheader",
+            "--array",
+            "--states=all",
+            f"--format={job_format(MARK)}",
+        ],
         "squeue-arrays": ["squeue", "--all", "--noheader", "--states=all", f"--format={job_format(MARK)}"],
-        "squeue-exits": ["squeue", "--all", "--noheader", "--array", "--states=all", "--Format=JobArrayID:60,exit_code:20"],
-        "sacct": ["sacct", "--allusers", "--noheader", "--parsable2", f"--delimiter={MARK}", f"--format={COLUMNS}"],
+        "squeue-exits": [
+            "squeue",
+            "--all",
+            "--noheader",
+            "--array",
+            "--states=all",
+            "--Format=JobArrayID:60,exit_code:20",
+        ],
+        "sacct": [
+            "sacct",
+            "--allusers",
+            "--noheader",
+            "--parsable2",
+            f"--delimiter={MARK}",
+            f"--format={COLUMNS}",
+        ],
         "scontrol-job": ["scontrol", "--oneliner", "show", "job"],
         "scontrol-node": ["scontrol", "--oneliner", "show", "node"],
         "scontrol-partition": ["scontrol", "--oneliner", "show", "partition"],
@@ -147,18 +171,34 @@ def _written(cluster: Cluster, folder: Path) -> None:
             *("sacctmgr", "--noheader", "--parsable2", "show", "association"),
             "format=Cluster,Account,User,Partition,QOS,DefaultQOS,GrpTRES,MaxJobs,MaxSubmit,MaxWall",
         ],
-        "sacctmgr-qos": ["sacctmgr", "--noheader", "--parsable2", "show", "qos", "format=Name,MaxWall,MaxTRES,MaxJobsPU,MaxSubmitPU,Flags"],
+        "sacctmgr-qos": [
+            "sacctmgr",
+            "--noheader",
+            "--parsable2",
+            "show",
+            "qos",
+            "format=Name,MaxWall,MaxTRES,MaxJobsPU,MaxSubmitPU,Flags",
+        ],
     }
     for name, command in asked.items():
         # nothing of this machine is written down
-        text = cluster.ask(*command).replace(str(cluster.folder), "/cluster").replace(str(Path.cwd()), "/work")
+        text = (
+            cluster.ask(*command).replace(str(cluster.folder), "/cluster").replace(str(Path.cwd()), "/work")
+        )
         text = re.sub(r"OS=Linux .*?  RealMemory", "OS=Linux 6.1.0 #1 SMP  RealMemory", text)
         (folder / f"{name}.txt").write_text(text)
 
 
 def _away(cluster: Cluster, folder: Path) -> None:
     cluster.stop_controller()
-    asked = (("squeue",), ("sinfo",), ("scontrol", "show", "job"), ("sbatch",), ("scancel", "1"), ("scontrol", "ping"))
+    asked = (
+        ("squeue",),
+        ("sinfo",),
+        ("scontrol", "show", "job"),
+        ("sbatch",),
+        ("scancel", "1"),
+        ("scontrol", "ping"),
+    )
     text = "".join(f"== {' '.join(command)}\n{_said(cluster, *command)}" for command in asked)
     cluster.pieces["dbd"].end()
     text += f"== sacct\n{_said(cluster, 'sacct')}== sacctmgr show qos\n{_said(cluster, 'sacctmgr', 'show', 'qos')}"
