@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import Place
+from helpers.paths import CACHE
 from helpers.workflows import write_workflow
 from services.containers import path
 
 from esap_wf.errors import UnavailableError, UsageError
 from esap_wf.models.plan import ContainerChoice
-from esap_wf.software import containers
+from esap_wf.software import containers, environments
 from esap_wf.software.containers import archive, folder
 
 IMAGES = Path(__file__).parents[2] / "containers"
@@ -135,6 +136,38 @@ def test_a_build_that_fails_shows_its_last_words_and_leaves_nothing(tmp_path):
 def test_a_wrong_description_is_explained(tmp_path, described, said):
     with pytest.raises(UsageError, match=said):
         folder.read_folder(write_image(tmp_path / "x", "true\n", described)).key()
+
+
+REQUIREMENTS = IMAGES.parent / "workflows" / "fair" / "requirements.txt"
+
+
+def test_an_image_gets_the_python_of_the_environment_that_it_names(tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "environments").symlink_to(environments.build(REQUIREMENTS, CACHE).parent)
+    here = write_image(
+        tmp_path / "x",
+        '"$PYTHON" -c "import uproot; print(uproot.__version__)" >"$1/version"\n',
+        "schema_version: 1\nname: x/y:1\ntitle: t\npython: wanted/requirements.txt\n",
+    )
+    (here / "wanted").mkdir()
+    shutil.copy(REQUIREMENTS, here / "wanted")
+    made = folder.read_folder(here)
+    archive.unpack(folder.build(made, cache), tmp_path / "root")
+    said = (tmp_path / "root" / "version").read_text().strip()
+    assert f"uproot=={said}" in REQUIREMENTS.read_text().splitlines()
+
+
+def test_other_requirements_make_another_image_and_none_are_an_error(tmp_path):
+    (tmp_path / "requirements.txt").write_text("a==1\n")
+    described = "schema_version: 1\nname: x/y:1\ntitle: t\npython: ../requirements.txt\n"
+    made = folder.read_folder(write_image(tmp_path / "x", "true\n", described))
+    before = made.key()
+    (tmp_path / "requirements.txt").write_text("a==2\n")
+    assert made.key() != before
+    (tmp_path / "requirements.txt").unlink()
+    with pytest.raises(UsageError, match=r"requirements\.txt does not exist"):
+        made.key()
 
 
 # --- the command line

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from helpers import kept
-from helpers.paths import CACHE
+from helpers.paths import CACHE, ROOT
 from services import engines
 
 from esap_wf.software import environments
+from esap_wf.software.containers import archive
+from esap_wf.software.containers import folder as images
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "fair"
 SCHEMA = json.loads((WORKFLOW / "params.schema.json").read_text())["properties"]
@@ -227,6 +229,15 @@ class Software:
         return json.loads((folder / "validation.json").read_text()), json.loads(
             (folder / "fit.json").read_text()
         )
+
+
+def image() -> Path:
+    """The image of the workflow as a root file system, kept between sessions."""
+    archived = images.build(images.read_folder(ROOT / "containers" / "fair"), CACHE)
+    return (
+        kept.made("fair-image", [archived.name], lambda made: archive.unpack(archived, made / "root"))
+        / "root"
+    )
 
 
 def runner(engine: str, variable: str) -> Path:

@@ -15,8 +15,9 @@ import pytest
 import yaml
 from helpers import kept
 from helpers.command_line import Place
-from science.fair import DEFAULTS, TINY, WORKFLOW, Software, run_cwl, runner
+from science.fair import DEFAULTS, TINY, WORKFLOW, Software, image, run_cwl, runner
 from science.report_page import HOSTILE, Report, shown_as_it_is
+from services import containers, engines
 
 from esap_wf.software import environments
 
@@ -317,6 +318,27 @@ def test_esap_wf_runs_it_with_the_results_of_the_bare_engine(
     assert (progress["units_total"], progress["units_done"]) == (TINY["files"], TINY["files"])
     again = place.inside("run", "fair", "--engine", "cwl", "--params", parameters, "--json").json
     assert (again["run"], again["reused"]) == (done.json["run"], True)
+
+
+@pytest.mark.parametrize("engine", ["cwl", pytest.param("toil", marks=pytest.mark.soak)])
+def test_steps_in_containers_make_the_same_bytes(
+    place: Place, software: Software, parameters: Path, tiny: Path, engine: str
+) -> None:
+    if shutil.which("apptainer", path=containers.path()) is None:
+        pytest.skip("apptainer is not installed (make runtimes)")
+    contained = Place(place.root / engine, {**place.extra, "PATH": containers.path()})
+    (contained.root / "home").mkdir(parents=True)
+    (contained.root / "config.toml").write_text(
+        f"[containers]\nruntimes = ['apptainer']\nmap = {{'esap-wf/fair:1' = '{image()}'}}\n"
+        f"{engines.configuration(engine)}"
+    )
+    done = contained.inside(
+        "run", "fair", "--engine", engine, "--software", "container", "--params", parameters, "--json"
+    )
+    assert done.code == 0, done.err + done.out
+    run = Path(done.json["dir"])
+    assert json.loads((run / "plan.json").read_text())["software"]["container"]["runtime"] == "apptainer"
+    assert contents(run / "outputs") == contents(tiny)
 
 
 def test_results_of_one_run_are_the_input_of_another_and_damage_on_the_way_is_seen(

@@ -92,6 +92,8 @@ def document(job: Job) -> str:
 PROGRAMS = "engine/bin"
 #: What an image is called that has no name of its own, in the place of which the plan's stands.
 UNNAMED = "image.of/this-workflow:1"
+#: Where cwltool puts what it pulls for Apptainer; relative to the run.
+_PULLED = "work/images"
 #: What udocker calls a container that is a folder.
 _FOLDER = "folder"
 _CALLED = {"apptainer": "singularity"}
@@ -129,7 +131,7 @@ def contained(job: Job) -> Contained:
     return Contained(
         arguments,
         {f"{PROGRAMS}/{called}": _program(found[0], names)},
-        {"CWL_SINGULARITY_CACHE": "work/images"} if runtime == "apptainer" else {},
+        {"CWL_SINGULARITY_CACHE": _PULLED} if runtime == "apptainer" else {},
         (PROGRAMS,),
     )
 
@@ -182,7 +184,7 @@ def _program(first: ContainerChoice, names: Mapping[str, ContainerChoice]) -> by
         added += ["--net", "--network", "none"] if first.runtime == "apptainer" else ["--net=none"]
     # what stands behind the image is the tool's, whatever it looks like
     lines += [
-        "words=() started= image=",
+        "words=() started= place=0 image=",
         'for word in "$@"; do',
         '    if [ -z "$image" ]; then',
         '    case "$word" in',
@@ -194,13 +196,16 @@ def _program(first: ContainerChoice, names: Mapping[str, ContainerChoice]) -> by
             f"    {shlex.quote(name)}) {location}word={_FOLDER if folder else shlex.quote(choice.reference)} "
             "image=1 ;;"
         )
+    if first.runtime == "apptainer":
+        # `run` hands the command to the image's script, which a plain folder doesn't have
+        script = '[ ! -d "$word" ] || [ -e "$word/.singularity.d/runscript" ] || words[place]=exec'
+        lines.append(f"    /*/{_PULLED}/*.sif) {script}; image=1 ;;")
     lines += [f"    {pattern}) continue ;;" for pattern in dropped]
     marks = [f"--env={RUN_VARIABLE}", *SHELL_LABELS] if first.runtime in ("docker", "podman") else []
-    options = " ".join([*map(shlex.quote, added), *marks])
-    lines += (
-        [(f'    run | exec) [ -n "$started" ] || {{ started=1; words+=("$word" {options}); continue; }} ;;')]
-        if options
-        else []
+    options = " ".join(["", *map(shlex.quote, added), *marks])
+    lines.append(
+        '    run | exec) [ -n "$started" ] || { started=1 place=${#words[@]}; '
+        f'words+=("$word"{options}); continue; }} ;;'
     )
     lines += ["    *) ;;", "    esac", "    fi", '    words+=("$word")', "done"]
     lines += [f'exec {shlex.join([first.program, *before])} "${{words[@]}}"']
@@ -211,7 +216,7 @@ def _pulls(program: str, names: Mapping[str, ContainerChoice]) -> list[str]:
     """What is 'pulled' is the file that stands for a name; another name comes from its registry."""
     lines = [
         'for word in "$@"; do',
-        '    [ "$word" != pull ] || pull=1',
+        '    case "$word" in pull) pull=1; break ;; run | exec) break ;; esac',
         "done",
         'if [ -n "${pull:-}" ]; then',
         "    last=${!#} target=",

@@ -2,7 +2,8 @@
 ``containers/``.
 
 ``bash build.sh ROOT`` fills a root file system, offline; esap-wf packs it as a Docker archive, cached by the
-folder's content.
+folder's content. If the image names requirements, the script finds the Python of their environment in
+``PYTHON``.
 """
 
 from __future__ import annotations
@@ -30,12 +31,16 @@ _Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class Described(Model, frozen=True, kw_only=True):
-    """``image.yaml``; `base` is a folder beside it, whose ``build.sh`` goes first."""
+    """
+    ``image.yaml``; `base` is a folder beside it, whose ``build.sh`` goes first. `python` is a file of pinned
+    requirements, relative to the folder: their environment is built first, here.
+    """
 
     schema_version: int
     name: Text
     title: Text
     base: Name | None = None
+    python: Text | None = None
     environment: dict[_Variable, str] = {}
 
 
@@ -57,9 +62,32 @@ class Folder:
     described: Described
 
     def key(self) -> str:
-        """Content of the folder and those below it, and the architecture."""
+        """Content of the folder and those below it, of the requirements, and the architecture."""
         code = of_folders({str(n): f.path for n, f in enumerate(self.stack())})
-        return hashlib.sha256(f"{code}\n{archive.architecture()}".encode()).hexdigest()
+        parts = [code, archive.architecture()]
+        if requirements := self.requirements():
+            parts.append(environments.location(requirements, Path()).name)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def requirements(self) -> Path | None:
+        """
+        The pinned requirements of the image, its own before those of what it is built on.
+
+        Raises
+        ------
+        UsageError
+            There is no such file.
+        """
+        found = next((f for f in reversed(self.stack()) if f.described.python), None)
+        if found is None:
+            return None
+        path = found.path / str(found.described.python)
+        if not path.is_file():
+            raise UsageError(
+                "an image is not valid",
+                [Problem(str(found.path / "image.yaml"), f"python: {path} does not exist")],
+            )
+        return path
 
     def stack(self) -> list[Folder]:
         """
@@ -137,13 +165,16 @@ def build(
         work = Path(tempfile.mkdtemp(prefix=".build-", dir=target.parent))
         try:
             (work / "root").mkdir()
+            given = {"LC_ALL": "C.UTF-8"}
+            if requirements := folder.requirements():
+                given["PYTHON"] = str(
+                    environments.build(requirements, cache, log, stopped) / "bin" / "python"
+                )
             for step in folder.stack():
                 script = str(step.path / "build.sh")
                 argv = ["bash", script, str(work / "root")]
                 hint = f"{step.path.name}/README.md says what it needs"
-                programs.carry_out(
-                    argv, {"LC_ALL": "C.UTF-8"}, log or target.with_suffix(".log"), stopped, script, hint
-                )
+                programs.carry_out(argv, given, log or target.with_suffix(".log"), stopped, script, hint)
             packed = work / "image.tar"
             archive.pack(
                 work / "root",
