@@ -19,7 +19,9 @@ def main():
     found = unit_list.units(args.values)
     with args.output.open("w", encoding="utf-8") as stream:
         for key in unit_list.share(list(found), args.values):
-            stream.write(json.dumps({"unit": key, **found[key]}) + "\n")
+            to_fail = found[key]["number"] == args.values.get("fail_unit")
+            fails = args.values.get("exit_code") if to_fail else 0
+            stream.write(json.dumps({"unit": key, **found[key], "fails": fails}) + "\n")
 
 
 if __name__ == "__main__":
