@@ -59,6 +59,12 @@ _OPTIONS: list[Callable[[Any], Any]] = [
         metavar="N",
         help="Cut the work into N pieces, at a place that does not share the run store.",
     ),
+    click.option(
+        "--shard-size",
+        type=click.IntRange(1, 1_000_000),
+        metavar="N",
+        help="N units share one job of the engine, where the workflow has shards.",
+    ),
     click.option("--memory", metavar="BYTES", help='Memory, such as "4 GB"; overrides the size.'),
     click.option("--wall", metavar="TIME", help='Time limit, such as "2 h"; overrides the size.'),
     click.option(

@@ -73,6 +73,8 @@ def plan_screen(plan: Plan, defaults: Mapping[str, Any], units: Mapping[str, str
     if plan.engine.place:
         rows.append(("pieces", pieces_text(plan)))
     rows += [("", f"not {o.backend}: {'; '.join(o.reasons)}") for o in others[:FEW] if not o.fits]
+    if plan.sharding.size:
+        rows.append(("shards", shards_text(plan)))
     usual = {"python": "a Python environment", "installed": "as installed on this machine"}
     usual = {} if plan.engine.place else usual
     software = usual.get(plan.software.route, plan.software.detail)
@@ -132,6 +134,12 @@ def pieces_text(plan: Plan) -> str:
     s = plan.slicing
     cut = f"{s.slices} slices, and one that joins them" if s.slices > 1 else "one"
     return f"{cut}: {s.why}" if s.why else cut
+
+
+def shards_text(plan: Plan) -> str:
+    """How many units share a job, and why."""
+    s = plan.sharding
+    return f"{human_count(s.shards, 'job')} of {human_count(s.size, 'unit')}: {s.why}"
 
 
 def time_text(plan: Plan) -> str:

@@ -24,7 +24,7 @@ from esap_wf.request.assembly import Asked, Assembled, assemble
 from esap_wf.request.parameter_files import ParameterFile, read_parameter_file
 
 #: Options that say how much a run may use.
-_RESOURCES = ("cores", "nodes", "gpus", "slices", "memory", "wall")
+_RESOURCES = ("cores", "nodes", "gpus", "slices", "shard_size", "memory", "wall")
 _REPLIES, _WORKFLOW = "esap_wf.replies", "esap_wf.asked_for"
 
 

@@ -66,6 +66,8 @@ class Job:
         Only given to an engine that names its kind in `EngineBase.queues`.
     steps : mapping of str to StepNeeds
         What they ask for there, over what the pipeline itself says.
+    shard_size : int
+        Units that share one job; 0: each is a job of its own, and the configuration says nothing of it.
     """
 
     workflow: str
@@ -85,6 +87,7 @@ class Job:
     beside: Mapping[str, str] = field(default_factory=dict)
     queue: Queue | None = None
     steps: Mapping[str, StepNeeds] = field(default_factory=dict)
+    shard_size: int = 0
 
 
 @dataclass(frozen=True)

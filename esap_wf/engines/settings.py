@@ -25,7 +25,14 @@ def house(job: Job) -> dict[str, Any]:
     if job.plain:
         return plain(job)
     inputs = {name: [path_of(given, i) for i in range(len(given.refs))] for name, given in job.inputs.items()}
-    return {**job.parameters, "inputs": inputs, "selected": dict(job.selected), "workflow": job.workflow}
+    shards = {"shard_size": job.shard_size} if job.shard_size else {}
+    return {
+        **job.parameters,
+        "inputs": inputs,
+        "selected": dict(job.selected),
+        "workflow": job.workflow,
+        **shards,
+    }
 
 
 def plain(job: Job) -> dict[str, Any]:

@@ -69,6 +69,25 @@ class Stage(Model, frozen=True, kw_only=True):
     gives: dict[Identifier, Pattern] = {}
 
 
+class Shards(Model, frozen=True, kw_only=True):
+    """
+    How an implementation carries out many units in one job, if its configuration has ``shard_size``.
+
+    Parameters
+    ----------
+    step : str
+        The step that is one job a unit without shards; its journals are in ``work/shards/<step>``.
+    job : str
+        The rule, process or step whose jobs are the shards.
+    file : str, optional
+        Another file of the workflow that has them. Default: the implementation's.
+    """
+
+    step: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,99}$")]
+    job: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$")]
+    file: RelativePath | None = None
+
+
 class Implementation(Model, frozen=True, kw_only=True):
     """
     One engine that can run the workflow.
@@ -76,7 +95,8 @@ class Implementation(Model, frozen=True, kw_only=True):
     `config` says what the engine gets: ``house`` (docs/workflows.md: parameters, `inputs`, `selected`), or
     ``plain``, the names that the pipeline itself has and only what was given. `item` is a part of the file
     (CWL ``#item``, Nextflow's entry), `workdir` the folder of the code in which the pipeline is at work
-    (default: its top). `map` and `join` are its stages, if its units can be cut into slices.
+    (default: its top). `map` and `join` are its stages, if its units can be cut into slices; `shards` says
+    how many units share a job, if they can.
     """
 
     engine: Name
@@ -88,6 +108,7 @@ class Implementation(Model, frozen=True, kw_only=True):
     workdir: RelativePath | None = None
     map: Stage | None = None
     join: Stage | None = None
+    shards: Shards | None = None
 
     @property
     def stages(self) -> dict[str, Stage]:

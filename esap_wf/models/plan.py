@@ -184,6 +184,20 @@ class Slicing(Model, frozen=True, kw_only=True):
     why: str = ""
 
 
+class Sharding(Model, frozen=True, kw_only=True):
+    """
+    How many units share one job of the engine, and why; of `size` 0 each is a job of its own.
+
+    `step` is the step of the units, `job` that of the shards, `shards` how many there are.
+    """
+
+    step: str = ""
+    job: str = ""
+    size: int = 0
+    shards: int = 0
+    why: str = ""
+
+
 class Plan(Model, frozen=True, kw_only=True):
     """
     One run, decided. `checksum` covers the rest of the document, so that an edited plan is seen.
@@ -221,6 +235,7 @@ class Plan(Model, frozen=True, kw_only=True):
     backend: str
     profile: Profile | None = None
     slicing: Slicing = Slicing()
+    sharding: Sharding = Sharding()
     queue: Queue | None = None
     steps: dict[str, StepNeeds] = {}
     allocation: Allocation

@@ -31,13 +31,15 @@ Tag = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:=-]{0,99}$"
 class ResourceRequest(Model, frozen=True, kw_only=True):
     """
     What the user asks for beyond the size; None means as the manifest says. `slices`: into how many engine
-    runs the units are cut, where workflow and place allow it.
+    runs the units are cut, where workflow and place allow it; `shard_size`: how many units share one job of
+    the engine, where the workflow has shards.
     """
 
     cores: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
     nodes: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
     gpus: Annotated[int, msgspec.Meta(ge=0, le=100_000)] | None = None
     slices: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
+    shard_size: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
     memory: int | float | str | None = None
     disk: int | float | str | None = None
     wall: int | float | str | None = None

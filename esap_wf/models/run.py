@@ -63,6 +63,8 @@ class Reason(StrEnum):
     SIGNAL = "SIGNAL"
     SOFTWARE = "SOFTWARE"
     ENGINE = "ENGINE"
+    #: Of a shard: some of its units failed, each of which says why.
+    UNITS = "UNITS"
     UNKNOWN = "UNKNOWN"
 
 
@@ -90,7 +92,7 @@ class RunRecord(Model, frozen=True, kw_only=True, omit_defaults=False):
 class Step(Model, frozen=True, kw_only=True, omit_defaults=False):
     """
     Counts of one step (rule, process), and what its ended jobs used: CPU time of all, largest memory of one;
-    null where nobody tells.
+    null where nobody tells. `seconds` is how long all of them took.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Step(Model, frozen=True, kw_only=True, omit_defaults=False):
     running: int = 0
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
+    seconds: float | None = None
 
 
 class Failure(Model, frozen=True, kw_only=True, omit_defaults=False):
@@ -133,7 +136,10 @@ class Waiting(Model, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Progress(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """Units along the workflow's axis; jobs of all steps."""
+    """
+    Units along the workflow's axis; jobs of all steps. `second_executions` are units of shards that were
+    begun again because an earlier attempt at them was lost: they are accepted once.
+    """
 
     units_total: int = 0
     units_done: int = 0
@@ -143,6 +149,7 @@ class Progress(Model, frozen=True, kw_only=True, omit_defaults=False):
     jobs_done: int = 0
     jobs_failed: int = 0
     jobs_running: int = 0
+    second_executions: int = 0
 
 
 class Fold(Model, frozen=True, kw_only=True):
@@ -210,9 +217,11 @@ class Event(Model, frozen=True, kw_only=True):
 
     `kind`: phase, plan (totals by step), start, done, failed, engine, note, anew (an engine that knows
     nothing of an earlier epoch does everything again), job (what a workload manager says of one that has
-    ended; `batch` is its id there, also where the engine tells it). `mark` (``source`` in the file) says, in
-    the engine plug-in's own words, up to where the engine's record has been passed on, so that a successor of
-    a killed supervisor goes on exactly there: the last one of an epoch counts.
+    ended; `batch` is its id there, also where the engine tells it), again (a unit of a shard is executed a
+    second time). `mark` (``source`` in the file) says, in the engine plug-in's own words, up to where the
+    engine's record has been passed on, so that a successor of a killed supervisor goes on exactly there: the
+    last one of an epoch counts. `journal` says the same of the journal of a shard (``NAME:BYTES``), `seconds`
+    how long a job took.
     """
 
     t: float
@@ -233,6 +242,8 @@ class Event(Model, frozen=True, kw_only=True):
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
     totals: dict[str, int] | None = None
+    seconds: float | None = None
+    journal: str | None = None
     mark: int | str | None = msgspec.field(default=None, name="source")
 
 

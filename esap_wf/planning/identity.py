@@ -163,6 +163,7 @@ FIELDS: dict[str, Identity | Recorded] = {
     "queue": Recorded("where the work is done"),
     "steps": Recorded(_ALLOWED),
     "slicing": Recorded("how the work is spread; a workflow that can be cut gives the same bytes"),
+    "sharding": Recorded("how the work is spread; units have the same bytes in shards of any size"),
     "allocation": Recorded(_ALLOWED),
     "units": Recorded(_FOLLOWS),
     "estimate": Recorded(_MOMENT),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -15,15 +16,18 @@ from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
 from esap_wf.errors import Problem, RefusedError, UsageError
 from esap_wf.formats import digests
-from esap_wf.models.plan import Digest, Plan, SoftwareChoice, checksum
+from esap_wf.models.plan import Digest, Estimate, Plan, Sharding, SoftwareChoice, checksum
 from esap_wf.models.request import DataRef, Request
 from esap_wf.models.run import now
-from esap_wf.planning import identity, resources
+from esap_wf.planning import identity, resources, sharding
 from esap_wf.planning.costs import Costs, earlier_runs, measured_at
 from esap_wf.planning.decisions import decide
+from esap_wf.planning.places import Chosen
 from esap_wf.planning.runners import Runner
+from esap_wf.planning.sharding import Work
 from esap_wf.request.validation import Validated
 from esap_wf.running import render
+from esap_wf.runs.measurements import Measurement
 
 #: A plan older than this is made anew; what it depends on is compared in any case.
 VALID_FOR = timedelta(days=7)
@@ -60,6 +64,9 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
     runner, chosen, route = decision.runner, decision.chosen, decision.route
     profile = decision.place.profile
     earlier = earlier_runs(config, workflow.manifest, runner.choice, measured_at(profile))
+    estimate = resources.corrected(
+        decision.estimate, earlier, costs.units, chosen.allocation.cores * chosen.slicing.slices
+    )
     plan = Plan(
         **_of_moment(),
         **_of_workflow(workflow, runner),
@@ -74,11 +81,10 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
         backend=chosen.backend,
         profile=profile if profile.kind != backends.LOCAL else None,
         slicing=chosen.slicing,
+        sharding=_sharding(request, runner, chosen, costs.units, estimate, earlier),
         allocation=chosen.allocation,
         units=costs.units,
-        estimate=resources.corrected(
-            decision.estimate, earlier, costs.units, chosen.allocation.cores * chosen.slicing.slices
-        ),
+        estimate=estimate,
         offers=chosen.offers,
         digest=_science(workflow, values, valid, deterministic=not drawn),
         command=[],
@@ -101,6 +107,37 @@ def sealed(plan: Plan) -> Plan:
     digest = msgspec.structs.replace(plan.digest, identity=identity.of(plan), scheme=identity.SCHEME)
     plan = msgspec.structs.replace(plan, digest=digest)
     return msgspec.structs.replace(plan, checksum=checksum(plan))
+
+
+def _sharding(
+    request: Request,
+    runner: Runner,
+    chosen: Chosen,
+    units: int,
+    estimate: Estimate,
+    earlier: list[Measurement],
+) -> Sharding:
+    """
+    How many units share a job.
+
+    Raises
+    ------
+    UsageError
+        It can't be done as it is asked for.
+    """
+    work = Work(
+        implementation=runner.implementation,
+        engine=runner.engine.title,
+        units=math.ceil(units / chosen.slicing.slices),
+        slots=chosen.allocation.cores * chosen.allocation.nodes,
+        estimate=estimate,
+        earlier=earlier,
+        sliced=chosen.slicing.slices > 1,
+    )
+    found, problems = sharding.share(work, request.resources.shard_size)
+    if problems:
+        raise UsageError("the request is not valid", problems)
+    return found
 
 
 def _of_moment() -> dict[str, Any]:

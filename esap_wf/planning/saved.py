@@ -180,6 +180,7 @@ def differences(old: Plan, new: Plan) -> list[str]:
         ("GPUs", str(a.gpus), str(b.gpus)),
         ("nodes", str(a.nodes), str(b.nodes)),
         ("slices", str(old.slicing.slices), str(new.slicing.slices)),
+        ("units a shard", *(str(p.sharding.size or "") for p in (old, new))),
         ("engine", *(f"{p.engine.name} {p.engine.version} at {p.engine.path}" for p in (old, new))),
         *_software(old, new),
         ("backend", old.backend, new.backend),

@@ -139,4 +139,4 @@ def give_up(owner: Ownership, former: FormerEngine | None) -> None:
         owner.clear_survivors()
     if former:
         # what it reported after its supervisor's last look would be counted by nobody
-        owner.count(owner.engine.events(owner.run.dir, former.epoch, owner.events.cursor(former.epoch)))
+        owner.count(owner.source(former.epoch, owner.events.cursor(former.epoch)))

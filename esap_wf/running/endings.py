@@ -119,9 +119,18 @@ def _measure(owner: Ownership) -> None:
         wall_seconds=round(wall, 3),
         core_seconds=plan.estimate.model_core_hours * 3600,
         place=plan.backend if plan.profile else measurements.LOCAL,
+        unit_seconds=_unit_seconds(owner),
     )
     with contextlib.suppress(EsapError):
         measurements.append(owner.store.root / "records", plan.workflow, measured, mode=owner.store.file_mode)
+
+
+def _unit_seconds(owner: Ownership) -> float:
+    """How long a unit of a shard took on average; 0 if there are none."""
+    step = next((s for s in owner.events.state.steps if s.name == owner.plan.sharding.step), None)
+    if step is None or not step.seconds or not step.done:
+        return 0.0
+    return round(step.seconds / step.done, 6)
 
 
 def _deliver(owner: Ownership, delivered: set[str]) -> list[str]:

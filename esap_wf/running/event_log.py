@@ -59,6 +59,22 @@ class EventLog:
         self.state = progress.follow(self.state, self.run.events_path, self.unit_steps)
         return True
 
+    def journals(self) -> dict[str, int]:
+        """Up to where the journals of shards were counted: bytes by their names."""
+        found: dict[str, int] = {}
+        for line in event_lines.complete_lines(self.run.events_path, 0):
+            if b'"journal"' in line or b'"anew"' in line:
+                try:
+                    event = msgspec.json.decode(line, type=Event)
+                except files.BROKEN:
+                    continue
+                if event.kind == "anew":
+                    found.clear()
+                elif event.journal:
+                    name, _, offset = event.journal.rpartition(":")
+                    found[name] = int(offset) if offset.isdecimal() else 0
+        return found
+
     def cursor(self, epoch: int) -> Cursor:
         """Up to where the engine's record of an epoch was counted."""
         if self.lost:

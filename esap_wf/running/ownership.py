@@ -16,7 +16,7 @@ import msgspec
 from esap_wf import files, plugins
 from esap_wf.backends.base import BackendBase
 from esap_wf.backends.launcher import Launcher, Served, Usage
-from esap_wf.engines import EngineBase, EventSource
+from esap_wf.engines import Cursor, EngineBase, EventSource
 from esap_wf.errors import EsapError, StoppedError
 from esap_wf.formats import documents
 from esap_wf.models.manifest import Manifest
@@ -205,6 +205,20 @@ class Ownership:
             changed |= self.events.append(events)
             crashpoints.reached("event-folded")
         return self.events.append([]) or changed
+
+    def source(self, epoch: int, cursor: Cursor) -> EventSource:
+        """What the engine of an epoch reports behind a cursor, and what its shards do."""
+        source = self.engine.events(self.run.dir, epoch, cursor)
+        sharding = self.plan.sharding
+        if not sharding.size:
+            return source
+        from esap_wf.running.shards import Journals, ShardedEvents
+
+        state = self.events.state
+        done = next((s.done for s in state.steps if s.name == sharding.step), 0)
+        announced = epoch == state.fold.epoch and sharding.step in state.fold.planned
+        journals = Journals(self.run.dir, sharding, epoch, self.events.journals())
+        return ShardedEvents(source, journals, max(0, self.plan.units - done), announced)
 
     def note(self, text: str) -> None:
         """Something worth knowing later, in ``events.jsonl``."""

@@ -88,7 +88,7 @@ def job_of(plan: Plan, manifest: Manifest, workflow: Workflow | None = None) -> 
     }
     return Job(
         workflow=plan.workflow,
-        entry=plan.entry,
+        entry=_entry(plan, manifest),
         parameters=plan.parameters,
         inputs=inputs,
         selected=plan.selected,
@@ -97,32 +97,41 @@ def job_of(plan: Plan, manifest: Manifest, workflow: Workflow | None = None) -> 
         plain=plan.config == "plain",
         item=plan.item,
         options=tuple(plan.request.engine_options),
-        source=_source(plan, workflow),
+        source=_source(plan, manifest, workflow),
         folder=home_of(plan).as_posix(),
         literals=plan.request.literals,
         workdir=workdir_of(plan, manifest),
         beside=workflow.beside if workflow else {},
         queue=plan.queue,
         steps=plan.steps,
+        shard_size=plan.sharding.size,
     )
+
+
+def _entry(plan: Plan, manifest: Manifest) -> str:
+    """The engine's file: another one of the same folder, if that is the one that has shards."""
+    if not plan.sharding.size:
+        return plan.entry
+    shards = next((i.shards for i in manifest.implementations if _is_run(plan, i.engine, i.file)), None)
+    return (home_of(plan) / shards.file).as_posix() if shards and shards.file else plan.entry
+
+
+def _is_run(plan: Plan, engine: str, file: str) -> bool:
+    return (engine, file) == (plan.engine.name, Path(plan.entry).relative_to(home_of(plan)).as_posix())
 
 
 def workdir_of(plan: Plan, manifest: Manifest) -> str:
     """The pipeline's working directory in its folder, as the implementation that was chosen says."""
-    file = Path(plan.entry).relative_to(home_of(plan)).as_posix()
-    return next(
-        (i.workdir or "" for i in manifest.implementations if (i.engine, i.file) == (plan.engine.name, file)),
-        "",
-    )
+    return next((i.workdir or "" for i in manifest.implementations if _is_run(plan, i.engine, i.file)), "")
 
 
-def _source(plan: Plan, workflow: Workflow | None) -> Path | None:
+def _source(plan: Plan, manifest: Manifest, workflow: Workflow | None) -> Path | None:
     """The engine's file where it is now."""
     if workflow is None:
         return None
     home = home_of(plan)
     folder = workflow.upstream.get(home.relative_to(snapshot_place(plan.code)).as_posix(), workflow.folder)
-    return folder / Path(plan.entry).relative_to(home)
+    return folder / Path(_entry(plan, manifest)).relative_to(home)
 
 
 def rendered(plan: Plan, workflow: Workflow) -> Rendered:

@@ -63,7 +63,7 @@ class Watch:
         adopted = owner.epoch != owner.lease.epoch
         cursor = owner.events.cursor(owner.epoch) if adopted else Cursor.START
         jobs = Jobs(owner)
-        source = jobs.heard(owner.engine.events(self.run.dir, owner.epoch, cursor))
+        source = jobs.heard(owner.source(owner.epoch, cursor))
         while True:
             self._seen = owner.here.look({self._key: None})[self._key]
             if owner.count(source):

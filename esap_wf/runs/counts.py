@@ -18,8 +18,8 @@ def axis_of(steps: list[Step], unit_steps: list[str] | None) -> list[Step]:
     )
 
 
-def progress_of(steps: list[Step], axis: list[Step], units: int) -> Progress:
-    """Sums over steps; how many units there are is said by the caller."""
+def progress_of(steps: list[Step], axis: list[Step], units: int, again: int = 0) -> Progress:
+    """Sums over steps; how many units there are, and were executed again, is said by the caller."""
     return Progress(
         units_total=units,
         units_done=sum(s.done for s in axis),
@@ -29,6 +29,7 @@ def progress_of(steps: list[Step], axis: list[Step], units: int) -> Progress:
         jobs_done=sum(s.done for s in steps),
         jobs_failed=sum(s.failed for s in steps),
         jobs_running=sum(s.running for s in steps),
+        second_executions=again,
     )
 
 
@@ -52,7 +53,9 @@ def ended(state: State, completed: bool) -> State:
     steps = _with_unreported(state, steps)
     axis = axis_of(steps, state.fold.unit_steps) or steps
     return msgspec.structs.replace(
-        state, steps=steps, progress=progress_of(steps, axis, sum(s.total for s in axis))
+        state,
+        steps=steps,
+        progress=progress_of(steps, axis, sum(s.total for s in axis), state.progress.second_executions),
     )
 
 

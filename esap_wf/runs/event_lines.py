@@ -35,6 +35,7 @@ class Line(msgspec.Struct, gc=False):
     state: str | None = None
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
+    seconds: float | None = None
     totals: dict[str, int] | None = None
 
 

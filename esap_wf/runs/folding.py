@@ -7,7 +7,7 @@ from __future__ import annotations
 import msgspec
 
 from esap_wf import files
-from esap_wf.models.run import Fold, State, Step
+from esap_wf.models.run import Fold, Reason, State, Step
 from esap_wf.runs.counts import axis_of, progress_of
 from esap_wf.runs.event_lines import Line, completed, decode, failure_of, key_of
 
@@ -23,7 +23,7 @@ RECENT = 32
 class Counts:
     """One step while folding."""
 
-    __slots__ = ("cpu", "done", "failed", "memory", "running", "starts", "total")
+    __slots__ = ("cpu", "done", "failed", "memory", "running", "seconds", "starts", "total")
 
     def __init__(
         self, total: int = 0, done: int = 0, failed: int = 0, running: int = 0, starts: bool = False
@@ -35,6 +35,7 @@ class Counts:
         self.starts = starts
         self.cpu: float | None = None
         self.memory: int | None = None
+        self.seconds: float | None = None
 
     def add_usage(self, line: Line) -> None:
         """What an ended job says that it used."""
@@ -42,6 +43,8 @@ class Counts:
             self.cpu = (self.cpu or 0.0) + line.cpu_seconds
         if line.memory_bytes is not None:
             self.memory = max(self.memory or 0, line.memory_bytes)
+        if line.seconds is not None:
+            self.seconds = (self.seconds or 0.0) + line.seconds
 
 
 class Folding:
@@ -54,7 +57,8 @@ class Folding:
             s.name: Counts(s.total, s.done, s.failed, s.running, s.name in starts) for s in state.steps
         }
         for s in state.steps:
-            self.steps[s.name].cpu, self.steps[s.name].memory = s.cpu_seconds, s.memory_bytes
+            counts = self.steps[s.name]
+            counts.cpu, counts.memory, counts.seconds = s.cpu_seconds, s.memory_bytes, s.seconds
         self.epoch = memory.epoch
         self.plan_epoch = memory.plan_epoch
         self.planned = set(memory.planned)
@@ -72,6 +76,7 @@ class Folding:
         self.failures = [(key_of(f.step, f.unit, f.job_id), f) for f in state.failures]
         self.more = state.failures_more
         self.offset = state.offset
+        self.again = state.progress.second_executions
 
     def step(self, name: str) -> Counts:
         found = self.steps.get(name)
@@ -208,6 +213,8 @@ class Folding:
             self.failures = [(k, completed(f, line) if f.job == line.batch else f) for k, f in self.failures]
 
     def show(self, key: str, line: Line, name: str) -> None:
+        if line.reason == Reason.UNITS:  # its units are shown
+            return
         if len(self.failures) >= SHOWN:
             self.more += 1
             return
@@ -255,6 +262,8 @@ class Folding:
             self.anew()
         elif kind == "job":
             self.told(line)
+        elif kind == "again":
+            self.again += 1
         elif kind == "start" and name is not None:
             self.start(line, name)
         elif kind == "done" and name is not None:
@@ -275,6 +284,7 @@ class Folding:
                 running=c.running,
                 cpu_seconds=None if c.cpu is None else round(c.cpu, 3),
                 memory_bytes=c.memory,
+                seconds=None if c.seconds is None else round(c.seconds, 3),
             )
             for name, c in self.steps.items()
         ]
@@ -286,7 +296,7 @@ class Folding:
             unit_steps is not None and total == 0 and self.planned.isdisjoint(unit_steps)
         ):
             total = max(total, self.expected)
-        progress = progress_of(steps, axis, total)
+        progress = progress_of(steps, axis, total, self.again)
         memory = Fold(
             epoch=self.epoch,
             plan_epoch=self.plan_epoch,

@@ -42,6 +42,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
         What the workflow's own model said.
     place : str
         Where.
+    unit_seconds : float
+        How long one unit of a shard took on average; 0: nobody says.
     """
 
     run: str
@@ -54,6 +56,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     wall_seconds: float
     core_seconds: float
     place: str = LOCAL
+    unit_seconds: float = 0.0
 
 
 _decode = msgspec.json.Decoder(Measurement).decode

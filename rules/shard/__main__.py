@@ -114,7 +114,7 @@ def run(args):
     function = load(args.call) if args.call else None
     plan = Plan(args.command, args.result, args.log, root, depends(args.depends, args.command, args.call))
     plan.check(units)
-    journal = Journal.begin(folder, args.step, units, outlives)
+    journal = Journal.begin(folder, args.step, units, root, outlives)
     runner = Runner(plan, units, journal, function, args.slots, args.attempts, args.grace)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, runner.ask_to_end)

@@ -19,6 +19,8 @@ def load(text):
     """
     path, _, name = text.partition(":")
     name = name or "unit"
+    if not path.endswith(".py"):
+        raise ShardError("--call %s: a script's name ends in .py" % path)
     if not os.path.isfile(path):
         raise ShardError("--call %s: there is no such script" % path)
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))

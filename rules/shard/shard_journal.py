@@ -51,7 +51,7 @@ class Journal(object):
         self._file, self._size = -1, 0
 
     @classmethod
-    def begin(cls, folder, step, units, outlives):
+    def begin(cls, folder, step, units, root, outlives):
         """
         Create the journal of a further attempt: earlier ones are fenced off, and read.
 
@@ -79,6 +79,7 @@ class Journal(object):
             "attempt": journal.attempt,
             "host": socket.gethostname(),
             "pid": os.getpid(),
+            "root": os.path.abspath(root),
             "outlives": outlives,
         }
         journal.append([about])

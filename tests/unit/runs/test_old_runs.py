@@ -86,6 +86,7 @@ def test_a_stored_run_shows_its_status_and_results(store: Store, inside: Any, wo
             "running": 0,
             "cpu_seconds": None,
             "memory_bytes": None,
+            "seconds": None,
         }
     ]
     outputs = inside("results", word, "--json").json["outputs"]
