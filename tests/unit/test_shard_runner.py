@@ -342,7 +342,12 @@ def test_a_lost_attempt_that_wakes_up_can_give_out_nothing(shard):
         (["a"], ("--depends", "nothing-here"), ["true"], "there is no such file"),
         (["a"], ("--call", "nothing.py"), [], "there is no such script"),
         (["a"], ("--call", "units.jsonl"), [], "a script's name ends in .py"),
-        (["a"], ("--call", str(RUNNER / "shard_files.py") + ":nothing"), [], "has no function nothing(values, results)"),
+        (
+            ["a"],
+            ("--call", str(RUNNER / "shard_files.py") + ":nothing"),
+            [],
+            "has no function nothing(values, results)",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_begins(tmp_path, units, options, command, says):
