@@ -127,6 +127,17 @@ class Failure(Model, frozen=True, kw_only=True, omit_defaults=False):
     state: str | None = None
 
 
+class Raised(Model, frozen=True, kw_only=True):
+    """
+    What a job of a step gets now beyond the plan, because others ran out of it; `times`: so often it was
+    raised.
+    """
+
+    memory_bytes: int | None = None
+    wall_seconds: int | None = None
+    times: int = 0
+
+
 class Waiting(Model, frozen=True, kw_only=True, omit_defaults=False):
     """Jobs that wait at a workload manager for one reason: how many, why in plain words, and since when."""
 

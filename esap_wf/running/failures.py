@@ -21,6 +21,10 @@ _FRAME = re.compile(
     r"(?:nextflow|groovyx?|javax?|jdk|sun|com\.sun|org\.codehaus\.groovy|org\.apache\.groovy)\.[^()\s]*\(.*\)"
     r"|\.\.\. \d+ (?:more|common frames omitted))\s*"
 )
+#: What the Snakemake in a job says when the job's work has failed, after all that this has said itself.
+_JOB_END = re.compile(
+    r"^RuleException:\n|^\[\w{3} \w{3} +\d+ [\d: ]+\]\nError in (?:rule|group) ", re.MULTILINE
+)
 #: What Apptainer, runc and crun say if bash, with which engines start every step, is not in an image.
 _NO_BASH = re.compile(
     r"FATAL:\s+(?:stat /bin/bash: no such file|\"(?:/bin/)?bash\": executable file not found)"
@@ -38,9 +42,11 @@ def tail_of(path: Path) -> list[str]:
 
 
 def _lines(path: Path) -> list[str]:
+    text = reading.tail(path, TAIL_BYTES)
+    if "slurm_logs" in path.parts and (end := _JOB_END.search(text)):
+        text = text[: end.start()]
     lines = [
-        "".join(c if c.isprintable() or c == "\t" else "?" for c in line[:500])
-        for line in reading.tail(path, TAIL_BYTES).splitlines()
+        "".join(c if c.isprintable() or c == "\t" else "?" for c in line[:500]) for line in text.splitlines()
     ]
     return [line for line in lines if line.strip()]
 

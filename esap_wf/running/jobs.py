@@ -52,7 +52,17 @@ _REASONS = {
     "CANCELLED": Reason.CANCELLED,
 }
 #: What an engine is surer of than its manager, which only sees how the job ended.
-_ENGINES = frozenset({Reason.MISSING_OUTPUT, Reason.INVALID_OUTPUT, Reason.NO_SPACE, Reason.STAGE_IN})
+_ENGINES = frozenset(
+    {
+        Reason.MISSING_OUTPUT,
+        Reason.INVALID_OUTPUT,
+        Reason.NO_SPACE,
+        Reason.STAGE_IN,
+        # read in the job's log: a manager may only see that a process was killed
+        Reason.OUT_OF_MEMORY,
+        Reason.TIMEOUT,
+    }
+)
 
 
 @dataclass

@@ -17,6 +17,9 @@ from esap_wf.engines import following
 from esap_wf.engines.cwl.events import CwlEvents, Steps, in_one_line
 from esap_wf.models.run import Event, Reason
 
+#: Toil's own batch system on this machine: its ids are those of processes.
+_HERE = "SingleMachineBatchSystem"
+
 
 class ToilEvents:
     """
@@ -39,6 +42,9 @@ class ToilEvents:
         self.hook = _Workers(hook, run, epoch, steps, reported[0])
         self.bus, self.epoch, self.reported = bus, epoch, reported[1]
         self.offset = 0
+        #: Toil's numbers of jobs → their names, and names → ids at a workload manager.
+        self._numbered: dict[str, str] = {}
+        self._batch: dict[str, str] = {}
 
     def read(self) -> list[Event]:
         """Events since the last call; empty only if there are no more."""
@@ -48,6 +54,14 @@ class ToilEvents:
         for words in issued:
             if words and words[0] == "JobIssuedMessage" and _is_tool(words[2]):
                 self.hook.issued(words[1])
+                self._numbered[words[3]] = words[1]
+            elif (
+                words
+                and words[0] == "ExternalBatchIdMessage"
+                and words[3] != _HERE
+                and (name := self._numbered.get(words[1]))
+            ):
+                self._batch[name] = words[2]
         before = self.offset
         events = [self._placed(event, before) for event in self._workers()]
         for line, words in zip(lines, issued, strict=True):
@@ -67,6 +81,8 @@ class ToilEvents:
 
     def _placed(self, event: Event, bus: int) -> Event:
         hook = event.mark if event.mark is not None else self.hook.offset
+        if event.kind in ("done", "failed") and (batch := self._batch.get(event.job or "")):
+            event = msgspec.structs.replace(event, batch=batch)
         return msgspec.structs.replace(event, mark=f"{hook}:{bus}") if event.kind != "plan" else event
 
     def _died(self, words: list[str]) -> Event | None:
@@ -154,7 +170,7 @@ def _fields(line: bytes) -> list[str]:
     """``toil.bus.JobIssuedMessage``, and what it says; empty if it is none of those wanted."""
     words = line.decode("ascii", "replace").rstrip("\n").split("\t")
     name = words[0].rpartition(".")[2]
-    if name not in ("JobIssuedMessage", "JobCompletedMessage") or len(words) != 4:
+    if name not in ("JobIssuedMessage", "JobCompletedMessage", "ExternalBatchIdMessage") or len(words) != 4:
         return []
     try:
         return [name, *(word.encode("latin-1").decode("unicode_escape") for word in words[1:])]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from esap_wf.engines import Cursor, following
+from esap_wf.engines import Cursor, following, queued
 from esap_wf.engines.nextflow.log import Entry, Log, log_path
 from esap_wf.engines.nextflow.reasons import reason_of
 from esap_wf.engines.nextflow.tasks import Names, moment
@@ -72,6 +72,7 @@ class NextflowEvents:
         self._causes: dict[str, str] = {}
         self._begun: set[str] = set()
         self._done_before: set[str] = set()
+        self._submits = queued.submits(run)
         self._roots = {str(run), str(run.resolve())}
         for earlier in range(1, epoch):
             self._remember(trace_path(run, earlier))
@@ -181,6 +182,7 @@ class NextflowEvents:
             step=step,
             unit=unit,
             job=job or row.native_id,
+            batch=row.native_id if self._submits else None,
             attempt=attempt,
             exit_code=row.exit_code,
             log=self._relative(row.workdir),

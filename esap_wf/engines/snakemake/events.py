@@ -11,6 +11,7 @@ import msgspec
 
 from esap_wf import files
 from esap_wf.engines import following
+from esap_wf.engines.snakemake import printed
 from esap_wf.engines.snakemake.reasons import cause
 from esap_wf.models.run import Event, Reason
 
@@ -25,6 +26,18 @@ def unit_of(wildcards: dict[str, str] | None) -> str | None:
     if len(wildcards) == 1:
         return next(iter(wildcards.values()))
     return ",".join(f"{k}={v}" for k, v in wildcards.items())
+
+
+#: What executors say of a job that a workload manager has ended.
+_STATES = (
+    ("TIMEOUT", Reason.TIMEOUT),
+    ("DEADLINE", Reason.TIMEOUT),
+    ("OUT_OF_MEMORY", Reason.OUT_OF_MEMORY),
+    ("NODE_FAIL", Reason.NODE_FAIL),
+    ("BOOT_FAIL", Reason.BOOT_FAIL),
+    ("PREEMPTED", Reason.PREEMPTED),
+    ("CANCELLED", Reason.CANCELLED),
+)
 
 
 class SnakemakeEvents(following.Record):
@@ -61,6 +74,7 @@ class SnakemakeEvents(following.Record):
         self._decode = msgspec.json.Decoder().decode
         self._jobs: dict[int, dict[str, Any]] = {}
         self._failed: set[int] = set()
+        self._printed: dict[int, str | None] = {}
 
     def events_of(self, line: bytes) -> Iterable[Event]:
         """What a line tells; none of one that isn't JSON."""
@@ -101,7 +115,14 @@ class SnakemakeEvents(following.Record):
         }
         self._jobs[entry["jobid"]] = job
         self._failed.discard(entry["jobid"])
+        self._printed.pop(entry["jobid"], None)
         return Event(t=t, kind="start", epoch=self.epoch, **job)
+
+    def _job_submitted(self, t: float, entry: dict[str, Any]) -> None:
+        """To a workload manager: its id of the job, and the file into which it prints what the job says."""
+        if job := self._jobs.get(entry["jobid"]):
+            job["batch"] = str(entry["external_id"])
+            self._printed[entry["jobid"]] = self._relative(entry["log"]) if entry.get("log") else None
 
     def _job_finished(self, t: float, entry: dict[str, Any]) -> Event | None:
         job = self._jobs.pop(entry["jobid"], None)
@@ -121,14 +142,19 @@ class SnakemakeEvents(following.Record):
         kind, text = entry.get("kind"), entry.get("reason")
         reasons = {"exit": Reason.EXIT_CODE, "signal": Reason.SIGNAL, "missing_output": Reason.MISSING_OUTPUT}
         reason = reasons.get(str(kind), Reason.UNKNOWN)
-        for word, meaning in (
-            ("TIMEOUT", Reason.TIMEOUT),
-            ("OUT_OF_MEMORY", Reason.OUT_OF_MEMORY),
-            ("NODE_FAIL", Reason.NODE_FAIL),
-        ):
+        for word, meaning in _STATES:
             if text and word in text:
                 reason = meaning
-        if reason in (Reason.EXIT_CODE, Reason.UNKNOWN) and not self._holds(job.get("log")):
+        if entry.get("external_id"):
+            job = job | {"batch": str(entry["external_id"])}
+        outer = self._printed.get(entry["jobid"])
+        if outer and self._holds(outer):
+            said = printed.failure(self.run / outer)
+            if said is not None and reason is Reason.UNKNOWN:
+                reason, entry["exit_code"], text = said
+            if not self._holds(job.get("log")):
+                job = job | {"log": outer}
+        elif reason in (Reason.EXIT_CODE, Reason.UNKNOWN) and not self._holds(job.get("log")):
             alone = not any(
                 j
                 for number, j in self._jobs.items()
