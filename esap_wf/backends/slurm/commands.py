@@ -97,7 +97,14 @@ class Commands:
             )
         return found
 
-    def run(self, program: str, *arguments: str, given: str = "", patience: float = PATIENCE) -> Ended:
+    def run(
+        self,
+        program: str,
+        *arguments: str,
+        given: str = "",
+        patience: float = PATIENCE,
+        environment: Mapping[str, str] | None = None,
+    ) -> Ended:
         """
         Start a command and wait for its end.
 
@@ -109,6 +116,8 @@ class Commands:
             Its standard input.
         patience : float
             Seconds.
+        environment : mapping, optional
+            All of its variables, in place of `environment`.
 
         Raises
         ------
@@ -125,7 +134,7 @@ class Commands:
                 capture_output=True,
                 encoding="utf-8",
                 errors="replace",
-                env=dict(self.environment),
+                env=dict(self.environment if environment is None else environment),
                 timeout=patience,
                 check=False,
             )

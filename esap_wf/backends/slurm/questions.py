@@ -19,6 +19,8 @@ from esap_wf.errors import UnavailableError
 logger = logging.getLogger(__name__)
 _Known = TypeVar("_Known", Job, Account)
 
+#: For so many days the accounting is asked for a job by its name.
+DAYS = 30
 #: Ids that one command is given.
 _AT_ONCE = 2000
 #: What is said of ids that Slurm has forgotten.
@@ -89,6 +91,38 @@ def _known(commands: Commands, ids: Sequence[str]) -> dict[str, BatchJob]:
         elif account := accounts.get(one):
             found[one] = _of_account(account)
     return found
+
+
+def named(commands: Commands, names: Iterable[str]) -> list[BatchJob]:
+    """
+    All jobs of who asks that have one of some names, be they over: for as long as the controller remembers
+    them, and from the accounting those of the last `DAYS` days that it has forgotten.
+
+    Parameters
+    ----------
+    commands : Commands
+    names : iterable of str
+        Letters, digits and a few signs; no comma.
+
+    Raises
+    ------
+    OutageError
+        It can't be asked, or talks nonsense.
+    NeedsPersonError
+    """
+    wanted = sorted(set(names))
+    found: list[BatchJob] = []
+    for some in _parts(wanted):
+        listed = f"--name={','.join(some)}"
+        found += [
+            _of_queue(job) for job in _squeue(commands, "--states=all", f"--user={os.getuid()}", listed)
+        ]
+    there = {job.name for job in found}
+    for some in _parts([name for name in wanted if name not in there]):
+        options = (f"--name={','.join(some)}", f"--user={os.getuid()}", f"--starttime=now-{DAYS}days")
+        found += [_of_account(account) for account in _sacct(commands, *options)]
+    # a comment or a name of somebody else may have found its way into the answer
+    return [job for job in found if job.name in wanted]
 
 
 def cancel(commands: Commands, ids: Iterable[str], signal: int | None = None) -> None:
