@@ -29,7 +29,7 @@ from esap_wf.backends.launcher import NeedsPersonError, OutageError
 from esap_wf.backends.ssh import failures
 from esap_wf.backends.ssh.channel import Channel, Feed
 from esap_wf.backends.ssh.settings import Address
-from esap_wf.backends.ssh.slots import held, private_folder
+from esap_wf.backends.turns import held, private_folder
 from esap_wf.errors import EsapError, Problem
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from esap_wf.backends.ssh import failures
 from esap_wf.backends.ssh.answer import Answer
 from esap_wf.backends.ssh.channel import Sink
 from esap_wf.backends.ssh.far import Far
-from esap_wf.backends.ssh.slots import held, private_folder
+from esap_wf.backends.turns import held, private_folder
 from esap_wf.models.place import Profile
 from esap_wf.software.packed import short_digest
 

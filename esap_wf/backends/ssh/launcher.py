@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from esap_wf.backends import arriving, bundles
+from esap_wf.backends.bundles import checked
 from esap_wf.backends.launcher import (
     Condition,
     Launcher,
@@ -34,8 +36,6 @@ from esap_wf.models.place import Profile
 log = logging.getLogger(__name__)
 Got = TypeVar("Got")
 
-_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,199}")
-_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,149}")
 #: Bytes of a record, and of results, that are taken at most.
 MOST_RECORD, MOST_RESULTS = 4 * 2**30, 2**44
 #: How often a piece is sent: who forgets the last piece removes what a new one needs.
@@ -86,10 +86,10 @@ class SshLauncher(Launcher):
         return given
 
     def _start(self, piece: Piece) -> str | Refusal:
-        _checked(piece.key)
+        checked(piece.key)
         try:
-            found = list(packing.items(piece.folder, self.profile.shared))
-            size = packing.size(found)
+            found = list(bundles.items(piece.folder, self.profile.shared))
+            size = bundles.size(found)
         except OSError as error:
             raise self._unreadable(error) from None
         if self.profile.bundle is not None and size > to_bytes(self.profile.bundle):
@@ -130,7 +130,7 @@ class SshLauncher(Launcher):
 
     def _environments(self, piece: Piece) -> str:
         """Absolute path of the packed environments there; those that a piece names are there."""
-        named = packing.environments(piece)
+        named = bundles.environments(piece)
         return environments.bring(self.far, self.profile, self.cache, named) if named else ""
 
     # --- look
@@ -154,14 +154,14 @@ class SshLauncher(Launcher):
 
     def survivors(self, run: str) -> Sequence[str] | None:
         """Keys of all pieces of a run that begin with its id."""
-        if not _RUN.fullmatch(run):
+        if not bundles.RUN.fullmatch(run):
             return ()
         try:
             _, lines = self.far.lines("survivors", run)
         except (OutageError, NeedsPersonError) as error:
             log.warning("who of %s lives can't be asked: %s", run, error)
             return None
-        return [key for line in lines if _KEY.fullmatch(key := line.removeprefix("lives "))]
+        return [key for line in lines if bundles.KEY.fullmatch(key := line.removeprefix("lives "))]
 
     # --- stop, forget
 
@@ -192,7 +192,7 @@ class SshLauncher(Launcher):
 
     def pull(self, key: str, handle: str | None, into: Path, part: Part, wanted: Sequence[str] = ()) -> None:
         """A tar of all files; what links lead to comes as files."""
-        _checked(key)
+        checked(key)
         expected: Callable[[object], bool] = lambda _: True  # noqa: E731
         names = [posixpath.normpath(name) for name in wanted]
         names = [n for n in names if not n.startswith(("/", "..")) and "\n" not in n]
@@ -204,7 +204,7 @@ class SshLauncher(Launcher):
             elif what == "missing":
                 raise LookupError(f"{self.far.address.host} has nothing of {key}")
             elif what != "empty":
-                raise unpacking.StrangeError(what[:100])
+                raise arriving.StrangeError(what[:100])
 
         told = "".join(f"{name}\n" for name in names).encode("utf-8", errors="surrogateescape")
         try:
@@ -215,7 +215,7 @@ class SshLauncher(Launcher):
                 transfer=part is Part.RESULTS,
                 limit=MOST_RECORD if part is Part.RECORD else MOST_RESULTS,
             )
-        except unpacking.StrangeError as error:
+        except arriving.StrangeError as error:
             hint = "it is taken for damaged or hostile: look at the piece there"
             raise failures.for_person(
                 self.far.address, f"what it sends of {key} can't be taken", hint, str(error)
@@ -226,21 +226,15 @@ def _asked_for(name: object, wanted: Sequence[str]) -> bool:
     from pathlib import PurePosixPath
 
     assert isinstance(name, PurePosixPath)
-    return unpacking.record(name) or any(name.is_relative_to(one) for one in wanted)
+    return arriving.is_record(name) or any(name.is_relative_to(one) for one in wanted)
 
 
 def _write(write: Callable[[bytes], int], data: bytes) -> None:
     write(data)
 
 
-def _checked(key: str) -> str:
-    if not _KEY.fullmatch(key):
-        raise ValueError(f"{key!r} is no key of a piece")
-    return key
-
-
 def _told(keys: Iterable[str]) -> bytes:
-    return "".join(f"{_checked(key)}\n" for key in keys).encode()
+    return "".join(f"{checked(key)}\n" for key in keys).encode()
 
 
 def _name(number: int) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
-import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -13,10 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from esap_wf import files
+from esap_wf.backends.arriving import LONGEST, StrangeError, folder, put
 
-#: Names, and bytes of one name.
-MOST, LONGEST = 1_000_000, 1024
-_LATEST = 2**33
+#: Names.
+MOST = 1_000_000
 
 
 class Stream(Protocol):
@@ -24,17 +22,6 @@ class Stream(Protocol):
 
     def read(self, count: int = ..., /) -> bytes:
         """Fewer than `count` only at the end."""
-
-
-class StrangeError(Exception):
-    """Something that no honest host sends."""
-
-
-def record(name: PurePosixPath) -> bool:
-    """Whether a file belongs to the record of a piece."""
-    return name.parts[0] in ("engine", "logs") or (
-        name.parts[0] == "work" and name.name.startswith(".command.")
-    )
 
 
 def unpack(stream: Stream, into: Path, expected: Callable[[PurePosixPath], bool]) -> int:
@@ -99,39 +86,13 @@ def _place(
     if not expected(name):
         raise StrangeError(f"a file that was not asked for: {member.name[:100]!r}")
     if member.isdir():
-        _folder(into, name)
+        folder(into, name)
         return
     if not member.isreg() or member.issparse():
         raise StrangeError(f"neither file nor folder: {member.name[:100]!r}")
     content = tar.extractfile(member)
     assert content is not None
-    _folder(into, name.parent)
-    half, target = aside / "half", into / name
-    with half.open("wb") as file:
-        shutil.copyfileobj(content, file, 1 << 20)
-    half.chmod(half.stat().st_mode | (0o111 & ~_umask() if member.mode & 0o100 else 0))
-    when = min(max(0.0, float(member.mtime)), _LATEST)
-    os.utime(half, (when, when))
-    if target.is_dir() and not target.is_symlink():
-        raise StrangeError(f"a file in the place of a folder: {member.name[:100]!r}")
-    half.rename(target)
-
-
-def _folder(into: Path, name: PurePosixPath) -> None:
-    """Make a folder and those above it, none of them through a link."""
-    at = into
-    for part in name.parts:
-        at = at / part
-        with contextlib.suppress(FileExistsError):
-            at.mkdir()
-        if at.is_symlink() or not at.is_dir():
-            raise StrangeError(f"a folder in the place of something else: {str(name)[:100]!r}")
-
-
-def _umask() -> int:
-    now = os.umask(0)
-    os.umask(now)
-    return now
+    put(content, into, name, aside, float(member.mtime), bool(member.mode & 0o100))
 
 
 class _File(io.RawIOBase):

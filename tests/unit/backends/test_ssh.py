@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from esap_wf.backends import NeedsPersonError, OutageError, Piece, Profile
-from esap_wf.backends.ssh import failures, packing, settings, slots, unpacking
+from esap_wf.backends import NeedsPersonError, OutageError, Piece, Profile, arriving, bundles, turns
+from esap_wf.backends.ssh import failures, packing, settings, unpacking
 from esap_wf.backends.ssh.answer import Answer, CutOffError, NoAnswerError
 from esap_wf.backends.ssh.launcher import SshLauncher
 from esap_wf.backends.ssh.settings import Address
@@ -96,7 +96,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_links_that_lead_out_stand_for_what_they_lead_to(folder: Path, tmp_path: Path) -> None:
-    found = {i.name: i for i in packing.items(folder, [str(tmp_path / "shared")])}
+    found = {i.name: i for i in bundles.items(folder, [str(tmp_path / "shared")])}
     assert set(found) == {
         *("a", "a/deep", "a/deep/file", "inside", "absolute", "out", "out/below", "out/below/one"),
         *("there", "self"),
@@ -105,7 +105,7 @@ def test_links_that_lead_out_stand_for_what_they_lead_to(folder: Path, tmp_path:
     assert found["there"].link == str(tmp_path / "shared/big")
     assert found["self"].link == "."
     assert not found["out/below/one"].link
-    assert packing.size(list(found.values())) == len("deep") + len("one")
+    assert bundles.size(list(found.values())) == len("deep") + len("one")
 
 
 def sent(
@@ -118,7 +118,7 @@ def sent(
             return super().write(data)
 
     sink = Kept()
-    packing.send(sink, piece, list(packing.items(piece.folder, [])), secrets, there)
+    packing.send(sink, piece, list(bundles.items(piece.folder, [])), secrets, there)
     sink.seek(0)
     with tarfile.open(fileobj=sink) as tar:
         return {
@@ -133,7 +133,7 @@ def test_a_packed_environment_gets_its_place_in_scripts_only(folder: Path) -> No
     for name in ("piece.sh", "other.sh"):
         (folder / name).write_text(text)
     piece = Piece("r.1.1.1", folder, ("bash", f"@environments/{'b' * 20}/bin/y"), NEEDS, {"V": "it's"})
-    assert packing.environments(piece) == {"a" * 20, "b" * 20}
+    assert bundles.environments(piece) == {"a" * 20, "b" * 20}
     found = sent(piece, {"TICKET": "it's\nsecret"})
     assert found["run/piece.sh"][1].decode() == text.replace(
         f"@environments/{'a' * 20}/", f"/there/{'a' * 20}/"
@@ -220,7 +220,7 @@ def test_what_no_honest_host_sends_is_refused(tmp_path: Path, name: str, more: d
     outside.mkdir()
     (into / "link").symlink_to(outside)
     (into / "taken").write_text("x")
-    with pytest.raises(unpacking.StrangeError):
+    with pytest.raises(arriving.StrangeError):
         unpacking.unpack(archive((name, b"", more)), into, lambda n: n != PurePosixPath("plan.json"))
     assert list(outside.iterdir()) == []
     assert sorted(p.name for p in into.rglob("*")) == ["link", "logs", "taken"]
@@ -229,14 +229,14 @@ def test_what_no_honest_host_sends_is_refused(tmp_path: Path, name: str, more: d
 def test_a_record_is_its_own_files_only() -> None:
     mine = ["engine/1/x", "logs/a/b", "work/ab/cd/.command.log"]
     others = ["outputs/x", "plan.json", "work/ab/cd/result", "engines/x", ".command.log"]
-    assert [n for n in (*mine, *others) if unpacking.record(PurePosixPath(n))] == mine
+    assert [n for n in (*mine, *others) if arriving.is_record(PurePosixPath(n))] == mine
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"\x1f\x8b" + b"x" * 2000, bytes(10_240)])
 def test_what_is_no_tar_holds_no_files(tmp_path: Path, data: bytes) -> None:
     try:
         assert unpacking.unpack(io.BytesIO(data), tmp_path / "into", anything) == 0
-    except unpacking.StrangeError:
+    except arriving.StrangeError:
         pass
     assert list((tmp_path / "into").iterdir()) == []
 
@@ -311,15 +311,15 @@ def test_the_folder_of_connections_is_private(tmp_path: Path, monkeypatch: pytes
     runtime.mkdir(mode=0o700)
     try:
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
-        assert slots.private_folder() == runtime / "esap-wf"
+        assert turns.private_folder() == runtime / "esap-wf"
         assert (runtime / "esap-wf").stat().st_mode & 0o777 == 0o700
         (runtime / "esap-wf").chmod(0o755)
         with pytest.raises(NeedsPersonError, match="can't be used"):
-            slots.private_folder()
+            turns.private_folder()
         (runtime / "esap-wf").rmdir()
         (runtime / "esap-wf").symlink_to(tmp_path)
         with pytest.raises(NeedsPersonError, match="can't be used"):
-            slots.private_folder()
+            turns.private_folder()
         (runtime / "esap-wf").unlink()
     finally:
         runtime.rmdir()
@@ -327,9 +327,9 @@ def test_the_folder_of_connections_is_private(tmp_path: Path, monkeypatch: pytes
 
 def test_one_of_some_locks_is_held(tmp_path: Path) -> None:
     paths = [tmp_path / "1", tmp_path / "2"]
-    with slots.held(paths, 0), slots.held(paths, 0), pytest.raises(TimeoutError), slots.held(paths, 0):
+    with turns.held(paths, 0), turns.held(paths, 0), pytest.raises(TimeoutError), turns.held(paths, 0):
         pass
-    with slots.held(paths, 0):
+    with turns.held(paths, 0):
         pass
 
 
