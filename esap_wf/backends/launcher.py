@@ -94,7 +94,8 @@ class Seen(Struct, frozen=True):
     exit_code : int, optional
         Of its command, if it has ENDED; None if nobody knows it.
     reason : str
-        In the place's own words: why it waits, is gone, or can't be seen.
+        In the place's own words: why it waits, is gone, or can't be seen; of one that has ended why the place
+        has ended it.
     where : str
         Host or node, for people.
     root : str
@@ -102,6 +103,9 @@ class Seen(Struct, frozen=True):
     usage : Usage
     orphans : bool
         Something that it has started may still work although it has ended, or is gone.
+    kind : str
+        The reason as an `esap_wf.models.run.Reason`, if the place has ended it and knows why: ``TIMEOUT``,
+        ``NODE_FAIL``. Empty if it ended by itself, or nobody knows.
     """
 
     condition: Condition
@@ -111,6 +115,7 @@ class Seen(Struct, frozen=True):
     root: str = ""
     usage: Usage = Usage()
     orphans: bool = False
+    kind: str = ""
 
 
 class BatchJob(Struct, frozen=True):

@@ -59,7 +59,11 @@ class Slurm(BackendBase):
     def launcher(self, profile: Profile, cache: Path) -> Launcher:
         """Of the way and the head that the profile says."""
         settings = of(profile)
-        if settings.way is Way.THERE or settings.head is Head.JOB:
+        if settings.way is Way.THERE:
+            from esap_wf.backends.slurm.there import ThereLauncher
+
+            return ThereLauncher(profile, cache)
+        if settings.head is Head.JOB:
             raise RefusedError(f"{profile.name}: only engines that submit from this machine are possible yet")
         from esap_wf.backends.slurm.native import NativeLauncher
 

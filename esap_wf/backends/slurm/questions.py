@@ -139,7 +139,28 @@ def cancel(commands: Commands, ids: Iterable[str], signal: int | None = None) ->
     UnavailableError
         Slurm refuses it.
     """
-    options = [] if signal is None else [f"--signal={signal}", "--full"]
+    _scancel(commands, ids, [] if signal is None else [f"--signal={signal}", "--full"])
+
+
+def tell(commands: Commands, ids: Iterable[str], signal: str) -> None:
+    """
+    A signal to the scripts of batch jobs, and to nothing that those have started.
+
+    Parameters
+    ----------
+    commands : Commands
+    ids : iterable of str
+    signal : str
+        ``TERM``.
+
+    Raises
+    ------
+    OutageError, NeedsPersonError, UnavailableError
+    """
+    _scancel(commands, ids, ["--batch", f"--signal={signal}"])
+
+
+def _scancel(commands: Commands, ids: Iterable[str], options: Sequence[str]) -> None:
     for some in _parts([i for i in ids if is_id(i)]):
         ended = commands.run("scancel", *options, *some)
         lines = [line for line in ended.err.splitlines() if line.strip()]
