@@ -67,6 +67,8 @@ class AttemptEnd(Model, frozen=True, kw_only=True, omit_defaults=False):
         The place had it no more, or it was killed there by something else.
     ran : bool
         It may have begun: another attempt is a second execution.
+    kind : str
+        Why its place has ended it, as a `Reason`; empty if it hasn't, or nobody knows.
     """
 
     schema_version: int = 1
@@ -74,6 +76,7 @@ class AttemptEnd(Model, frozen=True, kw_only=True, omit_defaults=False):
     lost: bool = False
     ran: bool = True
     reason: str = ""
+    kind: str = ""
     where: str = ""
     cpu_seconds: float | None = None
     max_rss_bytes: int | None = None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from pathlib import Path
 
 from esap_wf import plugins
+from esap_wf.backends import Piece
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.engines import EngineBase
+from esap_wf.errors import EsapError
 from esap_wf.models.plan import Plan
 from esap_wf.running import render, staging
 from esap_wf.running.pieces import bundle, script
@@ -30,7 +33,8 @@ def scripts(plan: Plan, workflow: Workflow) -> dict[str, str]:
     Returns
     -------
     dict
-        Slice → text. For a place that shares the store: ``command.sh``.
+        Slice → text. For a place that shares the store: ``command.sh``. Of a place that is given a script
+        which starts that, further ones: ``1 as a job``.
     """
     engine: EngineBase = plugins.one("esap_wf.engines", plan.engine.name)
     whole = render.command_script(plan, render.rendered(plan, workflow))
@@ -44,15 +48,24 @@ def scripts(plan: Plan, workflow: Workflow) -> dict[str, str]:
             one = bundle.chosen(plan, workflow.manifest.implementations)
             rendered, cut = bundle.as_slice(plan, one, engine, job, name, {})
             command = render.command_script(cut, rendered)
-        found[name] = _piece(plan, engine, name, command)
+        found[name], submitted = _piece(plan, engine, name, command)
+        if submitted:
+            found[f"{name} as a job"] = submitted
     return found
 
 
-def _piece(plan: Plan, engine: EngineBase, slice_: str, command: str) -> str:
+def _piece(plan: Plan, engine: EngineBase, slice_: str, command: str) -> tuple[str, str]:
+    """What a piece is started with, and what is submitted for it."""
     assert plan.profile is not None
     with tempfile.TemporaryDirectory(prefix="esap-wf-") as root:
         folder = Path(root, "run")
         (folder / "engine").mkdir(parents=True)
         additions = engine.launch_additions(folder, 1, False)
-        title = bundle.title(plan, RUN, slice_)
-        return script.text(command, title, f"{RUN}.1.{slice_}.1", plan.profile, additions, str(folder))
+        title, key = bundle.title(plan, RUN, slice_), f"{RUN}.1.{slice_}.1"
+        text = script.text(command, title, key, plan.profile, additions, str(folder))
+        piece = Piece(key, folder, ("bash", script.NAME), plan.allocation)
+        submitted = ""
+        with contextlib.suppress(EsapError):  # a place that can't be used yet
+            launcher = plugins.one("esap_wf.backends", plan.profile.kind).launcher(plan.profile, Path(root))
+            submitted = launcher.script(piece)
+        return text, submitted

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from esap_wf.backends import Condition, OutageError, Part, Piece, Refusal, Seen, Signal
-from esap_wf.models.run import now
+from esap_wf.backends import Condition, NeedsPersonError, OutageError, Part, Piece, Refusal, Seen, Signal
+from esap_wf.models.run import Reason, now
 from esap_wf.running.ownership import Ownership
 from esap_wf.running.pieces import bringing, bundle
 from esap_wf.running.pieces.asking import Asking
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two pulls of a record at least, and how much longer than a pull they are.
 RECORD, COST = 1.0, 10.0
+#: Why a place ends a piece that would end in the same way again, or should not go on.
+_FOR_GOOD = (Reason.TIMEOUT, Reason.OUT_OF_MEMORY, Reason.CANCELLED)
 
 
 class Rounds:
@@ -168,11 +170,27 @@ class Rounds:
         elif seen.condition in (Condition.WAITING, Condition.RUNNING):
             slice_.watched = True
         elif seen.condition is Condition.GONE:
+            self._pull_last_record(slice_, attempt, seen)
             self._forget_one(attempt)
             slice_.watched = slice_.watched or self.stopping
             reason = f"{self.owner.plan.backend} has it no more: {seen.reason or 'nobody knows why'}"
-            end = AttemptEnd(lost=not self.stopping, reason=reason, where=seen.where, ended=now())
+            end = AttemptEnd(
+                lost=self._is_lost(seen), reason=reason, kind=seen.kind, where=seen.where, ended=now()
+            )
             self._give_up(slice_, end)
+
+    def _is_lost(self, seen: Seen) -> bool:
+        """Whether it ended by no fault of its own, so that another attempt may end otherwise."""
+        if self.stopping or seen.kind in _FOR_GOOD:
+            return False
+        return seen.exit_code is None or (seen.exit_code != 0 and bool(seen.kind))
+
+    def _pull_last_record(self, slice_: Slice, attempt: Attempt, seen: Seen) -> None:
+        """What it has told before it was lost, if it is still there: a further attempt may go on from it."""
+        if self.pieces.forgotten(attempt):
+            return
+        with contextlib.suppress(LookupError, OutageError, NeedsPersonError):
+            self._pull(slice_, attempt, seen.root, Part.RECORD)
 
     def _give_up(self, slice_: Slice, end: AttemptEnd) -> None:
         """An attempt is lost, or has failed. If another one takes its place, what it has told is void."""
@@ -229,8 +247,9 @@ class Rounds:
         self.owner.count(self.feed)
         end = AttemptEnd(
             exit_code=seen.exit_code,
-            lost=seen.exit_code is None and not self.stopping,
+            lost=self._is_lost(seen),
             reason=seen.reason,
+            kind=seen.kind,
             where=seen.where,
             cpu_seconds=seen.usage.cpu_seconds,
             max_rss_bytes=seen.usage.max_rss_bytes,

@@ -173,17 +173,18 @@ class PiecesWatch:
         return Seen(Condition.ENDED, code, usage=Usage(used.cpu_seconds, used.max_rss_bytes))
 
     def losses(self) -> list[Failure]:
-        """Slices that have failed without an exit code: lost too often, or refused."""
+        """Slices that their place has ended, has lost too often, or does not take."""
         return [
             Failure(
                 step="engine",
                 unit=None if s.name == WHOLE else f"slice {s.name}",
-                reason=Reason.NODE_FAIL if s.failed.lost else Reason.PLACE,
+                reason=s.failed.kind or (Reason.NODE_FAIL if s.failed.lost else Reason.PLACE),
                 detail=s.failed.reason,
                 log="logs/supervisor.log",
+                node=s.failed.where or None,
             )
             for s in self._rounds.slices.failures
-            if s.failed and s.failed.exit_code is None and not self._rounds.stopping
+            if s.failed and (s.failed.exit_code is None or s.failed.kind) and not self._rounds.stopping
         ]
 
     def clear(self) -> None:
