@@ -59,6 +59,8 @@ class ContainerChoice(Model, frozen=True, kw_only=True):
         What the program needs in its environment.
     options : list of str
         Further options of the runtime, before the image.
+    unseen : bool
+        Only the nodes of the place see it: it is used as it is.
     """
 
     image: str
@@ -71,6 +73,7 @@ class ContainerChoice(Model, frozen=True, kw_only=True):
     archive: str | None = None
     environment: dict[str, str] = {}
     options: list[str] = []
+    unseen: bool = False
 
 
 class SoftwareChoice(Model, frozen=True, kw_only=True):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from esap_wf.backends.places import Place
 from esap_wf.engines import EngineBase
 from esap_wf.engines.elsewhere import Packed
 from esap_wf.models.manifest import Software
 from esap_wf.models.plan import ContainerChoice, SoftwareChoice
+from esap_wf.planning import nodes
 from esap_wf.software import environments
 from esap_wf.software.environments import canonical
 
@@ -144,16 +145,7 @@ class Provisions:
         return SoftwareChoice(route=route, detail=detail, bin_dirs=[f"{self.packed.folder}/bin", *self._bins])
 
     def _mounted(self, folder: str) -> tuple[SoftwareChoice | None, str]:
-        root, mounts = PurePosixPath(folder), self.place.profile.software.mounts
-        if ".." in root.parts or not any(root.is_relative_to(mount) for mount in mounts):
-            known = f"it names {', '.join(mounts)}" if mounts else "it names none"
-            return None, (
-                f"{root} is below none of the software.mounts in the profile of {self.place.name} ({known})"
-            )
-        bins = [str(root / "bin"), str(root)]  # which of them there is, is not known here
-        return SoftwareChoice(
-            route="mounted", detail=f"{root} at {self.place.name}", bin_dirs=[*bins, *self._bins]
-        ), ""
+        return nodes.mounted(folder, self.place.profile, self._bins)
 
 
 def _within(image: ContainerChoice, alternative: Software, place: str) -> tuple[SoftwareChoice | None, str]:

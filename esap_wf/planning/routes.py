@@ -21,6 +21,7 @@ from esap_wf.config import Config
 from esap_wf.errors import EsapError, Problem, RefusedError, UsageError
 from esap_wf.models.manifest import Software
 from esap_wf.models.plan import ContainerChoice, SoftwareChoice
+from esap_wf.planning import nodes
 from esap_wf.software import environments
 
 if TYPE_CHECKING:
@@ -198,14 +199,12 @@ def images(
     RefusedError
         No runtime can start one of them; says why for each, all at once.
     """
-    from esap_wf.software import containers
-
     allowed = _allowed(config, profile, engine)
     found: dict[str, ContainerChoice] = {}
     problems: list[Problem] = []
     for name in dict.fromkeys(names):
         try:
-            chosen = containers.choose(name, allowed, config.cache, base, network)
+            chosen = _chosen(name, allowed, config, base, network, profile)
         except EsapError as error:
             problems += error.problems or [Problem(name, error.message)]
             continue
@@ -263,8 +262,29 @@ def _try(
 ) -> tuple[SoftwareChoice | None, list[str]]:
     if alternative.container is not None:
         return _container(alternative.container, alternative.network, folder, config, profile, engine)
-    choice, why = _uncontained(alternative, folder, config)
+    site = nodes.of(profile)
+    if site and alternative.mounted:
+        choice, why = nodes.mounted(alternative.mounted, site, site.software.path)
+    else:
+        choice, why = _uncontained(alternative, folder, config)
     return choice, [why] if choice is None else []
+
+
+def _chosen(
+    image: str,
+    allowed: containers.Settings,
+    config: Config,
+    base: Path,
+    network: bool,
+    profile: Profile | None,
+) -> containers.Chosen:
+    """What stands for an image here, or where only nodes see it."""
+    from esap_wf.software import containers
+
+    site = nodes.of(profile)
+    if site and (there := nodes.image(image, site)):
+        return containers.choose_unseen(image, there, site.name, allowed, config.cache, network)
+    return containers.choose(image, allowed, config.cache, base, network)
 
 
 def _container(
@@ -275,10 +295,8 @@ def _container(
     profile: Profile | None,
     engine: EngineBase | None,
 ) -> tuple[SoftwareChoice | None, list[str]]:
-    from esap_wf.software import containers
-
     try:
-        chosen = containers.choose(image, _allowed(config, profile, engine), config.cache, folder, network)
+        chosen = _chosen(image, _allowed(config, profile, engine), config, folder, network, profile)
     except (UsageError, RefusedError) as error:
         return None, [str(p) for p in error.problems] or [error.message]
     if chosen.choice is None:

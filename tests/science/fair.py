@@ -43,10 +43,10 @@ Step = tuple[object, ...]
 
 
 class Software:
-    """Python of the workflow's environment."""
+    """Python of the workflow's environment, or of that of other requirements."""
 
-    def __init__(self) -> None:
-        self.python = environments.build(WORKFLOW / "requirements.txt", CACHE) / "bin" / "python"
+    def __init__(self, requirements: Path = WORKFLOW / "requirements.txt") -> None:
+        self.python = environments.build(requirements, CACHE) / "bin" / "python"
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         self.environment = {
             **kept,
@@ -150,10 +150,13 @@ class Software:
             / "counts.json"
         )
 
-    def analysis(self, file: Path, part: Path, counts: Path, p: dict[str, Any]) -> Step:
-        """The analysis of a file from `generate`."""
+    def analysis(
+        self, file: Path, part: Path, counts: Path, p: dict[str, Any], record: Path | None = None
+    ) -> Step:
+        """The analysis of a file from `generate`, or of one with the same events as `record`."""
         options = [word for n in SELECTION for word in (f"--{n.replace('_', '-')}", p[n])]
-        record = file.with_name(f"record-{file.stem.removeprefix('toy-')}.json")
+        of = record or file
+        record = of.with_name(f"record-{of.stem.removeprefix('toy-')}.json")
         return ("analyse", "--events", file, "--record", record, *options, "--out", part, "--counts", counts)
 
     def chain(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import statistics
@@ -397,6 +398,28 @@ def test_root_itself_is_used_only_where_it_is(software: Software, events: list[P
         software.chain(events[:1], tmp_path / "root", reader="root")
     software.chain(events[:1], tmp_path / "auto", reader="auto")
     assert json.loads((tmp_path / "auto" / "summary.json").read_text())["readers"] == ["uproot"]
+
+
+@pytest.mark.soak  # ROOT itself: 250 MB
+def test_root_itself_reads_the_same_and_what_it_writes_is_read_by_both(
+    events: list[Path], tmp_path: Path
+) -> None:
+    wanted = tmp_path / "requirements.txt"
+    wanted.write_text((WORKFLOW / "requirements.txt").read_text() + "root==0.1a12\n")
+    with_root = Software(wanted)
+    written = tmp_path / "written.root"
+    said = with_root.program("written_by_root", events[0], written, cwd=tmp_path)
+    assert said["version"].startswith("6.") and "vector<float" in said["px"]
+    found = []
+    for number, (file, reader) in enumerate(itertools.product((events[0], written), ("uproot", "root"))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        part, counts = folder / "part.root", folder / "counts.json"
+        step = with_root.analysis(file, part, counts, {**DEFAULTS, "reader": reader}, record=events[0])
+        with_root.steps([step], folder)
+        assert json.loads(counts.read_text())["reader"] == reader
+        found.append(part.read_bytes())
+    assert found == found[:1] * 4
 
 
 def test_parameters_that_do_not_fit_are_all_told(software: Software, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Not part of the light verbs.
 from esap_wf.software.containers.choosing import (
     Chosen,
     choose,
+    choose_unseen,
     command,
     end,
     is_ready,
@@ -29,6 +30,7 @@ __all__ = [
     "Source",
     "Task",
     "choose",
+    "choose_unseen",
     "command",
     "end",
     "is_ready",

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from esap_wf.errors import EsapError, Problem, UsageError
 from esap_wf.models.plan import ContainerChoice
 from esap_wf.software import environments
 from esap_wf.software.containers import folder, programs
-from esap_wf.software.containers.image import FOLDER, NAME, parse
+from esap_wf.software.containers.image import FOLDER, NAME, ROOTFS, SIF, parse
 from esap_wf.software.containers.resolving import resolve
 from esap_wf.software.containers.runtime import Command, Found, Source, Task, label_of
 from esap_wf.software.containers.runtimes import RUNTIMES, Settings
@@ -92,6 +94,41 @@ def choose(
     return _logged(text, Chosen(None, reasons=tuple(reasons)))
 
 
+def choose_unseen(
+    text: str, there: str, place: str, allowed: Settings, cache: Path, network: bool = True
+) -> Chosen:
+    """
+    An image that only the nodes of a place see: a SIF or a root file system, taken as it is.
+
+    Parameters
+    ----------
+    text : str
+        The image as the workflow names it.
+    there : str
+        Its absolute path on the nodes.
+    place : str
+    allowed : Settings
+        The runtime is tried here: nodes have the same one, or none is known.
+    cache : Path
+    network : bool
+    """
+    image = parse(there)
+    source = Source(text, SIF if image.form == SIF else ROOTFS, str(image.path), key="")
+    if image.form not in (SIF, ROOTFS, FOLDER):
+        return Chosen(None, reasons=(f"{there} is neither a SIF nor a folder",))
+    reasons = list[str]()
+    for name in allowed.runtimes:
+        tried = _try(name, source, allowed, cache, network)
+        if not isinstance(tried, str):
+            choice, found = tried
+            doubt = ", whose checksum is not compared there" if image.digest else ""
+            detail = _described(text, choice, found, f", {image.path} at {place}{doubt}")
+            unseen = msgspec.structs.replace(choice, unseen=True)
+            return _logged(text, Chosen(unseen, detail, ready=True, reasons=tuple(reasons)))
+        reasons.append(f"{name}: {tried}")
+    return _logged(text, Chosen(None, reasons=tuple(reasons)))
+
+
 def _try(
     name: str, source: Source, allowed: Settings, cache: Path, network: bool
 ) -> tuple[ContainerChoice, Found] | str:
@@ -135,7 +172,7 @@ def survey(allowed: Settings, cache: Path) -> dict[str, Found | str]:
 
 def is_ready(choice: ContainerChoice) -> bool:
     """Whether `prepare` has nothing to do."""
-    return RUNTIMES[choice.runtime].is_ready(choice)
+    return choice.unseen or RUNTIMES[choice.runtime].is_ready(choice)
 
 
 def prepare(
@@ -152,7 +189,7 @@ def prepare(
         `stopped` said so.
     """
     chosen = RUNTIMES[choice.runtime]
-    if chosen.is_ready(choice):
+    if is_ready(choice):
         return
     key = hashlib.sha256(f"{choice.runtime}\n{choice.reference}".encode()).hexdigest()[:40]
     lock = cache / "containers" / "locks" / f"{key}.lock"
