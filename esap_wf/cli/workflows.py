@@ -14,7 +14,7 @@ from esap_wf.errors import ExitCode, UsageError
 from esap_wf.formats.printing import folded
 
 if TYPE_CHECKING:
-    from esap_wf.models.manifest import Input
+    from esap_wf.models.manifest import Input, StepResources
 
 
 @click.command("workflows", cls=Verb, examples=["esap-wf workflows", "esap-wf workflows --json"])
@@ -71,6 +71,9 @@ def show(answer: Answer, workflow: str) -> None:
     if m.resources.sizes:
         sizes = (f"{n}: {human_cores(s.cores)}, {s.memory}, {s.wall}" for n, s in m.resources.sizes.items())
         lines += [f"Sizes (default {m.resources.default}):", *(f"  {s}" for s in sizes), ""]
+    if m.resources.steps:
+        steps = (f"  {name}: {_asks(step)}" for name, step in m.resources.steps.items())
+        lines += ["A job of a step asks a workload manager for:", *steps, ""]
     lines += [f"Engines: {', '.join(i.engine for i in m.implementations)}"]
     if found.kind is Kind.DERIVED:
         # of a repository elsewhere only the commits' cache is here, which is nobody's to write
@@ -105,6 +108,19 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> str:
         return "  none"
     used = [i for i in range(len(rows[0])) if any(row[i] for row in rows)]
     return table([tuple(row[i] for i in used) for row in rows], ("",) * len(used), columns()).strip("\n")
+
+
+def _asks(step: StepResources) -> str:
+    """``2 GB, 30 min; more when it runs out, 2 times; other amounts for large``."""
+    from esap_wf.formats.quantities import human_cores, human_count
+
+    parts = [human_cores(step.cores)] if step.cores else []
+    parts += [str(amount) for amount in (step.memory, step.wall) if amount is not None]
+    parts += [human_count(step.gpus, "GPU")] if step.gpus else []
+    text = ", ".join(parts) or "what it gets by itself"
+    if step.more:
+        text += f"; more when it runs out, {human_count(step.more.times, 'time')}"
+    return text + (f"; other amounts for {', '.join(step.sizes)}" if step.sizes else "")
 
 
 def _kind(prop: dict[str, Any]) -> str:

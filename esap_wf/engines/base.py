@@ -91,6 +91,8 @@ class EngineBase(ABC):
         paths relative to the run directory. At places that don't share the store it is brought back often.
     queues : tuple of str
         Kinds of workload managers to which it can submit its jobs itself (`Job.queue`): ``("slurm",)``.
+    raises : bool
+        Whether `launch_additions` gives submitted jobs what was raised (`esap_wf.engines.queued.raised`).
     """
 
     contract: int
@@ -104,6 +106,7 @@ class EngineBase(ABC):
     refused_in_paths: str = ""
     records: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
+    raises: bool = False
 
     # --- installations: asked while planning, by `engines list` and `doctor`
 

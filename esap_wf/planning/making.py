@@ -19,7 +19,7 @@ from esap_wf.formats import digests
 from esap_wf.models.plan import Digest, Estimate, Plan, Sharding, SoftwareChoice, checksum
 from esap_wf.models.request import DataRef, Request
 from esap_wf.models.run import now
-from esap_wf.planning import identity, resources, sharding
+from esap_wf.planning import identity, resources, sharding, steps
 from esap_wf.planning.costs import Costs, earlier_runs, measured_at
 from esap_wf.planning.decisions import decide
 from esap_wf.planning.places import Chosen
@@ -99,6 +99,7 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
             *_weak_identities(valid),
         ],
     )
+    plan = steps.with_steps(plan, workflow, config)
     return sealed(_recorded(_with_command(plan, workflow, runner)))
 
 

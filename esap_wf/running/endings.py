@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from esap_wf.engines import queued
 from esap_wf.errors import EsapError
 from esap_wf.formats.quantities import human_count
 from esap_wf.models.run import Failure, Phase, Reason, now
@@ -15,7 +16,7 @@ from esap_wf.running import delivery, productions
 from esap_wf.running.failures import explained, headline
 from esap_wf.running.ownership import Ownership
 from esap_wf.runs import counts, measurements, requests
-from esap_wf.runs.measurements import Measurement
+from esap_wf.runs.measurements import Measurement, RaisedBefore
 
 #: Failures that a pipeline ignores, named one by one among the warnings of its run.
 IGNORED = 5
@@ -65,6 +66,7 @@ def completed(owner: Ownership) -> None:
     owner.run.accept(outputs, owner.lease)  # writes outputs.json if a lost supervisor could not
     productions.enter(owner.run, owner.plan, outputs)
     _measure(owner)
+    _keep_raised(owner)
     delivered: set[str] = set()
     nothing = "without a result" if not outputs.outputs and not outputs.values else ""
     warnings = [*outputs.warnings, *_ignored(owner), *_uncounted(owner), *_deliver(owner, delivered)]
@@ -131,6 +133,24 @@ def _unit_seconds(owner: Ownership) -> float:
     if step is None or not step.seconds or not step.done:
         return 0.0
     return round(step.seconds / step.done, 6)
+
+
+def _keep_raised(owner: Ownership) -> None:
+    """For the next plan: what its jobs had to be given, and were then done with."""
+    plan, steps = owner.plan, queued.raised(owner.run.dir)
+    if not steps or plan.queue is None or plan.profile is None:
+        return
+    told = RaisedBefore(
+        version=plan.version,
+        engine=plan.engine.name,
+        size=plan.request.size or owner.manifest.resources.default,
+        place=plan.backend,
+        steps=steps,
+    )
+    with contextlib.suppress(EsapError):
+        measurements.keep_raised(
+            owner.store.root / "records", plan.workflow, told, mode=owner.store.file_mode
+        )
 
 
 def _deliver(owner: Ownership, delivered: set[str]) -> list[str]:

@@ -24,7 +24,7 @@ from esap_wf.errors import EsapError, RefusedError, UnavailableError
 from esap_wf.formats import log_lines
 from esap_wf.formats.printing import printable
 from esap_wf.models.run import Failure, Phase, Reason, State, now
-from esap_wf.running import adoption, conclusion, endings, preparation, render, revisions, staging
+from esap_wf.running import adoption, conclusion, endings, preparation, raising, render, revisions, staging
 from esap_wf.running.environment import environment
 from esap_wf.running.ownership import Leaving, Ownership
 from esap_wf.running.watch import Watch
@@ -171,6 +171,13 @@ class Supervisor:
         if not self._begin(before):
             return None
         ended = self._follow()
+        while (
+            ended is not None
+            and ended.exit_code != 0
+            and not self._is_over()
+            and raising.gets_more(self.owner)
+        ):
+            ended = self._another()
         if ended is not None:
             return ended
         if adoption.ended_well(self.run, self.owner.epoch):
@@ -178,9 +185,11 @@ class Supervisor:
             logger.info(what)
             self.owner.note(what)
             return Seen(Condition.ENDED, exit_code=0, orphans=True)
-        if self.owner.wants_stop() or (self._watch and (self._watch.late or self._watch.hung)):
-            return None
-        return self._once_more()
+        return None if self._is_over() else self._once_more()
+
+    def _is_over(self) -> bool:
+        """Whether the engine was ended on purpose."""
+        return bool(self.owner.wants_stop() or (self._watch and (self._watch.late or self._watch.hung)))
 
     def _once_more(self) -> Seen | None:
         """
@@ -190,6 +199,10 @@ class Supervisor:
         what = "nobody saw how the engine ended, so it is started again"
         logger.info(what)
         self.owner.note(what)
+        return self._another()
+
+    def _another(self) -> Seen | None:
+        """A further engine, in an epoch of its own, to its end."""
         self.owner.acquire()
         return self._follow() if self._begin(self.owner.events.state) else None
 

@@ -12,6 +12,7 @@ import msgspec
 
 from esap_wf import files
 from esap_wf.formats import reading
+from esap_wf.models.run import Raised
 
 #: Bytes at the end of a record that are read: the last runs tell most.
 TAIL = 16 * 1024
@@ -59,7 +60,26 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     unit_seconds: float = 0.0
 
 
+class RaisedBefore(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What jobs of a COMPLETED run had to be given beyond its plan, by step.
+
+    Parameters
+    ----------
+    version, engine, size, place : str
+        Of the workflow, and with what it ran where.
+    steps : dict
+    """
+
+    version: str
+    engine: str
+    size: str
+    place: str
+    steps: dict[str, Raised]
+
+
 _decode = msgspec.json.Decoder(Measurement).decode
+_decode_raised = msgspec.json.Decoder(RaisedBefore).decode
 
 
 def _path(folder: Path, workflow: str) -> Path:
@@ -69,6 +89,30 @@ def _path(folder: Path, workflow: str) -> Path:
 def append(folder: Path, workflow: str, measured: Measurement, *, mode: int | None = None) -> None:
     """Add one run to the record of its workflow; lost in a power cut, nothing is wrong."""
     files.append_line(_path(folder, workflow), msgspec.json.encode(measured), mode=mode)
+
+
+def keep_raised(folder: Path, workflow: str, told: RaisedBefore, *, mode: int | None = None) -> None:
+    """Add what the jobs of a run had to be given, for the next plan."""
+    files.append_line(_raised_path(folder, workflow), msgspec.json.encode(told), mode=mode)
+
+
+def raised_before(
+    folder: Path, workflow: str, version: str, engine: str, size: str, place: str
+) -> dict[str, Raised]:
+    """What jobs of such a run had to be given when it ran last; nothing if they never ran out of anything."""
+    found: dict[str, Raised] = {}
+    for line in reading.tail(_raised_path(folder, workflow), TAIL).split("\n"):
+        try:
+            one = _decode_raised(line)
+        except files.BROKEN:
+            continue
+        if (one.version, one.engine, one.size, one.place) == (version, engine, size, place):
+            found |= one.steps
+    return found
+
+
+def _raised_path(folder: Path, workflow: str) -> Path:
+    return folder / f"{files.safe_name(workflow)}.raised"
 
 
 def lately(folder: Path, workflow: str, place: str = LOCAL) -> list[Measurement]:

@@ -13,6 +13,7 @@ from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.errors import EsapError, Problem, UsageError
 from esap_wf.formats import documents, quantities, schemas
 from esap_wf.models.manifest import Software
+from esap_wf.planning import steps
 from esap_wf.software import environments
 
 
@@ -21,6 +22,7 @@ def look(workflow: Workflow, errors: list[Problem], warnings: list[Problem]) -> 
     if workflow.kind is not Kind.DERIVED:
         _schema(workflow, errors)
         _sizes(workflow, errors)
+        errors += steps.problems(workflow)
         for number, software in enumerate(workflow.manifest.software):
             _software(workflow, number, software, errors, warnings)
         if not (workflow.folder / "README.md").is_file():

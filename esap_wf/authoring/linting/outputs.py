@@ -27,6 +27,7 @@ def look(
         return
     for title, outline in outlines.items():
         errors += _absent_steps(workflow, title, outline)
+    errors += _nobodys_steps(workflow, outlines)
     for title, outline in outlines.items() if workflow.kind is Kind.HOUSE else ():
         made = surely_made(heard.get(title))
         is_sure = made is not None
@@ -44,6 +45,19 @@ def _absent_steps(workflow: Workflow, title: str, outline: Outline) -> Iterator[
                 workflow.document.where(["units", "steps", number]),
                 f"{title} has no step {step}: its units would not be counted",
                 schemas.closest(step, steps) or there,
+            )
+
+
+def _nobodys_steps(workflow: Workflow, outlines: Mapping[str, Outline]) -> Iterator[Problem]:
+    """Steps whose jobs ask for something, and which no engine has."""
+    known = [outline.steps for outline in outlines.values()]
+    there = {step for steps in known for step in steps or ()}
+    for step in workflow.manifest.resources.steps if known and None not in known else ():
+        if step not in there:
+            yield Problem(
+                workflow.document.where(["resources", "steps", step]),
+                f"no engine has a step {step}, so nothing is asked for it",
+                schemas.closest(step, there) or f"there are {', '.join(sorted(there)[:20])}",
             )
 
 

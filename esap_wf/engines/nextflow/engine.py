@@ -28,9 +28,10 @@ from esap_wf.engines import (
     Results,
     StopSignal,
     programs,
+    queued,
     settings,
 )
-from esap_wf.engines.nextflow import installations, installer, published
+from esap_wf.engines.nextflow import installations, installer, published, raised
 from esap_wf.engines.nextflow.events import NextflowEvents
 from esap_wf.engines.nextflow.installations import Machine
 from esap_wf.engines.nextflow.log import LOG, log_path, run_name
@@ -43,6 +44,8 @@ from esap_wf.models.run import Failure
 
 CONFIG = "nextflow.config"
 PARAMS = "params.json"
+#: What jobs get beyond the plan.
+RAISED = "engine/raised.config"
 #: Bytes of heap that Nextflow needs for itself; parameters take many times their size in the file.
 HEAP = 512_000_000
 HEAP_PER_BYTE = 12
@@ -60,6 +63,7 @@ class Nextflow(EngineBase):
     title = "Nextflow"
     runtimes = "apptainer podman docker udocker"
     records = (LOG,)
+    raises = True
 
     def installations(self, config: Config) -> Iterable[EngineChoice]:
         """Configured, own environment, PATH, `engines install`; each with the Java that will run it."""
@@ -241,7 +245,10 @@ class Nextflow(EngineBase):
         return ["-c", f"{job.folder}/{CONFIG}"]
 
     def launch_additions(self, run: Path, epoch: int, resume: bool) -> LaunchAdditions:
-        """A name and a trace of the epoch; the session of the first one is resumed explicitly."""
+        """
+        A name and a trace of the epoch; the session of the first one is resumed explicitly. What was raised
+        for jobs is a further configuration.
+        """
         arguments = [
             "-name",
             run_name(run, epoch),
@@ -249,7 +256,11 @@ class Nextflow(EngineBase):
             str(trace_path(run, epoch).relative_to(run)),
         ]
         session = _session(run) if resume else None
-        return LaunchAdditions([*arguments, *(["-resume", session] if session else [])], published.TRACED)
+        arguments += ["-resume", session] if session else []
+        if more := queued.raised(run):
+            (run / RAISED).write_bytes(raised.configuration(more))
+            arguments += ["-c", RAISED]
+        return LaunchAdditions(arguments, published.TRACED)
 
     def events(self, run: Path, epoch: int, cursor: Cursor) -> EventSource:
         """From its log and trace."""

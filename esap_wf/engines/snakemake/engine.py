@@ -38,6 +38,7 @@ from esap_wf.engines.snakemake import (
     lint,
     profiles,
     python,
+    raised,
     snakefile,
     targets,
 )
@@ -74,6 +75,7 @@ class Snakemake(EngineBase):
     package = "snakemake"
     needs = ">=9.3"  # the logger interface
     pins = programs.REQUIREMENTS / "snakemake.txt"
+    raises = True
 
     def why_unsuitable(self, choice: EngineChoice, requires: str | None) -> str:
         """
@@ -181,7 +183,8 @@ class Snakemake(EngineBase):
         The logger plug-in. It is linked into the run directory and reached by PYTHONPATH, so that any
         Snakemake can load it.
 
-        A killed Snakemake leaves its lock where it worked.
+        A killed Snakemake leaves its lock where it worked. What was raised for jobs is given as resources of
+        their rules.
 
         Raises
         ------
@@ -199,6 +202,7 @@ class Snakemake(EngineBase):
         kept = targets.protect(run, epoch)
         arguments = ["--logger", "esap", "--logger-esap-path", str(self._record(run, epoch))]
         arguments += ["--logger-esap-keep", str(kept)] if kept else []
+        arguments += raised.arguments(run)
         return LaunchAdditions(
             arguments, {"PYTHONPATH": str(plugins)}, [["--unlock"]] if resume and self._is_locked(run) else []
         )

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from esap_wf.engines import Cursor, queued
+from esap_wf.engines.nextflow import raised as nextflow
 from esap_wf.engines.nextflow.events import NextflowEvents
 from esap_wf.engines.nextflow.trace import FIELDS, trace_path
+from esap_wf.engines.snakemake import raised as snakemake
 from esap_wf.engines.snakemake.events import SnakemakeEvents
 from esap_wf.models.run import Event, Raised, Reason
 from esap_wf.running.failures import tail_of
@@ -140,3 +142,28 @@ def test_raised_amounts_are_read_back_and_a_broken_file_is_none(tmp_path: Path) 
     assert queued.raised(tmp_path) == amounts
     (tmp_path / queued.RAISED).write_text("{")
     assert queued.raised(tmp_path) == {}
+
+
+def test_snakemake_is_given_what_was_raised_beside_what_its_command_says(tmp_path: Path) -> None:
+    (tmp_path / "engine").mkdir()
+    command = ["snakemake", "--set-resources", "unit:mem_mb=477", "other:mem_mb=9", "--jobs", "3"]
+    (tmp_path / "plan.json").write_text(json.dumps({"command": command}))
+    assert snakemake.arguments(tmp_path) == []
+    more = {"unit": Raised(memory_bytes=2**30), "late": Raised(wall_seconds=90)}
+    queued.keep_raised(tmp_path, more, None)
+    assert snakemake.arguments(tmp_path) == [
+        "--set-resources",
+        "unit:mem_mb=1024",
+        "other:mem_mb=9",
+        "late:runtime=2",
+    ]
+
+
+def test_nextflow_is_given_what_was_raised_as_a_configuration() -> None:
+    more = {"unit": Raised(memory_bytes=2**30, wall_seconds=90), "it's": Raised(wall_seconds=60)}
+    assert nextflow.configuration(more).decode() == (
+        "process {\n"
+        "    withName: 'it\\'s' { time = '60 s' }\n"
+        "    withName: 'unit' { memory = '1073741824 B'; time = '90 s' }\n"
+        "}\n"
+    )
