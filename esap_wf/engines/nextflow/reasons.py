@@ -30,9 +30,11 @@ _CAUSES = (
     ),
     (re.compile(r"terminated for an unknown reason"), Reason.SIGNAL),
     (
-        re.compile(r"Process requirement exceed|Failed to submit|Unknown executor|Unable to create"),
+        re.compile(r"Process requirement exceed|Unknown executor|Unable to create"),
         Reason.ENGINE,
     ),
+    # by a workload manager, which says why in the next lines
+    (re.compile(r"Failed to submit"), Reason.PLACE),
     (re.compile(r"Failed to pull|container image|Cannot find .*container"), Reason.SOFTWARE),
 )
 _MEMORY = re.compile(

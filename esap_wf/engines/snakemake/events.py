@@ -142,7 +142,10 @@ class SnakemakeEvents(following.Record):
         kind, text = entry.get("kind"), entry.get("reason")
         reasons = {"exit": Reason.EXIT_CODE, "signal": Reason.SIGNAL, "missing_output": Reason.MISSING_OUTPUT}
         reason = reasons.get(str(kind), Reason.UNKNOWN)
-        for word, meaning in _STATES:
+        refused = printed.refusal(text or "")
+        if refused:
+            reason, text = Reason.PLACE, refused
+        for word, meaning in _STATES if not refused else ():
             if text and word in text:
                 reason = meaning
         if entry.get("external_id"):

@@ -21,6 +21,19 @@ _CALLED = re.compile(
     re.MULTILINE,
 )
 _MISSING = re.compile(r"^MissingOutputException in (?:rule|checkpoint) ", re.MULTILINE)
+_REFUSED = re.compile(
+    r"(?:Array job|Job) submission failed with exception: (?P<said>.*?)(?:For further error details|\Z)"
+    r"|SLURM sbatch failed\. The error message was '(?P<printed>.*?)'\.\n    sbatch call:",
+    re.DOTALL,
+)
+
+
+def refusal(text: str) -> str:
+    """Why a workload manager did not take a job, as its executor tells it; empty if it is not about that."""
+    found = _REFUSED.match(text)
+    return (
+        " ".join((found["said"] or found["printed"] or "it doesn't say why").split())[:500] if found else ""
+    )
 
 
 def failure(path: Path) -> tuple[Reason, int | None, str] | None:

@@ -108,6 +108,28 @@ def test_what_the_executor_says_of_the_state_counts(tmp_path: Path) -> None:
     assert (event.reason, event.exit_code) == (Reason.NODE_FAIL, None)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Job submission failed with exception: The given account nobody appears to be invalid. Available "
+        "accounts:\nreserve, scienceFor further error details see the cluster/cloud log and the log files",
+        "SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: nowhere\n"
+        "sbatch: error: Batch job submission failed: Invalid partition name specified'.\n    sbatch call:\n"
+        "        sbatch --parsable …TIMEOUT",
+    ],
+)
+def test_a_job_that_slurm_does_not_take_is_told_in_its_words(tmp_path: Path, said: str) -> None:
+    line = {"t": 1.0, "event": "job_error", "jobid": 3, "rule": "unit", "kind": "other", "reason": said}
+    (tmp_path / "record.jsonl").write_text(json.dumps(line) + "\n")
+    (event,) = SnakemakeEvents(tmp_path / "record.jsonl", tmp_path, 1).read()
+    assert event.reason == Reason.PLACE
+    assert event.detail in (
+        "The given account nobody appears to be invalid. Available accounts: reserve, science",
+        "sbatch: error: invalid partition specified: nowhere sbatch: error: Batch job submission failed: "
+        "Invalid partition name specified",
+    )
+
+
 def test_the_tail_of_a_jobs_log_is_what_the_job_said(tmp_path: Path) -> None:
     failed(tmp_path, BEGINNING + SAID["code"][0])
     assert tail_of(tmp_path / "slurm_logs" / "7.log")[-1] == "this unit is bad"
