@@ -1,6 +1,10 @@
 """A real Slurm for the tests: a controller and six nodes on loopback, each a host of its own as far as processes and host names go.
 
-Tests use `running()`, or the fixtures of ``tests/slurm``.
+Tests use `running()`, or the fixtures of ``tests/slurm``. It is up in a quarter of a second without accounting, in two seconds with it.
+
+Memory is watched without control groups (``OverMemoryKill``): a job that uses more than it asked for is FAILED there, by signal 9 (a step of
+`srun`: exit code 137), with the words "exceeded memory limit" in its output; only a site with control groups says OUT_OF_MEMORY. A time limit is
+looked at every 30 seconds. While the controller is away, commands wait for ten seconds before they say so.
 """
 
 from __future__ import annotations

@@ -61,6 +61,12 @@ class Cluster:
             (self.folder / name).chmod(0o755)
         self.environment = {"SLURM_CONF": str(self.folder / "etc" / "slurm.conf")}
         self.pieces: dict[str, Piece] = {}
+        # removes the folder if this process is killed
+        self._sweeper = subprocess.Popen(
+            ["sh", "-c", 'read -r _; sleep 3; exec rm -rf "$0"', self.folder],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
         names = ("slurmctld", "slurmdbd", "mariadbd", *NODES, BIG, GPU)
         self.ports = dict(zip(names, _free_ports(len(names)), strict=True))
         configuration.write(
@@ -198,11 +204,21 @@ class Cluster:
 
     def start_node(self, name: str) -> None:
         """Switch a node on."""
-        self._piece(name, "slurmd", "-D", "-N", name, hidden=self.hide.get(name))
+        self._piece(name, "slurmd", "-D", "-b", "-N", name, hidden=self.hide.get(name))
 
-    def kill_node(self, name: str) -> None:
-        """A power cut of a node."""
+    def kill_node(self, name: str, noticed: bool = True) -> None:
+        """
+        A power cut of a node.
+
+        Parameters
+        ----------
+        name : str
+        noticed : bool
+            The site's monitoring tells Slurm of it at once; else Slurm itself finds it out, half a minute after its timeout.
+        """
         self.pieces[name].cut()
+        if noticed:
+            self.down(name)
 
     def crash_slurmd(self, name: str) -> None:
         """Only slurmd dies; its jobs go on."""
@@ -221,8 +237,10 @@ class Cluster:
         self.ask("scontrol", "update", f"NodeName={name}", "State=DOWN", f"Reason={reason}")
 
     def resume_node(self, name: str) -> None:
-        """The end of `drain` and `down`."""
-        self.ask("scontrol", "update", f"NodeName={name}", "State=RESUME")
+        """The end of `drain` and `down`, and of what Slurm itself did to a node."""
+        # refused if it can be used already
+        self.ask("scontrol", "update", f"NodeName={name}", "State=RESUME", check=False)
+        until(lambda: name in self._idle(), 60, what=f"node {name}", detail=self.logs)
 
     def requeue(self, job: str) -> None:
         """An administrator puts a job back into the queue."""
@@ -231,6 +249,10 @@ class Cluster:
     def cancel(self, job: str, by: str | None = None) -> None:
         """An administrator (or a user) cancels a job."""
         self.ask("scancel", job, user=by)
+
+    def expire(self, job: str) -> None:
+        """Let a job reach its time limit: Slurm looks every 30 seconds."""
+        self.ask("scontrol", "update", f"JobId={job}", "EndTime=now")
 
     def cover(self, name: str, folder: Path, size: str = "1m") -> None:
         """From now on a node sees another folder there: empty, on a disk of this size."""
@@ -244,6 +266,8 @@ class Cluster:
         """End it, and remove all of it."""
         for piece in self.pieces.values():
             piece.cut()
+        self._sweeper.kill()
+        self._sweeper.communicate()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
