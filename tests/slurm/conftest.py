@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from places.conftest import toy_environment  # noqa: F401
 from services import slurm
 from services.slurm import Cluster
 

@@ -204,7 +204,7 @@ class Cluster:
 
     def start_node(self, name: str) -> None:
         """Switch a node on."""
-        self._piece(name, "slurmd", "-D", "-b", "-N", name, hidden=self.hide.get(name))
+        self._piece(name, "slurmd", "-D", "-N", name, hidden=self.hide.get(name))
 
     def kill_node(self, name: str, noticed: bool = True) -> None:
         """
@@ -241,6 +241,15 @@ class Cluster:
         # refused if it can be used already
         self.ask("scontrol", "update", f"NodeName={name}", "State=RESUME", check=False)
         until(lambda: name in self._idle(), 60, what=f"node {name}", detail=self.logs)
+
+    def mend(self) -> None:
+        """Let everything be there again that was taken away, and all nodes be of use."""
+        if not self.pieces["head"].lives():
+            self.start_controller()
+        for name in (*NODES, BIG, GPU):
+            if not self.pieces[name].lives():
+                self.start_node(name)
+            self.resume_node(name)
 
     def requeue(self, job: str) -> None:
         """An administrator puts a job back into the queue."""
