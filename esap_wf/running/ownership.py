@@ -218,7 +218,8 @@ class Ownership:
         done = next((s.done for s in state.steps if s.name == sharding.step), 0)
         announced = epoch == state.fold.epoch and sharding.step in state.fold.planned
         journals = Journals(self.run.dir, sharding, epoch, self.events.journals())
-        return ShardedEvents(source, journals, max(0, self.plan.units - done), announced)
+        units = self.plan.units
+        return ShardedEvents(source, journals, units, max(0, units - done), announced)
 
     def note(self, text: str) -> None:
         """Something worth knowing later, in ``events.jsonl``."""

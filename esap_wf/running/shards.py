@@ -258,14 +258,16 @@ class ShardedEvents:
     source : EventSource
         The engine's.
     journals : Journals
-    units : int
-        That are not done yet.
+    units, left : int
+        How many there are, and how many of them are not done yet.
     announced : bool
         Whether the number of units was told in this epoch.
     """
 
-    def __init__(self, source: EventSource, journals: Journals, units: int, announced: bool) -> None:
-        self.source, self.journals, self.units = source, journals, units
+    def __init__(
+        self, source: EventSource, journals: Journals, units: int, left: int, announced: bool
+    ) -> None:
+        self.source, self.journals, self.units, self.left = source, journals, units, left
         self._announced = announced
 
     def read(self) -> list[Event]:
@@ -273,7 +275,9 @@ class ShardedEvents:
         # the engine first: whatever it says of a shard, the journal has said before of its units
         told = self.source.read()
         job = self.journals.sharding.job
-        ended = {e.unit for e in told if e.step == job and e.unit and e.kind in ("done", "failed")}
+        ended = {
+            self._part(e.unit) for e in told if e.step == job and e.unit and e.kind in ("done", "failed")
+        }
         units = self.journals.read(ended)
         events: list[Event] = []
         for event in told:
@@ -282,19 +286,26 @@ class ShardedEvents:
             events += self._announcing(self._known_by_unit(event))
         return [*events, *(e for unit in units for e in self._announcing(unit))]
 
+    def _part(self, name: str) -> str:
+        """A shard as ``201-300``; engines that only count them call this one ``3``."""
+        if not name.isdecimal():
+            return name
+        size, units = self.journals.sharding.size, self.units
+        return f"{(int(name) - 1) * size + 1}-{min(int(name) * size, units)}"
+
     def _announcing(self, event: Event) -> list[Event]:
         """An event, and how many units there are if it is the first that tells of work."""
         if self._announced or event.kind not in ("plan", "start", "done", "failed"):
             return [event]
         self._announced = True
         sharding = self.journals.sharding
-        plan = Event(t=event.t, kind="plan", epoch=self.journals.epoch, totals={sharding.step: self.units})
+        plan = Event(t=event.t, kind="plan", epoch=self.journals.epoch, totals={sharding.step: self.left})
         return [event, plan] if event.kind == "plan" else [plan, event]
 
     def _known_by_unit(self, event: Event) -> Event:
         """A shard that failed because units failed: they are told of, each with its log."""
         if event.kind != "failed" or event.step != self.journals.sharding.job or event.unit is None:
             return event
-        if not self.journals.has_failed(event.unit):
+        if not self.journals.has_failed(self._part(event.unit)):
             return event
         return msgspec.structs.replace(event, reason=Reason.UNITS)

@@ -5,6 +5,8 @@ import groovy.json.JsonSlurper
 
 nextflow.enable.dsl = 2
 
+include { parts; results; sizeOf } from '../../rules/shards.nf'
+
 
 // Which units there are, by the script that Snakemake's workflow reads them with. Not a step of its own there.
 process listing {
@@ -40,6 +42,30 @@ process unit {
     mapfile -t given
     . ./unit.sh "${given[0]}" "outputs/units/${given[0]}.dat" "${given[1]}" "${given[2]}" "${given[3]}" "payload=${given[4]:-}"
     '''
+}
+
+// Many units in a task: their files and the journal are where no task would clean up, and only the manifest is a task's output.
+process unit_shard {
+    tag "${part}"
+    errorStrategy 'ignore'
+
+    input:
+    path runner, name: 'shard'
+    path script, name: 'unit.sh'
+    path units, name: 'units.jsonl'
+    tuple val(part), stdin
+
+    output:
+    path "units-${part}.json"
+
+    script:
+    """
+    mapfile -t given
+    python3 -SB shard --step unit --units units.jsonl --part ${part} --slots ${task.cpus} \
+        --journal "\${given[0]}/work/shards" --root "\${given[0]}" \
+        --result 'outputs/units/{unit}.dat' --log 'logs/unit/{unit}.log' --manifest units-${part}.json \
+        -- bash unit.sh '{unit}' '{result}' "\${given[1]}" '{seconds}' '{fails}' 'payload={payload}'
+    """
 }
 
 process fan_in {
@@ -130,6 +156,16 @@ def told(rows, params) {
         def fails = row.number == params.fail_unit ? params.exit_code : 0
         tuple(row.unit, [row.unit, params.output_bytes, row.seconds, fails, row.payload].join('\n'))
     }
+}
+
+// The shards of a list of units, each with what its script is told.
+def sharded(count, params) {
+    count.flatMap { n -> parts(n, sizeOf(params)) }.map { part -> tuple(part, [workflow.launchDir, params.output_bytes].join('\n')) }
+}
+
+// The files that the units of shards have made.
+def made(manifests) {
+    manifests.flatMap { manifest -> results(manifest, workflow.launchDir) }
 }
 
 // All files of a channel, sorted, if they are as many as expected; nothing otherwise: a unit that fails does not keep the others

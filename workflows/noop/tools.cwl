@@ -48,6 +48,62 @@ $graph:
       output_bytes: long
     outputs:
       file: {type: File, outputBinding: {glob: $(inputs.unit.key).dat}}
+  - id: list_shards # the units as the shard runner reads them, and the parts of them that are shards
+    class: CommandLineTool
+    requirements:
+      InitialWorkDirRequirement: {listing: [{entryname: inputs.json, entry: "$(inputs)\n"}]}
+    baseCommand: [python3, -SB]
+    arguments: [$(inputs.scripts.path)/cwl_steps.py, shards]
+    inputs:
+      scripts: Directory
+      units: int
+      seconds: double
+      output_bytes: long
+      group_size: int
+      fail_unit: int?
+      exit_code: int
+      units_table: File?
+      shard_size: int
+    outputs:
+      table: File
+      parts: string[]
+      groups: string[]
+      values: File
+  - id: one_shard # results are kept beside the journal, and given to this job at its end
+    class: CommandLineTool
+    baseCommand: [python3, -SB]
+    arguments:
+      - $(inputs.runner.path)
+      - --step=unit
+      - --units=$(inputs.table.path)
+      - --part=$(inputs.part)
+      - --result=units/{unit}.dat
+      - --log=logs/{unit}.log
+      - --manifest=manifest.json
+      - --slots=$(runtime.cores)
+      - --give=.
+      - --
+      - bash
+      - $(inputs.script.path)
+      - "{unit}"
+      - "{result}"
+      - $(inputs.output_bytes)
+      - "{seconds}"
+      - "{fails}"
+      - payload={payload}
+    inputs: {runner: Directory, script: File, table: File, part: string, output_bytes: long}
+    outputs:
+      made: {type: Directory, outputBinding: {glob: units}}
+      manifest: {type: File, outputBinding: {glob: manifest.json}}
+  - id: shard_folder # one folder of what all shards have made
+    class: CommandLineTool
+    requirements:
+      InitialWorkDirRequirement: {listing: [{entryname: inputs.json, entry: "$(inputs)\n"}]}
+    baseCommand: [python3, -SB]
+    arguments: [$(inputs.scripts.path)/cwl_steps.py, folders]
+    inputs: {scripts: Directory, folders: "Directory[]"}
+    outputs:
+      folder: {type: Directory, outputBinding: {glob: units}}
   - id: unit_folder # what is published: one folder of all units
     class: CommandLineTool
     requirements:

@@ -192,6 +192,7 @@ def hooked(run: Path, epoch: int) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     files.write_atomic(folder / HOOK.name, HOOK.read_bytes(), sync=False)
     return {
+        **_journals(run),
         "PYTHONPATH": str(folder),
         "ESAP_WF_CWL_RECORD": str(hook_record(run, epoch)),
         "ESAP_WF_CWL_LOGS": str(run / "logs" / "jobs"),
@@ -199,11 +200,31 @@ def hooked(run: Path, epoch: int) -> dict[str, str]:
     }
 
 
+def _journals(run: Path) -> dict[str, str]:
+    """Where shards keep their journals; nothing if there are none, or if they would be in containers."""
+    try:
+        plan = json.loads((run / "plan.json").read_bytes())
+        software = plan["software"]
+        if not plan["sharding"]["size"] or software.get("container") or software.get("images"):
+            return {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {job_order.SHARDS: str(run / "work" / "shards")}
+
+
+def _document(plan: Mapping[str, Any]) -> str:
+    """The document of a run; of one in shards it may be another than its workflow names."""
+    if not plan.get("sharding", {}).get("size"):
+        return str(plan["entry"])
+    files = [str(word).partition("#")[0] for word in plan["command"]]
+    return next((file for file in files if file.endswith(".cwl")), str(plan["entry"]))
+
+
 def steps_of(run: Path) -> Steps:
     """The steps of a run's document, from its plan and snapshot."""
     try:
         plan = json.loads((run / "plan.json").read_bytes())
-        steps = check.steps_of(run / plan["entry"], plan.get("item"))
+        steps = check.steps_of(run / _document(plan), plan.get("item"))
         cut = plan.get("slicing", {}).get("slices", 1) > 1
         return replace(steps, slice=str(plan["parameters"].get("slice", "")) if cut else "")
     except (OSError, ValueError, KeyError, EsapError):

@@ -22,8 +22,10 @@ from esap_wf.software.containers.runtime import SHELL_LABELS
 ORDER = "job.json"
 #: What the process gave back: its outputs by name, as CWL's objects.
 ANSWER = "engine/answer.json"
+#: Where the shard runner keeps its journals, if a tool can see that folder (rules/shard).
+SHARDS = "SHARD_JOURNAL"
 #: What a tool's environment holds beside what CWL says: the key by which the run's processes are found.
-PRESERVED = (RUN_VARIABLE,)
+PRESERVED = (RUN_VARIABLE, SHARDS)
 
 
 def order(job: Job) -> bytes:
@@ -38,6 +40,8 @@ def order(job: Job) -> bytes:
         name: _placed(value) for name, value in job.parameters.items() if value is not None
     }
     values |= {name: value for name, value in job.selected.items() if value is not None}
+    if job.shard_size:
+        values["shard_size"] = job.shard_size
     for name, given in job.inputs.items():
         found = [_file(ref, given) for ref in given.refs]
         # of a pipeline's own, nothing given is no empty list: its default counts

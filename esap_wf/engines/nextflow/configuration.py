@@ -101,7 +101,7 @@ def _containers(job: Job) -> list[str]:
     lines += [
         f"{runtime} {{",
         "    enabled = true",
-        f"    runOptions = {quoted(' '.join(_options(found[0], network)))}",
+        f"    runOptions = {quoted(' '.join(_options(found[0], network, bool(job.shard_size))))}",
     ]
     if runtime in ("docker", "podman"):
         lines += ["    writableInputMounts = false"]
@@ -114,7 +114,7 @@ def _disabled(but: str = "") -> list[str]:
     return [f"{name}.enabled = false" for name in RUNTIMES if name != but]
 
 
-def _options(choice: ContainerChoice, network: bool) -> list[str]:
+def _options(choice: ContainerChoice, network: bool, shards: bool = False) -> list[str]:
     """
     Options of each start. Nextflow pastes them into a shell's text, which knows the task's folder and the
     run's key.
@@ -123,6 +123,9 @@ def _options(choice: ContainerChoice, network: bool) -> list[str]:
     by its key.
     """
     given = [shlex.quote(o) for o in choice.options]
+    if shards:  # what shards make stays outside of the task's folder, which is three levels below the run's
+        option = "--bind" if choice.runtime == "apptainer" else "--volume"
+        given.append(f'{option} "${{NXF_TASK_WORKDIR%/*/*/*}}:${{NXF_TASK_WORKDIR%/*/*/*}}"')
     if choice.runtime in ("docker", "podman"):
         user = (
             []

@@ -38,6 +38,12 @@ def link(source, target):
 
 def listed(inputs):
     """Write the units, or those of a slice, and the fan-in groups for the workflow to scatter over."""
+    records, told = described_units(inputs)
+    give({"units": unit_list.share(records, inputs), **told})
+
+
+def described_units(inputs):
+    """Return the records of all units; the fan-in groups, and a file of what later steps are told."""
     found = unit_list.units(values(inputs))
     fails = {"fails": inputs["exit_code"]}
     records = [
@@ -47,11 +53,35 @@ def listed(inputs):
     ]
     size = inputs["group_size"]
     groups = [f"g{start // size + 1:05d}" for start in range(0, len(records), size)] if size else []
-    records = unit_list.share(records, inputs)
     plain = {key: inputs[key] for key in ("units", "group_size", "output_bytes")}
     Path("values.json").write_text(json.dumps(plain), encoding="utf-8")
-    told = {"units": records, "groups": groups, "values": {"class": "File", "path": "values.json"}}
-    Path("cwl.output.json").write_text(json.dumps(told), encoding="utf-8")
+    return records, {"groups": groups, "values": {"class": "File", "path": "values.json"}}
+
+
+def give(outputs):
+    """Say what a tool gives back."""
+    Path("cwl.output.json").write_text(json.dumps(outputs), encoding="utf-8")
+
+
+def shards(inputs):
+    """Write the units for the shard runner, and the parts of them that are shards."""
+    records, told = described_units(inputs)
+    with Path("units.jsonl").open("w", encoding="utf-8") as stream:
+        for record in records:
+            stream.write(json.dumps({"unit": record.pop("key"), **record}) + "\n")
+    size = inputs["shard_size"]
+    if not 1 <= size <= 1_000_000:
+        raise SystemExit(f"shard_size is {size}; it must be a whole number between 1 and 1000000")
+    parts = [f"{n + 1}-{min(n + size, len(records))}" for n in range(0, len(records), size)]
+    give({"table": {"class": "File", "path": "units.jsonl"}, "parts": parts, **told})
+
+
+def folders(inputs):
+    """Gather the files in the folders of all shards."""
+    Path("units").mkdir()
+    for made in inputs["folders"]:
+        for file in Path(made["path"]).iterdir():
+            link(file, Path("units", file.name))
 
 
 def folder(inputs):
@@ -80,7 +110,7 @@ if __name__ == "__main__":
     given = json.loads(Path("inputs.json").read_text(encoding="utf-8"))
     if sys.argv[1] == "list":
         listed(given)
-    elif sys.argv[1] == "folder":
-        folder(given)
+    elif sys.argv[1] in ("folder", "folders", "shards"):
+        {"folder": folder, "folders": folders, "shards": shards}[sys.argv[1]](given)
     else:
         described(sys.argv[1], given, sys.argv[2])

@@ -203,7 +203,7 @@ class Engine:
 def test_the_number_of_units_is_told_after_the_engines_own_plan(run):
     plan = Event(t=1, kind="plan", epoch=1, totals={"unit_shard": 2, "summary": 1})
     run.add(ONE, ("start", "u1"), ("done", "u1"))
-    events = ShardedEvents(Engine([plan]), run.follow(), 6, announced=False).read()
+    events = ShardedEvents(Engine([plan]), run.follow(), 6, 6, announced=False).read()
     assert [e.totals for e in events[:2]] == [plan.totals, {"unit": 6}]
     data = [msgspec.json.encode(e) + b"\n" for e in events]
     p = progress.fold(State(phase=Phase.EXECUTING), data, ["unit"]).progress
@@ -213,11 +213,12 @@ def test_the_number_of_units_is_told_after_the_engines_own_plan(run):
 def test_a_failed_shard_is_explained_by_its_units(run):
     run.add(ONE, ("start", "u1"), ("failed", "u1"), {"kind": "end"})
     ended = [
-        Event(t=1, kind="failed", epoch=1, step="unit_shard", unit=part) for part in ("1-3", "4-6", "all")
+        Event(t=1, kind="failed", epoch=1, step="unit_shard", unit=part)
+        for part in ("1-3", "1", "4-6", "all")
     ]
-    events = ShardedEvents(Engine([], ended), run.follow(), 6, announced=True)
+    events = ShardedEvents(Engine([], ended), run.follow(), 6, 6, announced=True)
     read = events.read() + events.read()
-    assert [e.reason for e in read if e.step == "unit_shard"] == [Reason.UNITS, None, None]
+    assert [e.reason for e in read if e.step == "unit_shard"] == [Reason.UNITS, Reason.UNITS, None, None]
     data = [msgspec.json.encode(e) + b"\n" for e in read]
     state = progress.fold(State(phase=Phase.EXECUTING), data, ["unit"])
     assert [(f.step, f.unit) for f in state.failures] == [

@@ -13,7 +13,7 @@ from services import engines
 
 pytestmark = pytest.mark.integration
 
-ENGINES = ["snakemake"]
+ENGINES = ["snakemake", "nextflow", "cwl", "toil"]
 UNITS = 12
 
 
@@ -48,8 +48,9 @@ def whole(place: Place) -> dict[str, str]:
     )
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("size", [1, 5, 100])
+@pytest.mark.parametrize(
+    ("engine", "size"), [("snakemake", 1), ("snakemake", 100), *((name, 5) for name in ENGINES)]
+)
 def test_results_do_not_depend_on_the_size_of_the_shards(place, whole, engine, size):
     options = ["--units", str(UNITS), "--group-size", "5", "--output-bytes", "5000", "--engine", engine]
     answer = ok(place, "run", "noop", *options, "--shard-size", str(size), "--if-exists", "rerun")
