@@ -5,7 +5,7 @@ from pathlib import Path as _Path
 from snakemake.exceptions import WorkflowError as _WorkflowError
 
 # Where the runner stands: `python3 -B {SHARD_RUNNER:q} …`
-SHARD_RUNNER = str(_Path(str(workflow.current_basedir)) / "shard")
+SHARD_RUNNER = str(_Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).resolve() / "shard")
 
 
 class Shards:

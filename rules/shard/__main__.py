@@ -22,7 +22,7 @@ from shard_files import ShardError  # noqa: E402
 from shard_journal import Journal  # noqa: E402
 from shard_manifest import give, write  # noqa: E402
 from shard_runner import Runner  # noqa: E402
-from shard_units import Part, Plan, depends, numbered, read_units  # noqa: E402
+from shard_units import Part, Plan, add_values, depends, existing, numbered, read_units  # noqa: E402
 
 #: Where the journals of all steps are, if no argument says it: for engines whose jobs can't be told.
 JOURNAL = "SHARD_JOURNAL"
@@ -38,6 +38,7 @@ def parser():
     which.add_argument(
         "--units", metavar="FILE", help="a JSON object a line, with the name `unit` and values"
     )
+    which.add_argument("--begin", type=int, default=1, help="number of the first one in this file")
     which.add_argument(
         "--numbers", metavar="FIRST-LAST", help="instead: units that are numbers, named 00001 …"
     )
@@ -72,6 +73,9 @@ def parser():
         "--depends", action="append", default=[], metavar="PATH", help="done again if it changes"
     )
     how.add_argument(
+        "--value", action="append", default=[], metavar="NAME=TEXT", help="a value that all units have"
+    )
+    how.add_argument(
         "--call", metavar="SCRIPT[:FUNCTION]", help="imported once; unit(values, results) a unit"
     )
     how.add_argument(
@@ -103,16 +107,22 @@ def run(args):
         raise ShardError("say which units: either --units FILE or --numbers FIRST-LAST")
     if bool(args.call) == bool(args.command):
         raise ShardError("say what a unit does: either --call SCRIPT or, after --, a command")
-    for name in ("slots", "attempts"):
+    for name in ("slots", "attempts", "begin"):
         if getattr(args, name) < 1:
             raise ShardError("--%s is %d, and must be 1 or more" % (name, getattr(args, name)))
     part = Part.of(args.part)
-    units = numbered(args.numbers, args.digits, part) if args.numbers else read_units(args.units, part)
+    units = (
+        numbered(args.numbers, args.digits, part)
+        if args.numbers
+        else read_units(args.units, part, args.begin)
+    )
+    add_values(units, args.value)
     outlives = bool(args.journal)
     folder = os.path.join(args.journal or "shard-journal", args.step)
     root = os.path.join(folder, "kept") if args.give else args.root
     function = load(args.call) if args.call else None
-    plan = Plan(args.command, args.result, args.log, root, depends(args.depends, args.command, args.call))
+    named = args.depends + existing(args.value)
+    plan = Plan(args.command, args.result, args.log, root, depends(named, args.command, args.call))
     plan.check(units)
     journal = Journal.begin(folder, args.step, units, root, outlives)
     runner = Runner(plan, units, journal, function, args.slots, args.attempts, args.grace)

@@ -52,16 +52,16 @@ class Unit(object):
         self.name, self.number, self.values = name, number, values
 
 
-def read_units(path, part):
+def read_units(path, part, begin=1):
     """
-    Read the units of a part from JSON lines.
+    Read the units of a part from JSON lines, the first of which is that of number `begin`.
 
     Raises
     ------
     ShardError
         The file can't be read; a line is none, or has no plain name; a name is there twice.
     """
-    units, names, number = [], set(), 0
+    units, names, number = [], set(), begin - 1
     try:
         with open(path, "rb") as stream:
             for at, line in enumerate(stream, start=1):
@@ -72,7 +72,7 @@ def read_units(path, part):
                     units.append(_unit(path, at, number, line, names))
     except OSError as error:
         raise ShardError("%s: %s" % (path, os.strerror(error.errno or 0)))
-    return _some(units, part, "%s has %d units" % (path, number))
+    return _some(units, part, "%s has %d units" % (path, number - begin + 1))
 
 
 def _unit(path, at, number, line, names):
@@ -120,6 +120,30 @@ def _some(units, part, there):
     return units
 
 
+def add_values(units, texts):
+    """
+    Give all units further values, each as ``NAME=TEXT``.
+
+    Raises
+    ------
+    ShardError
+        One is no such text, or units have a value of that name.
+    """
+    for text in texts:
+        match = _RESULT.fullmatch(text)
+        if not match:
+            raise ShardError("--value is %s, and must be NAME=TEXT" % ascii(text))
+        for unit in units:
+            if match.group(1) in unit.values:
+                raise ShardError("--value %s: unit %s has such a value" % (match.group(1), unit.name))
+            unit.values[match.group(1)] = match.group(2)
+
+
+def existing(texts):
+    """Return those of ``NAME=PATH`` that are there."""
+    return [path for path in (text.partition("=")[2] for text in texts) if os.path.exists(path)]
+
+
 def as_text(value):
     """Write a value as an argument has it."""
     if value is None:
@@ -163,11 +187,26 @@ def depends(paths, command, call):
         if not os.path.exists(path):
             raise ShardError("--depends %s: there is no such file" % path)
     named = [a for a in command if is_fixed(a) and os.path.exists(a)]
-    called = [call.partition(":")[0]] if call else []
+    called = scripts_beside(call.partition(":")[0]) if call else []
     try:
         return [identity(path) for path in [*paths, *named, *called]]
     except OSError as error:
         raise ShardError("%s: %s" % (error.filename, os.strerror(error.errno or 0)))
+
+
+def scripts_beside(path):
+    """A script, and those of its folder, which it may import."""
+    folder = os.path.dirname(path) or "."
+    return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".py")]
+
+
+def _seen(value):
+    """Size and time of a file, or of what a folder holds, that a unit's value names."""
+    if not isinstance(value, str) or not value or "\0" in value or not os.path.exists(value):
+        return None
+    names = sorted(os.listdir(value)) if os.path.isdir(value) else [""]
+    about = [os.stat(os.path.join(value, name) if name else value) for name in names]
+    return [[names[i], a.st_size, a.st_mtime_ns] for i, a in enumerate(about)]
 
 
 class Plan(object):
@@ -241,7 +280,7 @@ class Plan(object):
     def key(self, unit):
         """Return what a unit's results depend on, as one short text: equal keys are not done again."""
         values = dict(unit.values, **dict.fromkeys(self.result_names, "a result"))
-        named = []
+        named = [_seen(unit.values[name]) for name in sorted(unit.values) if name not in ("unit", "number")]
         for template in self.command:
             argument = "" if is_fixed(template) else self._filled(template, unit, values, "the command")
             if argument and os.path.isfile(argument):

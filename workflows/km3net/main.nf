@@ -7,6 +7,8 @@
 
 nextflow.enable.dsl = 2
 
+include { results; runner; sizeOf } from '../../rules/shards.nf'
+
 
 // The parameters of the campaign, completed and checked. All steps read them from this file.
 process check {
@@ -113,6 +115,31 @@ process reconstruct {
     """
 }
 
+// Many files in a task, each through all steps. What they make and the journal are where no task would clean up.
+process reconstruct_shard {
+    tag "${part}"
+    errorStrategy 'ignore'
+
+    input:
+    path runner, name: 'shard'
+    path scripts, name: 'scripts/*'
+    path parameters, name: 'parameters.json'
+    path detector, name: 'detector/*'
+    tuple val(part), val(begin), path(events, name: 'events??????/*'), stdin
+
+    output:
+    path "tracks-${part}.json"
+
+    script:
+    """
+    IFS= read -r root
+    cat > units.jsonl
+    python -B shard --step reconstruct --units units.jsonl --begin ${begin} --slots ${task.cpus} \\
+        --journal "\$root/work/shards" --root "\$root" --result 'work/tracks/tracks-{unit}.h5' --log 'logs/reconstruct/{unit}.log' \\
+        --manifest tracks-${part}.json --value parameters=parameters.json --value detector=detector --call scripts/chain.py
+    """
+}
+
 process summary {
     publishDir '.', mode: 'copy', overwrite: true
 
@@ -209,7 +236,7 @@ workflow {
     def schema = file("${projectDir}/params.schema.json", glob: false)
     def inputs = (params.containsKey('inputs') ? params.inputs : null) ?: [:]
     // Which files are read does not belong to the parameters: another file must not repeat the work on the others.
-    def config = params.findAll { name, _value -> !(name in ['inputs', 'selected', 'workflow']) }
+    def config = params.findAll { name, _value -> !(name in ['inputs', 'selected', 'shard_size', 'workflow']) }
     config.inputs = inputs.collectEntries { name, files -> [name, files instanceof List ? files.collect { 'a file' } : files] }
 
     def parameters = check(scripts('check'), schema, groovy.json.JsonOutput.toJson(config))
@@ -217,22 +244,32 @@ workflow {
     def given = listed(inputs, 'events')
     def geometry = listed(inputs, 'detector')
     def events = channel.empty()
-    def expected = given.size()
-    if (given) {
+    def expected = given ? given.size() : wanted(schema, 'simulated_files')
+    def made
+    if (sizeOf(params)) {
+        if (!given) {
+            geometry = detector(scripts('detector'), parameters)
+        }
+        reconstruct_shard(runner(), scripts('reconstruct_shard'), parameters, geometry, channel.fromList(sharded(given, expected, sizeOf(params))))
+        made = reconstruct_shard.out.flatMap { manifest -> results(manifest, workflow.launchDir) }
+    }
+    else if (given) {
         events = channel.fromList(numbered(given.size()).withIndex().collect { pair, i -> pair + [given[i]] })
     }
     else {
-        expected = wanted(schema, 'simulated_files')
         geometry = detector(scripts('detector'), parameters)
         events = simulate(scripts('simulate'), parameters, geometry, channel.fromList(numbered(expected)))
     }
 
-    filter_events(scripts('filter_events'), parameters, events)
-    calibrate(scripts('calibrate'), geometry, filter_events.out)
-    reconstruct(scripts('reconstruct'), parameters, geometry, calibrate.out)
+    if (!sizeOf(params)) {
+        filter_events(scripts('filter_events'), parameters, events)
+        calibrate(scripts('calibrate'), geometry, filter_events.out)
+        reconstruct(scripts('reconstruct'), parameters, geometry, calibrate.out)
+        made = reconstruct.out
+    }
 
     // A file that can't be processed does not keep the others from it, but there is no table of a part of them.
-    def tracks = reconstruct.out.toSortedList { a, b -> a.name <=> b.name }.filter { all -> all.size() == expected }
+    def tracks = made.toSortedList { a, b -> a.name <=> b.name }.filter { all -> all.size() == expected }
     summary(scripts('summary'), parameters, tracks)
     validate(scripts('validate'), summary.out.table, summary.out.document)
     plots(scripts('plots'), summary.out.table, summary.out.document)
@@ -250,6 +287,8 @@ def scripts(process) {
         filter_events: ['filter', 'documents', 'eventfile', 'rootfiles'],
         calibrate: ['calibrate', 'detector', 'documents', 'eventfile', 'pulse'],
         reconstruct: ['reconstruct', 'detector', 'documents', 'eventfile', 'fit', 'light', 'table'],
+        reconstruct_shard: ['chain', 'simulate', 'filter', 'calibrate', 'reconstruct', 'detector', 'documents', 'eventfile', 'fit', 'light', 'pulse',
+            'rootfiles', 'table'],
         summary: ['summary', 'documents', 'table'],
         validate: ['validate', 'documents', 'table'],
         plots: ['figures', 'documents'],
@@ -263,6 +302,18 @@ def scripts(process) {
 def listed(inputs, name) {
     def paths = inputs instanceof Map ? inputs[name] ?: [] : []
     return (paths instanceof List ? paths : []).collect { path -> file(path, glob: false, checkIfExists: true) }
+}
+
+// The shards: their part of the files, the number of its first one, the files, and what the runner is told of them.
+def sharded(given, count, size) {
+    return numbered(count).collate(size).collect { part ->
+        def begin = part[0][0]
+        def lines = part.withIndex().collect { pair, i ->
+            groovy.json.JsonOutput.toJson([unit: pair[1], number: pair[0]] + (given ? [events: String.format('events%06d', i + 1)] : [:]))
+        }
+        def files = given ? given[(begin - 1)..<(begin - 1 + part.size())] : []
+        return tuple("${begin}-${part[-1][0]}".toString(), begin, files, ([workflow.launchDir] + lines).join('\n') + '\n')
+    }
 }
 
 // Numbers from 1, and the same as a text that sorts like them.

@@ -62,6 +62,19 @@ def block_hdus(
     return hdus
 
 
+def make(parameters: Path, simulation: Path, block: int, out: Path) -> None:
+    """Write the event list of a block."""
+    document = read_json(parameters)
+    name = read_json(simulation)["simulation"]
+    write_hdus(out, block_hdus(document["parameters"], document["selected"], name, block))
+
+
+def unit(values: Mapping[str, Any], results: Mapping[str, str]) -> None:
+    """One block of a shard (rules/shard)."""
+    parameters, simulation = Path(values["parameters"]), Path(values["simulation"])
+    make(parameters, simulation, values["number"], Path(results["result"]))
+
+
 def main() -> None:
     cli = argparse.ArgumentParser(description=__doc__)
     cli.add_argument("--parameters", type=Path, required=True)
@@ -69,9 +82,7 @@ def main() -> None:
     cli.add_argument("--block", type=int, required=True, help="1 to the number of blocks")
     cli.add_argument("--out", type=Path, required=True)
     args = cli.parse_args()
-    document = read_json(args.parameters)
-    name = read_json(args.simulation)["simulation"]
-    write_hdus(args.out, block_hdus(document["parameters"], document["selected"], name, args.block))
+    make(args.parameters, args.simulation, args.block, args.out)
 
 
 if __name__ == "__main__":
