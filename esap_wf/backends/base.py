@@ -85,12 +85,26 @@ class BackendBase(ABC):
         """
         What is against a run there beside what `capacity` shows, each with the way out: a partition or an
         account that isn't there, a limit that nobody can meet, and the part of the place that would fit.
+        Nothing is asked of the place. `allocation` is what the largest job asks for: of a step where the
+        engine submits (`queue`), else of a piece.
         """
         return []
 
     def starts(self, profile: Profile, allocation: Allocation) -> str:
-        """When a job would begin there now, as the place expects it (RFC 3339); empty if it doesn't say."""
+        """
+        When a job (as in `reasons`) would begin there now, as the place expects it (RFC 3339); empty if it
+        doesn't say.
+
+        Raises
+        ------
+        RefusedError
+            The place would not take it.
+        """
         return ""
+
+    def head_wall(self, profile: Profile) -> int | None:
+        """Seconds that an engine gets which is a job of its own there; None: no limit."""
+        return None
 
     def sees(self, profile: Profile, folder: Path, cache: Path) -> bool | None:
         """

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from esap_wf import plugins
 from esap_wf.backends import surveys
 from esap_wf.backends.base import BackendBase
-from esap_wf.errors import EsapError, Problem, UnavailableError
+from esap_wf.errors import EsapError, Problem, RefusedError, UnavailableError
 from esap_wf.formats.schemas import closest
-from esap_wf.models.place import Capacity, Profile, Survey
+from esap_wf.models.place import Capacity, Profile, Queue, Survey
+from esap_wf.models.plan import Allocation
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -55,17 +59,68 @@ class Place:
         UnavailableError
             It was never asked, or its plug-in fails.
         """
-        where = f"backend {self.name}"
         if self.survey is None and not self.kind.shares_store:
             what = f"has not been asked yet: esap-wf backends check {self.name}"
-            raise UnavailableError(what, [Problem(where, what)])
+            raise UnavailableError(what, [Problem(f"backend {self.name}", what)])
         try:
-            return self.kind.capacity(self.profile, store, self.survey)
+            return self._said(lambda: self.kind.capacity(self.profile, store, self.survey))
+        except RefusedError as error:
+            raise UnavailableError(error.message, error.problems) from None
+
+    # --- of a workload manager
+
+    def ways(self) -> list[Place]:
+        """The same place, once for each way in which it can be used, best first."""
+        return [
+            replace(self, profile=profile) for profile in self._said(lambda: self.kind.ways(self.profile))
+        ]
+
+    def queue(self, allocation: Allocation) -> Queue | None:
+        """Where engines submit the jobs of their steps, if they do."""
+        return self._said(lambda: self.kind.queue(self.profile, allocation, self.survey))
+
+    def reasons(self, job: Allocation) -> list[str]:
+        """What is against its largest job."""
+        return self._said(lambda: self.kind.reasons(self.profile, job, self.survey))
+
+    def starts(self, job: Allocation) -> str:
+        """
+        When a job would begin; empty if it doesn't say.
+
+        Raises
+        ------
+        RefusedError
+            It would not be taken.
+        """
+        return self._said(lambda: self.kind.starts(self.profile, job))
+
+    def sees(self, folder: Path, cache: Path) -> bool | None:
+        """Whether its jobs see a folder of this machine."""
+        return self._said(lambda: self.kind.sees(self.profile, folder, cache))
+
+    def head_wall(self) -> int | None:
+        """Seconds that an engine gets which is a job of its own."""
+        return self._said(lambda: self.kind.head_wall(self.profile))
+
+    def _said(self, ask: Callable[[], _Answer]) -> _Answer:
+        """
+        What a plug-in answers.
+
+        Raises
+        ------
+        RefusedError
+        UnavailableError
+            It fails.
+        """
+        try:
+            return ask()
+        except RefusedError:
+            raise
         except EsapError as error:
             raise UnavailableError(error.message, error.problems) from None
         except Exception as error:  # a plug-in's: whatever it is
             what = surveys.failing(self.profile, error)
-            raise UnavailableError(what, [Problem(where, what)]) from None
+            raise UnavailableError(what, [Problem(f"backend {self.name}", what)]) from None
 
 
 @dataclass(frozen=True)

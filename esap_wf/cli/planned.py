@@ -17,6 +17,7 @@ from esap_wf.formats.quantities import human_bytes, human_cores, human_count, hu
 from esap_wf.formats.summaries import core_hours
 
 if TYPE_CHECKING:
+    from esap_wf.models.place import Queue
     from esap_wf.models.plan import Allocation, Plan
 
 #: Inputs, parameters and files shown before the rest is only counted; earlier runs, warnings and inputs of
@@ -70,6 +71,10 @@ def plan_screen(plan: Plan, defaults: Mapping[str, Any], units: Mapping[str, str
         + f", with {plan.engine.name} {plan.engine.version}"
     )
     rows.append(("where", where))
+    if plan.queue is not None:
+        rows.append(("jobs", _jobs_text(plan.queue)))
+    begins = [o.starts for o in plan.offers if o.backend == plan.backend and isinstance(o.starts, str)]
+    rows += [("begins", f"{local(begins[0])}, as {plan.backend} expects it now")] if begins else []
     if plan.engine.place:
         rows.append(("pieces", pieces_text(plan)))
     rows += [("", f"not {o.backend}: {'; '.join(o.reasons)}") for o in others[:FEW] if not o.fits]
@@ -140,6 +145,20 @@ def shards_text(plan: Plan) -> str:
     """How many units share a job, and why."""
     s = plan.sharding
     return f"{human_count(s.shards, 'job')} of {human_count(s.size, 'unit')}: {s.why}"
+
+
+def _jobs_text(queue: Queue) -> str:
+    """Where an engine submits the jobs of its steps."""
+    named = {
+        "partition": queue.partition,
+        "account": queue.account,
+        "QOS": queue.qos,
+        "features": queue.constraint,
+        "reservation": queue.reservation,
+    }
+    where = ", ".join(f"{what} {name}" for what, name in named.items() if name)
+    at_most = f"at most {human_count(queue.jobs, 'job')} at a time"
+    return f"submitted to {queue.kind}{f' ({where})' if where else ''}, {at_most}"
 
 
 def time_text(plan: Plan) -> str:

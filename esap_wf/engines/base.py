@@ -93,6 +93,9 @@ class EngineBase(ABC):
         Kinds of workload managers to which it can submit its jobs itself (`Job.queue`): ``("slurm",)``.
     raises : bool
         Whether `launch_additions` gives submitted jobs what was raised (`esap_wf.engines.queued.raised`).
+    drains : bool
+        Stopped with time left (`stop_signal`), it starts nothing more, waits for its jobs, and another one
+        goes on from there without repeating anything.
     """
 
     contract: int
@@ -107,6 +110,7 @@ class EngineBase(ABC):
     records: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
     raises: bool = False
+    drains: bool = False
 
     # --- installations: asked while planning, by `engines list` and `doctor`
 

@@ -235,6 +235,27 @@ class Queue(Model, frozen=True, kw_only=True):
     options: list[str] = []
 
 
+class Nodes(Model, frozen=True, kw_only=True):
+    """
+    Nodes of one make: how many of them there are, and what each has.
+
+    Parameters
+    ----------
+    count, cores, memory_bytes, disk_bytes, gpus
+    gpu_types : list of str
+        As the place calls them; empty: it doesn't say.
+    features : list of str
+    """
+
+    count: int = 1
+    cores: int
+    memory_bytes: int
+    disk_bytes: int | None = None
+    gpus: int = 0
+    gpu_types: list[str] = []
+    features: list[str] = []
+
+
 class Partition(Model, frozen=True, kw_only=True):
     """
     A part of a place to which jobs are submitted; amounts are those of its largest node.
@@ -251,6 +272,10 @@ class Partition(Model, frozen=True, kw_only=True):
         Of any of its nodes.
     accounts, qos : list of str
         That may use it; empty: all.
+    makes : list of Nodes
+        Its nodes that can be used, by what they have.
+    all_cores : int
+        Of all of them together.
     """
 
     name: str
@@ -266,6 +291,8 @@ class Partition(Model, frozen=True, kw_only=True):
     features: list[str] = []
     accounts: list[str] = []
     qos: list[str] = []
+    makes: list[Nodes] = []
+    all_cores: int = 0
 
 
 class Capacity(Model, frozen=True, kw_only=True):

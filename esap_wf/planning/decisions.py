@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -12,11 +12,12 @@ import msgspec
 from esap_wf.backends.places import Place, Places
 from esap_wf.config import Config
 from esap_wf.engines import Demand
-from esap_wf.errors import Problem, RefusedError, UnavailableError
+from esap_wf.errors import EsapError, Problem, RefusedError, UnavailableError
 from esap_wf.formats.quantities import human_bytes
+from esap_wf.models.place import Queue
 from esap_wf.models.plan import Allocation, Estimate, SoftwareChoice
 from esap_wf.models.request import Request
-from esap_wf.planning import places, routes
+from esap_wf.planning import places, queued, routes, wishes
 from esap_wf.planning.costs import Costs
 from esap_wf.planning.places import Chosen
 from esap_wf.planning.runners import Runner, find_engine
@@ -39,6 +40,8 @@ class Decision:
         What the workflow's model says of it.
     route : SoftwareChoice
     warnings : list of str
+    queue : Queue, optional
+        Where the engine submits the jobs of its steps.
     """
 
     runner: Runner
@@ -47,6 +50,7 @@ class Decision:
     estimate: Estimate
     route: SoftwareChoice
     warnings: list[str]
+    queue: Queue | None = None
 
 
 @dataclass
@@ -120,13 +124,31 @@ def decide(
     there = places.all_of(request, config)
     asking = _Asking(request, config, valid, dict(values), asked, costs, there)
     named = there.usable.get(request.backend or "")
-    if named is not None and named.elsewhere:
-        return _at(asking, named)
+    if named is not None and _is_site(asking, named):
+        return _by_way(asking, named)
     found = _here(asking)
     if isinstance(found, Place):
         asking.request = msgspec.structs.replace(request, backend=found.name)
-        return _at(asking, found)
+        return _by_way(asking, found)
     return found
+
+
+def _is_site(asking: _Asking, place: Place) -> bool:
+    """Whether it is more than this machine: its files, or its workload manager."""
+    return place.elsewhere or place.queue(asking.asked) is not None
+
+
+def _by_way(asking: _Asking, site: Place) -> Decision:
+    """The first way in which a place can be used that suits the engine and the run."""
+    failed: list[tuple[Place, EsapError]] = []
+    for way in site.ways():
+        there = replace(asking.there, usable={**asking.there.usable, site.name: way})
+        one = replace(asking, there=there)
+        try:
+            return _begun(_at(one, way) if way.elsewhere else _submitting(one, way))
+        except (RefusedError, UnavailableError) as error:
+            failed.append((way, error))
+    raise queued.several(site, asking.valid.workflow.manifest.name, failed)
 
 
 def _here(asking: _Asking) -> Decision | Place:
@@ -135,7 +157,7 @@ def _here(asking: _Asking) -> Decision | Place:
     runner = find_engine(workflow, config, request.engine)
     chosen, estimate, warnings = _placed(asking, runner)
     place = asking.there.usable[chosen.backend]
-    if place.elsewhere:
+    if _is_site(asking, place):
         return place
     route = routes.choose(workflow, config, request.software, place.profile, runner.engine)
     if against := places.refused_by(runner.engine, config.store):
@@ -168,9 +190,52 @@ def _at(asking: _Asking, site: Place) -> Decision:
     refusals.confirm_none(workflow.manifest.name)
     assert runner and placed and route
     chosen, estimate, warnings = placed
-    return Decision(
-        runner, site, chosen, estimate, route, [*([site.warning] if site.warning else []), *warnings]
-    )
+    return Decision(runner, site, chosen, estimate, route, [*_old(site), *warnings])
+
+
+def _begun(decision: Decision) -> Decision:
+    """The decision, with the moment at which its place would begin."""
+    chosen, place = decision.chosen, decision.place
+    if not (begin := place.starts(chosen.job)):
+        return decision
+    offers = [
+        msgspec.structs.replace(o, starts=begin) if o.backend == place.name else o for o in chosen.offers
+    ]
+    return replace(decision, chosen=chosen._replace(offers=offers))
+
+
+def _submitting(asking: _Asking, site: Place) -> Decision:
+    """The decision where the engine of this machine submits the jobs of its steps."""
+    request, config, workflow = asking.request, asking.config, asking.valid.workflow
+    refusals = _Refusals(site)
+    runner, placed, route, warnings = None, None, None, list[str]()
+    with refusals.collected():
+        runner = find_engine(workflow, config, request.engine, queue=queued.submitters(site, asking.asked))
+        refusals.problems += places.refused_by(runner.engine, config.store)
+    with refusals.collected():
+        placed = _placed(asking, runner)
+    with refusals.collected():
+        engine = runner.engine if runner else None
+        route = routes.choose(workflow, config, request.software, queued.contained(site.profile), engine)
+    if not refusals.problems:
+        # for runs that fit: jobs are started for it
+        with refusals.collected():
+            warnings += queued.seen(site, config.store, config.cache)
+    refusals.confirm_none(workflow.manifest.name)
+    assert runner and placed and route
+    chosen, estimate, more = placed
+    used = [runner.choice.path, *route.bin_dirs, *_input_paths(asking.valid)]
+    warnings += queued.of_one_machine(used, config.store, site.name)
+    decision = Decision(runner, site, chosen, estimate, route, [*_old(site), *warnings, *more])
+    return replace(decision, queue=site.queue(chosen.allocation))
+
+
+def _input_paths(valid: Validated) -> list[str]:
+    return [ref.path for refs in valid.inputs.values() for ref in refs if ref.path]
+
+
+def _old(site: Place) -> list[str]:
+    return [site.warning] if site.warning else []
 
 
 def _placed(asking: _Asking, runner: Runner | None) -> tuple[Chosen, Estimate, list[str]]:
@@ -178,30 +243,30 @@ def _placed(asking: _Asking, runner: Runner | None) -> tuple[Chosen, Estimate, l
     request, costs, workflow = asking.request, asking.costs, asking.valid.workflow
     demands = runner.demands(workflow, request, asking.values) if runner else []
     title = runner.engine.title if runner else "the engine"
-    wishes = places.wishes(request, bool(workflow.manifest.resources.sizes), demands, title)
-    wanted = places.wanted(asking.asked, wishes)
+    asked = wishes.of_request(request, bool(workflow.manifest.resources.sizes), demands, title)
+    wanted = wishes.wanted(asking.asked, asked)
     needed = costs.estimate(wanted.cores)
     wanted = msgspec.structs.replace(
         wanted,
         memory_bytes=_at_least(wanted.memory_bytes, needed.memory_bytes, request.resources.memory),
         disk_bytes=_at_least(wanted.disk_bytes, needed.disk_bytes, request.resources.disk),
+        step_cores=_largest_step(demands),
     )
     cut = Cut(runner.implementation, title, costs.units, request.resources) if runner else None
-    chosen = places.choose(request, asking.config, asking.there, wanted, wishes, cut)
+    chosen = places.choose(request, asking.config, asking.there, wanted, asked, cut)
     allocation, warnings = chosen.allocation, list(chosen.warnings)
     if needed.memory_bytes > allocation.memory_bytes:
         given, needs = human_bytes(allocation.memory_bytes), human_bytes(needed.memory_bytes)
         warnings.append(f"{given} of memory was asked for, but the run will probably need {needs}")
-    largest = _largest_step(demands, allocation)
+    largest = max(1, min(allocation.cores, allocation.step_cores))
     chosen = chosen._replace(allocation=msgspec.structs.replace(allocation, step_cores=largest))
     # there may be fewer cores there than were wanted
     return chosen, costs.estimate(allocation.cores * chosen.slicing.slices), warnings
 
 
-def _largest_step(demands: list[Demand], allocation: Allocation) -> int:
+def _largest_step(demands: list[Demand]) -> int:
     """Cores of the largest step, as far as the steps say."""
-    cores = [d.amount for d in demands if d.what == "cores" and d.amount]
-    return max(1, min(allocation.cores, max(cores, default=1)))
+    return max([1, *(d.amount for d in demands if d.what == "cores" and d.amount)])
 
 
 def _at_least(amount: int, needed: int, given: object) -> int:

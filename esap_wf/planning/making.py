@@ -19,7 +19,7 @@ from esap_wf.formats import digests
 from esap_wf.models.plan import Digest, Estimate, Plan, Sharding, SoftwareChoice, checksum
 from esap_wf.models.request import DataRef, Request
 from esap_wf.models.run import now
-from esap_wf.planning import identity, resources, sharding, steps
+from esap_wf.planning import identity, queued, resources, sharding, steps
 from esap_wf.planning.costs import Costs, earlier_runs, measured_at
 from esap_wf.planning.decisions import decide
 from esap_wf.planning.places import Chosen
@@ -67,6 +67,7 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
     estimate = resources.corrected(
         decision.estimate, earlier, costs.units, chosen.allocation.cores * chosen.slicing.slices
     )
+    queued.confirm_head(decision.place, runner.engine, estimate)
     plan = Plan(
         **_of_moment(),
         **_of_workflow(workflow, runner),
@@ -82,6 +83,7 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
         profile=profile if profile.kind != backends.LOCAL else None,
         slicing=chosen.slicing,
         sharding=_sharding(request, runner, chosen, costs.units, estimate, earlier),
+        queue=decision.queue,
         allocation=chosen.allocation,
         units=costs.units,
         estimate=estimate,

@@ -7,8 +7,6 @@ A default, or a wish that no engine insists on, never keeps a run from a place t
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,67 +22,9 @@ from esap_wf.formats.quantities import human_bytes, human_seconds
 from esap_wf.formats.schemas import closest
 from esap_wf.models.plan import Allocation, Offer, Slicing
 from esap_wf.models.request import Request
-from esap_wf.planning import resources, slicing
+from esap_wf.planning import queued, resources, slicing
 from esap_wf.planning.slicing import Cut
-
-#: What may be asked for → its field in an allocation and a capacity.
-FIELDS = {"cores": "cores", "memory": "memory_bytes", "wall": "wall_seconds"}
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """
-    What steps ask for, as far as it decides.
-
-    Parameters
-    ----------
-    demands : sequence of Demand
-        Empty if the workflow itself says its sizes.
-    given : frozenset of str
-        What the user has said.
-    sized : bool
-        The workflow has sizes: they are its author's word.
-    engine : str
-        For people.
-    """
-
-    demands: Sequence[Demand]
-    given: frozenset[str]
-    sized: bool
-    engine: str
-
-    def of(self, what: str) -> list[Demand]:
-        """Demands for one thing, the largest first."""
-        return sorted(
-            (d for d in self.demands if d.what == what and d.amount),
-            key=lambda d: (-(d.amount or 0), not d.certain),
-        )
-
-    def open(self, what: str) -> bool:
-        """Whether only the engine can tell how much of it a step asks for."""
-        return what not in self.given and any(d.what == what and d.amount is None for d in self.demands)
-
-
-def wishes(request: Request, sized: bool, demands: Sequence[Demand], engine: str) -> Wishes:
-    """What is asked for by whom."""
-    asked = request.resources
-    given = {name for name in FIELDS if getattr(asked, name) is not None}
-    return Wishes([] if sized else demands, frozenset(given), sized, engine)
-
-
-def wanted(allocation: Allocation, wishes: Wishes) -> Allocation:
-    """The allocation that steps ask for, if neither the user nor the workflow's sizes say it."""
-    changes: dict[str, Any] = {}
-    origin = {name: "as you asked" for name in FIELDS if name in wishes.given}
-    for name, field in FIELDS.items():
-        top = next(iter(wishes.of(name)), None)
-        if name in wishes.given:
-            continue
-        origin[name] = "size" if wishes.sized else "default"
-        if top and top.amount and top.amount >= getattr(allocation, field):
-            changes[field] = top.amount
-            origin[name] = f"{top.who}, {top.where}"
-    return msgspec.structs.replace(allocation, origin=origin, **changes)
+from esap_wf.planning.wishes import FIELDS, Wishes
 
 
 def all_of(request: Request, config: Config) -> Places:
@@ -109,13 +49,17 @@ def all_of(request: Request, config: Config) -> Places:
 
 
 class Chosen(NamedTuple):
-    """A place, what a run (each slice of it) may use there, every offer, warnings, and how it is cut."""
+    """
+    A place, what a run (each slice of it) may use there, every offer, warnings, how it is cut, and what its
+    largest job asks for.
+    """
 
     backend: str
     allocation: Allocation
     offers: list[Offer]
     warnings: list[str]
     slicing: Slicing
+    job: Allocation
 
 
 def choose(
@@ -145,14 +89,17 @@ def choose(
     RefusedError
         None fits, or what the user gives is less than what a step asks for and the engine insists on.
     """
-    fitted: dict[str, tuple[Allocation, Slicing]] = {}
+    fitted: dict[str, tuple[Allocation, Slicing, Allocation]] = {}
 
     def wanted(place: Place, capacity: Capacity) -> tuple[Allocation, list[str]]:
-        fitting, sliced, against = _fitted(allocation, capacity, wishes), Slicing(), list[str]()
+        spread = place.queue(allocation) is not None
+        fitting, sliced = _fitted(allocation, capacity, wishes, spread), Slicing()
+        against: list[str] = []
         if cut is not None:
             fitting, sliced, against = slicing.share(cut, place, capacity, fitting)
-        fitted[place.name] = fitting, sliced
-        return fitting, against
+        job = queued.largest_job(place, fitting, wishes)
+        fitted[place.name] = fitting, sliced, job
+        return fitting, [*against, *place.reasons(job)]
 
     offers, capacities = resources.offers_of(there, wanted, config.store)
     fitting = [o.backend for o in offers if o.fits]
@@ -167,13 +114,13 @@ def choose(
                 for reason in o.reasons
             ],
         )
-    final, sliced = fitted[chosen]
+    final, sliced, job = fitted[chosen]
     if problems := _too_little(final, wishes):
         raise RefusedError("the run may use less than its steps ask for", problems)
     warnings = _warnings(final, wishes, chosen)
     exceeded = bool(warnings) or ("cores" not in wishes.given and _unsure(capacities[chosen], wishes))
     final = msgspec.structs.replace(final, exceeded=exceeded)
-    return Chosen(chosen, final, offers, warnings, sliced)
+    return Chosen(chosen, final, offers, warnings, sliced, job)
 
 
 def _unsure(capacity: Capacity, wishes: Wishes) -> bool:
@@ -186,8 +133,11 @@ def _unsure(capacity: Capacity, wishes: Wishes) -> bool:
     )
 
 
-def _fitted(allocation: Allocation, capacity: Capacity, wishes: Wishes) -> Allocation:
-    """What of an allocation a place can give, where less is no reason to refuse."""
+def _fitted(allocation: Allocation, capacity: Capacity, wishes: Wishes, spread: bool) -> Allocation:
+    """
+    What of an allocation a place can give, where less is no reason to refuse. Where the work is `spread` over
+    nodes, the memory of a size is that of all of it together.
+    """
     changes: dict[str, Any] = {}
     origin = dict(allocation.origin)
     for name, field in FIELDS.items():
@@ -200,7 +150,9 @@ def _fitted(allocation: Allocation, capacity: Capacity, wishes: Wishes) -> Alloc
                 "everything that there is: only the engine can tell what its steps ask for",
             )
         elif amount > there and (
-            name == "cores" if wishes.sized else not any(_insists(d, there) for d in wishes.of(name))
+            (name == "cores" or (name == "memory" and spread))
+            if wishes.sized
+            else not any(_insists(d, there) for d in wishes.of(name))
         ):
             # a default size with fewer cores is slower, not wrong
             changes[field], origin[name] = (
@@ -216,6 +168,8 @@ def _insists(demand: Demand, there: int) -> bool:
 
 def _way_out(reason: str, capacity: Capacity | None, wishes: Wishes) -> str:
     """What helps against one shortfall: a full disk is not cured by fewer cores."""
+    if "partition" in reason or "account" in reason or "QOS" in reason:
+        return ""  # it says itself what would do
     if "disk" in reason:
         return "free some space, or use a store on a larger disk: esap-wf --store DIR …"
     if "GPU" in reason:

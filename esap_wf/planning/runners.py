@@ -40,7 +40,13 @@ class Runner(NamedTuple):
             return []
 
 
-def find_engine(workflow: Workflow, config: Config, wanted: str | None, place: Place | None = None) -> Runner:
+def find_engine(
+    workflow: Workflow,
+    config: Config,
+    wanted: str | None,
+    place: Place | None = None,
+    queue: str | None = None,
+) -> Runner:
     """
     The first implementation whose engine is there and can run it.
 
@@ -52,6 +58,8 @@ def find_engine(workflow: Workflow, config: Config, wanted: str | None, place: P
         The name of an engine.
     place : Place, optional
         Where it is to be, if that is elsewhere.
+    queue : str, optional
+        The workload manager to which it must be able to submit jobs (`EngineBase.queues`).
 
     Raises
     ------
@@ -72,6 +80,14 @@ def find_engine(workflow: Workflow, config: Config, wanted: str | None, place: P
         except (UsageError, UnavailableError) as error:
             why = "this esap-wf has no plug-in for it"
             missing += [Problem(implementation.engine, p.what, why) for p in error.problems]
+            continue
+        if queue and queue not in engine.queues:
+            what = f"{engine.title} submits no jobs to {queue} itself"
+            hint = (
+                "take another engine (--engine), or name `folder` in the profile, so that work is sent there"
+            )
+            missing.append(Problem(f"engine {engine.name}", what, hint))
+            passed.append(what)
             continue
         if lacking := engine.lacks():
             missing += lacking

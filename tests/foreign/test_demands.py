@@ -22,7 +22,7 @@ from esap_wf.errors import RefusedError
 from esap_wf.formats.quantities import to_bytes
 from esap_wf.models.plan import Allocation
 from esap_wf.models.request import Request, ResourceRequest
-from esap_wf.planning import places
+from esap_wf.planning import places, wishes
 
 GIB = 2**30
 
@@ -184,9 +184,9 @@ def settled(
         disk_bytes=0,
         wall_seconds=3600,
     )
-    wishes = places.wishes(request, False, demands, "Engine")
+    asked_for = wishes.of_request(request, False, demands, "Engine")
     there = places.all_of(request, config)
-    found = places.choose(request, config, there, places.wanted(start, wishes), wishes)
+    found = places.choose(request, config, there, wishes.wanted(start, asked_for), asked_for)
     return found.allocation, found.warnings
 
 

@@ -16,8 +16,9 @@ from esap_wf.backends.base import BackendBase
 from esap_wf.backends.launcher import Launcher
 from esap_wf.backends.slurm.settings import Head, Settings, Way, of
 from esap_wf.errors import RefusedError
+from esap_wf.formats.quantities import to_seconds
 from esap_wf.models import Model
-from esap_wf.models.place import Profile, Queue, Survey
+from esap_wf.models.place import Capacity, Profile, Queue, Survey
 from esap_wf.models.plan import Allocation
 
 
@@ -41,11 +42,13 @@ class Slurm(BackendBase):
 
     def ways(self, profile: Profile) -> tuple[Profile, ...]:
         """As the profile says; else native, and there for an engine that can't submit jobs."""
-        if of(profile).way is not Way.AUTO:
+        own = of(profile)
+        if own.way is not Way.AUTO:
             return (profile,)
+        # pieces need a folder to work in
+        ways = (Way.NATIVE, Way.THERE) if own.folder else (Way.NATIVE,)
         return tuple(
-            msgspec.structs.replace(profile, settings={**profile.settings, "way": way.value})
-            for way in (Way.NATIVE, Way.THERE)
+            msgspec.structs.replace(profile, settings={**profile.settings, "way": way.value}) for way in ways
         )
 
     def queue(self, profile: Profile, allocation: Allocation, survey: Survey | None) -> Queue | None:
@@ -55,6 +58,39 @@ class Slurm(BackendBase):
         from esap_wf.backends.slurm import queues
 
         return queues.queue(profile, allocation, survey)
+
+    def capacity(self, profile: Profile, store: Path, survey: Survey | None) -> Capacity:
+        """Of the profile's partitions: all cores where the engine submits, else those of a node."""
+        from esap_wf.backends.slurm import limits
+
+        return limits.capacity(profile, store, survey)
+
+    def reasons(self, profile: Profile, allocation: Allocation, survey: Survey | None) -> list[str]:
+        """Partition, account, QOS, features, and what no node has."""
+        from esap_wf.backends.slurm import limits
+
+        return limits.reasons(profile, allocation, survey)
+
+    def starts(self, profile: Profile, allocation: Allocation) -> str:
+        """By ``sbatch --test-only``."""
+        from esap_wf.backends.slurm import starting
+
+        return starting.expected(profile, allocation)
+
+    def sees(self, profile: Profile, folder: Path, cache: Path) -> bool | None:
+        """By a short job, at most once a day."""
+        if not self.shares(profile):
+            return None
+        from esap_wf.backends.slurm import visibility
+
+        return visibility.sees(profile, folder, cache)
+
+    def head_wall(self, profile: Profile) -> int | None:
+        """Of an engine that is a job."""
+        own = of(profile)
+        if not self.shares(profile) or own.head is not Head.JOB:
+            return None
+        return int(to_seconds(own.head_wall))
 
     def launcher(self, profile: Profile, cache: Path) -> Launcher:
         """Of the way and the head that the profile says."""

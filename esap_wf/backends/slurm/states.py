@@ -190,6 +190,7 @@ _FAILED_BY = {
     "DeadLine": "it was ended at its deadline",
     "Prolog": "the site's preparation of the job has failed",
     "BurstBufferStageIn": "its files could not be brought to the burst buffer",
+    "BadConstraints": "no node has what it asks for",
     "InvalidAccount": "its account is not valid",
     "InvalidQOS": "its QOS is not valid",
 }

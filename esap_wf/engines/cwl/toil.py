@@ -68,6 +68,7 @@ class Toil(EngineBase):
     title = "Toil"
     runtimes = "apptainer docker podman udocker"
     program = "toil-cwl-runner"
+    queues = ("slurm",)
     package = "toil"
     needs = ">=9,<10"  # its message bus and its names of jobs
     pins = programs.REQUIREMENTS / "toil.txt"  # of its own: Toil pins a cwltool

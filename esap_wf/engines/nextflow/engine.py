@@ -62,6 +62,7 @@ class Nextflow(EngineBase):
     name = "nextflow"
     title = "Nextflow"
     runtimes = "apptainer podman docker udocker"
+    queues = ("slurm",)
     records = (LOG,)
     raises = True
 

@@ -72,6 +72,8 @@ class Snakemake(EngineBase):
     title = "Snakemake"
     runtimes = "apptainer"
     program = "snakemake"
+    queues = ("slurm",)
+    drains = True
     package = "snakemake"
     needs = ">=9.3"  # the logger interface
     pins = programs.REQUIREMENTS / "snakemake.txt"

@@ -1,0 +1,35 @@
+"""Options of ``sbatch`` that follow from a profile: the same for every job of it."""
+
+from __future__ import annotations
+
+import math
+
+from esap_wf.backends.slurm.settings import of
+from esap_wf.models.place import Profile
+from esap_wf.models.plan import Allocation
+
+
+def where(profile: Profile) -> list[str]:
+    """Where its jobs go: partition, account, QOS, features, reservation, and what the profile adds."""
+    own = of(profile)
+    named = {
+        "partition": own.partition,
+        "account": own.account,
+        "qos": own.qos,
+        "constraint": own.constraint,
+        "reservation": own.reservation,
+    }
+    return [*(f"--{name}={value}" for name, value in named.items() if value), *profile.options]
+
+
+def size(profile: Profile, job: Allocation) -> list[str]:
+    """What one job asks for: cores, memory of its node, time in whole minutes, GPUs."""
+    gpus = [f"--gres={of(profile).gpus_as}:{job.gpus}"] if job.gpus else []
+    return [
+        "--nodes=1",
+        "--ntasks=1",
+        f"--cpus-per-task={job.cores}",
+        f"--mem={max(1, math.ceil(job.memory_bytes / 2**20))}M",
+        f"--time={max(1, math.ceil(job.wall_seconds / 60))}",
+        *gpus,
+    ]

@@ -1,0 +1,170 @@
+"""
+Whether the nodes see a folder of this machine, and may write there: found out by a job that does it.
+
+It is never left behind: what has not begun in some seconds is cancelled, and Slurm itself drops it after a
+deadline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import secrets
+import shlex
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from esap_wf import files
+from esap_wf.backends.launcher import Condition
+from esap_wf.backends.slurm import options, questions, states
+from esap_wf.backends.slurm.commands import Commands
+from esap_wf.errors import EsapError
+from esap_wf.formats import digests
+from esap_wf.models import Model
+from esap_wf.models.place import Profile
+from esap_wf.models.run import encode
+
+logger = logging.getLogger(__name__)
+
+#: Seconds for which an answer counts; for which one isn't asked for again that nobody could give.
+DAY, AGAIN = 86_400.0, 900.0
+#: Seconds for the job: until it has begun, and from then to its end.
+PATIENCE, WORKS = 6.0, 15.0
+_PAUSE = 0.2
+#: What the job ends with if it doesn't find what stands in the folder, or can't write there.
+_BLIND, _SHUT = 3, 4
+_SUBMITTED = re.compile(r"^(\d+)(?:;\S*)?$", re.MULTILINE)
+
+
+class Kept(Model, frozen=True, kw_only=True):
+    """``sees.json``: profile and folder → answer, and when it was given."""
+
+    answers: dict[str, tuple[bool | None, float]] = {}
+
+
+def sees(profile: Profile, folder: Path, cache: Path) -> bool | None:
+    """
+    Whether jobs of a profile see a folder and may write there; None: it can't be found out now.
+
+    Parameters
+    ----------
+    profile : Profile
+    folder : Path
+        Of one that isn't there yet, the next one above it that is.
+    cache : Path
+    """
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    path = cache / "places" / profile.name / "sees.json"
+    key = digests.of_data([options.where(profile), profile.settings.get("conf"), str(folder)])
+    kept, now = _read(path), time.time()
+    if key in kept.answers:
+        answer, asked = kept.answers[key]
+        if 0 <= now - asked < (DAY if answer is not None else AGAIN):
+            return answer
+    answer = _ask(profile, folder)
+    fresh = {k: v for k, v in kept.answers.items() if 0 <= now - v[1] < DAY}
+    with contextlib.suppress(EsapError, OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_atomic(path, encode(Kept(answers={**fresh, key: (answer, now)})))
+    return answer
+
+
+def _read(path: Path) -> Kept:
+    try:
+        return files.read_json(path, Kept)
+    except (EsapError, OSError):
+        return Kept()
+
+
+def _ask(profile: Profile, folder: Path) -> bool | None:
+    try:
+        with _token(folder) as token:
+            return _probed(Commands(profile), profile, token)
+    except (EsapError, OSError) as error:
+        logger.info("whether %s sees %s can't be found out: %s", profile.name, folder, error)
+        return None
+
+
+@contextlib.contextmanager
+def _token(folder: Path) -> Iterator[Path]:
+    """A file that nobody else has; it and the job's answer beside it are removed."""
+    token = folder / f".esap-wf-{secrets.token_hex(12)}"
+    handle = os.open(token, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    os.write(handle, token.name.encode())
+    os.close(handle)
+    try:
+        yield token
+    finally:
+        for path in (token, answer(token)):
+            path.unlink(missing_ok=True)
+
+
+def answer(token: Path) -> Path:
+    """What the job writes."""
+    return token.with_name(f"{token.name}.seen")
+
+
+def script(token: Path) -> str:
+    """The job."""
+    # a node that reads an old copy of the folder gets some seconds
+    at, seen = shlex.quote(str(token)), shlex.quote(str(answer(token)))
+    return (
+        "#!/bin/sh\n"
+        f"for i in 1 2 3 4 5; do [ -f {at} ] && break; sleep 1; done\n"
+        f'[ "$(cat {at})" = {token.name} ] || exit {_BLIND}\n'
+        f": > {seen} || exit {_SHUT}\n"
+    )
+
+
+def _probed(commands: Commands, profile: Profile, token: Path) -> bool | None:
+    name = f"esap-wf-probe-{token.name.removeprefix('.esap-wf-')}"
+    submitted: list[str] = []
+    try:
+        said = commands.run(
+            "sbatch",
+            *("--parsable", f"--job-name={name}", "--output=/dev/null", "--chdir=/", "--no-requeue"),
+            *("--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--mem=50M", "--time=1"),
+            "--deadline=now+3minutes",
+            *options.where(profile),
+            given=script(token),
+        )
+        found = _SUBMITTED.search(said.out)
+        if said.code or not found:
+            logger.info("%s takes no job: %s", profile.name, said.said)
+            return None
+        submitted.append(found[1])
+        return _followed(commands, found[1], answer(token))
+    finally:
+        _removed(commands, name, submitted)
+
+
+def _followed(commands: Commands, job: str, seen: Path) -> bool | None:
+    """What the job finds."""
+    end = time.monotonic() + PATIENCE
+    began = False
+    while time.monotonic() < end:
+        if seen.exists():
+            return True
+        now = questions.known(commands, [job]).get(job)
+        if now is None:
+            return None
+        if now.condition is Condition.RUNNING and not began:
+            began, end = True, time.monotonic() + WORKS
+        if now.condition in states.OVER:
+            if now.state == "COMPLETED":
+                return True
+            return False if now.exit_code in (_BLIND, _SHUT) else None
+        time.sleep(_PAUSE)
+    return None
+
+
+def _removed(commands: Commands, name: str, submitted: list[str]) -> None:
+    """Nothing of it is left; one whose id was never heard is found by its name."""
+    with contextlib.suppress(EsapError):
+        left = submitted or [job.id for job in questions.active(commands) if job.name == name]
+        if left:
+            questions.cancel(commands, left)
