@@ -28,7 +28,8 @@ from esap_wf.models.plan import Plan
 from esap_wf.models.request import Request, ResourceRequest
 from esap_wf.models.run import Phase, State
 from esap_wf.planning import making
-from esap_wf.planning.abilities import SLICES, WHOLE, Places, Way
+from esap_wf.planning.abilities import Places
+from esap_wf.planning.standings import HERE, NATIVE, SLICES, WHOLE
 from esap_wf.request.assembly import Asked, assemble
 from esap_wf.running import control
 from esap_wf.running.failures import headline
@@ -53,7 +54,8 @@ class Checked(Model, frozen=True, kw_only=True, omit_defaults=False):
     ----------
     engine, task : str
     way : str
-        ``whole``, ``slices`` or ``container``.
+        ``whole``, ``slices`` or ``container``; where there is a workload manager, ``native`` (the engine
+        submits) or ``there`` (pieces) comes before it.
     ok : bool, optional
         None: it isn't there, and the place doesn't claim to have it.
     reason : str
@@ -83,6 +85,15 @@ class Outcome:
         return any(row.ok for row in self.rows) and not any(row.ok is False for row in self.rows)
 
 
+@dataclass(frozen=True)
+class _Task:
+    """What is run: with an engine, in a way of the place, whole, in slices or in a container."""
+
+    engine: str
+    way: str
+    kind: str
+
+
 class Check:
     """
     The check of one place.
@@ -108,7 +119,9 @@ class Check:
         self.config, self.name, self.patience, self._say = config, name, patience, say
         self.profile: Profile = places.profile(name)
         places.ask(name)
-        self._ways = {way.engine: way for way in places.standing(name).ways}
+        #: Name and profile of each way in which it can be used; a single one needs no name.
+        self._profiles = {places.way_of(p): p for p in places.ways(name)} or {HERE: self.profile}
+        self._ways = {(way.way, way.engine): way for way in places.standing(name).ways}
         #: Engines that somebody has written down for it.
         self._named = {*self.profile.engines, *(config.engines if places.is_here(name) else ())}
         #: Whether there is a run that somebody wants to look at, or that may still be at work.
@@ -117,15 +130,18 @@ class Check:
     def run(self) -> Outcome:
         """Run the no-ops, one after the other, and tell what came of each."""
         folder = self.config.cache / "check"
+        if NATIVE in self._profiles:
+            # jobs see what is beside the store, if they see that
+            folder = self.config.store.with_name(f"{self.config.store.name}-check")
         folder.mkdir(parents=True, exist_ok=True)
         root = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=folder))
         config, rows = replace(self.config, store=root / "store"), list[Checked]()
         try:
             workflow = workflows.find(config, TASK)
             for implementation in workflow.manifest.implementations:
-                for way in self._ways_of(implementation):
-                    self._say(f"{implementation.engine}, {way} …")
-                    rows.append(self._checked(config, workflow, implementation, way))
+                for task in self._tasks_of(implementation):
+                    self._say(f"{implementation.engine}, {self._shown(task)} …")
+                    rows.append(self._checked(config, workflow, task))
         except BaseException:
             self._kept = not _ended(config)
             raise
@@ -134,59 +150,72 @@ class Check:
                 _remove(config, root)
         return Outcome(rows, config.store if self._kept else None)
 
-    def _ways_of(self, implementation: Implementation) -> Iterator[str]:
-        """Whole; in slices, where the place and the workflow can; in a container."""
-        way = self._ways.get(implementation.engine)
-        yield WHOLE
-        if way and SLICES in way.pieces and implementation.map and implementation.join:
-            yield SLICES
-        if way and (way.containers or self._claims_containers()):
-            yield CONTAINER
+    def _tasks_of(self, implementation: Implementation) -> Iterator[_Task]:
+        """In each way: whole; in slices, where the place and the workflow can; in a container."""
+        engine = implementation.engine
+        known = [name for name in self._profiles if (name, engine) in self._ways]
+        # an engine that is nowhere is told once
+        for name in known or [*self._profiles][-1:]:
+            way = self._ways.get((name, engine))
+            yield _Task(engine, name, WHOLE)
+            if way and SLICES in way.pieces and implementation.map and implementation.join:
+                yield _Task(engine, name, SLICES)
+            if way and (way.containers or self._claims_containers()):
+                yield _Task(engine, name, CONTAINER)
+
+    def _shown(self, task: _Task) -> str:
+        """``native``, ``there, container``; where there is no workload manager ``whole``, ``container``."""
+        if NATIVE not in self._profiles:
+            return task.kind
+        return task.way if task.kind == WHOLE else f"{task.way}, {task.kind}"
 
     def _claims_containers(self) -> bool:
         return self.profile.containers is not None and bool(self.profile.containers.runtimes)
 
-    def _claims(self, engine: str, way: str) -> bool:
+    def _claims(self, task: _Task) -> bool:
         """Whether the place is said to have it."""
-        if way == CONTAINER:
+        if task.kind == CONTAINER:
             return self._claims_containers()
-        return engine in self._ways or engine in self._named
+        return (task.way, task.engine) in self._ways or task.engine in self._named
 
-    def _checked(
-        self, config: Config, workflow: Workflow, implementation: Implementation, way: str
-    ) -> Checked:
-        engine = implementation.engine
-
+    def _checked(self, config: Config, workflow: Workflow, task: _Task) -> Checked:
         def row(ok: bool | None, reason: str = "", seconds: float | None = None) -> Checked:
-            return Checked(engine=engine, task=TASK, way=way, ok=ok, reason=reason, wall_seconds=seconds)
+            return Checked(
+                engine=task.engine,
+                task=TASK,
+                way=self._shown(task),
+                ok=ok,
+                reason=reason,
+                wall_seconds=seconds,
+            )
 
-        known: Way | None = self._ways.get(engine)
-        if known is None and engine not in self._named:
-            return row(None, f"{engine} is not there")
+        if (task.way, task.engine) not in self._ways and task.engine not in self._named:
+            return row(None, f"{task.engine} is not there")
         try:
-            started = flow.start(self._plan(config, workflow, engine, way), config, flow.IfExists.RERUN)
+            started = flow.start(self._plan(config, workflow, task), config, flow.IfExists.RERUN)
         except EsapError as error:
             why = "; ".join(p.what for p in error.problems) or error.message
-            return row(False if self._claims(engine, way) else None, why.replace("\n", " "))
+            return row(False if self._claims(task) else None, why.replace("\n", " "))
         state = self._followed(started.run)
         if state.phase is Phase.COMPLETED:
             return row(True, "", _seconds(state))
         self._kept = True
         return row(False, _reason(state, self.patience), _seconds(state))
 
-    def _plan(self, config: Config, workflow: Workflow, engine: str, way: str) -> Plan:
+    def _plan(self, config: Config, workflow: Workflow, task: _Task) -> Plan:
         request = Request(
             workflow=TASK,
             parameters={"units": UNITS},
             backend=self.name,
-            engine=engine,
-            software=CONTAINER if way == CONTAINER else None,
-            resources=ResourceRequest(slices=UNITS if way == SLICES else None),
+            engine=task.engine,
+            software=CONTAINER if task.kind == CONTAINER else None,
+            resources=ResourceRequest(slices=UNITS if task.kind == SLICES else None),
             tags=[TAG],
         )
         assembled = assemble(Asked(request=request), workflow, config)
         assembled.confirm_valid()
-        return making.make(assembled.request, config, assembled.valid)
+        way = self._profiles[task.way] if len(self._profiles) > 1 else None
+        return making.make(assembled.request, config, assembled.valid, way)
 
     def _followed(self, run: Run) -> State:
         """The last state of a run; one that takes too long, or waits for a person, is cancelled."""

@@ -9,7 +9,7 @@ from esap_wf.api.result import config_of
 from esap_wf.api.tables import Rows
 from esap_wf.planning import abilities
 from esap_wf.planning import needs as words
-from esap_wf.planning.abilities import Standing
+from esap_wf.planning.standings import Standing
 
 Folder = str | os.PathLike[str]
 

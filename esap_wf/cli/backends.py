@@ -15,7 +15,7 @@ from esap_wf.formats.quantities import human_bytes, human_cores, human_count, hu
 
 if TYPE_CHECKING:
     from esap_wf.backends import Profile, Survey
-    from esap_wf.planning.abilities import Has, Standing, Way
+    from esap_wf.planning.standings import Has, Standing, Way
 
 #: Programs of a place that are listed; of more, those that engines ask for.
 FEW = 30
@@ -123,9 +123,12 @@ def backends_check(answer: Answer, name: str) -> None:
     profile = places.profile(name)
     survey = places.ask(name)
     standing = places.standing(name)
-    answer.give(
-        {"backends": [_detailed(standing, profile, survey)]}, _page(standing, profile, survey, short=True)
-    )
+    row = _detailed(standing, profile, survey)
+    page = _page(standing, profile, survey, short=True)
+    if any(way.way == "native" for way in standing.ways):
+        row["sees_store"] = places.sees_store(name)
+        page += f"\n\n{_sees_text(answer, row['sees_store'])}"
+    answer.give({"backends": [row]}, page)
 
 
 def _detailed(standing: Standing, profile: Profile, survey: Survey | None) -> dict[str, Any]:
@@ -140,6 +143,16 @@ def _detailed(standing: Standing, profile: Profile, survey: Survey | None) -> di
 
 
 # --- texts
+
+
+def _sees_text(answer: Answer, seen: bool | None) -> str:
+    """Whether jobs see the run store."""
+    store = answer.config().store
+    if seen is None:
+        return f"whether its jobs see the run store {store} is not known: none has begun within a few seconds"
+    if seen:
+        return f"its jobs see the run store {store}, and can write there"
+    return f"its jobs do not see the run store {store}, or can't write there: runs can't work in it"
 
 
 def _list_text(found: Sequence[Standing]) -> str:
@@ -197,6 +210,7 @@ def _page(standing: Standing, profile: Profile, survey: Survey | None, short: bo
     rows += [("has", has_text(standing.capacity))] if standing.capacity else []
     for way in standing.ways:
         how = "in the run store itself" if way.store == "shared" else "on copies"
+        how += ", its steps are jobs of their own" if way.way == "native" else ""
         pieces = " or in ".join(way.pieces)
         images = f"; containers by {', '.join(way.containers)}" if way.containers else "; no containers"
         rows.append(
@@ -205,11 +219,36 @@ def _page(standing: Standing, profile: Profile, survey: Survey | None, short: bo
                 f"{way.version} {f'({way.path}) ' if way.path else ''}{pieces}, {how}{images}".strip(),
             )
         )
+    if survey and survey.partitions:
+        rows += _parts(survey)
     if survey and survey.programs:
         rows.append(("programs", _programs(survey.programs)))
     if not short:
         rows += _limits(profile)
     return table(rows, ("", ""), columns()).lstrip("\n")
+
+
+def _parts(survey: Survey) -> list[tuple[str, str]]:
+    """What a workload manager says of itself."""
+    rows = []
+    for p in survey.partitions:
+        parts = [
+            "the default" if p.default else "",
+            "" if p.up else "down",
+            human_count(p.nodes, "node"),
+            f"at most {human_cores(p.cores)}",
+            f"{human_bytes(p.memory_bytes)} of memory",
+            human_count(p.gpus, "GPU") if p.gpus else "",
+            f"{human_seconds(p.wall_seconds)} for one job" if p.wall_seconds is not None else "no time limit",
+            f"features {', '.join(p.features)}" if p.features else "",
+            f"only accounts {', '.join(p.accounts)}" if p.accounts else "",
+            f"only QOS {', '.join(p.qos)}" if p.qos else "",
+        ]
+        rows.append((f"partition {p.name}", ", ".join(filter(None, parts))))
+    rows += [("accounts", ", ".join(survey.accounts))] if survey.accounts else []
+    rows += [("QOS", ", ".join(survey.qos))] if survey.qos else []
+    rows.append(("usage", "kept of each job" if survey.accounting else "not kept: there is no accounting"))
+    return rows
 
 
 def _programs(there: Collection[str]) -> str:

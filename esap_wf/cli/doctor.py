@@ -102,7 +102,7 @@ def _backends(config: Config) -> Iterator[dict[str, Any]]:
     from esap_wf import backends
     from esap_wf.backends.places import places
     from esap_wf.cli.backends import has_text
-    from esap_wf.planning.abilities import has
+    from esap_wf.planning.standings import has
 
     _, broken = _usable("backend")
     yield from broken

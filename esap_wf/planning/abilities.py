@@ -6,83 +6,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 
+import msgspec
+
 from esap_wf import backends, plugins
-from esap_wf.backends import BackendBase, Capacity, Profile, Survey, surveys
-from esap_wf.backends.capacities import ENDLESS, reasons_against
+from esap_wf.backends import BackendBase, Profile, Survey, surveys
+from esap_wf.backends.capacities import reasons_against
 from esap_wf.config import Config
 from esap_wf.engines import EngineBase, programs
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats.schemas import closest
-from esap_wf.models import Model
 from esap_wf.models.plan import Allocation, EngineChoice
+from esap_wf.planning import queued
+from esap_wf.planning.standings import (
+    COPIED,
+    HERE,
+    NATIVE,
+    SHARED,
+    SLICES,
+    THERE,
+    WHOLE,
+    Standing,
+    Way,
+    standing_of,
+)
 from esap_wf.software import containers
 
-WHOLE, SLICES = "whole", "slices"
-SHARED, COPIED = "shared", "copied"
-
-
-class Way(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """
-    One way in which a run can work at a place.
-
-    Parameters
-    ----------
-    engine, version, path : str
-        What runs it there.
-    pieces : list of str
-        ``whole``, and ``slices`` where the place takes a run in several pieces.
-    containers : list of str
-        Runtimes that this engine can start there.
-    store : str
-        ``shared``: it works in the run store itself; ``copied``: files are sent there and brought back.
-    """
-
-    engine: str
-    version: str
-    path: str
-    pieces: list[str]
-    containers: list[str]
-    store: str
-
-
-class Has(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """What a place has for one piece; None: without a limit that anybody knows."""
-
-    cores: int | None
-    memory_bytes: int | None
-    disk_bytes: int | None
-    wall_seconds: int | None
-    gpus: int
-    nodes: int
-    free_cores: int | None = None
-
-
-class Standing(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """
-    A place as it stands.
-
-    Parameters
-    ----------
-    name, kind, title : str
-    ways : list of Way
-    fits : bool
-        It can be used, for what is needed.
-    reasons : list of str
-        Why not.
-    capacity : Has, optional
-        None if nobody knows.
-    asked : str, optional
-        When the place was asked; of this machine it is now.
-    """
-
-    name: str
-    kind: str
-    title: str
-    ways: list[Way]
-    fits: bool
-    reasons: list[str]
-    capacity: Has | None
-    asked: str | None
+#: What any job asks for.
+_LEAST = Allocation(cores=1, memory_bytes=1, disk_bytes=0, wall_seconds=60)
 
 
 class Places:
@@ -135,20 +85,62 @@ class Places:
             why = self._broken.get(profile.kind) or (
                 f"no plug-in for backends of kind {profile.kind!r} is installed"
             )
-            return _standing(profile, [], [why], None, None)
+            return standing_of(profile, [], [why], None, None)
         survey = None if profile.kind == "local" else self.known(name)
         if survey is None and not kind.shares_store:
             why = f"has not been asked yet: esap-wf backends check {name}"
-            return _standing(profile, [], [why], None, None)
+            return standing_of(profile, [], [why], None, None)
         try:
             capacity = kind.capacity(profile, self.config.store, survey)
+            reasons = reasons_against(capacity, needs) if needs else []
+            profiles = kind.ways(profile)
+            for way in profiles:
+                reasons += [r for r in kind.reasons(way, needs or _LEAST, survey) if r not in reasons]
+            ways = [found for way in profiles for found in self._ways(kind, way, survey)]
         except Exception as error:  # a plug-in may raise anything
-            return _standing(profile, [], [surveys.failing(profile, error)], None, survey)
-        reasons = reasons_against(capacity, needs) if needs else []
-        ways = [*(self._here(profile) if kind.shares(profile) else self._there(profile, survey))]
+            return standing_of(profile, [], [surveys.failing(profile, error)], None, survey)
         if not ways:
             reasons.append("no engine was found there that esap-wf can use")
-        return _standing(profile, ways, reasons, capacity, survey)
+        return standing_of(profile, ways, reasons, capacity, survey)
+
+    def _ways(self, kind: BackendBase, profile: Profile, survey: Survey | None) -> Iterator[Way]:
+        """In which engines can work in one way of a place."""
+        queue = kind.queue(profile, _LEAST, survey)
+        if not kind.shares(profile):
+            yield from self._there(profile, survey)
+        elif queue is None:
+            yield from self._here(profile)
+        else:
+            able = [name for name, engine in self._plugins.items() if queue.kind in engine.queues]
+            for way in self._here(queued.contained(profile)):
+                if way.engine in able:
+                    yield msgspec.structs.replace(way, way=NATIVE)
+
+    def ways(self, name: str) -> tuple[Profile, ...]:
+        """The ways in which a place can be used, best first; none if its plug-in isn't there."""
+        profile = self.profile(name)
+        kind = self._kinds.get(profile.kind)
+        return kind.ways(profile) if kind else ()
+
+    def way_of(self, profile: Profile) -> str:
+        """``here``, ``native`` or ``there``, of one of `ways`."""
+        kind = self._kinds[profile.kind]
+        if not kind.shares(profile):
+            return THERE
+        return HERE if kind.queue(profile, _LEAST, self.known(profile.name)) is None else NATIVE
+
+    def sees_store(self, name: str) -> bool | None:
+        """
+        Whether the jobs of a place see the run store, where they would work in it; None: nobody knows, or
+        they don't.
+        """
+        profile = next(iter(self.ways(name)), None)
+        if profile is None:
+            return None
+        kind = self._kinds[profile.kind]
+        if self.way_of(profile) != NATIVE:
+            return None
+        return kind.sees(profile, self.config.store, self.config.cache)
 
     def is_here(self, name: str) -> bool:
         """Whether a place sees the run store, so that engines are looked for on this machine."""
@@ -206,6 +198,7 @@ class Places:
                 pieces=[WHOLE, SLICES],
                 containers=[r for r in runtimes if r in engine.runtimes.split() and not imaged],
                 store=COPIED,
+                way=THERE,
             )
 
     @cached_property
@@ -228,35 +221,3 @@ class Places:
     def _runtimes_here(self) -> list[str]:
         there = containers.survey(containers.settings(self.config), self.config.cache)
         return [name for name, runtime in there.items() if not isinstance(runtime, str)]
-
-
-def _standing(
-    profile: Profile, ways: list[Way], reasons: list[str], capacity: Capacity | None, survey: Survey | None
-) -> Standing:
-    return Standing(
-        name=profile.name,
-        kind=profile.kind,
-        title=profile.title,
-        ways=ways,
-        fits=not reasons,
-        reasons=reasons,
-        capacity=has(capacity, survey) if capacity else None,
-        asked=survey.asked if survey else None,
-    )
-
-
-def has(capacity: Capacity, survey: Survey | None) -> Has:
-    """A capacity as people are told of it."""
-
-    def known(amount: int) -> int | None:
-        return amount if amount < ENDLESS else None
-
-    return Has(
-        cores=known(capacity.cores),
-        memory_bytes=known(capacity.memory_bytes),
-        disk_bytes=known(capacity.disk_bytes),
-        wall_seconds=capacity.wall_seconds,
-        gpus=capacity.gpus,
-        nodes=capacity.nodes,
-        free_cores=survey.free_cores if survey else None,
-    )

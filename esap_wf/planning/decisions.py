@@ -14,7 +14,7 @@ from esap_wf.config import Config
 from esap_wf.engines import Demand
 from esap_wf.errors import EsapError, Problem, RefusedError, UnavailableError
 from esap_wf.formats.quantities import human_bytes
-from esap_wf.models.place import Queue
+from esap_wf.models.place import Profile, Queue
 from esap_wf.models.plan import Allocation, Estimate, SoftwareChoice
 from esap_wf.models.request import Request
 from esap_wf.planning import places, queued, routes, wishes
@@ -96,6 +96,7 @@ def decide(
     values: Mapping[str, Any],
     asked: Allocation,
     costs: Costs,
+    way: Profile | None = None,
 ) -> Decision:
     """
     The place first where it is named, and the engine there; else this machine's engine and the first place
@@ -111,6 +112,8 @@ def decide(
     asked : Allocation
         By the size, or by the user.
     costs : Costs
+    way : Profile, optional
+        The only way in which the place that is named is to be used.
 
     Raises
     ------
@@ -124,6 +127,8 @@ def decide(
     there = places.all_of(request, config)
     asking = _Asking(request, config, valid, dict(values), asked, costs, there)
     named = there.usable.get(request.backend or "")
+    if named is not None and way is not None:
+        named = replace(named, profile=way)
     if named is not None and _is_site(asking, named):
         return _by_way(asking, named)
     found = _here(asking)

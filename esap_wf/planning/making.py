@@ -16,6 +16,7 @@ from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
 from esap_wf.errors import Problem, RefusedError, UsageError
 from esap_wf.formats import digests
+from esap_wf.models.place import Profile
 from esap_wf.models.plan import Digest, Estimate, Plan, Sharding, SoftwareChoice, checksum
 from esap_wf.models.request import DataRef, Request
 from esap_wf.models.run import now
@@ -33,7 +34,7 @@ from esap_wf.runs.measurements import Measurement
 VALID_FOR = timedelta(days=7)
 
 
-def make(request: Request, config: Config, valid: Validated) -> Plan:
+def make(request: Request, config: Config, valid: Validated, way: Profile | None = None) -> Plan:
     """
     Decide everything else.
 
@@ -43,6 +44,8 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
     config : Config
     valid : Validated
         From `esap_wf.request.validation`, without problems.
+    way : Profile, optional
+        Of the place that the request names: the only way in which it is to be used (`BackendBase.ways`).
 
     Returns
     -------
@@ -60,7 +63,7 @@ def make(request: Request, config: Config, valid: Validated) -> Plan:
         raise UsageError("the request is not valid", problems)
     values, drawn = _seeded(workflow, valid.parameters)
     costs = Costs.of(valid, values)
-    decision = decide(request, config, valid, values, asked, costs)
+    decision = decide(request, config, valid, values, asked, costs, way)
     runner, chosen, route = decision.runner, decision.chosen, decision.route
     profile = decision.place.profile
     earlier = earlier_runs(config, workflow.manifest, runner.choice, measured_at(profile))
