@@ -50,6 +50,11 @@ class Ended:
         return printable("; ".join(lines[-3:])[:500]) or f"exit code {self.code}"
 
 
+def away(said: str) -> bool:
+    """Whether what a command says of its failure means that nobody could be asked."""
+    return bool(_AWAY.search(said))
+
+
 class Commands:
     """
     The commands of one Slurm.
@@ -143,7 +148,7 @@ class Commands:
         except OSError as error:
             raise OutageError(f"{program} can't be started: {error.strerror}") from None
         ended = Ended(done.returncode, done.stdout, done.stderr)
-        if ended.code and _AWAY.search(ended.err):
+        if ended.code and away(ended.err):
             logger.info("%s: %s", program, ended.said)
             raise OutageError(f"{self.name} can't be asked: {ended.said}")
         if ended.code and program != "sbatch" and _PERSON.search(ended.err):

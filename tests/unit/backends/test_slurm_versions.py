@@ -43,7 +43,7 @@ def test_squeue(path: Path) -> None:
 @pytest.mark.parametrize("path", files("squeue-exits"), ids=version)
 def test_exit_codes(path: Path) -> None:
     found = parsing.exits(text(path))
-    assert len(found) == len(text(path).splitlines())
+    assert len(found) >= len(text(path).splitlines()) > 1
     assert all(code < 256 and signal < 128 for code, signal in found.values())
 
 
