@@ -50,11 +50,11 @@ def ask(commands: Commands, named: Sequence[str] = ()) -> tuple[list[Partition],
     NeedsPersonError
     """
     told = commands.run("sinfo", "--noheader", "--all", "--Node", f"--format={FORMAT}")
-    if told.code:
-        raise nonsense("sinfo", told.said)
+    nodes = lines(told.out)
+    if told.code or not nodes:
+        raise nonsense("sinfo", told.said if told.code else "no partition at all")
     more = commands.run("scontrol", "--all", "--oneliner", "show", "partition")
     known = records("scontrol", more.out, "PartitionName") if more.code == 0 else []
-    nodes = lines(told.out)
     hidden = {r["PartitionName"] for r in known if r.get("Hidden") == "YES"}
     return [p for p in of(nodes, known) if p.name not in hidden or p.name in named], nodes
 

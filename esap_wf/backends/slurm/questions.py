@@ -181,7 +181,7 @@ def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 def _squeue(commands: Commands, *options: str) -> list[Job]:
     mark = parsing.mark()
     shape = f"--format={parsing.job_format(mark)}"
-    ended = commands.run("squeue", "--noheader", "--array", *options, shape)
+    ended = commands.run("squeue", "--all", "--noheader", "--array", *options, shape)
     return [] if _nothing("squeue", ended) else parsing.jobs(ended.out, mark)
 
 
@@ -189,7 +189,7 @@ def _exits(commands: Commands, *options: str) -> Mapping[str, tuple[int, int]]:
     """Exit codes; a Slurm that doesn't tell them this way tells none."""
     shape = "--Format=JobArrayID:60,exit_code:20"
     try:
-        ended = commands.run("squeue", "--noheader", "--array", "--states=all", *options, shape)
+        ended = commands.run("squeue", "--all", "--noheader", "--array", "--states=all", *options, shape)
         return parsing.exits(ended.out) if ended.code == 0 else {}
     except OutageError as error:
         logger.info("exit codes are not known: %s", error)

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from esap_wf.backends import hosts
 from esap_wf.backends.capacities import ENDLESS
-from esap_wf.backends.launcher import OutageError
 from esap_wf.backends.slurm import partitions
 from esap_wf.backends.slurm.commands import Commands
 from esap_wf.backends.slurm.settings import of
@@ -45,8 +44,6 @@ def survey(profile: Profile) -> Survey:
     commands = Commands(profile)
     own = of(profile)
     found, nodes = partitions.ask(commands, names(profile))
-    if not found:
-        raise OutageError(f"{profile.name} shows no partition: sinfo says nothing")
     accounts, qos, accounting = associations(commands)
     said = _here(profile)
     used = partitions_for(profile, found) or found

@@ -29,7 +29,7 @@ from esap_wf.models.run import encode
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for which an answer counts; for which one isn't asked for again that nobody could give.
+#: Seconds for which it counts that they see it; after which anything else is asked again.
 DAY, AGAIN = 86_400.0, 900.0
 #: Seconds for the job: until it has begun, and from then to its end.
 PATIENCE, WORKS = 6.0, 15.0
@@ -63,7 +63,7 @@ def sees(profile: Profile, folder: Path, cache: Path) -> bool | None:
     kept, now = _read(path), time.time()
     if key in kept.answers:
         answer, asked = kept.answers[key]
-        if 0 <= now - asked < (DAY if answer is not None else AGAIN):
+        if 0 <= now - asked < (DAY if answer else AGAIN):
             return answer
     answer = _ask(profile, folder)
     fresh = {k: v for k, v in kept.answers.items() if 0 <= now - v[1] < DAY}
@@ -110,11 +110,11 @@ def answer(token: Path) -> Path:
 
 def script(token: Path) -> str:
     """The job."""
-    # a node that reads an old copy of the folder gets some seconds
+    # a node that reads an old copy of the folder gets two seconds
     at, seen = shlex.quote(str(token)), shlex.quote(str(answer(token)))
     return (
         "#!/bin/sh\n"
-        f"for i in 1 2 3 4 5; do [ -f {at} ] && break; sleep 1; done\n"
+        f"for i in 1 2; do [ -f {at} ] && break; sleep 1; done\n"
         f'[ "$(cat {at})" = {token.name} ] || exit {_BLIND}\n'
         f": > {seen} || exit {_SHUT}\n"
     )
