@@ -114,6 +114,7 @@ class InForce(msgspec.Struct, frozen=True):
     allocation: _Allowed = _Allowed()
     slicing: _Slicing = _Slicing()
     profile: _Place | None = None
+    queue: _Place | None = None
 
 
 def in_force(run: Run) -> InForce:
@@ -127,7 +128,7 @@ def in_force(run: Run) -> InForce:
 def pieces_of(run: Run, state: State) -> Counts | None:
     """The pieces of a run elsewhere, in numbers; None for one on this machine."""
     plan = in_force(run)
-    if plan.profile is None and not (run.dir / "pieces").is_dir():
+    if (plan.profile is None or plan.queue is not None) and not (run.dir / "pieces").is_dir():
         return None
     from esap_wf.runs.pieces import Pieces, counted
 

@@ -136,7 +136,8 @@ class Jobs:
     def remember(self, events: Iterable[Event]) -> None:
         """Jobs whose end the engine has told."""
         for event in events:
-            if event.batch and event.kind in ("done", "failed"):
+            told = event.kind == "done" and event.cpu_seconds is not None
+            if event.batch and event.kind in ("done", "failed") and not told:
                 self._ended[event.batch] = _Ended(event)
             elif event.batch and event.kind == "job":
                 self._ended.pop(event.batch, None)
@@ -202,9 +203,9 @@ class Jobs:
             ended = self._ended.get(number)
             if ended is None:
                 continue
-            ended.tries += 1
             job = said.get(number)
             over = job is not None and job.condition in _OVER
+            ended.tries += job is None or over  # one that is just ending will be told
             whole = over and job is not None and job.usage.cpu_seconds is not None
             if not (whole or (over and ended.failed) or ended.tries >= TRIES):
                 continue

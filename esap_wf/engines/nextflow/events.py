@@ -20,6 +20,9 @@ from esap_wf.engines.nextflow.tasks import Names, moment
 from esap_wf.engines.nextflow.trace import Line, Row, Trace, trace_path
 from esap_wf.models.run import Event, Reason
 
+#: Exit code of a task at Slurm that had SIGUSR2, which Nextflow has sent to it 30 seconds before its limit.
+WARNED = 140
+
 
 @dataclass(frozen=True)
 class Position:
@@ -203,6 +206,8 @@ class NextflowEvents:
         if row.status == "ABORTED":
             return Reason.CANCELLED, "cancelled by Nextflow"
         reason, detail = reason_of(cause, row.exit_code, self.run / log if log else None)
+        if self._submits and row.exit_code == WARNED and reason is Reason.SIGNAL:
+            reason, detail = Reason.TIMEOUT, "it was ended shortly before its time limit"
         if row.error_action == "IGNORE":
             detail = f"{detail} (errorStrategy 'ignore')".strip()
         return reason, detail

@@ -215,6 +215,7 @@ def test_usage_is_added_to_its_step_unless_the_engine_tells_it(tmp_path: Path) -
     told = [ended("done", "5", "1"), ended("done", "6", "2", cpu_seconds=1.0, memory_bytes=9)]
     owner = owner_of(tmp_path, manager, *told)
     Jobs(owner).finish()
+    assert manager.asked == [["5"]]
     (step,) = owner.events.state.steps
     assert (step.cpu_seconds, step.memory_bytes, step.done) == (3.5, 7_000_000, 2)
 
