@@ -13,9 +13,13 @@ from esap_wf.errors import Problem, RefusedError, UsageError
 from esap_wf.formats.quantities import human_bytes, human_seconds, to_bytes, to_seconds
 from esap_wf.models.manifest import StepResources
 from esap_wf.models.place import Queue, StepNeeds
-from esap_wf.models.plan import Plan
+from esap_wf.models.plan import Plan, Sharding
 from esap_wf.models.run import Raised
 from esap_wf.runs import measurements
+
+#: Seconds that a job of many units is given at most, unless one unit is given more: shards are made to be
+#: much shorter.
+LONG = 7200
 
 
 def with_steps(plan: Plan, workflow: Workflow, config: Config) -> Plan:
@@ -35,7 +39,31 @@ def with_steps(plan: Plan, workflow: Workflow, config: Config) -> Plan:
         config.store / "records", manifest.name, manifest.version, plan.engine.name, size, plan.backend
     )
     asked, told = needs(workflow, size, plan.queue, plan.backend, earlier)
+    asked = _in_shards(asked, plan.sharding, plan.queue)
     return msgspec.structs.replace(plan, steps=asked, warnings=[*plan.warnings, *told])
+
+
+def _in_shards(asked: dict[str, StepNeeds], sharding: Sharding, queue: Queue) -> dict[str, StepNeeds]:
+    """
+    The same where units share jobs: one such job does as many units one after the other, and is given time
+    for all of them, within reason.
+    """
+    step = asked.get(sharding.step) if sharding.size else None
+    if step is None:
+        return asked
+    wall = step.wall_seconds
+    if wall is not None:
+        wall = max(wall, min(wall * sharding.size, LONG, queue.most_wall_seconds or LONG))
+    rest = {name: other for name, other in asked.items() if name != sharding.step}
+    # what earlier shards had to be given counts as it is
+    of_shards = rest.get(sharding.job, StepNeeds())
+    return rest | {
+        sharding.job: msgspec.structs.replace(
+            step,
+            memory_bytes=max(step.memory_bytes or 0, of_shards.memory_bytes or 0) or None,
+            wall_seconds=max(wall or 0, of_shards.wall_seconds or 0) or None,
+        )
+    }
 
 
 def needs(

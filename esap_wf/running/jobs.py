@@ -57,6 +57,7 @@ _ENGINES = frozenset(
         Reason.MISSING_OUTPUT,
         Reason.INVALID_OUTPUT,
         Reason.NO_SPACE,
+        Reason.UNITS,
         Reason.STAGE_IN,
         # read in the job's log: a manager may only see that a process was killed
         Reason.OUT_OF_MEMORY,

@@ -13,6 +13,7 @@ import msgspec
 from esap_wf.engines import queued
 from esap_wf.formats.quantities import human_bytes, human_seconds
 from esap_wf.models.place import Queue, StepNeeds
+from esap_wf.models.plan import Sharding
 from esap_wf.models.run import Failure, Raised, Reason
 from esap_wf.running.ownership import Ownership
 
@@ -29,11 +30,16 @@ def gets_more(owner: Ownership) -> bool:
     Only if nothing else has failed, and each step concerned has a rule that is not used up.
     """
     plan, state = owner.plan, owner.events.state
-    failures = [f for f in state.failures if f.epoch in (None, owner.epoch) and f.reason != Reason.CANCELLED]
+    failures = [
+        _of_job(f, plan.sharding)
+        for f in state.failures
+        if f.epoch in (None, owner.epoch) and f.reason not in (Reason.CANCELLED, Reason.UNITS)
+    ]
     steps = {f.step for f in failures}
     if plan.queue is None or not failures or any(f.reason not in _MORE for f in failures):
         return False
-    if any(s.failed and s.name not in steps for s in state.steps) or not steps <= plan.steps.keys():
+    inner = plan.sharding.step if plan.sharding.size else None
+    if any(s.failed and s.name not in (*steps, inner) for s in state.steps) or not steps <= plan.steps.keys():
         return False
     if not owner.engine.raises:
         owner.note(f"{owner.engine.title} can't give jobs more than was planned: run it again with more")
@@ -53,6 +59,13 @@ def gets_more(owner: Ownership) -> bool:
         logger.info(what)
         owner.note(what)
     return True
+
+
+def _of_job(failure: Failure, sharding: Sharding) -> Failure:
+    """A unit in a shard has run out of what its shard was given."""
+    if not sharding.size or failure.step != sharding.step:
+        return failure
+    return msgspec.structs.replace(failure, step=sharding.job)
 
 
 def raised(step: StepNeeds, now: Raised, failures: list[Failure], queue: Queue) -> Raised | None:

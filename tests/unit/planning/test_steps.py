@@ -11,6 +11,7 @@ import pytest
 from esap_wf.catalogue.manifests import read_manifest
 from esap_wf.errors import RefusedError, UsageError
 from esap_wf.models.place import Queue, StepNeeds
+from esap_wf.models.plan import Sharding
 from esap_wf.models.run import Raised
 from esap_wf.planning import steps
 from esap_wf.runs import measurements
@@ -67,6 +68,17 @@ def test_what_earlier_runs_had_to_be_given_is_where_the_next_begins(workflow: An
         workflow(STEPS), "small", QUEUE, "slurm", {"unit": Raised(memory_bytes=GB // 2)}
     )
     assert (small["unit"].memory_bytes, told) == (GB, [])
+
+
+def test_a_job_of_many_units_is_given_time_for_all_of_them_within_reason(workflow: Any) -> None:
+    asked, _ = steps.needs(workflow(STEPS), "small", QUEUE, "slurm", {"shard": Raised(memory_bytes=3 * GB)})
+    three = steps._in_shards(asked, Sharding(step="unit", job="shard", size=3, shards=2), QUEUE)
+    assert "unit" not in three
+    assert (three["shard"].wall_seconds, three["shard"].memory_bytes) == (5400, 3 * GB)
+    assert three["shard"].times == 3
+    many = steps._in_shards(asked, Sharding(step="unit", job="shard", size=500, shards=2), QUEUE)
+    assert many["shard"].wall_seconds == 7200
+    assert steps._in_shards(asked, Sharding(), QUEUE) == asked
 
 
 def test_a_step_that_no_job_can_do_is_refused_before_the_start(workflow: Any) -> None:

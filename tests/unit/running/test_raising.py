@@ -10,6 +10,7 @@ import pytest
 
 from esap_wf.engines import queued
 from esap_wf.models.place import Queue, StepNeeds
+from esap_wf.models.plan import Sharding
 from esap_wf.models.run import Failure, Phase, Raised, Reason, State, Step
 from esap_wf.running import raising
 from esap_wf.running.ownership import Ownership
@@ -33,7 +34,7 @@ def owner_of(folder: Path, *failures: Failure, raises: bool = True, queue: Queue
     )
     notes: list[str] = []
     made: Any = SimpleNamespace(
-        plan=SimpleNamespace(queue=queue, steps={"unit": RULE}),
+        plan=SimpleNamespace(queue=queue, steps={"unit": RULE}, sharding=Sharding()),
         events=SimpleNamespace(state=state),
         epoch=1,
         engine=SimpleNamespace(raises=raises, title="An engine"),
@@ -82,6 +83,17 @@ def test_nothing_is_raised_without_a_queue_or_by_an_engine_that_cannot(tmp_path:
     assert not raising.gets_more(owner_of(tmp_path, failed("TIMEOUT"), queue=None))
     assert not raising.gets_more(owner := owner_of(tmp_path, failed("TIMEOUT"), raises=False))
     assert "can't give jobs more" in cast(Any, owner).notes[0]
+
+
+def test_the_shards_of_units_that_ran_out_of_memory_get_more(tmp_path: Path) -> None:
+    owner = owner_of(tmp_path, failed("OUT_OF_MEMORY"), failed("UNITS", "unit_shard"))
+    plan: Any = owner.plan
+    plan.steps, plan.sharding = (
+        {"unit_shard": RULE},
+        Sharding(step="unit", job="unit_shard", size=9, shards=2),
+    )
+    assert raising.gets_more(owner)
+    assert queued.raised(tmp_path) == {"unit_shard": Raised(memory_bytes=4 * GB, times=1)}
 
 
 def test_an_amount_that_nobody_named_or_that_is_the_most_is_not_raised() -> None:
