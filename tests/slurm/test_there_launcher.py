@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,7 +37,8 @@ from esap_wf.backends.sharing import Shared
 from esap_wf.backends.slurm import submission
 from esap_wf.backends.slurm.sandbox import Sandbox
 from esap_wf.backends.slurm.there import ThereLauncher
-from esap_wf.models.place import Caps
+from esap_wf.models.place import Caps, EngineThere
+from esap_wf.software import packed
 from esap_wf.testing import LauncherSuite
 from esap_wf.testing.launcher_suite import WAITS
 from esap_wf.testing.pieces import NEEDS, There, ended
@@ -315,12 +317,21 @@ def test_a_folder_that_is_missing_full_or_somebody_elses_needs_a_person(
     shutil.rmtree(mine)
 
 
-def test_two_users_share_a_folder_and_see_nothing_of_each_other(cluster: Cluster, there: There) -> None:
+@pytest.fixture
+def open_to_all(cluster: Cluster) -> Iterator[There]:
+    """A place whose folder others see, too; nobody but pytest decides about those that it makes."""
+    root = Path(tempfile.mkdtemp(prefix="esw-there-", dir="/tmp"))
+    root.chmod(0o755)
+    made = place(cluster, root)
+    yield made
+    made.clear()
+    shutil.rmtree(root)
+
+
+def test_two_users_share_a_folder_and_see_nothing_of_each_other(cluster: Cluster, open_to_all: There) -> None:
+    there = open_to_all
     folder = there.root / "place"
     folder.chmod(0o1777)
-    for path in (there.root, *there.root.parents):
-        if path != Path("/tmp").parent:
-            path.chmod(path.stat().st_mode | 0o011)
     mine = there.piece(WAITS)
     there.started(mine)
     there.running(mine)
@@ -381,3 +392,26 @@ def test_fifty_runs_ask_one_question_a_poll_and_keep_to_the_caps(cluster: Cluste
         assert seen.condition in (Condition.WAITING, Condition.RUNNING)
     assert calls.read_text().count("\n") == 1, "one squeue for all"
     counted.clear()
+
+
+def test_a_packed_environment_is_unpacked_once_where_nodes_see_it(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ESAP_WF_CONFIG", str(tmp_path / "config.toml"))
+    tool, archive = tmp_path / "environment/bin/tool", tmp_path / "packed.tar.gz"
+    tool.parent.mkdir(parents=True)
+    tool.write_text('#!/bin/sh\necho "$0" > outputs/where\n')
+    tool.chmod(0o755)
+    packed.pack(tmp_path / "environment", archive)
+    digest = packed.short_digest(archive, tmp_path / "cache")
+    engine = EngineThere(environment=str(archive), version="1.0")
+    there = place(cluster, tmp_path, engines={"tool": engine})
+    command = (f"@environments/{digest}/bin/tool",)
+    pieces = [there.piece("", slice_, command=command) for slice_ in ("1", "2")]
+    there.started(*pieces)
+    for piece in pieces:
+        assert ended(there, piece).exit_code == 0, there.told(piece)
+        at = Path(there.results(piece)["outputs/where"].decode().strip())
+        assert at == tmp_path / "place" / getpass.getuser() / "environments" / digest / "bin/tool"
+    there.clear()
+    assert at.exists(), "it stays, as a cache"

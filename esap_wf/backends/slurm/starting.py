@@ -14,6 +14,9 @@ from esap_wf.models.plan import Allocation
 
 _STARTS = re.compile(r"^sbatch: Job \d+ to start at (\S+)", re.MULTILINE)
 _REFUSES = re.compile(r"^(?:sbatch: error|allocation failure): *(.+)$", re.MULTILINE)
+#: Said, too, while all nodes that would do are drained or down: what is really submitted then waits for them.
+#: What no node ever has is known by the survey.
+_PASSES = "Requested node configuration is not available"
 #: Seconds for the question: a plan is not held up by it.
 _PATIENCE = 15.0
 _SCRIPT = "#!/bin/sh\ntrue\n"
@@ -56,7 +59,8 @@ def read(said: Ended, name: str) -> str:
         if begin is None:
             return ""
         return datetime.fromtimestamp(begin, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    if said.code and (refused := _REFUSES.findall(text)):
+    refused = [line for line in _REFUSES.findall(text) if _PASSES not in line]
+    if said.code and refused:
         why = "; ".join(dict.fromkeys(line.strip().rstrip(".") for line in refused))[:300]
         hint = "its partition, account, QOS and options are in the profile: esap-wf backends show " + name
         raise RefusedError(
