@@ -10,7 +10,10 @@ from esap_wf.models.plan import Allocation
 
 
 def where(profile: Profile) -> list[str]:
-    """Where its jobs go: partition, account, QOS, features, reservation, and what the profile adds."""
+    """
+    Where its jobs go: partition, account, QOS, features, reservation. What the profile adds stands before
+    them: it can't change them.
+    """
     own = of(profile)
     named = {
         "partition": own.partition,
@@ -19,7 +22,7 @@ def where(profile: Profile) -> list[str]:
         "constraint": own.constraint,
         "reservation": own.reservation,
     }
-    return [*(f"--{name}={value}" for name, value in named.items() if value), *profile.options]
+    return [*profile.options, *(f"--{name}={value}" for name, value in named.items() if value)]
 
 
 def size(profile: Profile, job: Allocation) -> list[str]:

@@ -34,8 +34,8 @@ def expected(profile: Profile, job: Allocation) -> str:
     try:
         said = Commands(profile).run(
             "sbatch",
-            *("--test-only", "--output=/dev/null", "--chdir=/"),
             *options.where(profile),
+            *("--test-only", "--output=/dev/null", "--chdir=/"),
             *options.size(profile, job),
             given=_SCRIPT,
             patience=_PATIENCE,

@@ -9,7 +9,6 @@ on.
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -19,9 +18,8 @@ from msgspec import Struct
 
 from esap_wf.backends.launcher import BatchJob, NeedsPersonError, OutageError, Refusal
 from esap_wf.backends.queue import job_key
-from esap_wf.backends.slurm import questions
+from esap_wf.backends.slurm import options, questions
 from esap_wf.backends.slurm.commands import Commands, Ended
-from esap_wf.backends.slurm.settings import of
 from esap_wf.models.place import Profile
 from esap_wf.models.plan import Allocation
 
@@ -116,29 +114,15 @@ def arguments(profile: Profile, request: Request) -> list[str]:
     """
     Options of ``sbatch``: each a whole argument, and those of the profile before those that can't be others.
     """
-    settings, needs = of(profile), request.needs
-    asked = {
-        "partition": settings.partition,
-        "account": settings.account,
-        "qos": settings.qos,
-        "constraint": settings.constraint,
-        "reservation": settings.reservation,
-        "gres": f"{settings.gpus_as}:{needs.gpus}" if needs.gpus else "",
-    }
     return [
-        *profile.options,
-        *(f"--{name}={value}" for name, value in asked.items() if value),
+        *options.where(profile),
         "--parsable",
         f"--job-name={name_of(request.key)}",
         f"--chdir={request.folder}",
         f"--output={request.output}",
         "--open-mode=append",
         "--no-requeue",
-        "--nodes=1",
-        "--ntasks=1",
-        f"--cpus-per-task={needs.cores}",
-        f"--mem={math.ceil(needs.memory_bytes / 2**20)}M",
-        f"--time={math.ceil(needs.wall_seconds / 60)}",
+        *options.size(profile, request.needs),
         # all that is in the environment below; NONE would have the node start a login shell of the user
         "--export=ALL",
         *request.options,

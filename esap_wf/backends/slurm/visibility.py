@@ -126,10 +126,10 @@ def _probed(commands: Commands, profile: Profile, token: Path) -> bool | None:
     try:
         said = commands.run(
             "sbatch",
+            *options.where(profile),
             *("--parsable", f"--job-name={name}", "--output=/dev/null", "--chdir=/", "--no-requeue"),
             *("--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--mem=50M", "--time=1"),
             "--deadline=now+3minutes",
-            *options.where(profile),
             given=script(token),
         )
         found = _SUBMITTED.search(said.out)
