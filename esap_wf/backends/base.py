@@ -102,6 +102,10 @@ class BackendBase(ABC):
         """
         return ""
 
+    def submitted(self, profile: Profile, job: Allocation) -> str:
+        """With what a job of a step is submitted, for people: one line; empty if nothing is."""
+        return ""
+
     def head_wall(self, profile: Profile) -> int | None:
         """Seconds that an engine gets which is a job of its own there; None: no limit."""
         return None

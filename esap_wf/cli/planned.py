@@ -192,7 +192,10 @@ def script_text(scripts: Mapping[str, str]) -> str:
     """The scripts of a run's pieces; several, each below a line that says of which slice it is."""
     if len(scripts) == 1:
         return next(iter(scripts.values()))
-    return "\n".join(f"# --- slice {name} ---\n{text}" for name, text in scripts.items())
+    return "\n".join(
+        f"# --- {f'slice {name}' if name[:1].isdecimal() or name == 'join' else name} ---\n{text}"
+        for name, text in scripts.items()
+    )
 
 
 def start_line(

@@ -68,7 +68,7 @@ def test_wrong_names_are_told_at_once_with_what_was_meant(cluster: Cluster, tmp_
         ({}, ["--gpus", "1"], 'partition = "gpu"'),
         ({"partition": "closed"}, [], "partition closed is down"),
         ({"constraint": "fat"}, [], "no node has the feature 'fat'"),
-        ({"partition": "short", "job_wall": "1 h"}, [], 'partition = "main"'),
+        ({"partition": "short", "job_wall": "2 h"}, [], 'partition = "main"'),
         ({"job_cores": 5}, [], "no other partition gives more"),
     ],
     ids=["memory", "too-much", "gpu", "down", "feature", "wall", "cores"],
@@ -196,3 +196,22 @@ def test_without_accounting_nobody_says_which_accounts_there_are(
     assert (survey["accounting"], survey["accounts"], survey["qos"]) == (False, [], [])
     assert {p["name"] for p in survey["partitions"]} >= {"main", "big", "gpu", "closed"}
     assert here.inside(*HELLO, "--backend", "any").code == 0
+
+
+def test_what_is_submitted_can_be_printed(cluster: Cluster, tmp_path: Path) -> None:
+    here = place(
+        tmp_path,
+        cluster,
+        one={"partition": "main"},
+        sent={"way": "there", "folder": str(tmp_path / "pieces")},
+    )
+    done = here.inside("plan", "noop", "--backend", "one", "--print-script", "--json")
+    assert done.code == 0, done.out
+    native = done.json["scripts"]
+    assert "snakemake" in native["whole"]
+    jobs = native["jobs of its steps"].splitlines()
+    assert any(line.startswith("sbatch --partition=main") and line.endswith("# unit") for line in jobs)
+    sent = here.inside("plan", "noop", "--backend", "sent", "--print-script", "--json").json["scripts"]
+    assert sent["whole as a job"].startswith("#!/bin/bash")
+    assert "sbatch" in sent["whole as a job"]
+    assert cluster.jobs() == []

@@ -8,6 +8,7 @@ run is one job, in a folder that this machine and the nodes see.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import msgspec
@@ -84,6 +85,12 @@ class Slurm(BackendBase):
         from esap_wf.backends.slurm import visibility
 
         return visibility.sees(profile, folder, cache)
+
+    def submitted(self, profile: Profile, job: Allocation) -> str:
+        """The options of ``sbatch``."""
+        from esap_wf.backends.slurm import options
+
+        return shlex.join(["sbatch", *options.where(profile), *options.size(profile, job)])
 
     def head_wall(self, profile: Profile) -> int | None:
         """Of an engine that is a job."""

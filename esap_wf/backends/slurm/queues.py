@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from esap_wf.backends.slurm.settings import of
+import msgspec
+
+from esap_wf.backends.slurm.settings import Settings, of
 from esap_wf.formats.quantities import to_bytes, to_seconds
 from esap_wf.models.place import Profile, Queue, Survey
 from esap_wf.models.plan import Allocation
@@ -29,6 +31,8 @@ def queue(profile: Profile, allocation: Allocation, survey: Survey | None) -> Qu
     # without a name, jobs go to the default
     there = there if named else [p for p in there if p.default] or there
     walls = [p.wall_seconds for p in there if p.wall_seconds is not None]
+    memory = max((p.memory_bytes for p in there), default=None)
+    wall = max(walls) if walls and len(walls) == len(there) else None
     return Queue(
         kind=profile.kind,
         partition=settings.partition,
@@ -41,10 +45,16 @@ def queue(profile: Profile, allocation: Allocation, survey: Survey | None) -> Qu
         submissions=profile.caps.submissions,
         poll=profile.poll or 10.0,
         cores=settings.job_cores,
-        memory_bytes=int(to_bytes(settings.job_memory)),
-        wall_seconds=int(to_seconds(settings.job_wall)),
-        most_memory_bytes=max((p.memory_bytes for p in there), default=None),
-        most_wall_seconds=max(walls) if walls and len(walls) == len(there) else None,
+        memory_bytes=_least(int(to_bytes(settings.job_memory)), settings.job_memory, "job_memory", memory),
+        wall_seconds=_least(int(to_seconds(settings.job_wall)), settings.job_wall, "job_wall", wall),
+        most_memory_bytes=memory,
+        most_wall_seconds=wall,
         latency=settings.latency,
         options=profile.options,
     )
+
+
+def _least(amount: int, said: object, key: str, most: int | None) -> int:
+    """A default gives way to what there is; what somebody has written doesn't."""
+    usual = next(f.default for f in msgspec.structs.fields(Settings) if f.name == key)
+    return min(amount, most) if most is not None and said == usual else amount

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from esap_wf import plugins
-from esap_wf.backends import Piece
+from esap_wf.backends import BackendBase, Piece
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.engines import EngineBase
 from esap_wf.errors import EsapError
-from esap_wf.models.plan import Plan
+from esap_wf.models.place import Queue, StepNeeds
+from esap_wf.models.plan import Allocation, Plan
 from esap_wf.running import render, staging
 from esap_wf.running.pieces import bundle, script
 from esap_wf.runs.pieces import JOIN, WHOLE
@@ -33,13 +37,13 @@ def scripts(plan: Plan, workflow: Workflow) -> dict[str, str]:
     Returns
     -------
     dict
-        Slice → text. For a place that shares the store: ``command.sh``. Of a place that is given a script
-        which starts that, further ones: ``1 as a job``.
+        Slice → text. For a place that shares the store: ``command.sh``, and with what the jobs of its steps
+        are submitted. Of a place that is given a script which starts that, further ones: ``1 as a job``.
     """
     engine: EngineBase = plugins.one("esap_wf.engines", plan.engine.name)
     whole = render.command_script(plan, render.rendered(plan, workflow))
     if not staging.is_elsewhere(plan):
-        return {WHOLE: whole}
+        return {WHOLE: whole, **_beside(plan)}
     found = {}
     for name in [WHOLE] if plan.slicing.slices < 2 else ["1", JOIN]:
         command = whole
@@ -52,6 +56,39 @@ def scripts(plan: Plan, workflow: Workflow) -> dict[str, str]:
         if submitted:
             found[f"{name} as a job"] = submitted
     return found
+
+
+def _beside(plan: Plan) -> dict[str, str]:
+    """What a place that shares the store is given beside the command."""
+    if plan.profile is None:
+        return {}
+    found = {}
+    kind: BackendBase = plugins.one("esap_wf.backends", plan.profile.kind)
+    with tempfile.TemporaryDirectory(prefix="esap-wf-") as root, contextlib.suppress(EsapError):
+        piece = Piece(f"{RUN}.1", Path("/", RUN), ("bash", render.COMMAND), plan.allocation)
+        if submitted := kind.launcher(plan.profile, Path(root)).script(piece):
+            found[f"{WHOLE} as a job"] = submitted
+    if plan.queue is not None:
+        found["jobs of its steps"] = "".join(
+            f"{kind.submitted(plan.profile, job)}  # {step}\n" for step, job in _jobs(plan, plan.queue)
+        )
+    return found
+
+
+def _jobs(plan: Plan, queue: Queue) -> Iterator[tuple[str, Allocation]]:
+    """What the jobs of each step ask for, as far as the plan knows it, and what those of others do."""
+    needs = {**plan.steps, "any other step": StepNeeds()}
+    for step, need in needs.items():
+        yield (
+            step,
+            msgspec.structs.replace(
+                plan.allocation,
+                cores=need.cores or queue.cores,
+                memory_bytes=need.memory_bytes or queue.memory_bytes,
+                wall_seconds=need.wall_seconds or queue.wall_seconds,
+                gpus=need.gpus or 0,
+            ),
+        )
 
 
 def _piece(plan: Plan, engine: EngineBase, slice_: str, command: str) -> tuple[str, str]:
