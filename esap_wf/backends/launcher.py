@@ -211,11 +211,14 @@ class Launcher(ABC):
     ----------
     shares_store : bool
         The run directory is seen there under the same path: pieces work in it, nothing is sent or pulled.
+    sees_itself : bool
+        Pieces are seen without a question to anybody: nothing is to be shared with other runs.
     waiting_for : str
         Why the last call of `start` left some out, for people; empty if it left out none.
     """
 
     shares_store: bool = False
+    sees_itself: bool = False
     waiting_for: str = ""
 
     @abstractmethod

@@ -235,7 +235,10 @@ class StopSignal:
     to_jobs : bool
         Its jobs on this machine get it, too: the whole process group. Else the engine alone, which sees to
         its jobs.
+    submitting : int, optional
+        The signal, to the engine alone, where its jobs are at a workload manager; None: the same.
     """
 
     number: int
     to_jobs: bool
+    submitting: int | None = None

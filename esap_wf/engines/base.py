@@ -96,6 +96,9 @@ class EngineBase(ABC):
     drains : bool
         Stopped with time left (`stop_signal`), it starts nothing more, waits for its jobs, and another one
         goes on from there without repeating anything.
+    takes_up : bool
+        Whether it can count as done what jobs have done that ended at a workload manager while no engine
+        lived (`take_up`). Then a new engine waits for the jobs of a killed one; else those are ended.
     """
 
     contract: int
@@ -111,6 +114,7 @@ class EngineBase(ABC):
     queues: tuple[str, ...] = ()
     raises: bool = False
     drains: bool = False
+    takes_up: bool = False
 
     # --- installations: asked while planning, by `engines list` and `doctor`
 
@@ -275,6 +279,22 @@ class EngineBase(ABC):
             A part of the plug-in is gone; the run ends as ERROR and can be resumed.
         """
         return LaunchAdditions()
+
+    def left_behind(self, run: Path, epoch: int) -> list[Event]:
+        """
+        Jobs that a killed engine of an epoch had submitted and whose end it didn't tell, with their ids at
+        the workload manager (`Event.batch`).
+
+        Called when none of them waits or works any more, for an engine that `takes_up`. The default: none.
+        """
+        return []
+
+    def take_up(self, run: Path, jobs: Sequence[Event]) -> None:
+        """
+        Some of `left_behind` have ended well, as the workload manager says: what they have made counts as
+        done for the next engine. Called before it is started; may be called twice. The default: nothing.
+        """
+        return None
 
     @abstractmethod
     def events(self, run: Path, epoch: int, cursor: Cursor) -> EventSource:

@@ -214,6 +214,10 @@ class Queue(Model, frozen=True, kw_only=True):
         Seconds that a file written on a node may take until it is seen here.
     options : list of str
         Further options of the submitting command, each a whole argument.
+    environment : dict
+        What its commands need to find it.
+    commands : str, optional
+        Folder with its commands, if they are not on the PATH.
     """
 
     kind: str
@@ -233,6 +237,8 @@ class Queue(Model, frozen=True, kw_only=True):
     most_wall_seconds: Count | None = None
     latency: Count = 60
     options: list[str] = []
+    environment: dict[Variable, str] = {}
+    commands: Folder | None = None
 
 
 class Nodes(Model, frozen=True, kw_only=True):

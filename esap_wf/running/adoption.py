@@ -18,6 +18,7 @@ from esap_wf.engines import EngineBase
 from esap_wf.errors import EsapError
 from esap_wf.models.plan import Plan
 from esap_wf.models.run import Phase, State, now
+from esap_wf.running import clearing
 from esap_wf.running.ownership import Ownership
 from esap_wf.runs import attempts, states
 from esap_wf.runs.run import Run
@@ -132,11 +133,14 @@ def give_up(owner: Ownership, former: FormerEngine | None) -> None:
     engine has reported is counted.
     """
     owner.lease.require()
+    never_began = 0
     if owner.lease.epoch > 1:
         # they may go on where they can't be reached from here, once they wake up
         owner.here.give_up({owner.key(e): None for e in range(1, owner.lease.epoch)})
         logger.info("decided: all engines before epoch %d are void", owner.lease.epoch)
-        owner.clear_survivors()
+        never_began = clearing.wait_for_jobs(owner)
+        clearing.clear(owner)
     if former:
         # what it reported after its supervisor's last look would be counted by nobody
         owner.count(owner.source(former.epoch, owner.events.cursor(former.epoch)))
+        clearing.take_up(owner, former.epoch, never_began)

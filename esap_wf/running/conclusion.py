@@ -8,7 +8,7 @@ from typing import Protocol
 from esap_wf.backends.launcher import Seen
 from esap_wf.errors import StoppedError
 from esap_wf.models.run import Failure, Outputs, Reason, now
-from esap_wf.running import collect, endings, originals, products, render, staging
+from esap_wf.running import clearing, collect, endings, originals, products, render, staging
 from esap_wf.running.ownership import Ownership
 from esap_wf.runs import crashpoints, trees
 
@@ -43,7 +43,7 @@ def conclude(owner: Ownership, ended: Seen | None, watch: Watched | None, cache:
     if ended:
         owner.usage = ended.usage
     if code != 0:
-        owner.clear_survivors()
+        clearing.clear(owner)
         owner.stop = owner.stop or owner.run.stop_requested()
         if owner.stop is not None:
             endings.aborted(owner, code)
@@ -51,7 +51,7 @@ def conclude(owner: Ownership, ended: Seen | None, watch: Watched | None, cache:
             endings.failed(owner, causes(owner, code, watch), None, code)
         return
     if ended is None or ended.orphans:
-        owner.clear_survivors()  # a step's background process must not change what is accepted
+        clearing.clear(owner)  # a step's background process must not change what is accepted
     try:
         found, warnings = _collected(owner, cache)
     except StoppedError:

@@ -20,7 +20,7 @@ from esap_wf.engines import Cursor, EngineBase, EventSource
 from esap_wf.errors import EsapError, StoppedError
 from esap_wf.formats import documents
 from esap_wf.models.manifest import Manifest
-from esap_wf.models.place import Profile
+from esap_wf.models.place import Profile, Queue
 from esap_wf.models.plan import Plan
 from esap_wf.models.run import Event, Phase, State, now
 from esap_wf.running import render, report, staging
@@ -151,7 +151,7 @@ class Ownership:
     def _reach(self, profile: Profile, plan: Plan | None) -> Launcher:
         place: BackendBase = plugins.one("esap_wf.backends", profile.kind)
         launcher: Launcher = place.launcher(profile, self.cache)
-        if profile.kind != "local":
+        if not launcher.sees_itself:
             from esap_wf.backends.sharing import Shared
 
             launcher = Shared(launcher, profile, self.cache)
@@ -162,6 +162,11 @@ class Ownership:
     def key(self, epoch: int) -> str:
         """What an engine of the run is called at its place."""
         return f"{self.run.id}.{epoch}"
+
+    @property
+    def queue(self) -> Queue | None:
+        """Where the engine submits the jobs of its steps; None also before the plan is read."""
+        return self.plan.queue if hasattr(self, "plan") else None
 
     def clear_survivors(self) -> None:
         """End whatever engines in the run directory have left."""

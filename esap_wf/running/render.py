@@ -20,6 +20,8 @@ from esap_wf.models.run import encode
 from esap_wf.running import staging
 
 COMMAND = "command.sh"
+#: Programs of the run itself, before all others.
+PROGRAMS = "engine/bin"
 #: The manifest as it was when the run was planned; that of a pipeline without one is derived.
 MANIFEST = "workflow.json"
 
@@ -153,10 +155,14 @@ def by_engine(engine: EngineBase, plan: Plan, job: Job) -> Rendered:
 def command_script(plan: Plan, engine: Rendered | None = None) -> str:
     """``command.sh``: every word quoted, so that a path or an option can't become a command."""
     engine = engine or Rendered(plan.command)
-    exports = "".join(
-        f"export {name}={shlex.quote(value)}\n" for name, value in sorted(engine.environment.items())
-    )
-    if folders := [*plan.software.bin_dirs, *engine.bin_dirs]:
+    queue = plan.queue
+    variables = {**engine.environment, **(queue.environment if queue else {})}
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
+    folders = [*plan.software.bin_dirs, *engine.bin_dirs]
+    if queue:
+        # first, where a wrapper of its submitting command may stand
+        folders = [PROGRAMS, *folders, *([queue.commands] if queue.commands else [])]
+    if folders:
         # a relative one is the run directory's: the script stands in it, its jobs do not
         quoted = (shlex.quote(d) if Path(d).is_absolute() else f'"$PWD"/{shlex.quote(d)}' for d in folders)
         exports += f'export PATH={":".join(quoted)}:"$PATH"\n'

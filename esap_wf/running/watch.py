@@ -13,6 +13,7 @@ from esap_wf.backends.launcher import Condition, Seen, Signal
 from esap_wf.engines import Cursor
 from esap_wf.formats.quantities import human_seconds, to_seconds
 from esap_wf.models.run import Failure, Phase
+from esap_wf.running import clearing
 from esap_wf.running.jobs import Jobs
 from esap_wf.running.ownership import GRACE, Ownership
 from esap_wf.running.pulse import DEAD, DEAD_ON_FULL_DISK, Pulse
@@ -152,7 +153,7 @@ class Watch:
         if self._asked_at is not None and time.monotonic() - self._asked_at > GRACE:
             logger.info("the engine was asked to end %s ago and has not: it is killed", human_seconds(GRACE))
             self._signal(Signal(SIGKILL, to_jobs=False))
-            self.owner.clear_survivors()
+            clearing.clear(self.owner)
             self._asked_at = None
 
     # --- signals to the engine
@@ -162,7 +163,10 @@ class Watch:
         asked = self.owner.engine.stop_signal(True) if drain else None
         now = asked or self.owner.engine.stop_signal(False)
         assert now is not None
-        return asked is not None if self._signal(Signal(now.number, now.to_jobs)) else None
+        sent = Signal(now.number, now.to_jobs)
+        if self.owner.plan.queue and now.submitting is not None:
+            sent = Signal(now.submitting, to_jobs=False)
+        return asked is not None if self._signal(sent) else None
 
     def _signal(self, sent: Signal) -> bool:
         """False if there is no engine yet: it is about to be started."""

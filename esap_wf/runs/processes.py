@@ -13,11 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from esap_wf.models import Model
 
 #: The run that a process belongs to, and the one engine of it: `engine_key`.
 RUN_VARIABLE, ENGINE_VARIABLE = "ESAP_WF_RUN", "ESAP_WF_ENGINE"
+#: A job of Slurm has this variable, and this process above it.
+_BATCH, _MANAGER = "SLURM_JOB_ID", "slurmstepd"
 _PROC = Path("/proc")
 _LINUX = sys.platform.startswith("linux")
 #: Names that say nothing about which machine it is.
@@ -181,6 +184,7 @@ def survivors(run_id: str, sessions: Sequence[Holder] = ()) -> list[Survivor]:
     import psutil
 
     boot, space = _boot()
+    job = os.environ.get(_BATCH)
     leaders: dict[int, int] = {}
     for leader in sessions:
         if (leader.boot_id, leader.space) != (boot, space):
@@ -205,11 +209,18 @@ def survivors(run_id: str, sessions: Sequence[Holder] = ()) -> list[Survivor]:
                 environment = process.environ()
                 belongs = environment.get(RUN_VARIABLE) == run_id
                 engine = environment.get(ENGINE_VARIABLE, "")
-            if belongs:
+                # what a workload manager has started here is ended by that alone
+                belongs = belongs and environment.get(_BATCH) == job
+            if belongs and not _is_of_manager(process, mine):
                 found.append(Survivor(pid, process.name(), start, sid, engine))
         except (psutil.Error, OSError):
             continue
     return found
+
+
+def _is_of_manager(process: Any, mine: set[int]) -> bool:
+    """Whether a process is a job's of a workload manager on this machine, in which this process is not."""
+    return any(parent.name() == _MANAGER and parent.pid not in mine for parent in process.parents())
 
 
 def _send(processes: Iterable[Survivor], signal: int) -> None:

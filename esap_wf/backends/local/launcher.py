@@ -43,6 +43,7 @@ class LocalLauncher(Launcher):
     """
 
     shares_store = True
+    sees_itself = True
 
     def __init__(self) -> None:
         self._wakeup = Wakeup()

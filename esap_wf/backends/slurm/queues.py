@@ -51,6 +51,8 @@ def queue(profile: Profile, allocation: Allocation, survey: Survey | None) -> Qu
         most_wall_seconds=wall,
         latency=settings.latency,
         options=profile.options,
+        environment={"SLURM_CONF": settings.conf} if settings.conf else {},
+        commands=settings.commands,
     )
 
 

@@ -34,7 +34,7 @@ from esap_wf.engines import (
     programs,
     settings,
 )
-from esap_wf.engines.cwl import answer, check, demands, engine, interface, job_order, lint
+from esap_wf.engines.cwl import answer, check, demands, engine, interface, job_order, lint, queue
 from esap_wf.engines.cwl.toil_events import ToilEvents
 from esap_wf.errors import Problem
 from esap_wf.formats import reading
@@ -129,10 +129,7 @@ class Toil(EngineBase):
             "outputs",
             "--clean",
             "onSuccess",
-            "--maxCores",
-            str(job.allocation.cores),
-            "--maxMemory",
-            str(max(MEMORY, job.allocation.memory_bytes)),
+            *_where(job),
             # a job that fails is reported, not tried again
             "--retryCount",
             "0",
@@ -212,6 +209,14 @@ class Toil(EngineBase):
         raised = [m["text"] for m in _RAISED.finditer(text) if m["name"] != "FailedJobsException"]
         messages = raised or [m["text"] for line in text.splitlines() if (m := _LOGGED.match(line))]
         return engine.explained(engine.hook_record(run, epoch), exit_code, messages[-1:])
+
+
+def _where(job: Job) -> list[str]:
+    """Where its workers work: here, within what the run may use, or by a workload manager."""
+    if job.queue is not None:
+        return queue.arguments(job.queue)
+    memory = max(MEMORY, job.allocation.memory_bytes)
+    return ["--maxCores", str(job.allocation.cores), "--maxMemory", str(memory)]
 
 
 def _bus(run: Path, epoch: int) -> Path:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from esap_wf.engines import Job
@@ -46,19 +46,22 @@ def _units(character: str) -> list[str]:
     return [chr(int.from_bytes(data[i : i + 2], "big")) for i in range(0, len(data), 2)]
 
 
-def text(job: Job) -> str:
-    """The file."""
-    allocation = job.allocation
+def text(job: Job, submits: Iterable[str] = ()) -> str:
+    """
+    The file.
+
+    Parameters
+    ----------
+    job : Job
+    submits : iterable of str
+        Lines of the file by which tasks are submitted to a workload manager; without them they work here.
+    """
     lines = [
         (
             "// What this run may use and where it tells what it does; the pipeline's own settings are in "
             "its nextflow.config."
         ),
-        "process.executor = 'local'",
-        "executor {",
-        f"    cpus = {allocation.cores}",
-        f"    memory = '{allocation.memory_bytes} B'",
-        "}",
+        *(list(submits) or _here(job)),
         "trace {",
         "    enabled = true",
         "    raw = true",
@@ -72,6 +75,16 @@ def text(job: Job) -> str:
         *_containers(job),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _here(job: Job) -> list[str]:
+    return [
+        "process.executor = 'local'",
+        "executor {",
+        f"    cpus = {job.allocation.cores}",
+        f"    memory = '{job.allocation.memory_bytes} B'",
+        "}",
+    ]
 
 
 def _reporting(name: str, file: str) -> list[str]:

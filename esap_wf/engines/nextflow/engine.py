@@ -193,7 +193,7 @@ class Nextflow(EngineBase):
 
     def render(self, choice: EngineChoice, job: Job) -> Rendered:
         """Parameters, a configuration, and the bare command relative to the run directory."""
-        from esap_wf.engines.nextflow import configuration
+        from esap_wf.engines.nextflow import configuration, queue
 
         # Nextflow replaces ${name} in a parameter file by its own variables: a value is meant as it stands
         params = settings.as_json(settings.house(job)).replace(b"${", b"\\u0024{")
@@ -224,7 +224,8 @@ class Nextflow(EngineBase):
             **({"JAVA_CMD": machine.java} if machine.java else {}),
         }
         programs = configuration.programs(job)
-        files = {PARAMS: params, CONFIG: configuration.text(job).encode(), **programs}
+        submits = queue.lines(job.queue, job.steps) if job.queue else ()
+        files = {PARAMS: params, CONFIG: configuration.text(job, submits).encode(), **programs}
         return Rendered(
             command,
             files,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from esap_wf.engines import Job, Rendered, settings
-from esap_wf.engines.snakemake import containers, snakefile
+from esap_wf.engines.snakemake import containers, queue, snakefile
 from esap_wf.engines.snakemake.outputs import PROJECT
 from esap_wf.errors import UsageError
 from esap_wf.models.plan import EngineChoice
@@ -17,7 +17,6 @@ CONFIG = "config.json"
 
 def house(choice: EngineChoice, job: Job) -> Rendered:
     """Of a house workflow: one configuration file, and a command relative to the run directory."""
-    memory = max(1, job.allocation.memory_bytes // 1_000_000)
     command = [
         choice.path,
         *([job.item] if job.item else []),
@@ -29,8 +28,7 @@ def house(choice: EngineChoice, job: Job) -> Rendered:
         ".",
         "--cores",
         str(job.allocation.cores),
-        "--resources",
-        f"mem_mb={memory}",
+        *_where(job),
         # the default, an integer linear program a round, costs time quadratic in the number of jobs
         "--scheduler",
         "greedy",
@@ -51,6 +49,13 @@ def house(choice: EngineChoice, job: Job) -> Rendered:
         added.environment,
         added.bin_dirs,
     )
+
+
+def _where(job: Job) -> list[str]:
+    """Where the jobs work: here, together within the memory of the run, or by a workload manager."""
+    if job.queue is not None:
+        return queue.arguments(job.queue, job.steps)
+    return ["--resources", f"mem_mb={max(1, job.allocation.memory_bytes // 1_000_000)}"]
 
 
 def plain(choice: EngineChoice, job: Job) -> Rendered:
@@ -81,6 +86,7 @@ def plain(choice: EngineChoice, job: Job) -> Rendered:
         *(["--workflow-profile", seen(profile)] if (profile := own_profile(job, file)) else []),
         "--cores",
         str(job.allocation.cores),
+        *(_where(job) if job.queue else []),
         "--rerun-incomplete",
     ]
     files = {CONFIG: settings.as_json(values)} if values else {}

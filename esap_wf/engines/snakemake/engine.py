@@ -29,15 +29,18 @@ from esap_wf.engines import (
     StopSignal,
     following,
     programs,
+    queued,
 )
 from esap_wf.engines.command.engine import last_line
 from esap_wf.engines.snakemake import (
     command,
     demands,
+    incomplete,
     interface,
     lint,
     profiles,
     python,
+    queue,
     raised,
     snakefile,
     targets,
@@ -46,7 +49,7 @@ from esap_wf.engines.snakemake.events import SnakemakeEvents
 from esap_wf.engines.snakemake.outputs import PROJECT
 from esap_wf.errors import Problem, UnavailableError, UsageError
 from esap_wf.models.plan import EngineChoice
-from esap_wf.models.run import Failure, Reason
+from esap_wf.models.run import Event, Failure, Reason
 from esap_wf.software import environments
 
 PLUGIN = "snakemake_logger_plugin_esap"
@@ -78,6 +81,7 @@ class Snakemake(EngineBase):
     needs = ">=9.3"  # the logger interface
     pins = programs.REQUIREMENTS / "snakemake.txt"
     raises = True
+    takes_up = True
 
     def why_unsuitable(self, choice: EngineChoice, requires: str | None) -> str:
         """
@@ -174,7 +178,7 @@ class Snakemake(EngineBase):
             own = command.own_profile(job, file)
             root = job.source.parents[len(file.parts) - 1]
             profile = root / own.removeprefix(f"{PROJECT}/") if own else None
-        return profiles.conflicts(job, choice, profile)
+        return [*profiles.conflicts(job, choice, profile), *queue.missing(job, choice)]
 
     def render(self, choice: EngineChoice, job: Job) -> Rendered:
         """One configuration file, and the bare command relative to the run directory."""
@@ -205,16 +209,19 @@ class Snakemake(EngineBase):
         arguments = ["--logger", "esap", "--logger-esap-path", str(self._record(run, epoch))]
         arguments += ["--logger-esap-keep", str(kept)] if kept else []
         arguments += raised.arguments(run)
+        arguments += queue.named(run) if queued.submits(run) else []
         return LaunchAdditions(
             arguments, {"PYTHONPATH": str(plugins)}, [["--unlock"]] if resume and self._is_locked(run) else []
         )
 
     def _is_locked(self, run: Path) -> bool:
-        worked = [
-            d for record in (run / "engine").glob("*.snakemake.jsonl") if (d := targets.directory(record))
-        ]
-        locks = [folder / ".snakemake" / "locks" for folder in (run / _directory(run), *worked)]
+        locks = [f / ".snakemake" / "locks" for f in (run / _directory(run), *self._worked(run))]
         return any(p.is_dir() and any(p.iterdir()) for p in locks)
+
+    def _worked(self, run: Path) -> list[Path]:
+        """Where Snakemake has worked, by its own records."""
+        records = (run / "engine").glob("*.snakemake.jsonl")
+        return [folder for record in records if (folder := targets.directory(record))]
 
     def events(self, run: Path, epoch: int, cursor: Cursor) -> EventSource:
         """What the plug-in wrote."""
@@ -225,9 +232,26 @@ class Snakemake(EngineBase):
     def stop_signal(self, drain: bool) -> StopSignal:
         """
         SIGTERM: no new jobs, running ones end. To cancel, local jobs must get it too: SIGINT to Snakemake
-        alone doesn't stop them.
+        alone doesn't stop them. Of jobs that it has submitted it cancels all on SIGINT.
         """
-        return StopSignal(signal.SIGTERM, to_jobs=not drain)
+        return StopSignal(signal.SIGTERM, to_jobs=not drain, submitting=None if drain else signal.SIGINT)
+
+    def left_behind(self, run: Path, epoch: int) -> list[Event]:
+        """Jobs that were submitted and didn't end, by the plug-in's record."""
+        source = SnakemakeEvents(self._record(run, epoch), run, epoch, 0, _directory(run), _targets(run))
+        while source.read():
+            pass
+        return source.submitted()
+
+    def take_up(self, run: Path, jobs: Sequence[Event]) -> None:
+        """
+        Without its mark of what is incomplete an output counts as made. The mark of a job that has ended well
+        was left by the head that was killed.
+        """
+        folders = {run / _directory(run), *self._worked(run)}
+        incomplete.unmark(
+            [f / ".snakemake" / "incomplete" for f in folders], {j.batch for j in jobs if j.batch}
+        )
 
     def results(self, run: Path, epoch: int) -> Results | None:
         """Files of the targets, as Snakemake has evaluated them."""

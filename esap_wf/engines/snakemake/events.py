@@ -86,6 +86,14 @@ class SnakemakeEvents(following.Record):
             return []
         return [event] if event is not None else []
 
+    def submitted(self) -> list[Event]:
+        """Jobs that were submitted to a workload manager and of which no end was told so far."""
+        return [
+            Event(t=0.0, kind="start", epoch=self.epoch, **job)
+            for number, job in self._jobs.items()
+            if job.get("batch") and number not in self._failed
+        ]
+
     def _run_info(self, t: float, entry: dict[str, Any]) -> Event:
         totals = {rule: n for rule, n in entry["stats"].items() if rule not in self._targets}
         return Event(t=t, kind="plan", epoch=self.epoch, totals=totals)

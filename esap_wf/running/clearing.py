@@ -1,0 +1,150 @@
+"""
+What engines of a run have left: processes here, jobs at a workload manager. Before another engine starts, and
+before a run ends, none of it works any more; who can't be asked is asked again, for hours.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from esap_wf.backends import Condition, NeedsPersonError, OutageError
+from esap_wf.backends.launcher import BatchJob
+from esap_wf.formats.quantities import human_count
+from esap_wf.formats.summaries import waiting_text
+from esap_wf.models.run import Event
+from esap_wf.running.jobs import waiting
+from esap_wf.running.ownership import Ownership
+from esap_wf.running.trouble import Trouble
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks at jobs of an earlier engine, and within which a pause sees to the lease.
+LOOK, _BEAT = 2.0, 0.5
+
+
+def clear(owner: Ownership) -> None:
+    """
+    End whatever engines in the run directory have left; without a workload manager that takes some seconds.
+    """
+    if owner.queue is None:
+        owner.clear_survivors()
+        return
+    trouble = Trouble(owner.plan.backend)
+    while True:
+        try:
+            owner.clear_survivors()
+            break
+        except OutageError as error:
+            trouble.begin(str(error))
+        except NeedsPersonError as error:
+            trouble.begin(str(error), person=True)
+        _tell(owner, trouble.reason)
+        _pause(owner, trouble.pause())
+    if trouble.what:
+        _tell(owner, "")
+
+
+def _tell(owner: Ownership, reason: str) -> None:
+    owner.write(owner.events.state.phase, reason=reason)
+
+
+def _pause(owner: Ownership, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        owner.renew()
+        owner.here.wait(min(_BEAT, left))
+
+
+def wait_for_jobs(owner: Ownership) -> int:
+    """
+    Let the jobs of an earlier engine end, if a new one can take up what they do, unless somebody asks the run
+    to stop.
+
+    Returns
+    -------
+    int
+        How many of those that are left have not begun.
+    """
+    if owner.queue is None:
+        return 0
+    trouble, told = Trouble(owner.plan.backend), ""
+    jobs: Sequence[BatchJob] | None = None
+    while not owner.run.stop_requested():
+        jobs = _asked(owner, trouble)
+        if jobs is not None and (not jobs or not owner.engine.takes_up):
+            break
+        reason = trouble.reason or _still(jobs or ())
+        if reason != told:
+            _tell(owner, reason)
+            told = reason
+        _pause(owner, trouble.pause() if jobs is None else LOOK)
+    if told:
+        _tell(owner, "")
+    return sum(job.condition is Condition.WAITING for job in jobs or ())
+
+
+def _asked(owner: Ownership, trouble: Trouble, ids: Sequence[str] = ()) -> Sequence[BatchJob] | None:
+    """What the workload manager says; None if it can't be asked, and why in `trouble`."""
+    try:
+        jobs = owner.here.batch_jobs(owner.run.id, ids)
+    except NeedsPersonError as error:
+        trouble.begin(str(error), person=True)
+        return None
+    if jobs is None:
+        trouble.begin("it can't be asked now")
+    else:
+        trouble.end()
+    return jobs
+
+
+def _still(jobs: Sequence[BatchJob]) -> str:
+    why = "; ".join(map(waiting_text, waiting(jobs)))
+    text = f"{human_count(len(jobs), 'job')} of an earlier engine must end first"
+    return f"{text}: {why}" if why else text
+
+
+def take_up(owner: Ownership, epoch: int, never_began: int) -> None:
+    """
+    What jobs of a killed engine have done counts, if its successor can take it up. What that does again is a
+    second execution.
+
+    Parameters
+    ----------
+    owner : Ownership
+    epoch : int
+        Of the engine; all that it has told is counted.
+    never_began : int
+        Jobs that were ended before they began.
+    """
+    if owner.queue is None:
+        return
+    left = owner.engine.left_behind(owner.run.dir, epoch)
+    if well := _ended_well(owner, left):
+        owner.engine.take_up(owner.run.dir, well)
+        owner.events.append([msgspec.structs.replace(job, t=time.time(), kind="done") for job in well])
+        owner.note(f"{human_count(len(well), 'job')} ended well while no engine lived: none is repeated")
+    repeated = 0 if owner.engine.takes_up else max(0, owner.events.state.progress.jobs_running - never_began)
+    if repeated:
+        owner.events.append([Event(t=time.time(), kind="again") for _ in range(repeated)])
+        owner.note(
+            f"{human_count(repeated, 'job')} of an earlier engine is done again: {owner.engine.title} "
+            "can't take up what ended while it did not live"
+        )
+
+
+def _ended_well(owner: Ownership, left: Sequence[Event]) -> list[Event]:
+    """Those of which the workload manager is sure."""
+    ids = [job.batch for job in left if job.batch]
+    trouble = Trouble(owner.plan.backend)
+    while ids and not owner.run.stop_requested():
+        jobs = _asked(owner, trouble, ids)
+        if jobs is not None:
+            well = {job.id for job in jobs if job.state == "COMPLETED" and not job.exit_code}
+            return [job for job in left if job.batch in well]
+        _tell(owner, trouble.reason)
+        _pause(owner, trouble.pause())
+    return []
