@@ -19,12 +19,14 @@ import pytest
 from faults.conftest import end
 from faults.place import HERE
 from helpers import toy
+from helpers.paths import CACHE, ROOT
 from helpers.waiting import until
 from places.elsewhere import Elsewhere
 from services import cwl
 from services.slurm import Cluster
 
 from esap_wf.models.run import Phase, State
+from esap_wf.software import environments
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -36,7 +38,7 @@ class OnSlurm(Elsewhere):
     """A place for runs whose configuration knows a cluster, called like the toy."""
 
     slurm: Cluster | None = None
-    keys: str = ""
+    memory: str = "500 MB"
 
     def __post_init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="esw-there-", dir="/tmp"))
@@ -47,7 +49,7 @@ class OnSlurm(Elsewhere):
         conf = self.slurm.environment["SLURM_CONF"]
         return [
             *("[backends.toy]", 'kind = "slurm"', 'way = "there"', f'conf = "{conf}"', "latency = 1"),
-            *(f'folder = "{self.folder}"', 'memory = "500 MB"', self.keys),
+            *(f'folder = "{self.folder}"', f'memory = "{self.memory}"'),
         ]
 
     def there(self) -> list[str]:
@@ -262,7 +264,13 @@ def real(
     snakemake = shutil.which("snakemake", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert snakemake
     programs = {"snakemake": snakemake, "cwl": str(cwl.cwltool())}
-    made = OnSlurm(tmp_path_factory.mktemp("real"), dict(tutorial_engine), slurm=cluster, engines=programs)
+    made = OnSlurm(
+        tmp_path_factory.mktemp("real"),
+        dict(tutorial_engine),
+        slurm=cluster,
+        memory="2 GB",
+        engines=programs,
+    )
     yield made
     shutil.rmtree(made.folder)
 
@@ -304,4 +312,28 @@ def test_a_step_that_fails_there_is_told_as_it_is_here(real: OnSlurm) -> None:
     for key in ("step", "unit", "reason", "exit_code", "log", "tail"):
         assert told["toy"]["failures"][0][key] == told["local"]["failures"][0][key]
     assert told["toy"]["exit_code"] == told["local"]["exit_code"]
+    assert real.left() == []
+
+
+SMALL = [
+    *("--gamma-showers", "600000", "--proton-showers", "1500000", "--electron-showers", "600000"),
+    *("--blocks", "3", "--seed", "7", "--zenith", "20"),
+]
+
+
+@pytest.mark.science
+def test_irf_is_the_same_there(real: OnSlurm) -> None:
+    software = environments.build(ROOT / "workflows/irf/requirements.txt", CACHE) / "bin"
+    config, path = real.root / "config.toml", real.extra["PATH"]
+    before = config.read_text()
+    config.write_text(before.replace("path = [", f'path = ["{software}", ', 1))
+    try:
+        done = run_there(real, "irf", *SMALL, "--slices", "2")
+        real.extra["PATH"] = f"{software}:{path}"
+        local = run_there(real, "irf", *SMALL, "--software", "installed", backend="local")
+    finally:
+        config.write_text(before)
+        real.extra["PATH"] = path
+    for name in ("irf.fits", "benchmarks.fits"):
+        assert filecmp.cmp(outputs(done["dir"]) / name, outputs(local["dir"]) / name, shallow=False)
     assert real.left() == []
