@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from esap_wf import flow
+from esap_wf import flow, plugins
+from esap_wf.backends import BackendBase
 from esap_wf.catalogue import workflows
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
@@ -27,7 +28,7 @@ from esap_wf.models.place import Profile
 from esap_wf.models.plan import Plan
 from esap_wf.models.request import Request, ResourceRequest
 from esap_wf.models.run import Phase, State
-from esap_wf.planning import making
+from esap_wf.planning import making, nodes
 from esap_wf.planning.abilities import Places
 from esap_wf.planning.standings import HERE, NATIVE, SLICES, WHOLE
 from esap_wf.request.assembly import Asked, assemble
@@ -40,6 +41,8 @@ from esap_wf.runs.store import Run, Store
 #: The workflow that is run, its units, and the tag of its runs.
 TASK, UNITS, TAG = "noop", 2, "check"
 CONTAINER = "container"
+#: What a profile says of the nodes' software, and what is said if no job could look.
+MOUNTED, UNKNOWN = "mounted", "nobody knows: no job has looked within a few seconds"
 #: Seconds that a cancelled run gets to end.
 GRACE = 60.0
 
@@ -55,7 +58,7 @@ class Checked(Model, frozen=True, kw_only=True, omit_defaults=False):
     engine, task : str
     way : str
         ``whole``, ``slices`` or ``container``; where there is a workload manager, ``native`` (the engine
-        submits) or ``there`` (pieces) comes before it.
+        submits) or ``there`` (pieces) comes before it. Of a path that the profile names: ``mounted``.
     ok : bool, optional
         None: it isn't there, and the place doesn't claim to have it.
     reason : str
@@ -82,7 +85,9 @@ class Outcome:
     @property
     def ok(self) -> bool:
         """Whether something works, and nothing that the place claims to have doesn't."""
-        return any(row.ok for row in self.rows) and not any(row.ok is False for row in self.rows)
+        return any(row.ok for row in self.rows if row.engine) and not any(
+            row.ok is False for row in self.rows
+        )
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,7 @@ class Check:
         places = Places(config)
         self.config, self.name, self.patience, self._say = config, name, patience, say
         self.profile: Profile = places.profile(name)
+        self._kind: BackendBase = plugins.one("esap_wf.backends", self.profile.kind)
         places.ask(name)
         #: Name and profile of each way in which it can be used; a single one needs no name.
         self._profiles = {places.way_of(p): p for p in places.ways(name)} or {HERE: self.profile}
@@ -137,6 +143,7 @@ class Check:
         root = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=folder))
         config, rows = replace(self.config, store=root / "store"), list[Checked]()
         try:
+            rows += self.mounted()
             workflow = workflows.find(config, TASK)
             for implementation in workflow.manifest.implementations:
                 for task in self._tasks_of(implementation):
@@ -149,6 +156,19 @@ class Check:
             if not self._kept:
                 _remove(config, root)
         return Outcome(rows, config.store if self._kept else None)
+
+    def mounted(self) -> Iterator[Checked]:
+        """What the profile says of the nodes' own software, by a look of a job."""
+        claims = nodes.claims(self.profile)
+        if not claims:
+            return
+        self._say(f"{', '.join(claims)} …")
+        for path in claims:
+            lacks = self._kind.lacking(self.profile, [path])
+            why = "" if lacks == [] else "its jobs don't find it" if lacks else UNKNOWN
+            yield Checked(
+                engine="", task=path, way=MOUNTED, ok=None if lacks is None else not lacks, reason=why
+            )
 
     def _tasks_of(self, implementation: Implementation) -> Iterator[_Task]:
         """In each way: whole; in slices, where the place and the workflow can; in a container."""

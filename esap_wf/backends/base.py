@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,6 +117,13 @@ class BackendBase(ABC):
         it can't be found out in a few seconds.
         """
         return True if self.shares(profile) else None
+
+    def lacking(self, profile: Profile, paths: Sequence[str]) -> list[str] | None:
+        """
+        Which of some files and folders jobs of the place don't find, at least the first one; this machine
+        need not have them. None: nobody knows, and it can't be found out in a few seconds.
+        """
+        return None
 
     @abstractmethod
     def launcher(self, profile: Profile, cache: Path) -> Launcher:

@@ -59,3 +59,10 @@ def image(text: str, profile: Profile) -> str | None:
     """
     named = standing_for(text, profile.containers.map if profile.containers else {}) or text
     return named if below_mount(named.partition("@")[0], profile) else None
+
+
+def claims(profile: Profile) -> list[str]:
+    """What the profile says its nodes have: mounted folders, and images below them."""
+    images = (profile.containers.map if profile.containers else {}).values()
+    below = [i.partition("@")[0] for i in images if below_mount(i.partition("@")[0], profile)]
+    return list(dict.fromkeys([*profile.software.mounts, *below]))

@@ -249,6 +249,21 @@ def runner(engine: str, variable: str) -> Path:
     return Path(given) if given else engines.program(engine)
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of a folder."""
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+
+
+def tiny_outputs(software: Software, cwltool: Path) -> Path:
+    """Outputs of a tiny job with toy events by the bare engine, kept between sessions; tests read them."""
+
+    def make(folder: Path) -> None:
+        done = run_cwl(cwltool, software, folder, TINY)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    return kept.made("fair", [WORKFLOW, TINY, str(cwltool), environments.abi()], make) / "outputs"
+
+
 def run_cwl(program: Path, software: Software, folder: Path, job: dict[str, Any], *options: str) -> Done:
     """Run the workflow with a bare runner in a folder, results in `outputs`."""
     folder.mkdir(parents=True, exist_ok=True)

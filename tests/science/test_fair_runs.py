@@ -13,13 +13,20 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
-from helpers import kept
 from helpers.command_line import Place
-from science.fair import DEFAULTS, TINY, WORKFLOW, Software, image, run_cwl, runner
+from science.fair import (
+    DEFAULTS,
+    TINY,
+    WORKFLOW,
+    Software,
+    contents,
+    image,
+    run_cwl,
+    runner,
+    tiny_outputs,
+)
 from science.report_page import HOSTILE, Report, shown_as_it_is
 from services import containers, engines
-
-from esap_wf.software import environments
 
 pytestmark = [pytest.mark.science, pytest.mark.integration]
 
@@ -36,17 +43,8 @@ def cwltool() -> Path:
 
 @pytest.fixture(scope="module")
 def tiny(software: Software, cwltool: Path) -> Path:
-    """Outputs of a tiny job with toy events, kept between sessions; tests read them."""
-
-    def make(folder: Path) -> None:
-        done = run_cwl(cwltool, software, folder, TINY)
-        assert done.returncode == 0, done.stderr[-3000:]
-
-    return kept.made("fair", [WORKFLOW, TINY, str(cwltool), environments.abi()], make) / "outputs"
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+    """Outputs of a tiny job with toy events; tests read them."""
+    return tiny_outputs(software, cwltool)
 
 
 def document(folder: Path, name: str) -> Any:

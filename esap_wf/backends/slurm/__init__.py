@@ -9,6 +9,7 @@ run is one job, in a folder that this machine and the nodes see.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -91,6 +92,12 @@ class Slurm(BackendBase):
         from esap_wf.backends.slurm import options
 
         return shlex.join(["sbatch", *options.where(profile), *options.size(profile, job)])
+
+    def lacking(self, profile: Profile, paths: Sequence[str]) -> list[str] | None:
+        """By a short job."""
+        from esap_wf.backends.slurm import visibility
+
+        return visibility.lacking(profile, paths)
 
     def head_wall(self, profile: Profile) -> int | None:
         """Of an engine that is a job."""

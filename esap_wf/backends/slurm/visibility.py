@@ -1,5 +1,6 @@
 """
-Whether the nodes see a folder of this machine, and may write there: found out by a job that does it.
+Whether the nodes see a folder of this machine, and may write there, and whether they have what a profile says
+of them: found out by a job that does it.
 
 It is never left behind: what has not begun in some seconds is cancelled, and Slurm itself drops it after a
 deadline.
@@ -14,7 +15,7 @@ import re
 import secrets
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from esap_wf import files
@@ -36,6 +37,8 @@ PATIENCE, WORKS = 6.0, 15.0
 _PAUSE = 0.2
 #: What the job ends with if it doesn't find what stands in the folder, or can't write there.
 _BLIND, _SHUT = 3, 4
+#: What a job ends with that doesn't find the first of some paths, and how many it is asked for at most.
+_FIRST, _MOST = 10, 100
 _SUBMITTED = re.compile(r"^(\d+)(?:;\S*)?$", re.MULTILINE)
 
 
@@ -83,10 +86,33 @@ def _read(path: Path) -> Kept:
 def _ask(profile: Profile, folder: Path) -> bool | None:
     try:
         with _token(folder) as token:
-            return _probed(Commands(profile), profile, token)
+            code = _probed(Commands(profile), profile, script(token), answer(token).exists)
     except (EsapError, OSError) as error:
         logger.info("whether %s sees %s can't be found out: %s", profile.name, folder, error)
         return None
+    return {0: True, _BLIND: False, _SHUT: False}.get(code) if code is not None else None
+
+
+def lacking(profile: Profile, paths: Sequence[str]) -> list[str] | None:
+    """
+    The first of some files and folders that jobs of a profile don't find, if there is one; None: it can't be
+    found out now.
+
+    Parameters
+    ----------
+    profile : Profile
+    paths : sequence of str
+        Absolute; this machine need not have them.
+    """
+    looks = [f"[ -r {shlex.quote(path)} ] || exit {_FIRST + n}" for n, path in enumerate(paths[:_MOST])]
+    try:
+        code = _probed(Commands(profile), profile, "\n".join(["#!/bin/sh", *looks, "exit 0"]) + "\n")
+    except (EsapError, OSError) as error:
+        logger.info("what the nodes of %s have can't be found out: %s", profile.name, error)
+        return None
+    if code is None or (code and not _FIRST <= code < _FIRST + len(looks)):
+        return None
+    return [paths[code - _FIRST]] if code else []
 
 
 @contextlib.contextmanager
@@ -120,8 +146,11 @@ def script(token: Path) -> str:
     )
 
 
-def _probed(commands: Commands, profile: Profile, token: Path) -> bool | None:
-    name = f"esap-wf-probe-{token.name.removeprefix('.esap-wf-')}"
+def _probed(
+    commands: Commands, profile: Profile, given: str, early: Callable[[], bool] = lambda: False
+) -> int | None:
+    """Exit code of a short job; 0 as soon as `early` says so. None: it hasn't ended by itself."""
+    name = f"esap-wf-probe-{secrets.token_hex(12)}"
     submitted: list[str] = []
     try:
         said = commands.run(
@@ -130,34 +159,31 @@ def _probed(commands: Commands, profile: Profile, token: Path) -> bool | None:
             *("--parsable", f"--job-name={name}", "--output=/dev/null", "--chdir=/", "--no-requeue"),
             *("--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--mem=50M", "--time=1"),
             "--deadline=now+3minutes",
-            given=script(token),
+            given=given,
         )
         found = _SUBMITTED.search(said.out)
         if said.code or not found:
             logger.info("%s takes no job: %s", profile.name, said.said)
             return None
         submitted.append(found[1])
-        return _followed(commands, found[1], answer(token))
+        return _followed(commands, found[1], early)
     finally:
         _removed(commands, name, submitted)
 
 
-def _followed(commands: Commands, job: str, seen: Path) -> bool | None:
-    """What the job finds."""
+def _followed(commands: Commands, job: str, early: Callable[[], bool]) -> int | None:
     end = time.monotonic() + PATIENCE
     began = False
     while time.monotonic() < end:
-        if seen.exists():
-            return True
+        if early():
+            return 0
         now = questions.known(commands, [job]).get(job)
         if now is None:
             return None
         if now.condition is Condition.RUNNING and not began:
             began, end = True, time.monotonic() + WORKS
         if now.condition in states.OVER:
-            if now.state == "COMPLETED":
-                return True
-            return False if now.exit_code in (_BLIND, _SHUT) else None
+            return 0 if now.state == "COMPLETED" else now.exit_code
         time.sleep(_PAUSE)
     return None
 

@@ -267,8 +267,13 @@ class Cluster:
         """From now on a node sees another folder there: empty, on a disk of this size."""
         self.pieces[name].inside("mount", "-t", "tmpfs", "-o", f"size={size},mode=1777", "tmpfs", folder)
 
+    def mount(self, name: str, source: Path, target: Path) -> None:
+        """From now on a node sees a folder there, too, which it can't write to: software of a site."""
+        self.pieces[name].inside("mount", "--bind", source, target)
+        self.pieces[name].inside("mount", "-o", "remount,bind,ro", target)
+
     def uncover(self, name: str, folder: Path) -> None:
-        """The end of `cover`."""
+        """The end of `cover` and `mount`."""
         self.pieces[name].inside("umount", "-l", folder)
 
     def stop(self) -> None:

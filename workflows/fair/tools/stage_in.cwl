@@ -11,7 +11,7 @@ arguments:
   - {position: 2, prefix: --record, valueFrom: record.json}
 
 requirements:
-  - {class: ResourceRequirement, coresMin: 1, ramMin: 100}
+  - {class: ResourceRequirement, coresMin: 1, ramMin: 400}
 
 inputs:
   scripts:

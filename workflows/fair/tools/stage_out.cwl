@@ -9,7 +9,7 @@ arguments:
   - {position: 0, valueFrom: $(inputs.scripts.path)/stage_out.py}
 
 requirements:
-  - {class: ResourceRequirement, coresMin: 1, ramMin: 100}
+  - {class: ResourceRequirement, coresMin: 1, ramMin: 400}
 
 inputs:
   scripts:

@@ -10,7 +10,7 @@ arguments:
   - {position: 2, prefix: --out, valueFrom: validation.json}
 
 requirements:
-  - {class: ResourceRequirement, coresMin: 1, ramMin: 100}
+  - {class: ResourceRequirement, coresMin: 1, ramMin: 400}
 
 inputs:
   scripts:
