@@ -67,6 +67,9 @@ class OnSlurm(Elsewhere):
             *(f'{k} = "{v}"' for k, v in settings.items()),
         ]
 
+    def there(self) -> list[str]:
+        return [*super().there(), 'version = "1.0"']
+
     @property
     def cut(self) -> str:
         folder = self.root / "cut"

@@ -1,0 +1,167 @@
+"""
+What runs cost on a Slurm: ``python benchmarks/slurm.py [--quick]``. It is the real one of the tests, on
+loopback (tests/services/install.sh gets its packages).
+
+- A unit in a shard, beside a job for each unit: CPU time of all there is, the nodes' and esap-wf's too.
+- The wall time of units that sleep, beside that of as many workers which do nothing else.
+- How often ``sbatch`` is called for a shard, and ``squeue`` for a look at 10^4 jobs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import measure
+import psutil
+
+sys.path.insert(0, str(measure.ROOT / "tests"))
+
+from services import slurm
+
+PER_UNIT, WALL, CALLS, LOOK = 0.05, 1.15, 1.0, 1.0
+SLOTS = 8
+COMMANDS = ("sbatch", "squeue", "sacct", "scontrol", "sinfo", "scancel", "sacctmgr")
+
+
+@dataclass
+class Bench:
+    """A cluster, a store that its nodes see, and commands that count themselves."""
+
+    cluster: slurm.Cluster
+    folder: Path
+
+    def __post_init__(self) -> None:
+        programs = self.folder / "bin"
+        programs.mkdir(parents=True)
+        for name in COMMANDS:
+            (programs / name).write_text(
+                f'#!/bin/sh\necho {name} >>"{self.counts}"\nexec "{shutil.which(name)}" "$@"\n'
+            )
+            (programs / name).chmod(0o755)
+        self.environment = measure.environment(
+            self.folder,
+            **self.cluster.environment,
+            ESAP_WF_CACHE=str(measure.CACHE),
+            PATH=f"{programs}:{os.environ['PATH']}",
+        )
+        (self.folder / "config").write_text(
+            '[backends.cluster]\nkind = "slurm"\nway = "native"\npartition = "main"\naccount = "science"\n'
+            f'latency = 2\njob_memory = "300 MB"\nconf = "{self.cluster.environment["SLURM_CONF"]}"\n'
+        )
+
+    @property
+    def counts(self) -> Path:
+        """A line for each call of a command."""
+        return self.folder / "calls"
+
+    def calls(self) -> Counter[str]:
+        return Counter(self.counts.read_text().split() if self.counts.exists() else ())
+
+    def run(self, units: int, seconds: float, size: int) -> tuple[float, float, Counter[str], int]:
+        """CPU and wall time of a run of noop, calls of Slurm's commands, and the number of shards."""
+        before, nodes = self.calls(), self.nodes()
+        given = ["noop", "--units", str(units), "--seconds", str(seconds), "--engine", "snakemake"]
+        there = ["--backend", "cluster", "--cores", str(SLOTS), "--shard-size", str(size)]
+        command = [measure.ESAP_WF, "run", *given, *there, "--if-exists", "rerun", "--detach", "--json"]
+        used = measure.cost(command, self.environment)
+        folder = Path(json.loads(used.text)["dir"])
+        state = json.loads((folder / "state.json").read_text())
+        if state["phase"] != "COMPLETED":
+            raise SystemExit(f"{' '.join(command)}: {state['phase']}: {state.get('reason')}")
+        wall = measure.between(state["started"], state["ended"])
+        plan = json.loads((folder / "plan.json").read_text())
+        shards = plan.get("sharding", {}).get("shards") or units
+        return used.cpu + self.nodes() - nodes, wall, self.calls() - before, shards
+
+    def nodes(self) -> float:
+        """CPU seconds that the nodes have used until now, those of ended jobs too."""
+        seconds = 0.0
+        for name in (*slurm.NODES, slurm.BIG, slurm.GPU):
+            for process in self.cluster.pieces[name].processes():
+                with suppress(psutil.Error):
+                    t = process.cpu_times()
+                    seconds += t.user + t.system + t.children_user + t.children_system
+        return seconds
+
+    def look(self, jobs: int) -> tuple[int, float, float]:
+        """Questions that one look at so many jobs takes, CPU seconds of asking, and of Slurm's command."""
+        from esap_wf.backends.slurm import questions
+        from esap_wf.backends.slurm.commands import Commands
+        from esap_wf.models.place import Profile
+
+        os.environ |= self.cluster.environment
+        settings = {"commands": str(self.folder / "bin"), "conf": self.cluster.environment["SLURM_CONF"]}
+        commands = Commands(Profile(name="cluster", kind="slurm", settings=settings))
+        array = self.cluster.submit("true", "--hold", f"--array=0-{jobs - 1}")
+        before, begin = self.calls(), os.times()
+        found = questions.active(commands)
+        end = os.times()
+        self.cluster.cancel(array)
+        if len(found) != jobs:
+            raise SystemExit(f"{len(found)} jobs were seen, not {jobs}")
+        asked = end.children_user + end.children_system - begin.children_user - begin.children_system
+        return (self.calls() - before).total(), end.user + end.system - begin.user - begin.system, asked
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[1])
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    if why := slurm.why_not():
+        raise SystemExit(f"Slurm: {why}")
+    with (
+        slurm.running() as cluster,
+        tempfile.TemporaryDirectory(prefix="esap-wf-bench-") as name,
+    ):
+        bench = Bench(cluster, Path(name))
+        looking(bench, 1000 if quick else 10_000)
+        per_unit(bench, *((200, 8) if quick else (1000, 60)))
+        sleeping(bench, *((40, 2.0) if quick else (400, 10.0)))
+
+
+def looking(bench: Bench, jobs: int) -> None:
+    """One question, whatever the number of jobs."""
+    questions, own, asked = bench.look(jobs)
+    row = [f"{jobs} jobs", str(questions), f"{own:.2f}", f"{asked:.2f}", measure.verdict(questions, LOOK)]
+    header = ["a look at", "questions", "CPU s of esap-wf", "CPU s of squeue", f"≤ {LOOK:g} question"]
+    measure.show("Watching jobs", header, [row])
+
+
+def per_unit(bench: Bench, many: int, few: int) -> None:
+    """Shards beside a job for each unit."""
+    bench.run(SLOTS, 0, 1)
+    rows = []
+    for title, units, size in (
+        (f"{many} units in shards", many, -(-many // SLOTS)),
+        (f"{few} units, a job each", few, 1),
+    ):
+        cpu, wall, calls, shards = bench.run(units, 0, size)
+        target = measure.verdict(cpu / units, PER_UNIT) if size > 1 else ""
+        each = calls["sbatch"] / shards
+        row = [title, str(shards), f"{cpu:.1f}", f"{cpu / units:.3f}", target, f"{each:.2f}"]
+        rows.append([*row, str(calls["squeue"]), f"{wall:.0f}"])
+    header = ["noop", "jobs", "CPU s", "a unit", f"≤ {PER_UNIT} s", "sbatch a job", "squeue", "wall s"]
+    measure.show("A unit's cost", header, rows)
+
+
+def sleeping(bench: Bench, units: int, seconds: float) -> None:
+    """Units that sleep, on eight slots."""
+    ideal = units * seconds / SLOTS
+    _, wall, calls, shards = bench.run(units, seconds, -(-units // SLOTS))
+    row = [f"{units} × {seconds:g} s", str(shards), f"{ideal:.0f}", f"{wall:.0f}", f"{wall / ideal:.2f}"]
+    row += [measure.verdict(wall / ideal, WALL), f"{calls['sbatch'] / shards:.2f}"]
+    header = ["units", "jobs", "ideal s", "wall s", "ratio", f"≤ {WALL}", "sbatch a job"]
+    measure.show(f"Units that sleep, on {SLOTS} slots", header, [row])
+
+
+if __name__ == "__main__":
+    main()
