@@ -66,6 +66,11 @@ class Piece(Struct, frozen=True):
     needs : Allocation
     secrets : tuple of str
         Names of variables whose values are the user's, to be handed over by the place's own means.
+    drain : int, optional
+        Signal at which its engine lets running jobs end and starts no others. A place that ends what has
+        worked for too long sends it in time, `lead` seconds before; None: the engine can't do it.
+    lead : int
+        Seconds that its longest job takes at most.
     """
 
     key: str
@@ -74,6 +79,8 @@ class Piece(Struct, frozen=True):
     needs: Allocation
     environment: Mapping[str, str] = {}
     secrets: tuple[str, ...] = ()
+    drain: int | None = None
+    lead: int = 0
 
 
 class Usage(Struct, frozen=True):
@@ -106,6 +113,8 @@ class Seen(Struct, frozen=True):
     kind : str
         The reason as an `esap_wf.models.run.Reason`, if the place has ended it and knows why: ``TIMEOUT``,
         ``NODE_FAIL``. Empty if it ended by itself, or nobody knows.
+    drained : bool
+        It has ended because its time at the place was almost over (`Piece.drain`): another goes on.
     """
 
     condition: Condition
@@ -116,6 +125,7 @@ class Seen(Struct, frozen=True):
     usage: Usage = Usage()
     orphans: bool = False
     kind: str = ""
+    drained: bool = False
 
 
 class BatchJob(Struct, frozen=True):
@@ -213,12 +223,15 @@ class Launcher(ABC):
         The run directory is seen there under the same path: pieces work in it, nothing is sent or pulled.
     sees_itself : bool
         Pieces are seen without a question to anybody: nothing is to be shared with other runs.
+    is_queue : bool
+        What is started waits there for its turn, and works on without the process that has started it.
     waiting_for : str
         Why the last call of `start` left some out, for people; empty if it left out none.
     """
 
     shares_store: bool = False
     sees_itself: bool = False
+    is_queue: bool = False
     waiting_for: str = ""
 
     @abstractmethod

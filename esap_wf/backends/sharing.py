@@ -50,7 +50,7 @@ class Shared(Launcher):
 
     def __init__(self, launcher: Launcher, profile: Profile, cache: Path) -> None:
         self.launcher, self.profile = launcher, profile
-        self.shares_store = launcher.shares_store
+        self.shares_store, self.is_queue = launcher.shares_store, launcher.is_queue
         self.waiting_for = ""
         self._me = processes.me()
         self._slots = Slots(cache / "places" / profile.name, self._me.boot_id)

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from esap_wf import files, plugins
-from esap_wf.backends.launcher import Condition, Seen
+from esap_wf.backends.launcher import Condition, NeedsPersonError, OutageError, Seen
 from esap_wf.engines import EngineBase
 from esap_wf.errors import EsapError
 from esap_wf.models.plan import Plan
 from esap_wf.models.run import Phase, State, now
 from esap_wf.running import clearing
 from esap_wf.running.ownership import Ownership
+from esap_wf.running.patience import Patience
 from esap_wf.runs import attempts, states
 from esap_wf.runs.run import Run
 
@@ -67,7 +68,10 @@ def former_engine(owner: Ownership, before: State) -> FormerEngine | None:
 def _looked_at(owner: Ownership, epoch: int, before: State, told: str = "") -> FormerEngine:
     """How it looks now; in the log, unless that was `told` before."""
     key = owner.key(epoch)
-    seen = owner.here.look({key: None})[key]
+    try:
+        seen = owner.here.look({key: None})[key]
+    except NeedsPersonError as error:
+        seen = Seen(Condition.UNKNOWN, reason=str(error))
     adoptable, why = _judged(owner.run, epoch, seen, before.phase in states.FINAL)
     if why != told:
         logger.info("the engine of epoch %d %s", epoch, why)
@@ -108,6 +112,8 @@ def certain(owner: Ownership, former: FormerEngine | None, before: State) -> For
     """The same, once it is known whether it lives: one out of reach is watched for signs of life."""
     if former is None or former.adoptable is not None:
         return former
+    if owner.here.is_queue:
+        return _told(owner, former, before)
     where = former.seen.where
     owner.write(Phase.QUEUED, reason=f"watching for signs of life of its engine on {where}")
     while former.adoptable is None:
@@ -115,6 +121,18 @@ def certain(owner: Ownership, former: FormerEngine | None, before: State) -> For
         owner.here.wait(LOOK)
         former = _looked_at(owner, former.epoch, before, told=former.why)
     return former
+
+
+def _told(owner: Ownership, former: FormerEngine, before: State) -> FormerEngine:
+    """The same where somebody has to be asked for it. A request to stop gives the engine up."""
+
+    def look() -> FormerEngine | None:
+        found = _looked_at(owner, former.epoch, before, told=former.why)
+        if found.adoptable is None:
+            raise OutageError(found.seen.reason)
+        return found
+
+    return Patience(owner).answer(look) or replace(former, adoptable=False)
 
 
 def adopt(owner: Ownership, former: FormerEngine) -> None:

@@ -71,6 +71,8 @@ class Ownership:
         Of the engine that is watched; 0 before there is one.
     usage : Usage
         What the engine has used, once it has ended.
+    leaving : bool
+        Set from outside: this process goes, what works for the run goes on.
     """
 
     lease: Lease
@@ -86,6 +88,7 @@ class Ownership:
         self.worked: Path | None = None
         self.epoch = 0
         self.usage = Usage()
+        self.leaving = False
         self._here: Launcher | None = None
         self._launcher: Launcher | None = None
         self._renewed = time.monotonic()
@@ -167,6 +170,11 @@ class Ownership:
     def queue(self) -> Queue | None:
         """Where the engine submits the jobs of its steps; None also before the plan is read."""
         return self.plan.queue if hasattr(self, "plan") else None
+
+    @property
+    def place(self) -> str:
+        """What the place is called where engines in the run directory are."""
+        return self.plan.backend if self.plan.profile else "this machine"
 
     def clear_survivors(self) -> None:
         """End whatever engines in the run directory have left."""

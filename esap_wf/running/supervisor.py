@@ -27,8 +27,9 @@ from esap_wf.models.run import Failure, Phase, Reason, State, now
 from esap_wf.running import adoption, conclusion, endings, preparation, raising, render, revisions, staging
 from esap_wf.running.environment import environment
 from esap_wf.running.ownership import Leaving, Ownership
+from esap_wf.running.patience import Patience
 from esap_wf.running.watch import Watch
-from esap_wf.runs import crashpoints
+from esap_wf.runs import attempts, crashpoints
 from esap_wf.runs.lease import FencedError, HeldByOther
 from esap_wf.runs.pieces import under_way
 from esap_wf.runs.run import BY_THE_SYSTEM, StopRequest
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from esap_wf.running.pieces.watch import PiecesWatch
 
 logger = logging.getLogger(__name__)
+
+#: So often an engine is started again of which nobody saw how it ended: one here, and one that is a job,
+#: which may lose its node, or be taken away by an administrator.
+LOST, LOST_JOBS = 1, 5
 
 
 class Supervisor:
@@ -83,7 +88,7 @@ class Supervisor:
                 self.owner.here.fenced({self.owner.key(self.owner.epoch): None})
             raise
         except Leaving:
-            logger.info("this supervisor was asked to end; the pieces go on, for who resumes the run")
+            logger.info("this supervisor was asked to end; what works goes on, for who resumes the run")
         except EsapError as error:
             self._abandon()
             reason = ": ".join([error.message, *map(str, error.problems[:1])]).replace("\n", " ")[:500]
@@ -102,8 +107,12 @@ class Supervisor:
     def _ask_to_stop(self, *_: object) -> None:
         """
         Whoever asks this process to end leaves a stop request: jobs end, the run can be resumed. Pieces of a
-        run that works elsewhere go on without it.
+        run that works elsewhere, and an engine that is a job, go on without it.
         """
+        begun = self.owner.epoch or attempts.last(self.run.dir, self.owner.lease.epoch)
+        if begun and self.owner.here.is_queue:
+            self.owner.leaving = True
+            return
         if self._pieces:
             self._pieces.leaving = True
             return
@@ -168,43 +177,51 @@ class Supervisor:
 
     def _engine_to_its_end(self, before: State) -> Seen | None:
         """An engine from its start, or from its adoption, to its end; None if nobody saw how it ended."""
+        lost = 0
         if not self._begin(before):
             return None
-        ended = self._follow()
-        while (
-            ended is not None
-            and ended.exit_code != 0
-            and not self._is_over()
-            and raising.gets_more(self.owner)
-        ):
-            ended = self._another()
-        if ended is not None:
-            return ended
-        if adoption.ended_well(self.run, self.owner.epoch):
-            what = "nobody saw how the engine ended, but what it left behind shows that it had finished"
-            logger.info(what)
-            self.owner.note(what)
-            return Seen(Condition.ENDED, exit_code=0, orphans=True)
-        return None if self._is_over() else self._once_more()
+        while True:
+            ended = self._follow()
+            if ended is None:
+                if adoption.ended_well(self.run, self.owner.epoch):
+                    unseen = "nobody saw how the engine ended, but what it left behind shows"
+                    what = f"{unseen} that it had finished"
+                    logger.info(what)
+                    self.owner.note(what)
+                    return Seen(Condition.ENDED, exit_code=0, orphans=True)
+                lost += 1
+                if self._is_over() or lost > (LOST_JOBS if self.owner.here.is_queue else LOST):
+                    return None
+                why = self._watch.gone if self._watch and self.owner.here.is_queue else ""
+                what = f"nobody saw how the engine ended{f' ({why})' if why else ''}, so it is started again"
+            elif ended.exit_code == 0 or self._is_over():
+                return ended
+            elif self._hands_over(ended):
+                what = "the time of the engine's job was almost over: another one goes on"
+            elif raising.gets_more(self.owner):
+                what = ""  # which it has told itself
+            else:
+                return ended
+            if what:
+                logger.info(what)
+                self.owner.note(what)
+            # another one, in an epoch of its own, says whether anything is left to do
+            self.owner.acquire()
+            if not self._begin(self.owner.events.state):
+                return None
 
     def _is_over(self) -> bool:
         """Whether the engine was ended on purpose."""
         return bool(self.owner.wants_stop() or (self._watch and (self._watch.late or self._watch.hung)))
 
-    def _once_more(self) -> Seen | None:
+    def _hands_over(self, ended: Seen) -> bool:
         """
-        Nobody saw how the engine ended (its keeper was killed): another one, in an epoch of its own, says
-        whether anything is left to do.
+        Whether an engine has only ended because its time was almost over: none of its jobs has failed.
         """
-        what = "nobody saw how the engine ended, so it is started again"
-        logger.info(what)
-        self.owner.note(what)
-        return self._another()
-
-    def _another(self) -> Seen | None:
-        """A further engine, in an epoch of its own, to its end."""
-        self.owner.acquire()
-        return self._follow() if self._begin(self.owner.events.state) else None
+        if not ended.drained:
+            return False
+        failures = self.owner.events.state.failures
+        return not [f for f in failures if f.epoch == self.owner.epoch and f.reason != Reason.CANCELLED]
 
     def _begin(self, before: State) -> bool:
         """
@@ -217,13 +234,10 @@ class Supervisor:
             adoption.adopt(self.owner, former)
             return True
         adoption.give_up(self.owner, former)
-        if self.run.stop_requested():
-            return False
-        self._start()
-        return True
+        return not self.run.stop_requested() and self._start()
 
-    def _start(self) -> None:
-        """Start an engine, in the epoch of this owner."""
+    def _start(self) -> bool:
+        """Start an engine, in the epoch of this owner; False if the run was to end before there was one."""
         owner, epoch = self.owner, self.owner.lease.epoch
         resume = epoch > 1
         added = owner.engine.launch_additions(self.run.dir, epoch, resume)
@@ -239,12 +253,32 @@ class Supervisor:
             ("bash", render.COMMAND, *added.arguments),
             owner.plan.allocation,
             environment(added.environment, isolated),
+            secrets=tuple(owner.plan.profile.secrets) if owner.plan.profile else (),
+            drain=self._drain(),
+            lead=self._longest(),
         )
-        handle = owner.here.start([engine]).get(engine.key)
+        handle = Patience(owner).answer(lambda: owner.here.start([engine]).get(engine.key))
         if isinstance(handle, Refusal):
             raise RefusedError(f"{owner.engine.title} can't be started: {handle.reason}")
+        if handle is None:
+            owner.here.give_up({engine.key: None})
+            return False
         crashpoints.reached("engine-started")
-        owner.write(Phase.EXECUTING, reason="", started=owner.events.state.started or now())
+        if not owner.here.is_queue:
+            owner.write(Phase.EXECUTING, reason="", started=owner.events.state.started or now())
+        return True
+
+    def _drain(self) -> int | None:
+        """The signal after which the engine starts no more jobs and lets those end that run."""
+        signal_ = self.owner.engine.stop_signal(True)
+        return signal_.number if signal_ and not signal_.to_jobs else None
+
+    def _longest(self) -> int:
+        """Seconds that a job of a step may take."""
+        plan = self.owner.plan
+        if plan.queue is None:
+            return 0
+        return int(max([plan.queue.wall_seconds, *(s.wall_seconds or 0 for s in plan.steps.values())]))
 
     def _call(self, arguments: list[str]) -> None:
         """Let the engine do something before it is started (unlock a folder)."""

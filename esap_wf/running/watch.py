@@ -9,13 +9,14 @@ from signal import SIGKILL, SIGTERM
 
 import msgspec
 
-from esap_wf.backends.launcher import Condition, Seen, Signal
+from esap_wf.backends.launcher import Condition, NeedsPersonError, OutageError, Seen, Signal
 from esap_wf.engines import Cursor
 from esap_wf.formats.quantities import human_seconds, to_seconds
-from esap_wf.models.run import Failure, Phase
+from esap_wf.models.run import Failure, Phase, Reason, now
 from esap_wf.running import clearing
 from esap_wf.running.jobs import Jobs
-from esap_wf.running.ownership import GRACE, Ownership
+from esap_wf.running.ownership import GRACE, Leaving, Ownership
+from esap_wf.running.patience import Patience
 from esap_wf.running.pulse import DEAD, DEAD_ON_FULL_DISK, Pulse
 from esap_wf.runs.run import StopRequest
 
@@ -42,12 +43,14 @@ class Watch:
         Whether the time limit that the user asked for was reached.
     hung : str
         Why the engine was ended although nobody had asked for it: it did nothing any more.
+    gone : str
+        Why it is gone, if nobody saw how it ended.
     """
 
     def __init__(self, owner: Ownership) -> None:
         self.owner, self.run = owner, owner.run
         self.late = False
-        self.hung = ""
+        self.hung = self.gone = ""
         self._key = owner.key(owner.epoch)
         self._seen = Seen(Condition.WAITING)
         self._pulse = Pulse()
@@ -57,6 +60,8 @@ class Watch:
         self._asked_at: float | None = None
         wall = owner.plan.request.resources.wall
         self._limit = None if wall is None else to_seconds(wall)
+        self._patience = Patience(owner)
+        self._next_try = 0.0
 
     def until_end(self) -> Seen | None:
         """Until the engine has ended; None if nobody saw how."""
@@ -66,14 +71,18 @@ class Watch:
         jobs = Jobs(owner)
         source = jobs.heard(owner.source(owner.epoch, cursor))
         while True:
-            self._seen = owner.here.look({self._key: None})[self._key]
+            if owner.leaving:
+                raise Leaving
+            self._look()
             if owner.count(source):
                 self._changed = True
                 self._pulse.reported()
             if self._seen.condition in (Condition.ENDED, Condition.GONE):
                 jobs.finish()
+                self.gone = self._seen.reason
                 return self._seen if self._seen.condition is Condition.ENDED else None
             self._changed |= jobs.look()
+            self._tell()
             self._checkpoint()
             owner.renew()
             self._end_in_time()
@@ -82,14 +91,53 @@ class Watch:
             self._kill_after_grace()
             owner.here.wait(LOOK)
 
+    def _look(self) -> None:
+        """How the engine is; a place that can't be asked is waited for."""
+        trouble = self._patience.trouble
+        try:
+            self._seen = self.owner.here.look({self._key: None})[self._key]
+        except NeedsPersonError as error:
+            trouble.begin(str(error), person=True)
+            return
+        if not self.owner.here.is_queue:
+            return
+        if self._seen.condition is Condition.UNKNOWN:
+            trouble.begin(self._seen.reason or "it can't be asked")
+        elif time.monotonic() >= self._next_try:  # else it is a signal that could not be given
+            trouble.end()
+
+    def _tell(self) -> None:
+        """The phase and its reason where an engine waits for its turn, or can't be asked for."""
+        state, seen = self.owner.events.state, self._seen
+        if self._patience.trouble.what:
+            self._patience.tell()
+            return
+        if not self.owner.here.is_queue:
+            return
+        runs = seen.condition is Condition.RUNNING
+        if not state.started and not runs:
+            self._began = time.monotonic()
+        phase = Phase.EXECUTING if state.started or runs else Phase.QUEUED
+        reason = "" if runs else f"waiting at {self.owner.place}: {seen.reason}"
+        if (phase, reason) != (state.phase, state.reason):
+            if state.phase is Phase.HELD and phase is Phase.EXECUTING:
+                self.owner.write(Phase.QUEUED, reason="")
+            self.owner.write(phase, reason=reason, started=state.started or (now() if runs else None))
+
     def losses(self) -> list[Failure]:
-        """None: an engine that is gone is started again."""
-        return []
+        """An engine that was a job, and was lost so often that it was not started again."""
+        if not self.gone or not self.owner.here.is_queue:
+            return []
+        where = "logs/engine.log"
+        return [Failure(step="engine", reason=Reason.NODE_FAIL, detail=self.gone, log=where)]
 
     def _checkpoint(self) -> None:
         moment = time.monotonic()
         if self._changed and moment - self._written >= CHECKPOINT:
-            self.owner.write(Phase.EXECUTING)
+            if self.owner.here.is_queue:
+                self.owner.write(self.owner.events.state.phase)
+            else:
+                self.owner.write(Phase.EXECUTING)
             self._changed, self._written = False, moment
 
     # --- reasons to end the engine
@@ -169,8 +217,19 @@ class Watch:
         return asked is not None if self._signal(sent) else None
 
     def _signal(self, sent: Signal) -> bool:
-        """False if there is no engine yet: it is about to be started."""
+        """False if there is no engine yet: it is about to be started; or if its place can't be asked."""
+        whole: Signal | None = sent
         if self._seen.condition is Condition.WAITING:
+            if not self.owner.here.is_queue:
+                return False
+            whole = None  # it has not begun, and is not to
+        if time.monotonic() < self._next_try:
             return False
-        self.owner.here.stop({self._key: None}, sent)
+        trouble = self._patience.trouble
+        try:
+            self.owner.here.stop({self._key: None}, whole)
+        except (OutageError, NeedsPersonError) as error:
+            trouble.begin(str(error), person=isinstance(error, NeedsPersonError))
+            self._next_try = time.monotonic() + trouble.pause()
+            return False
         return True

@@ -1,8 +1,8 @@
 """
-The engine of an epoch, as the run directory records it: its process, its signs of life, its end, and whether
-it was given up.
+The engine of an epoch, as the run directory records it: its process, or the job that it is, its signs of
+life, its end, and whether it was given up.
 
-`esap_wf.backends.local` starts engines and writes this record; whoever adopts or removes a run reads it.
+`esap_wf.backends` starts engines and writes this record; whoever adopts or removes a run reads it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,24 @@ class EngineProcess(Model, frozen=True, kw_only=True, omit_defaults=False):
     keeper: Holder
 
 
+class EngineJob(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """
+    ``engine/<epoch>.job.json``: the engine of an epoch that is a job of a workload manager. It is written
+    before the job is handed in, and again when its id is known.
+    """
+
+    schema_version: int = 1
+    epoch: int
+    place: str
+    name: str
+    job: str = ""
+    submitted: str = ""
+
+
 class EngineExit(Model, frozen=True, kw_only=True, omit_defaults=False):
     """
-    ``engine/<epoch>.exit.json``: how it ended, what it and its jobs used, and whether it left processes
-    behind.
+    ``engine/<epoch>.exit.json``: how it ended, what it and its jobs used, whether it left processes behind,
+    and whether it was asked to start no more jobs because its time was almost over.
     """
 
     schema_version: int = 1
@@ -39,6 +53,7 @@ class EngineExit(Model, frozen=True, kw_only=True, omit_defaults=False):
     cpu_seconds: float = 0.0
     max_rss_bytes: int = 0
     orphans: bool = True
+    drained: bool = False
 
 
 def of(run: Path, epoch: int) -> EngineProcess | None:
@@ -47,6 +62,23 @@ def of(run: Path, epoch: int) -> EngineProcess | None:
         return files.read_json(run / "engine" / f"{epoch}.json", EngineProcess)
     except NotFoundError:
         return None
+
+
+def job_of(run: Path, epoch: int) -> EngineJob | None:
+    """The job that the engine of an epoch is, or was to be; None if it is none."""
+    try:
+        return files.read_json(_job(run, epoch), EngineJob)
+    except NotFoundError:
+        return None
+
+
+def keep_job(run: Path, job: EngineJob, mode: int | None = None) -> None:
+    """Write down which job the engine of an epoch is, before anything else happens."""
+    files.write_atomic(_job(run, job.epoch), msgspec.json.encode(job), mode=mode)
+
+
+def _job(run: Path, epoch: int) -> Path:
+    return run / "engine" / f"{epoch}.job.json"
 
 
 def end_of(run: Path, epoch: int) -> EngineExit | None:
@@ -65,15 +97,16 @@ def keep_end(run: Path, epoch: int, end: EngineExit) -> None:
 def started(run: Path) -> list[int]:
     """Epochs that started an engine, in order."""
     try:
-        names = [p.name.removesuffix(".json") for p in (run / "engine").iterdir() if p.suffix == ".json"]
+        names = [p.name for p in (run / "engine").iterdir() if p.suffix == ".json"]
     except FileNotFoundError:
         return []
-    return sorted(int(n) for n in names if n.isdigit())
+    found = {n.removesuffix(".json").removesuffix(".job") for n in names}
+    return sorted(int(n) for n in found if n.isdigit())
 
 
 def last(run: Path, below: int) -> int:
     """The last epoch before `below` that started an engine; 0 if none did."""
-    return max((e for e in range(1, below) if of(run, e)), default=0)
+    return max((e for e in range(1, below) if of(run, e) or job_of(run, e)), default=0)
 
 
 def beat_path(run: Path, epoch: int) -> Path:

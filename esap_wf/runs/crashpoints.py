@@ -34,6 +34,10 @@ class Point(StrEnum):
     REVISION_RENDERED = "revision-rendered"
     #: `revisions.finish`: the new plan is in force, the folder in which it waited is there.
     PLAN_REPLACED = "plan-replaced"
+    #: `HeadLauncher.start`: the engine's record is there, its job is not handed in.
+    HEAD_RECORDED = "head-recorded"
+    #: `HeadLauncher.start`: Slurm has taken the job, its id is nowhere.
+    HEAD_SUBMITTED = "head-submitted"
     #: supervisor: the engine runs.
     ENGINE_STARTED = "engine-started"
     #: supervisor: events are folded in memory, the checkpoint isn't written.

@@ -17,7 +17,6 @@ import msgspec
 from esap_wf.backends.base import BackendBase
 from esap_wf.backends.launcher import Launcher
 from esap_wf.backends.slurm.settings import Head, Settings, Way, of
-from esap_wf.errors import RefusedError
 from esap_wf.formats.quantities import to_seconds
 from esap_wf.models import Model
 from esap_wf.models.place import Capacity, Profile, Queue, Survey
@@ -114,7 +113,9 @@ class Slurm(BackendBase):
 
             return ThereLauncher(profile, cache)
         if settings.head is Head.JOB:
-            raise RefusedError(f"{profile.name}: only engines that submit from this machine are possible yet")
+            from esap_wf.backends.slurm.head import HeadLauncher
+
+            return HeadLauncher(profile, cache)
         from esap_wf.backends.slurm.native import NativeLauncher
 
         return NativeLauncher(profile, cache)

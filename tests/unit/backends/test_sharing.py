@@ -534,7 +534,7 @@ class Sharing(RuleBasedStateMachine):
             one.launcher = one._answers.launcher = self  # type: ignore[assignment]
         self.last = -1e9
 
-    shares_store = False
+    shares_store = is_queue = False
     waiting_for = ""
 
     # the place
