@@ -17,6 +17,7 @@ from services.slurm import Cluster
 from esap_wf.testing.places import Place
 
 pytestmark = pytest.mark.integration
+pytest.importorskip("snakemake_executor_plugin_slurm", reason="pip install '.[slurm]'")
 
 _SNAKEFILE = """\
 rule all:
