@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,7 @@ from esap_wf.formats.quantities import human_bytes, human_cores, human_count, hu
 
 if TYPE_CHECKING:
     from esap_wf.backends import Profile, Survey
+    from esap_wf.planning.abilities import Places
     from esap_wf.planning.standings import Has, Standing, Way
 
 #: Programs of a place that are listed; of more, those that engines ask for.
@@ -91,8 +93,15 @@ def backends(ctx: click.Context, needs: tuple[str, ...]) -> None:
 
 @backends.command("show", examples=["esap-wf backends show local"])
 @click.argument("name", shell_complete=completes("backend"))
+@click.option(
+    "--write-profiles",
+    "folder",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write files by which the bare engines submit to this place, without esap-wf: FOLDER/snakemake, …",
+)
 @click.pass_obj
-def backends_show(answer: Answer, name: str) -> None:
+def backends_show(answer: Answer, name: str, folder: Path | None) -> None:
     """
     Ask a place and show all that is known of it: its profile and limits, what it has, its storage, engines
     and software. Without an answer, what it said last is shown.
@@ -106,6 +115,9 @@ def backends_show(answer: Answer, name: str) -> None:
     except EsapError as error:
         answer.say(f"it can't be asked now: {error}")
         survey = places.known(name)
+    if folder is not None:
+        for path in _write_profiles(places, name, folder):
+            answer.say(f"written: {path}")
     standing = places.standing(name)
     answer.give({"backends": [_detailed(standing, profile, survey)]}, _page(standing, profile, survey))
 
@@ -129,6 +141,25 @@ def backends_check(answer: Answer, name: str) -> None:
         row["sees_store"] = places.sees_store(name)
         page += f"\n\n{_sees_text(answer, row['sees_store'])}"
     answer.give({"backends": [row]}, page)
+
+
+def _write_profiles(places: Places, name: str, folder: Path) -> list[Path]:
+    """What bare engines need to submit to a place; a file that is there is not replaced."""
+    from esap_wf import files
+
+    found = {folder / path: content for path, content in places.engine_profiles(name).items()}
+    if not found:
+        what = "no engine submits jobs of its own there"
+        raise UsageError(
+            f"there are no profiles of {name}", [Problem("--write-profiles", what, "leave it out")]
+        )
+    if there := [str(path) for path in found if path.exists()]:
+        problems = [Problem(path, "is there already", "name another folder") for path in there]
+        raise UsageError("nothing was written", problems)
+    for path, content in found.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_atomic(path, content)
+    return list(found)
 
 
 def _detailed(standing: Standing, profile: Profile, survey: Survey | None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from esap_wf.engines.answers import (
 from esap_wf.engines.cursor import Cursor
 from esap_wf.engines.job import Job, Rendered
 from esap_wf.errors import Problem, UnavailableError
+from esap_wf.models.place import Queue
 from esap_wf.models.plan import EngineChoice
 from esap_wf.models.run import Event, Failure
 
@@ -260,6 +261,13 @@ class EngineBase(ABC):
         UsageError, RefusedError, UnavailableError
             It can't be done like this, and what to do.
         """
+
+    def profile(self, queue: Queue) -> Mapping[str, bytes]:
+        """
+        Files by which people let the bare engine submit any pipeline's jobs to a workload manager, without
+        esap-wf: path → content. The default: none.
+        """
+        return {}
 
     # --- a run: asked by its supervisor, which lives as long as the run; by another one after a crash
 

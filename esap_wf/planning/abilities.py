@@ -122,6 +122,17 @@ class Places:
         kind = self._kinds.get(profile.kind)
         return kind.ways(profile) if kind else ()
 
+    def engine_profiles(self, name: str) -> dict[str, bytes]:
+        """Files by which bare engines submit jobs to a place: path → content."""
+        for profile in self.ways(name):
+            survey = self.known(name)
+            cores = survey.cores if survey else 1
+            allocation = msgspec.structs.replace(_LEAST, cores=max(cores, 1))
+            if (queue := self._kinds[profile.kind].queue(profile, allocation, survey)) is not None:
+                able = [engine for engine in self._plugins.values() if queue.kind in engine.queues]
+                return {path: text for engine in able for path, text in engine.profile(queue).items()}
+        return {}
+
     def way_of(self, profile: Profile) -> str:
         """``here``, ``native`` or ``there``, of one of `ways`."""
         kind = self._kinds[profile.kind]

@@ -39,6 +39,7 @@ from esap_wf.engines.nextflow.reasons import explain
 from esap_wf.engines.nextflow.trace import trace_path
 from esap_wf.errors import EsapError, Problem
 from esap_wf.formats import reading
+from esap_wf.models.place import Queue
 from esap_wf.models.plan import EngineChoice
 from esap_wf.models.run import Failure
 
@@ -245,6 +246,12 @@ class Nextflow(EngineBase):
         ):
             return []
         return ["-c", f"{job.folder}/{CONFIG}"]
+
+    def profile(self, queue: Queue) -> Mapping[str, bytes]:
+        """``nextflow -c nextflow.config run``."""
+        from esap_wf.engines.nextflow import queue as queues
+
+        return {CONFIG: ("\n".join(queues.lines(queue, {})) + "\n").encode()}
 
     def launch_additions(self, run: Path, epoch: int, resume: bool) -> LaunchAdditions:
         """

@@ -40,14 +40,15 @@ from esap_wf.engines.snakemake import (
     lint,
     profiles,
     python,
-    queue,
     raised,
     snakefile,
     targets,
 )
+from esap_wf.engines.snakemake import queue as queues
 from esap_wf.engines.snakemake.events import SnakemakeEvents
 from esap_wf.engines.snakemake.outputs import PROJECT
 from esap_wf.errors import Problem, UnavailableError, UsageError
+from esap_wf.models.place import Queue
 from esap_wf.models.plan import EngineChoice
 from esap_wf.models.run import Event, Failure, Reason
 from esap_wf.software import environments
@@ -178,11 +179,15 @@ class Snakemake(EngineBase):
             own = command.own_profile(job, file)
             root = job.source.parents[len(file.parts) - 1]
             profile = root / own.removeprefix(f"{PROJECT}/") if own else None
-        return [*profiles.conflicts(job, choice, profile), *queue.missing(job, choice)]
+        return [*profiles.conflicts(job, choice, profile), *queues.missing(job, choice)]
 
     def render(self, choice: EngineChoice, job: Job) -> Rendered:
         """One configuration file, and the bare command relative to the run directory."""
         return command.plain(choice, job) if job.plain else command.house(choice, job)
+
+    def profile(self, queue: Queue) -> Mapping[str, bytes]:
+        """``snakemake --profile snakemake``."""
+        return {"snakemake/config.yaml": queues.profile(queue)}
 
     def launch_additions(self, run: Path, epoch: int, resume: bool) -> LaunchAdditions:
         """
@@ -209,7 +214,7 @@ class Snakemake(EngineBase):
         arguments = ["--logger", "esap", "--logger-esap-path", str(self._record(run, epoch))]
         arguments += ["--logger-esap-keep", str(kept)] if kept else []
         arguments += raised.arguments(run)
-        arguments += queue.named(run) if queued.submits(run) else []
+        arguments += queues.named(run) if queued.submits(run) else []
         return LaunchAdditions(
             arguments, {"PYTHONPATH": str(plugins)}, [["--unlock"]] if resume and self._is_locked(run) else []
         )
