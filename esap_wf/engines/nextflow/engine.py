@@ -265,6 +265,8 @@ class Nextflow(EngineBase):
             str(trace_path(run, epoch).relative_to(run)),
         ]
         session = _session(run) if resume else None
+        if resume and queued.submits(run):
+            _forget_failures(run)
         arguments += ["-resume", session] if session else []
         if more := queued.raised(run):
             (run / RAISED).write_bytes(raised.configuration(more))
@@ -294,6 +296,16 @@ class Nextflow(EngineBase):
 
 def _line(text: str, offset: int) -> int:
     return text.count("\n", 0, offset) + 1
+
+
+def _forget_failures(run: Path) -> None:
+    """
+    Remove exit codes of failed tasks: one that was ended while no Nextflow lived is begun again in the same
+    folder, where its old exit code would be taken for the end of the new job.
+    """
+    for path in (run / "work").glob("[0-9a-f][0-9a-f]/*/.exitcode"):
+        if path.read_bytes().strip() != b"0":
+            path.unlink(missing_ok=True)
 
 
 def _session(run: Path) -> str | None:
