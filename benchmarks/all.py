@@ -8,7 +8,16 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-TABLES = ("light.py", "overhead.py", "watching.py", "planning.py", "status_log.py", "index.py", "closure.py")
+TABLES = (
+    "light.py",
+    "overhead.py",
+    "shards.py",
+    "watching.py",
+    "planning.py",
+    "status_log.py",
+    "index.py",
+    "closure.py",
+)
 #: knows no arguments
 BARE = ("index.py",)
 

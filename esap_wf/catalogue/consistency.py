@@ -19,6 +19,7 @@ def problems(workflow: Workflow) -> Iterator[Problem]:
     yield from names.in_choices()
     yield from names.in_identity()
     yield from _stages(workflow)
+    yield from _shards(workflow)
     yield from _outputs(workflow)
     yield from _software(workflow)
     yield from _files(workflow)
@@ -118,6 +119,28 @@ def _stages(workflow: Workflow) -> Iterator[Problem]:
         yield Problem(where_, "there are stages, but no units that could be cut into slices", "say `units`")
 
 
+def _shards(workflow: Workflow) -> Iterator[Problem]:
+    """Shards are jobs of many units: there must be units, and their size has a name of its own."""
+    m, where = workflow.manifest, workflow.document.where
+    for i, implementation in enumerate(m.implementations):
+        if (shards := implementation.shards) is None:
+            continue
+        steps = m.units.steps if m.units else []
+        if shards.step not in steps:
+            hint = schemas.closest(shards.step, steps) or "`units.steps` must name it"
+            what = f"{shards.step} is no step of units"
+            yield Problem(where(["implementations", i, "shards", "step"]), what, hint)
+        if shards.job == shards.step:
+            what = "a shard must have another name than the step of its units"
+            yield Problem(where(["implementations", i, "shards", "job"]), what, f"{shards.step}_shard")
+    if (
+        any(implementation.shards for implementation in m.implementations)
+        and "shard_size" in workflow.properties
+    ):
+        what = "engines get the size of shards by the name shard_size, so no parameter can have it"
+        yield Problem(f"{workflow.folder / m.parameters}: properties.shard_size", what, "choose another name")
+
+
 def _outputs(workflow: Workflow) -> Iterator[Problem]:
     where, names = workflow.document.where, [o.name for o in workflow.manifest.outputs]
     for i, name in enumerate(names):
@@ -164,6 +187,11 @@ def _named_files(workflow: Workflow) -> Iterator[tuple[Pointer, str]]:
         for i, implementation in enumerate(m.implementations)
         for name, stage in implementation.stages.items()
         if not implementation.upstream
+    ]
+    found += [
+        (["implementations", i, "shards", "file"], implementation.shards.file)
+        for i, implementation in enumerate(m.implementations)
+        if implementation.shards and not implementation.upstream
     ]
     for name, given in m.inputs.items():
         found += [(["inputs", name, key], getattr(given, key) or None) for key in ("default", "rows")]

@@ -209,12 +209,13 @@ def lint(answer: Answer, path: tuple[str, ...], dry_run: str) -> int:
     show_default=True,
     help="The folder in which the workflow's folder is created.",
 )
+@click.option("--shards", is_flag=True, help="Many units can share one job of the engine.")
 @click.pass_obj
-def new(answer: Answer, kind: str, name: str, into: str) -> None:
+def new(answer: Answer, kind: str, name: str, into: str, shards: bool) -> None:
     """Create a workflow folder that runs and passes its own test, for you to edit."""
     from esap_wf.authoring import scaffold
 
-    folder = scaffold.make(name, Path(into))
+    folder = scaffold.make(name, Path(into), shards)
     made = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     example = shlex.quote(str(folder / "test/numbers.csv"))
     where = shlex.quote(str(folder))

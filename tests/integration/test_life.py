@@ -87,8 +87,9 @@ def test_an_empty_answer_to_a_question_starts_nothing(place: Place, terminal: An
     assert not place.runs()
 
 
-def test_a_new_workflow_passes_lint_and_its_own_test(place: Place) -> None:
-    made = place.inside("new", "workflow", "mine", "--into", "made here", "--json").json
+@pytest.mark.parametrize("options", [[], ["--shards"]])
+def test_a_new_workflow_passes_lint_and_its_own_test(place: Place, options: list[str]) -> None:
+    made = place.inside("new", "workflow", "mine", "--into", "made here", *options, "--json").json
     folder = place.root / "made here" / "mine"
     assert made["dir"] == str(folder)
     assert place.inside("lint", folder, "--json").json == {"valid": True, "problems": [], "warnings": []}
@@ -104,6 +105,12 @@ def test_a_new_workflow_passes_lint_and_its_own_test(place: Place) -> None:
     )
     assert tested.returncode == 0, tested.stdout
     assert tested.stdout == "passed\n"
+    if options:
+        numbers = ("--numbers", folder / "test/numbers.csv", "--if-exists", "rerun", "--json")
+        runs = [place.inside("run", folder, *numbers, *more).json for more in ([], ["--shard-size", "2"])]
+        results = [Path(run["dir"], "outputs/result.json").read_bytes() for run in runs]
+        assert results[0] == results[1]
+        assert list(Path(runs[1]["dir"], "work/shards/part").glob("*.jsonl"))
 
 
 def test_python_plans_runs_and_looks(place: Place) -> None:

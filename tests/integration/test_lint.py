@@ -135,6 +135,18 @@ def test_a_fault_is_told_with_its_place(place: Place, sound: Path, fault: str) -
     assert str(folder) in hits[0], "the author's file, not the copy that the engine has read"
 
 
+def test_shards_that_cannot_be_are_told(place: Place, sound: Path) -> None:
+    shards = '"shards": {"step": "unit", "job": "made", "file": "x.cwl"}, "engine": "snakemake"'
+    folder = spoilt(sound, place.root, ("workflow.yaml", '"engine": "snakemake"', shards))
+    text = "\n".join(told(place.inside("lint", folder, "--dry-run", "none", "--json").json))
+    assert "unit is no step of units" in text and "there is no file x.cwl" in text
+    shards = '"shards": {"step": "make", "job": "made"}, "engine": "snakemake"'
+    shutil.rmtree(folder)
+    folder = spoilt(sound, place.root, ("workflow.yaml", '"engine": "snakemake"', shards))
+    (line,) = told(place.inside("lint", folder, "--dry-run", "none", "--json").json)
+    assert "Snakemake has no step made in Snakefile" in line and "workflow.yaml:" in line
+
+
 def test_all_faults_are_told_at_once(place: Place, sound: Path) -> None:
     folder = spoilt(sound, place.root, STATIC["memory"][0])
     for fault in ("default", "syntax", "unknown step", "colon"):

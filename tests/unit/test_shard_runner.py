@@ -92,6 +92,20 @@ def test_numbers_are_units_without_a_list(shard):
     ]
 
 
+def test_a_list_of_some_units_says_with_which_number_it_begins(shard):
+    assert shard.run("--begin", "101", command=WRITE).returncode == 0
+    assert [path.name for path in shard.journals()] == ["0000101-0000108.1.jsonl"]
+
+
+def test_all_units_may_have_a_value_and_a_file_among_them_counts(shard):
+    (shard.folder / "table").write_text("1")
+    command = ["bash", "-c", 'echo "$0" >> account; cat "$2" > "$1"', "{unit}", "{result}", "{table}"]
+    for content, times in (("1", 1), ("1", 1), ("2", 2)):
+        (shard.folder / "table").write_text(content)
+        assert shard.run("--value", "table=table", command=command).returncode == 0
+        assert set(executed(shard).values()) == {times}
+
+
 def test_values_are_never_a_part_of_a_shell_line(shard):
     hostile = "$(touch x); `touch x` && {unit} '\"\\ \n end"
     shard.write([{"unit": "u1", "text": hostile, "number": 3, "flag": True, "nothing": None}])

@@ -23,7 +23,8 @@ from esap_wf.models.manifest import Implementation
 def look(
     workflow: Workflow, implementation: Implementation, engine: EngineBase, example: Example | None
 ) -> Iterator[Problem]:
-    """What the files of the stages show, and what their engine is given of it."""
+    """What the files of the stages and shards show, and what their engine is given of it."""
+    yield from _shards(workflow, implementation, engine)
     for stage in implementation.stages:
         file, item = implementation.part(implementation.stages[stage])
         entry = workflow.home(implementation)[1] / file
@@ -34,6 +35,26 @@ def look(
             given = questions.placeholders(implementation) if stage == JOIN else {}
             run = example.job(workflow, implementation)
             yield from engine.job_problems(entry, item, questions.job_of(run, implementation, stage, given))
+
+
+def _shards(workflow: Workflow, implementation: Implementation, engine: EngineBase) -> Iterator[Problem]:
+    """Shards that the engine's file doesn't have."""
+    shards = implementation.shards
+    if shards is None:
+        return
+    entry = workflow.home(implementation)[1] / (shards.file or implementation.file)
+    if not entry.is_file():
+        return  # told already
+    outline = engine.outline(entry, implementation.item)
+    if shards.file:
+        yield from outline.problems
+    steps = outline.steps
+    if steps is not None and shards.job not in steps:
+        number = workflow.manifest.implementations.index(implementation)
+        where = workflow.document.where(["implementations", number, "shards", "job"])
+        what = f"{engine.title} has no step {shards.job} in {entry.name}: units could not be put into shards"
+        there = f"it has {', '.join(sorted(set(steps))[:20])}"
+        yield Problem(where, what, schemas.closest(shards.job, steps) or there)
 
 
 def mapped(whole: Question) -> Iterator[Question]:
