@@ -93,7 +93,7 @@ def test_a_new_workflow_passes_lint_and_its_own_test(place: Place, options: list
     folder = place.root / "made here" / "mine"
     assert made["dir"] == str(folder)
     assert place.inside("lint", folder, "--json").json == {"valid": True, "problems": [], "warnings": []}
-    assert "<<" not in "".join(
+    assert "<<name>>" not in "".join(
         p.read_text() for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts
     )
     tested = subprocess.run(
