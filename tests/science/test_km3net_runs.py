@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from helpers import kept
 from helpers.command_line import Place
-from helpers.paths import CACHE
+from helpers.paths import CACHE, ROOT
 from science.km3net import SCHEMA, TINY, WORKFLOW, Done, Software, run_nextflow
 from science.report_page import HOSTILE, Report, shown_as_it_is
 from services.nextflow import nextflow_fixture  # noqa: F401
@@ -55,7 +55,7 @@ def tiny(software: Software, nextflow: Path) -> Path:
         done = run_nextflow(nextflow, software, folder, TINY)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
-    return kept.made("km3net", [WORKFLOW, TINY, str(nextflow), environments.abi()], make)
+    return kept.made("km3net", [WORKFLOW, ROOT / "rules", TINY, str(nextflow), environments.abi()], make)
 
 
 def test_a_campaign_gives_a_valid_table_with_units_and_nothing_else_is_published(
@@ -91,6 +91,36 @@ print(json.dumps([[x.name for x in h], units, len(t), int(t["good"].sum()), h[1]
     # the volume shrinks: the table is smaller than the hits that it comes from
     raw = sum(p.stat().st_size for p in (tiny / "work").rglob("simulated-*.h5") if not p.is_symlink())
     assert (outputs / "events.fits").stat().st_size < raw
+
+
+def test_files_in_shards_give_the_same_bytes(
+    tiny: Path, software: Software, nextflow: Path, tmp_path: Path
+) -> None:
+    done = run_nextflow(nextflow, software, tmp_path, {**TINY, "shard_size": 2})
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert "reconstruct_shard (1-2)" in done.stdout and "filter_events" not in done.stdout
+    for name in RESULTS:
+        assert (tmp_path / "outputs" / name).read_bytes() == (tiny / "outputs" / name).read_bytes(), name
+
+
+def test_a_broken_file_in_a_shard_does_not_keep_the_others_from_being_reconstructed(
+    tiny: Path, software: Software, nextflow: Path, tmp_path: Path
+) -> None:
+    good = next(p for p in (tiny / "work").rglob("simulated-00001.h5") if not p.is_symlink())
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / good.name).write_text("no events")
+    geometry = next(p for p in (tiny / "work").rglob("toy.detx") if not p.is_symlink())
+    events = [str(tmp_path / "broken" / good.name), str(good)]
+    given = {**TINY, "shard_size": 2, "inputs": {"events": events, "detector": [str(geometry)]}}
+    done = run_nextflow(nextflow, software, tmp_path, given)
+    assert done.returncode != 0
+    journal = (tmp_path / "work/shards/reconstruct/0000001-0000002.1.jsonl").read_text("utf-8")
+    ended = {
+        line["unit"]: line["kind"] for line in map(json.loads, journal.splitlines()) if "exit_code" in line
+    }
+    assert ended == {"00001": "failed", "00002": "done"}
+    assert good.name in (tmp_path / "logs/reconstruct/00001.log").read_text("utf-8")
+    assert (tmp_path / "work/tracks/tracks-00002.h5").is_file()
 
 
 def test_the_report_has_the_numbers_of_the_results_and_needs_no_other_file(tiny: Path) -> None:

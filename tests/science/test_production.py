@@ -102,6 +102,22 @@ def test_slices_of_the_blocks_and_their_join_make_the_same_bytes(
     assert same == outputs
 
 
+@pytest.mark.parametrize("more", [{"shard_size": 2}, {"shard_size": 1, "slice": 2, "slices": 2}])
+def test_blocks_of_shards_are_the_same_bytes(
+    production: Path, snakemake: Run, tmp_path: Path, more: dict[str, int]
+) -> None:
+    """A shard imports the simulation once; a slice may have shards, too."""
+    done = snakemake(tmp_path, {**TINY, **more}, "map")
+    assert done.returncode == 0, done.stderr[-3000:]
+    blocks = sorted((tmp_path / "work/events").iterdir())
+    assert [p.name for p in blocks] == [f"block-{n:05d}.fits" for n in range(more.get("slice", 1), 3)]
+    for block in blocks:
+        assert block.read_bytes() == (production / "work/events" / block.name).read_bytes()
+        log = tmp_path / "logs/simulate" / f"{block.stem.removeprefix('block-')}.log"
+        assert "showers kept" in log.read_text("utf-8")
+    assert list((tmp_path / "work/shards/simulate").glob("*.json"))
+
+
 @pytest.mark.parametrize(
     ("stage", "more"),
     [("map", {"slice": 1, "slices": 2}), ("join", {"inputs": {"event_lists": ["a.fits"]}})],
