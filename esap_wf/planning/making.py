@@ -22,8 +22,7 @@ from esap_wf.models.request import DataRef, Request
 from esap_wf.models.run import now
 from esap_wf.planning import identity, queued, resources, sharding, steps
 from esap_wf.planning.costs import Costs, earlier_runs, measured_at
-from esap_wf.planning.decisions import decide
-from esap_wf.planning.places import Chosen
+from esap_wf.planning.decisions import Decision, decide
 from esap_wf.planning.runners import Runner
 from esap_wf.planning.sharding import Work
 from esap_wf.request.validation import Validated
@@ -85,7 +84,7 @@ def make(request: Request, config: Config, valid: Validated, way: Profile | None
         backend=chosen.backend,
         profile=profile if profile.kind != backends.LOCAL else None,
         slicing=chosen.slicing,
-        sharding=_sharding(request, runner, chosen, costs.units, estimate, earlier),
+        sharding=_sharding(request, decision, costs.units, estimate, earlier),
         queue=decision.queue,
         allocation=chosen.allocation,
         units=costs.units,
@@ -117,8 +116,7 @@ def sealed(plan: Plan) -> Plan:
 
 def _sharding(
     request: Request,
-    runner: Runner,
-    chosen: Chosen,
+    decision: Decision,
     units: int,
     estimate: Estimate,
     earlier: list[Measurement],
@@ -131,6 +129,8 @@ def _sharding(
     UsageError
         It can't be done as it is asked for.
     """
+    runner, chosen, queue = decision.runner, decision.chosen, decision.queue
+    limits = [queue.wall_seconds, queue.most_wall_seconds] if queue else []
     work = Work(
         implementation=runner.implementation,
         engine=runner.engine.title,
@@ -138,6 +138,8 @@ def _sharding(
         slots=chosen.allocation.cores * chosen.allocation.nodes,
         estimate=estimate,
         earlier=earlier,
+        queue=queue,
+        limit=min((seconds for seconds in limits if seconds), default=None),
         sliced=chosen.slicing.slices > 1,
     )
     found, problems = sharding.share(work, request.resources.shard_size)

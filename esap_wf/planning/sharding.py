@@ -98,6 +98,8 @@ def share(work: Work, asked: int | None) -> tuple[Sharding, list[Problem]]:
         return _of(work, asked, "as you asked"), []
     if work.queue is None and work.units < MANY:
         return Sharding(why=f"with fewer than {MANY} units a job of its own for each costs little here"), []
+    if work.units <= work.slots:
+        return Sharding(why="there is a slot for each unit"), []
     return _chosen(work), []
 
 
