@@ -101,7 +101,8 @@ def test_all_units_may_have_a_value_and_a_file_among_them_counts(shard):
     (shard.folder / "table").write_text("1")
     command = ["bash", "-c", 'echo "$0" >> account; cat "$2" > "$1"', "{unit}", "{result}", "{table}"]
     for content, times in (("1", 1), ("1", 1), ("2", 2)):
-        (shard.folder / "table").write_text(content)
+        if (shard.folder / "table").read_text("utf-8") != content:
+            (shard.folder / "table").write_text(content)
         assert shard.run("--value", "table=table", command=command).returncode == 0
         assert set(executed(shard).values()) == {times}
 
