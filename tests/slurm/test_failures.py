@@ -68,6 +68,7 @@ def place_at(root: Path, cluster: Cluster, partition: str = "main") -> Place:
     }
     lines = ["[backends.slurm]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
     lines += ["poll = 1", "latency = 5", "[engines.nextflow]", f"path = {json.dumps(str(nextflow.path()))}"]
+    (root / "home").mkdir()
     (root / "config.toml").write_text("\n".join(lines) + "\n")
     return Place(root)
 
@@ -110,7 +111,12 @@ def failed(
     (root / "main.nf").write_text(FAILING.replace("GO", str(go)))
     run = started(place, root / "main.nf", "--cores", "8")
     try:
-        working = until(lambda: j if len(j := jobs_of(cluster, run)) == 6 else None, 300, what="six jobs")
+        working = until(
+            lambda: j if len(j := jobs_of(cluster, run)) == 6 else None,
+            300,
+            what="six jobs",
+            detail=lambda: status(place, run),
+        )
         go.touch()
         cluster.cancel(working["nf-unit_(cancelled)"][0])
         left = {"nf-unit_(node)"}
