@@ -35,6 +35,16 @@ SCRIPT = "import sys\nprint(sys.argv)\n"
 #: Fault → what is replaced in a sound folder (file, old, new), and where and what is told.
 STATIC = {
     "unknown step": (("workflow.yaml", '"make"', '"mkae"'), "workflow.yaml:", "Snakemake has no step mkae"),
+    "step of nobody": (
+        ("workflow.yaml", '"default": "small"', '"default": "small", "steps": {"mkae": {"memory": "1 GB"}}'),
+        "workflow.yaml:",
+        "no engine has a step mkae",
+    ),
+    "memory of a step": (
+        ("workflow.yaml", '"default": "small"', '"default": "small", "steps": {"make": {"memory": "1 GX"}}'),
+        "workflow.yaml:",
+        "'1 GX' is not",
+    ),
     "memory": (("workflow.yaml", "1 GB", "1 GX"), "workflow.yaml:", "'1 GX' is not"),
     "place": (("workflow.yaml", "outputs/result.txt", "result.txt"), "workflow.yaml:", "is outside outputs/"),
     "image": (

@@ -231,6 +231,8 @@ def test_a_job_that_runs_out_of_memory_gets_more_by_its_rule_and_the_next_plan_k
         "jobs of unit ran out of it, so they get 1.2 GB of memory (150 MB before)"
         in (folder / "events.jsonl").read_text()
     )
-    plan = place.inside("plan", workflow, "--backend", "slurm", "--json").json["plan"]
+    written = tmp_path / "plan.json"
+    assert place.inside("plan", workflow, "--backend", "slurm", "-o", written).code == 0
+    plan = json.loads(written.read_text())
     assert plan["steps"]["unit"]["memory_bytes"] == 1_200_000_000
     assert any("measured" in warning for warning in plan["warnings"])
