@@ -54,7 +54,8 @@ class Bench:
             PATH=f"{programs}:{os.environ['PATH']}",
         )
         (self.folder / "config").write_text(
-            '[backends.cluster]\nkind = "slurm"\nway = "native"\npartition = "main"\naccount = "science"\n'
+            "[backends.cluster]\npoll = 1\n"
+            'kind = "slurm"\nway = "native"\npartition = "main"\naccount = "science"\n'
             f'latency = 2\njob_memory = "300 MB"\nconf = "{self.cluster.environment["SLURM_CONF"]}"\n'
         )
 
