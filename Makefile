@@ -32,7 +32,7 @@ demo: install ## install, then make instrument response functions; about 4 minut
 install-test: $(VENV)/.installed-test ## the same as install, with what the tests need
 $(VENV)/.installed-test: $(SETUP) | $(BIN)/python
 	$(PIP) uv
-	$(UV) -e '.[snakemake,slurm,test]' || $(PIP) -e '.[snakemake,slurm,test]'
+	$(UV) -e '.[snakemake,test]' || $(PIP) -e '.[snakemake,test]'
 	touch $(VENV)/.installed $@
 
 # What `pip install` takes, with the versions it was tested with: dist/esap_wf-…-py3-none-any.whl and dist/constraints.txt.

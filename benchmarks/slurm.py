@@ -25,7 +25,7 @@ import psutil
 
 sys.path.insert(0, str(measure.ROOT / "tests"))
 
-from services import slurm
+from services import engines, slurm
 
 PER_UNIT, WALL, CALLS, LOOK = 0.05, 1.15, 1.0, 1.0
 SLOTS = 8
@@ -57,6 +57,7 @@ class Bench:
             "[backends.cluster]\npoll = 1\n"
             'kind = "slurm"\nway = "native"\npartition = "main"\naccount = "science"\n'
             f'latency = 2\njob_memory = "300 MB"\nconf = "{self.cluster.environment["SLURM_CONF"]}"\n'
+            + engines.configuration("snakemake", slurm=True)
         )
 
     @property

@@ -12,12 +12,12 @@ from typing import Any
 import psutil
 import pytest
 from helpers.waiting import until
+from services import engines
 from services.slurm import Cluster
 
 from esap_wf.testing.places import Place
 
 pytestmark = pytest.mark.integration
-pytest.importorskip("snakemake_executor_plugin_slurm", reason="pip install '.[slurm]'")
 
 _SNAKEFILE = """\
 rule all:
@@ -47,7 +47,8 @@ class Heads(Place):
             **settings,
         }
         text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in lines.items())
-        (self.root / "config.toml").write_text(f"[backends.cluster]\n{text}")
+        snakemake = engines.configuration("snakemake", slurm=True)
+        (self.root / "config.toml").write_text(f"[backends.cluster]\n{text}{snakemake}")
 
     def gates(self, *numbers: int) -> None:
         for number in numbers:

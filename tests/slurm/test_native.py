@@ -11,7 +11,7 @@ import psutil
 import pytest
 from faults.place import WatchedPlace
 from helpers.waiting import until
-from services import nextflow
+from services import engines
 from services.slurm import Cluster
 
 from esap_wf.backends.queue import job_key
@@ -26,7 +26,7 @@ def native(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     root = tmp_path_factory.mktemp("native")
     keys = {"kind": "slurm", "way": "native", "account": "science", "conf": cluster.environment["SLURM_CONF"]}
     lines = ["[backends.farm]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
-    lines += ["poll = 1", "latency = 5", "[engines.nextflow]", f"path = {json.dumps(str(nextflow.path()))}"]
+    lines += ["poll = 1", "latency = 5", engines.configuration("snakemake", "nextflow", slurm=True)]
     (root / "config.toml").write_text("\n".join(lines) + "\n")
     yield WatchedPlace(root)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from helpers.command_line import Place
+from services import engines
 from services.slurm import NODES, Cluster
 
 from esap_wf.backends.launcher import Condition
@@ -27,6 +28,7 @@ def place(root: Path, cluster: Cluster, **profiles: dict[str, Any]) -> Place:
         lines += [f"[backends.{name}]", 'kind = "slurm"']
         lines += [f"{key} = {value!r}" for key, value in keys.items()]
         lines += [f"[backends.{name}.software]", f"path = ['{Path(sys.executable).parent}']"]
+    lines += [engines.configuration("snakemake", slurm=True)]
     (root / "config.toml").write_text("\n".join(lines) + "\n")
     return Place(root, extra=dict(cluster.environment))
 
