@@ -51,6 +51,7 @@ CONTENTS = {
     ],
     "Contributing": [
         "CONTRIBUTING",
+        "docs/shards",
         "docs/testing",
         "docs/deprecation",
         "changes/README",

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from helpers.waiting import until
 from services import engines
-from services.slurm import Cluster
+from services.slurm import BIG, Cluster
 
 from esap_wf.testing.places import Place
 
@@ -165,8 +165,9 @@ def test_who_is_killed_and_who_is_asked_to_end_leaves_a_head_that_is_adopted(hea
 def test_a_head_that_is_taken_away_is_told_and_goes_on_in_another_job(heads: Heads) -> None:
     run = heads.begin()
     heads.cluster.cancel(heads.head(run))
-    second = heads.head(run, 2)
+    until(lambda: "an earlier engine" in heads.status(run)["reason"], what="a wait for its steps' jobs")
     heads.gates(1, 2, 3)
+    second = heads.head(run, 2)
     heads.reaches(run, "COMPLETED")
     assert heads.cluster.ends(second) == "COMPLETED"
     assert "it was cancelled" in heads.told(run)
@@ -180,8 +181,8 @@ def test_a_head_whose_node_dies_goes_on_on_another(heads: Heads) -> None:
     heads.cluster.kill_node(node)
     try:
         heads.cluster.down(node)
-        heads.head(run, 2)
         heads.gates(1, 2, 3)
+        heads.head(run, 2)
         heads.reaches(run, "COMPLETED")
         assert f"on {node}: its node has failed" in heads.told(run)
         assert len(heads.results(run)) == 3
@@ -200,13 +201,19 @@ def test_a_run_that_is_cancelled_leaves_no_job(heads: Heads) -> None:
 
 
 def test_one_that_waits_says_why_and_is_cancelled_there(heads: Heads) -> None:
-    heads.configure(partition="closed")
-    run = heads.started("run", "hello")
-    found = until(lambda: s if (s := heads.status(run))["reason"].startswith("waiting at cluster") else None)
-    assert found["phase"] == "QUEUED" and "partition" in found["reason"]
-    heads.inside("cancel", run)
-    heads.reaches(run, "ABORTED")
-    heads.is_over(run)
+    heads.configure(partition="big")
+    heads.cluster.drain(BIG)
+    try:
+        run = heads.started("run", "hello")
+        found = until(
+            lambda: s if (s := heads.status(run))["reason"].startswith("waiting at cluster") else None
+        )
+        assert found["phase"] == "QUEUED" and "node" in found["reason"]
+        heads.inside("cancel", run)
+        heads.reaches(run, "ABORTED")
+        heads.is_over(run)
+    finally:
+        heads.cluster.resume_node(BIG)
 
 
 def test_a_head_near_its_limit_hands_over(heads: Heads) -> None:
@@ -227,7 +234,7 @@ def test_a_head_near_its_limit_hands_over(heads: Heads) -> None:
 
 def test_a_controller_that_is_away_is_waited_for(heads: Heads, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: Callable[[], bool] = lambda: "waiting for cluster since" in heads.status(run)["reason"]  # noqa: E731
-    run = ""
+    assert heads.inside("backends", "check", "cluster").code == 0
     heads.cluster.stop_controller()
     try:
         (heads.root / "Snakefile").write_text(_SNAKEFILE.format(root=heads.root))

@@ -31,13 +31,15 @@ def test_each_process_of_km3net_is_given_the_scripts_that_it_needs_and_no_other(
     text = (WORKFLOWS / "km3net/main.nf").read_text("utf-8")
     given = {
         name: set(re.findall(r"'(\w+)'", row))
-        for name, row in re.findall(r"^        (\w+): \[(.*)\],$", text, re.M)
+        for name, row in re.findall(r"^        (\w+): \[(.*?)\],$", text, re.M | re.S)
     }
-    called = re.findall(r"^process (\w+) \{.*?python -B scripts/(\w+)\.py", text, re.M | re.S)
+    # in a shard the runner imports the script
+    starts = r"python -B (?:shard (?:(?!^}).)*?--call )?scripts/(\w+)\.py"
+    called = re.findall(r"^process (\w+) \{(?:(?!^}).)*?" + starts, text, re.M | re.S)
     assert len(called) == text.count("\nprocess ") and set(given) == {process for process, _ in called}
     for process, script in called:
         assert given[process] == imported(WORKFLOWS / "km3net/scripts", script), process
-        assert f"{process}(scripts('{process}')" in text, process
+        assert re.search(rf"{process}\((?:runner\(\), )?scripts\('{process}'\)", text), process
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ class NativeLauncher(LocalLauncher):
     # --- start
 
     def start(self, pieces: Sequence[Piece]) -> Mapping[str, str | Refusal]:
-        """As on this machine, with an ``sbatch`` that marks the jobs of the run."""
+        """As on this machine; what stands for ``sbatch`` marks the jobs of the run."""
         sbatch = self.commands.where("sbatch")
         folder = wrapper.write(self._run.run, self._run.folder, sbatch, self._run.mode)
         return super().start([self._with(piece, folder) for piece in pieces])

@@ -58,6 +58,7 @@ def test_what_it_said_is_kept_and_counts_from_then_on(inside: Any, far: distant.
         "path": "/opt/snakemake/bin/snakemake",
         "pieces": ["whole", "slices"],
         "containers": ["apptainer"],
+        "way": "there",
         "store": "copied",
     }
     text = " ".join(inside("backends").out.split())
