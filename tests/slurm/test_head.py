@@ -174,6 +174,7 @@ def test_a_head_that_is_taken_away_is_told_and_goes_on_in_another_job(heads: Hea
     heads.is_over(run)
 
 
+@pytest.mark.soak
 def test_a_head_whose_node_dies_goes_on_on_another(heads: Heads) -> None:
     run = heads.begin()
     job = heads.head(run)
@@ -232,6 +233,7 @@ def test_a_head_near_its_limit_hands_over(heads: Heads) -> None:
     heads.is_over(run)
 
 
+@pytest.mark.soak
 def test_a_controller_that_is_away_is_waited_for(heads: Heads, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: Callable[[], bool] = lambda: "waiting for cluster since" in heads.status(run)["reason"]  # noqa: E731
     assert heads.inside("backends", "check", "cluster").code == 0

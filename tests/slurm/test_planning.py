@@ -212,7 +212,7 @@ def test_what_is_submitted_can_be_printed(cluster: Cluster, tmp_path: Path) -> N
     native = done.json["scripts"]
     assert "snakemake" in native["whole"]
     jobs = native["jobs of its steps"].splitlines()
-    assert any(line.startswith("sbatch --partition=main") and line.endswith("# unit") for line in jobs)
+    assert any(line.startswith("sbatch --partition=main") and line.endswith("# unit_shard") for line in jobs)
     sent = here.inside("plan", "noop", "--backend", "sent", "--print-script", "--json").json["scripts"]
     assert sent["whole as a job"].startswith("#!/bin/bash")
     assert "sbatch" in sent["whole as a job"]
