@@ -42,6 +42,8 @@ OF_A_PLACE = [
     "slot-taken",
     "forgotten",
 ]
+#: tests/slurm/test_head_launcher.py
+OF_A_HEAD = ["head-recorded", "head-submitted"]
 #: tests/runs/test_revisions.py
 OF_A_NEW_PLAN = ["revision-begun", "plan-kept", "revision-rendered", "plan-replaced"]
 
@@ -83,7 +85,7 @@ def words(place: WatchedPlace, engine: str) -> list[str]:
 def test_every_point_has_a_test(place: WatchedPlace) -> None:
     assert {
         name.partition(":")[0]
-        for name in OF_THE_COMMAND + OF_THE_SUPERVISOR + OF_REMOVAL + OF_A_NEW_PLAN + OF_A_PLACE
+        for name in OF_THE_COMMAND + OF_THE_SUPERVISOR + OF_REMOVAL + OF_A_NEW_PLAN + OF_A_PLACE + OF_A_HEAD
     } == set(crashpoints.NAMES)
 
 
