@@ -120,6 +120,7 @@ class _Planned:
     """The part of a plan that a script is made of."""
 
     title = "a test"
+    queue = None
 
     def __init__(self, command: list[str], software: SoftwareChoice) -> None:
         self.command, self.software = command, software
