@@ -116,6 +116,7 @@ _WAYS = {
         "if the cause is temporary, resume; otherwise the parameters, the inputs or the "
         "pipeline must be changed"
     ),
+    Reason.UNITS: "see why its units have failed, mend that, then resume: units that are done are kept",
     Reason.UNKNOWN: (
         "if the cause is temporary, resume; otherwise the parameters, the inputs or the "
         "pipeline must be changed"
