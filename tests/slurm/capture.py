@@ -183,7 +183,9 @@ def _written(cluster: Cluster, folder: Path) -> None:
     for name, command in asked.items():
         # nothing of this machine is written down
         text = (
-            cluster.ask(*command).replace(str(cluster.folder), "/cluster").replace(str(Path.cwd()), "/work")
+            cluster.ask(*command)
+            .replace(str(cluster.folder), "/cluster")
+            .replace(str(Path.cwd()), "/scratch")
         )
         text = re.sub(r"OS=Linux .*?  RealMemory", "OS=Linux 6.1.0 #1 SMP  RealMemory", text)
         (folder / f"{name}.txt").write_text(text)
