@@ -241,20 +241,7 @@ def _of_queue(job: Job, ended: tuple[int, int] | None = None, account: Account |
         reason = "; ".join(filter(None, [state.text, why(job.reason).text]))
     elif state.condition in states.OVER:
         reason = states.failure(state, job.reason, code, signal)[1]
-    return BatchJob(
-        id=job.id,
-        name=job.name,
-        condition=state.condition,
-        state=state.name,
-        comment=job.comment,
-        reason=reason,
-        since=_since(state.condition, job.submitted, job.started, job.ended),
-        node=job.node,
-        exit_code=code,
-        signal=signal,
-        usage=_usage(account) if account else Usage(),
-        folder=job.folder,
-    )
+    return _told(job, state, reason, (code, signal), _usage(account) if account else Usage())
 
 
 def _of_account(account: Account) -> BatchJob:
@@ -265,19 +252,30 @@ def _of_account(account: Account) -> BatchJob:
         reason = why(account.reason).text
     elif state.condition in states.OVER:
         reason = states.failure(state, account.reason, code, signal)[1]
+    return _told(account, state, reason, (code, signal), _usage(account))
+
+
+def _told(
+    said: Job | Account,
+    state: states.State,
+    reason: str,
+    ended: tuple[int | None, int | None],
+    usage: Usage,
+) -> BatchJob:
+    code, signal = ended
     return BatchJob(
-        id=account.id,
-        name=account.name,
+        id=said.id,
+        name=said.name,
         condition=state.condition,
         state=state.name,
-        comment=account.comment,
+        comment=said.comment,
         reason=reason,
-        since=_since(state.condition, account.submitted, account.started, account.ended),
-        node=account.node,
+        since=_since(state.condition, said.submitted, said.started, said.ended),
+        node=said.node,
         exit_code=code,
         signal=signal,
-        usage=_usage(account),
-        folder=account.folder,
+        usage=usage,
+        folder=said.folder,
     )
 
 
