@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from esap_wf.backends.launcher import Piece
+from esap_wf.backends.launcher import Piece, Refusal
+from esap_wf.formats.quantities import human_bytes, to_bytes
+from esap_wf.models.place import Profile
 from esap_wf.software.packed import MENTION
 
 #: How a piece, and a run, may be called: names of folders and jobs are made of it.
@@ -118,3 +120,11 @@ def exports(variables: Mapping[str, str]) -> str:
     """Lines of a shell that set variables."""
     assert all(_VARIABLE.fullmatch(name) for name in variables), sorted(variables)
     return "".join(f"export {n}={shlex.quote(v)}\n" for n, v in variables.items())
+
+
+def too_large(size: int, profile: Profile) -> Refusal | None:
+    """Why so many bytes are not sent to a place; None if they are."""
+    if profile.bundle is None or size <= to_bytes(profile.bundle):
+        return None
+    most = human_bytes(to_bytes(profile.bundle))
+    return Refusal(f"{human_bytes(size)} would have to be sent, and {profile.name} takes {most}")

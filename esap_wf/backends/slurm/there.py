@@ -34,7 +34,6 @@ from esap_wf.backends.turns import held, private_folder
 from esap_wf.errors import EsapError, Problem, UnavailableError
 from esap_wf.formats import digests
 from esap_wf.formats.printing import one_line
-from esap_wf.formats.quantities import human_bytes, to_bytes
 from esap_wf.models.place import Profile
 
 logger = logging.getLogger(__name__)
@@ -115,9 +114,8 @@ class ThereLauncher(Launcher):
             raise NeedsPersonError(
                 f"{self.profile.name}: {what}", [Problem(str(error.filename), what, hint)]
             ) from None
-        if self.profile.bundle is not None and size > to_bytes(self.profile.bundle):
-            most = human_bytes(to_bytes(self.profile.bundle))
-            return Refusal(f"{human_bytes(size)} would have to be sent, and {self.profile.name} takes {most}")
+        if refusal := bundles.too_large(size, self.profile):
+            return refusal
         values = {name: os.environ[name] for name in piece.secrets if name in os.environ}
         named = bundles.environments(piece)
         there = environments.bring(self.sandboxes, self.profile, self.cache, named) if named else ""

@@ -30,7 +30,6 @@ from esap_wf.backends.ssh.answer import Answer
 from esap_wf.backends.ssh.far import Far
 from esap_wf.backends.ssh.settings import Address
 from esap_wf.errors import EsapError
-from esap_wf.formats.quantities import human_bytes, to_bytes
 from esap_wf.models.place import Profile
 
 log = logging.getLogger(__name__)
@@ -92,9 +91,8 @@ class SshLauncher(Launcher):
             size = bundles.size(found)
         except OSError as error:
             raise self._unreadable(error) from None
-        if self.profile.bundle is not None and size > to_bytes(self.profile.bundle):
-            most = human_bytes(to_bytes(self.profile.bundle))
-            return Refusal(f"{human_bytes(size)} would have to be sent, and {self.profile.name} takes {most}")
+        if refusal := bundles.too_large(size, self.profile):
+            return refusal
         secrets = {name: os.environ[name] for name in piece.secrets if name in os.environ}
         there = self._environments(piece)
 
