@@ -137,6 +137,8 @@ class Jobs:
     def remember(self, events: Iterable[Event]) -> None:
         """Jobs whose end the engine has told."""
         for event in events:
+            if event.journal is not None:  # a unit: its shard's job is told of by the engine
+                continue
             told = event.kind == "done" and event.cpu_seconds is not None
             if event.batch and event.kind in ("done", "failed") and not told:
                 self._ended[event.batch] = _Ended(event)

@@ -50,6 +50,7 @@ class Line(msgspec.Struct, gc=False):
     memory_bytes: int | None = None
     log: str | None = None
     host: str | None = None
+    job: str | None = None
     root: str | None = None
 
 
@@ -67,6 +68,7 @@ class _Journal:
     told: int = 0
     offset: int = 0
     host: str | None = None
+    job: str | None = None
     root: str = ""
     ended: bool = False
 
@@ -181,7 +183,7 @@ class Journals:
 
     def _events_of(self, part: _Part, journal: _Journal, line: Line) -> Iterable[Event]:
         if line.kind == "begin":
-            journal.host, journal.root = line.host, line.root or ""
+            journal.host, journal.job, journal.root = line.host, line.job, line.root or ""
         elif line.kind == "end":
             journal.ended = True
         unit = line.unit
@@ -223,6 +225,7 @@ class Journals:
             detail=line.detail,
             log=self._log(line, journal),
             host=journal.host,
+            batch=journal.job if kind == "failed" else None,
             seconds=line.seconds,
             cpu_seconds=line.cpu_seconds,
             memory_bytes=line.memory_bytes,

@@ -68,18 +68,24 @@ def failure_of(line: Line, name: str) -> Failure:
         detail=line.detail or "",
         epoch=line.epoch,
         job=line.batch,
+        node=line.host if line.batch else None,
     )
 
 
 def completed(failure: Failure, line: Line) -> Failure:
-    """A failure with what the workload manager says of its job."""
+    """
+    A failure with what the workload manager says of its job. Of a unit in a shard, which has failed for a
+    reason of its own, where that was.
+    """
+    if failure.step != line.step:
+        return msgspec.structs.replace(failure, node=line.host or failure.node, state=line.state)
     return msgspec.structs.replace(
         failure,
         reason=line.reason or failure.reason,
         exit_code=failure.exit_code if line.exit_code is None else line.exit_code,
         detail=line.detail or failure.detail,
         log=line.log or failure.log,
-        node=line.host,
+        node=line.host or failure.node,
         state=line.state,
     )
 

@@ -16,6 +16,8 @@ from shard_files import FENCED, UNWRITABLE, ShardError, remove_tree, sync, unwri
 
 _FILE = re.compile(r"(\d{7,})-(\d{7,})\.(\d{1,6})\.jsonl")
 _FOLDER = re.compile(r"(\d{7,})-(\d{7,})\.(\d{1,6})\.tmp")
+#: By which batch systems tell a job its id: Slurm, PBS, LSF, Grid Engine.
+JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 _STEP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 
 
@@ -82,6 +84,7 @@ class Journal(object):
             "root": os.path.abspath(root),
             "outlives": outlives,
         }
+        about["job"] = next((os.environ[name] for name in JOBS if os.environ.get(name)), None)
         journal.append([about])
         return journal
 

@@ -53,6 +53,23 @@ def test_a_run_makes_the_same_as_here(engine: str, native: WatchedPlace, cluster
     assert of_run(cluster, there["run"]) == []
 
 
+def test_a_unit_that_fails_in_a_shard_names_its_job_and_where_that_was(
+    native: WatchedPlace, cluster: Cluster
+) -> None:
+    given = ["noop", "--units", "4", "--shard-size", "2", "--fail-unit", "3", "--engine", "snakemake"]
+    done = native("run", *given, "--backend", "farm", "--if-exists", "rerun", "--json")
+    assert done.code == 1, done
+    run = done.json["run"]
+    (failure,) = native.ok("status", run)["failures"]
+    assert (failure["unit"], failure["exit_code"], failure["reason"]) == ("u00003", 3, "EXIT_CODE")
+    assert cluster.field(failure["job"], "NodeList") == failure["node"]
+    assert failure["state"] == "FAILED"
+    assert "fails as asked for" in "".join(failure["tail"])
+    assert native.ok("status", run)["progress"]["units_done"] == 3
+    shards = [row for row in of_run(cluster, run, "--states=all") if row == failure["job"]]
+    assert shards == [failure["job"]]
+
+
 def test_a_run_by_hand_submits_too(native: WatchedPlace, cluster: Cluster) -> None:
     made = native.ok("run", "hello", "--engine", "nextflow", "--backend", "farm", "--who", "hand")
     run = native.run(made["run"])

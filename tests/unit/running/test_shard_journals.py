@@ -75,6 +75,30 @@ def test_what_is_new_is_told_and_nothing_else(run):
     assert (event.kind, event.host, event.step) == ("failed", "n1", "unit")
 
 
+def test_a_failed_unit_names_the_job_of_its_shard_and_the_node(run):
+    """What Slurm says of that job adds its state; why the unit has failed is its own."""
+    journals = run.follow()
+    run.add(ONE, {"kind": "begin", "host": "n1", "job": "17"}, ("start", "u1"))
+    run.add(ONE, {"kind": "failed", "unit": "u1", "exit_code": 3, "reason": Reason.EXIT_CODE}, ("done", "u2"))
+    told = journals.read()
+    shard = Event(t=0, kind="failed", step="unit_shard", unit="1-3", batch="17", reason=Reason.UNITS)
+    slurm = Event(
+        t=0,
+        kind="job",
+        step="unit_shard",
+        batch="17",
+        host="n1",
+        state="TIMEOUT",
+        reason="timeout",
+        exit_code=1,
+    )
+    data = [msgspec.json.encode(e) + b"\n" for e in (*told, shard, slurm)]
+    (failure,) = progress.fold(State(phase=Phase.EXECUTING), data, ["unit"]).failures
+    assert (failure.unit, failure.job, failure.node, failure.state) == ("u1", "17", "n1", "TIMEOUT")
+    assert (failure.reason, failure.exit_code) == (Reason.EXIT_CODE, 3)
+    assert [e.batch for e in told if e.kind != "failed"] == [None, None]
+
+
 def test_a_line_that_is_half_written_waits_for_its_end(run):
     journals = run.follow()
     path = run.folder / f"{ONE}.jsonl"
