@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import kept
 from helpers.command_line import Done, Place
+from helpers.paths import CACHE, ROOT
 from services import containers, engines, slurm
 from services.containers import Runtimes
 from services.slurm import Cluster
 
 from esap_wf.backends.queue import job_key
+from esap_wf.software import environments
+from esap_wf.software.containers import archive
+from esap_wf.software.containers import folder as images
 from esap_wf.testing import answers
 
 ENGINES = ("snakemake", "nextflow", "cwl", "toil")
@@ -52,14 +57,17 @@ TASKS: dict[str, list[object]] = {
 OWN = {"report.html", "provenance.json"}
 
 
-def _cells() -> Iterator[Any]:
-    for engine in ENGINES:
-        for way in WAYS:
-            for task in ("hello", "noop", "noop in a container", SCIENCE[engine]):
-                marks = [] if (engine, way, task) in OFTEN else [pytest.mark.soak]
-                yield pytest.param(
-                    engine, way, task, marks=marks, id=f"{engine}-{way}-{task.replace(' ', '-')}"
-                )
+def _cell(engine: str, way: str, task: str) -> Any:
+    marks = [] if (engine, way, task) in OFTEN else [pytest.mark.soak]
+    return pytest.param(engine, way, task, marks=marks, id=f"{engine}-{way}-{task.replace(' ', '-')}")
+
+
+CELLS = [
+    _cell(engine, way, task)
+    for engine in ENGINES
+    for way in WAYS
+    for task in ("hello", "noop", "noop in a container", SCIENCE[engine])
+]
 
 
 @pytest.fixture(scope="module")
@@ -75,24 +83,50 @@ def farm(cluster: Cluster, container_runtimes: Runtimes, tmp_path_factory: pytes
     root = tmp_path_factory.mktemp("farm")
     for name in ("home", "pieces"):
         (root / name).mkdir()
-    (root / "fair.json").write_text((Path(__file__).parents[2] / "workflows/fair/test/job.json").read_text())
+    (root / "fair.json").write_text((ROOT / "workflows/fair/test/job.json").read_text())
     given = engines.configuration(*ENGINES, slurm=True)
     lines = [f'cache = "{container_runtimes.cache}"', given]
+    pieces = {"way": "there", "folder": str(root / "pieces")}
     for name, keys in {
         "native": {"way": "native"},
         "head": {"way": "native", "head": "job", "head_memory": "1 GB"},
-        "pieces": {"way": "there", "folder": str(root / "pieces")},
+        **{_there(task): pieces for task in TASKS},
     }.items():
         lines += [f"[backends.{name}]", 'kind = "slurm"', "poll = 1", "latency = 2"]
         lines += [f'conf = "{cluster.environment["SLURM_CONF"]}"', 'account = "science"']
         lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
         lines += [f"[backends.{name}.containers]", 'runtimes = ["apptainer"]']
-    lines += ["[backends.pieces.software]", f'path = ["{Path(sys.executable).parent}"]']
-    for engine in ENGINES:
-        lines += [f"[backends.pieces.engines.{engine}]", f'path = "{engines.program(engine)}"']
+        if keys is pieces:
+            lines += [f'map = {{ "esap-wf/hello:1" = "{image()}" }}']
+            software = python_of(name.removeprefix("pieces-")).parent
+            lines += [f"[backends.{name}.software]", f'path = ["{software}"]']
+            for engine in ENGINES:
+                lines += [f"[backends.{name}.engines.{engine}]", f'path = "{engines.program(engine)}"']
     (root / "config.toml").write_text("\n".join(lines) + "\n")
     variables = {"ESAP_WF_CACHE": str(container_runtimes.cache), "PATH": containers.path()}
     return Place(root, {**container_runtimes.environment, **variables})
+
+
+def _there(task: str) -> str:
+    """The place of pieces with the software of a workflow on its PATH."""
+    return f"pieces-{TASKS[task][0]}"
+
+
+def python_of(workflow: str) -> Path:
+    """Python with the packages of a workflow; ours if it has none."""
+    requirements = ROOT / "workflows" / workflow / "requirements.txt"
+    return (
+        environments.build(requirements, CACHE) / "bin/python"
+        if requirements.exists()
+        else Path(sys.executable)
+    )
+
+
+def image() -> Path:
+    """The image of `noop` as a root file system, kept between sessions."""
+    archived = images.build(images.read_folder(ROOT / "containers" / "hello"), CACHE)
+    made = kept.made("hello-image", [archived.name], lambda made: archive.unpack(archived, made / "root"))
+    return made / "root"
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +161,7 @@ def files(outputs: Path) -> list[str]:
     )
 
 
-@pytest.mark.parametrize(("engine", "way", "task"), _cells())
+@pytest.mark.parametrize(("engine", "way", "task"), CELLS)
 @answers("Slurm, {way}: {task}")
 def test_it_makes_there_what_it_makes_here(
     farm: Place,
@@ -141,7 +175,8 @@ def test_it_makes_there_what_it_makes_here(
 ) -> None:
     if task == "noop in a container":
         container_runtimes.need("apptainer")
-    given = ["run", *TASKS[task], "--engine", engine, "--backend", way, "--if-exists", "rerun", "--json"]
+    place = _there(task) if way == "pieces" else way
+    given = ["run", *TASKS[task], "--engine", engine, "--backend", place, "--if-exists", "rerun", "--json"]
     done = farm.inside(*given)
     if engine == "cwl" and way != "pieces":
         assert done.code == 3, done.out

@@ -315,6 +315,44 @@ def test_a_step_that_fails_there_is_told_as_it_is_here(real: OnSlurm) -> None:
     assert real.left() == []
 
 
+def keep(place: OnSlurm, attempt: int, name: Path) -> None:
+    """Another name for the journal of an attempt at a shard, which outlives its piece."""
+    found = until(
+        lambda: next(place.folder.rglob(f"work/shards/unit/*.{attempt}.jsonl"), None),
+        what=f"the journal of attempt {attempt}",
+    )
+    os.link(found, name)
+
+
+def test_a_lost_piece_costs_only_the_units_that_its_shard_had_not_finished(
+    real: OnSlurm, cluster: Cluster
+) -> None:
+    given = ["noop", "--units", "8", "--seconds", "2", "--shard-size", "8", "--cores", "1"]
+    began = real("run", *given, "--backend", "toy", "--if-exists", "rerun", "--detach", "--json")
+    assert began.code == 0, began
+    run = began.json["run"]
+    job, (first, second) = real.job(".whole.1"), (real.root / f"{run}.{n}" for n in (1, 2))
+    keep(real, 1, first)
+    until(lambda: first.read_text().count('"done"') >= 3, what="three units")
+    node = cluster.field(job, "NodeList")
+    cluster.kill_node(node)
+    try:
+        keep(real, 2, second)
+        assert real.ended(run).phase is Phase.COMPLETED, real.explain(run)
+    finally:
+        cluster.start_node(node)
+        cluster.resume_node(node)
+    status = real.status(run)["progress"]
+    assert status["units_done"] == status["units_total"] == 8
+    begun = [path.read_text().count('"start"') for path in (first, second)]
+    assert sum(begun) == 8 + status["second_executions"]
+    assert status["second_executions"] <= 1
+    assert begun[1] <= 5, "what was done is kept"
+    made = sorted(p.name for p in (real.run(run).dir / "outputs/units").iterdir())
+    assert made == [f"u{i:05}.dat" for i in range(1, 9)]
+    until(lambda: not real.left(), what="nothing to be left", detail=real.left)
+
+
 SMALL = [
     *("--gamma-showers", "600000", "--proton-showers", "1500000", "--electron-showers", "600000"),
     *("--blocks", "3", "--seed", "7", "--zenith", "20"),

@@ -6,13 +6,14 @@ import errno
 import filecmp
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from esap_wf import files
 from esap_wf.errors import EsapError, Problem
 from esap_wf.formats import digests
+from esap_wf.running import shards
 from esap_wf.runs.folders import delete_tree
 from esap_wf.runs.pieces import Attempt, Pieces
 
@@ -47,7 +48,7 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from sorted(p for p in folder.rglob("*") if p.is_file())
 
 
-def made(pulled: Path, sent: Path, beat: Callable[[], None]) -> dict[str, str]:
+def made(pulled: Path, sent: Path, beat: Callable[[], None], given: Collection[str] = ()) -> dict[str, str]:
     """
     SHA-256 of all that a piece has made, by path relative to the run directory.
 
@@ -57,6 +58,8 @@ def made(pulled: Path, sent: Path, beat: Callable[[], None]) -> dict[str, str]:
         What came back, and what was sent: what is the same in both was not made there.
     beat : callable
         Called while files are read; may raise to stop.
+    given : collection of str
+        What was made by an earlier attempt at the same slice, and sent along.
     """
     found = {}
     for path in sorted(pulled.iterdir()):
@@ -64,7 +67,9 @@ def made(pulled: Path, sent: Path, beat: Callable[[], None]) -> dict[str, str]:
             continue
         for file in [path] if path.is_file() else _files(path):
             name = file.relative_to(pulled)
-            if not _is_same(file, sent / name):
+            if name.is_relative_to(shards.FOLDER):
+                continue
+            if name.as_posix() in given or not _is_same(file, sent / name):
                 found[name.as_posix()] = digests.of_file(file, beat)
     return found
 
@@ -132,7 +137,7 @@ def bring(pieces: Pieces, accepted: Sequence[Attempt]) -> None:
         end = pieces.accepted(attempt.slice)
         for name in end.files if end else ():
             if not name.startswith(f"{_LOGS}/"):
-                _link(pieces.pulled(attempt) / name, files.inside(pieces.run, name))
+                link(pieces.pulled(attempt) / name, files.inside(pieces.run, name))
 
 
 def bring_logs(pieces: Pieces, ended: Sequence[Attempt]) -> None:
@@ -145,7 +150,7 @@ def bring_logs(pieces: Pieces, ended: Sequence[Attempt]) -> None:
                 said.append(f"--- slice {attempt.slice}, attempt {attempt.attempt}\n".encode())
                 said.append(path.read_bytes())
             else:
-                _link(path, files.inside(pieces.run, f"{_LOGS}/{path.relative_to(folder).as_posix()}"))
+                link(path, files.inside(pieces.run, f"{_LOGS}/{path.relative_to(folder).as_posix()}"))
     if said:
         files.write_atomic(pieces.run / _LOGS / _ENGINE_LOG, b"".join(said), sync=False)
 
@@ -159,7 +164,7 @@ def clear(pieces: Pieces) -> None:
                     delete_tree(folder)
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
     """The same file under another name; a copy where there can be no link."""
     if target.is_symlink() or target.exists():
         if not target.is_symlink() and source.samefile(target):

@@ -34,7 +34,11 @@ SENT = Path("sent", "run")
 
 
 def make(
-    owner: Ownership, pieces: Pieces, attempt: Attempt, given: Mapping[str, Mapping[str, Path]]
+    owner: Ownership,
+    pieces: Pieces,
+    attempt: Attempt,
+    given: Mapping[str, Mapping[str, Path]],
+    carried: Mapping[str, Path],
 ) -> Piece:
     """
     Put together what is sent for an attempt; made again, it is the same.
@@ -46,6 +50,8 @@ def make(
     attempt : Attempt
     given : mapping
         For the `join` slice: name of what is given → path relative to the run directory → where it is now.
+    carried : mapping
+        What earlier attempts at the slice had finished: path relative to the run directory → where it is now.
     """
     folder = pieces.path(attempt.slice, attempt.attempt) / SENT
     if folder.exists():
@@ -63,7 +69,7 @@ def make(
     for name in ("code", staging.FOLDER):
         if (owner.run.dir / name).is_dir():
             (folder / name).symlink_to(owner.run.dir / name)
-    for paths in given.values():
+    for paths in (*given.values(), carried):
         for name, source in paths.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).symlink_to(source)

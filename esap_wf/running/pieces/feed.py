@@ -14,8 +14,10 @@ from pathlib import Path
 import msgspec
 
 from esap_wf.engines import Cursor, EngineBase, EventSource
+from esap_wf.models.plan import Sharding
 from esap_wf.models.run import Event
-from esap_wf.runs.pieces import WHOLE, Attempt
+from esap_wf.running.shards import Journals, ShardedEvents
+from esap_wf.runs.pieces import JOIN, WHOLE, Attempt
 
 
 class Feed:
@@ -27,10 +29,22 @@ class Feed:
     engine : EngineBase
     epoch : int
         Of the owner, in which the events are told.
+    sharding : Sharding, optional
+        If units share jobs.
+    units, slices : int
+        Of the run.
     """
 
-    def __init__(self, engine: EngineBase, epoch: int) -> None:
+    def __init__(
+        self,
+        engine: EngineBase,
+        epoch: int,
+        sharding: Sharding | None = None,
+        units: int = 0,
+        slices: int = 1,
+    ) -> None:
         self.engine, self.epoch = engine, epoch
+        self.sharding, self.units, self.slices = sharding or Sharding(), units, slices
         self._sources: dict[str, EventSource] = {}
         self._slices: dict[str, str] = {}
         self._totals: dict[str, dict[str, int]] = {}
@@ -39,8 +53,23 @@ class Feed:
     def add(self, attempt: Attempt, pulled: Path) -> None:
         """Read what an attempt reports from now on; again, nothing is added."""
         if attempt.key not in self._sources:
-            self._sources[attempt.key] = self.engine.events(pulled, 1, Cursor.START)
+            self._sources[attempt.key] = self._source(attempt, pulled)
             self._slices[attempt.key] = attempt.slice
+
+    def _source(self, attempt: Attempt, pulled: Path) -> EventSource:
+        source = self.engine.events(pulled, 1, Cursor.START)
+        if not self.sharding.size or attempt.slice == JOIN:
+            return source
+        units = self._units(attempt.slice)
+        journals = Journals(pulled, self.sharding, self.epoch, {})
+        return ShardedEvents(source, journals, units, units, announced=False)
+
+    def _units(self, slice_: str) -> int:
+        """How many units a slice has."""
+        if slice_ == WHOLE:
+            return self.units
+        number = int(slice_)
+        return self.units * number // self.slices - self.units * (number - 1) // self.slices
 
     def read(self) -> list[Event]:
         """Events since the last call; empty only if there are no more."""
@@ -59,7 +88,7 @@ class Feed:
             event = msgspec.structs.replace(event, totals=self._sums())
         slice_ = self._slices[key]
         job = event.job if event.job is None or slice_ == WHOLE else f"{slice_}/{event.job}"
-        return [msgspec.structs.replace(event, epoch=self.epoch, job=job, mark=None)]
+        return [msgspec.structs.replace(event, epoch=self.epoch, job=job, mark=None, journal=None)]
 
     def _sums(self) -> dict[str, int]:
         sums: dict[str, int] = {}

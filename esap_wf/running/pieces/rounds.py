@@ -12,7 +12,7 @@ import msgspec
 from esap_wf.backends import Condition, NeedsPersonError, OutageError, Part, Piece, Refusal, Seen, Signal
 from esap_wf.models.run import Reason, now
 from esap_wf.running.ownership import Ownership
-from esap_wf.running.pieces import bringing, bundle
+from esap_wf.running.pieces import bringing, bundle, carried
 from esap_wf.running.pieces.asking import Asking
 from esap_wf.running.pieces.feed import Feed
 from esap_wf.running.pieces.slices import Slice, Slices
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two pulls of a record at least, and how much longer than a pull they are.
 RECORD, COST = 1.0, 10.0
+#: Seconds between two times that what shards have finished is brought home.
+SHIPPING = 180.0
 #: Why a place ends a piece that would end in the same way again, or should not go on.
 _FOR_GOOD = (Reason.TIMEOUT, Reason.OUT_OF_MEMORY, Reason.CANCELLED)
 
@@ -56,11 +58,13 @@ class Rounds:
         self.stopping = self.tidy = False
         self._began = time.monotonic()
         self._next_record = 0.0
+        self._next_shipping = self._began + SHIPPING
         self.feed = self._feed()
 
     def _feed(self) -> Feed:
         """All that counts, from its start."""
-        feed = Feed(self.owner.engine, self.owner.lease.epoch)
+        plan = self.owner.plan
+        feed = Feed(self.owner.engine, self.owner.lease.epoch, plan.sharding, plan.units, plan.slicing.slices)
         for slice_ in self.slices.all:
             if slice_.attempt is not None and self.pieces.pulled(slice_.attempt).is_dir():
                 feed.add(slice_.attempt, self.pieces.pulled(slice_.attempt))
@@ -82,6 +86,7 @@ class Rounds:
             self._start()
         self._look()
         self._pull_records()
+        self._ship()
         self._finish()
         self._forget()
         if not any(s.seen and s.seen.condition is Condition.UNKNOWN for s in self.slices.under_way):
@@ -124,8 +129,17 @@ class Rounds:
     def _made(self, slice_: Slice, attempt: Attempt) -> Piece:
         """What is sent for an attempt; it may wait long for a slot, and is put together once."""
         if slice_.piece is None:
-            slice_.piece = bundle.make(self.owner, self.pieces, attempt, self._given(slice_))
+            finished = self._finished(slice_)
+            carried.keep(self.pieces.path(slice_.name, attempt.attempt), finished)
+            slice_.piece = bundle.make(self.owner, self.pieces, attempt, self._given(slice_), finished)
         return slice_.piece
+
+    def _finished(self, slice_: Slice) -> dict[str, Path]:
+        """What earlier attempts at a slice had finished: by the word of the last one that was heard of."""
+        found: dict[str, Path] = {}
+        for earlier in slice_.earlier:
+            found |= carried.finished(self.pieces.pulled(earlier), self.owner.plan.sharding)
+        return found
 
     def _refused(self, slice_: Slice, reason: str) -> None:
         slice_.watched = True
@@ -189,8 +203,9 @@ class Rounds:
         """What it has told before it was lost, if it is still there: a further attempt may go on from it."""
         if self.pieces.forgotten(attempt):
             return
+        part = Part.RESULTS if self.owner.plan.sharding.size else Part.RECORD
         with contextlib.suppress(LookupError, OutageError, NeedsPersonError):
-            self._pull(slice_, attempt, seen.root, Part.RECORD)
+            self._pull(slice_, attempt, seen.root, part)
 
     def _give_up(self, slice_: Slice, end: AttemptEnd) -> None:
         """An attempt is lost, or has failed. If another one takes its place, what it has told is void."""
@@ -216,14 +231,28 @@ class Rounds:
         ended = time.monotonic()
         self._next_record = ended + max(RECORD, COST * (ended - began), 0.02 * (ended - self._began))
 
+    def _ship(self) -> None:
+        """Bring home what shards have finished, so that an attempt that is lost takes little with it."""
+        began = time.monotonic()
+        if not self.owner.plan.sharding.size or began < self._next_shipping:
+            return
+        for slice_ in self.slices.under_way:
+            if slice_.attempt and slice_.seen and slice_.seen.condition is Condition.RUNNING:
+                with contextlib.suppress(LookupError):
+                    self._pull(slice_, slice_.attempt, slice_.seen.root, Part.RESULTS)
+        ended = time.monotonic()
+        self._next_shipping = ended + max(SHIPPING, COST * (ended - began))
+
     def _pull(self, slice_: Slice, attempt: Attempt, root: str, part: Part) -> None:
         pulled, records = self.pieces.pulled(attempt), self.owner.engine.records
         wanted = list(records)
+        if part is Part.RESULTS:
+            wanted += carried.folders(self.owner.plan.sharding)
         if part is Part.RESULTS and slice_.name not in (JOIN, WHOLE):
             wanted += bringing.folders_of(self._gives())
         pulled.mkdir(parents=True, exist_ok=True)
         self.place.pull(attempt.key, slice_.handle or None, pulled, part, wanted)
-        bringing.relocate(pulled, root, records)
+        bringing.relocate(pulled, root, [*records, *carried.journals(pulled, self.owner.plan.sharding)])
         self.feed.add(attempt, pulled)
 
     def _finish(self) -> None:
@@ -245,6 +274,9 @@ class Rounds:
             return
         crashpoints.reached("pulled")
         self.owner.count(self.feed)
+        folder = self.pieces.path(slice_.name, attempt.attempt)
+        if seen.exit_code == 0:
+            carried.complete(self.pieces.pulled(attempt), folder / bundle.SENT, carried.names(folder))
         end = AttemptEnd(
             exit_code=seen.exit_code,
             lost=self._is_lost(seen),
@@ -267,8 +299,9 @@ class Rounds:
         """Fill the slot of a slice, once it is sure that nothing else of it works."""
         if slice_.earlier and not self._is_alone(slice_, attempt):
             return
-        sent = self.pieces.path(slice_.name, attempt.attempt) / bundle.SENT
-        made = bringing.made(self.pieces.pulled(attempt), sent, self.owner.renew)
+        folder = self.pieces.path(slice_.name, attempt.attempt)
+        sent, given = folder / bundle.SENT, carried.names(folder)
+        made = bringing.made(self.pieces.pulled(attempt), sent, self.owner.renew, given)
         self.owner.lease.require()
         end = self.pieces.accept(attempt, SliceEnd(attempt=attempt.attempt, files=made, accepted=now()))
         crashpoints.reached("slot-taken")

@@ -99,6 +99,34 @@ def test_a_failed_unit_names_the_job_of_its_shard_and_the_node(run):
     assert [e.batch for e in told if e.kind != "failed"] == [None, None]
 
 
+def of_shard(kind: str, unit: str) -> Event:
+    return Event(t=1.0, kind=kind, step="unit_shard", unit=unit, job=unit)
+
+
+def test_units_of_a_shard_without_a_journal_are_counted_when_all_are_done(run):
+    """An engine that numbers its shards: the last one is smaller."""
+    engine = Engine(
+        [of_shard("start", "1"), of_shard("start", "3")], [of_shard("done", "1"), of_shard("done", "3")]
+    )
+    journals = run.follow()
+    size = journals.sharding.size
+    source = ShardedEvents(engine, journals, units=2 * size + 1, left=2 * size + 1, announced=False)
+    assert [e for e in source.read() if e.step == "unit"] == []
+    told = [e for e in source.read() if e.step == "unit"]
+    assert {e.kind for e in told} == {"done"}
+    assert len({e.unit for e in told}) == len(told) == size + 1
+
+
+def test_a_journal_that_is_seen_after_its_units_were_counted_tells_only_what_was_repeated(run):
+    engine = Engine([of_shard("done", "1-3")])
+    journals = run.follow()
+    source = ShardedEvents(engine, journals, units=3, left=3, announced=False)
+    assert sum(e.step == "unit" for e in source.read()) == 3
+    run.add(ONE, ("start", "u1"), ("done", "u1"), ("start", "u2"))
+    run.add(TWO, {"kind": "start", "unit": "u2", "again": True}, ("done", "u2"))
+    assert [e.kind for e in journals.read(["1-3"])] == ["again"]
+
+
 def test_a_line_that_is_half_written_waits_for_its_end(run):
     journals = run.follow()
     path = run.folder / f"{ONE}.jsonl"

@@ -1,5 +1,5 @@
 """
-Units that are carried out in shards: what the journals of the shards tell, beside what the engine does.
+What the journals of shards tell of their units.
 
 A journal is written by the shard runner (``rules/shard``), one file for each attempt at a shard, in
 ``work/shards/<step>`` of the run directory. Each event of a unit says up to where its journal has been passed
@@ -20,14 +20,15 @@ from pathlib import Path
 import msgspec
 
 from esap_wf import files
-from esap_wf.engines import EventSource, following
+from esap_wf.engines import following
 from esap_wf.models.plan import Sharding
-from esap_wf.models.run import Event, Reason
+from esap_wf.models.run import Event
 
 #: Where journals are, in a run directory.
 FOLDER = "work/shards"
 _NAME = re.compile(r"((\d{7,})-(\d{7,})\.(\d{1,6}))\.jsonl")
-_PART = re.compile(r"\d+-\d+")
+#: A shard, as ``201-300``.
+PART = re.compile(r"\d+-\d+")
 #: Seconds after which a folder is listed although it seems unchanged: its time may be coarse, or seen late.
 LISTED = 10.0
 #: Seconds in which a folder that has just changed is listed once more.
@@ -103,6 +104,8 @@ class Journals:
         self._told = dict(told)
         self._parts: dict[str, _Part] = {}
         self._known: set[str] = set()
+        self._seen: set[str] = set()
+        self._counted: set[str] = set()
         self._failed: dict[str, set[str]] = {}
         self._changed, self._listed = -1, float("-inf")
 
@@ -135,11 +138,25 @@ class Journals:
         open_ = self._parts.get(name)
         return bool(open_.failed if open_ else self._failed.get(name))
 
+    def count(self, part: str) -> bool:
+        """
+        Whether nothing was seen of a shard, so that who asks is to count its units. What its journals tell
+        later is only which of them were executed a second time.
+        """
+        name = _padded(part)
+        if not name or name in self._seen:
+            return False
+        self._seen.add(name)
+        self._counted.add(name)
+        return True
+
     def begin_anew(self) -> None:
         """Tell everything once more."""
         self._told.clear()
         self._parts.clear()
         self._known.clear()
+        self._seen.clear()
+        self._counted.clear()
         self._listed = float("-inf")
 
     def _list(self, sure: bool) -> None:
@@ -159,6 +176,7 @@ class Journals:
                 continue
             self._known.add(name)
             part = f"{match[2]}-{match[3]}"
+            self._seen.add(part)
             mine = self._parts.setdefault(part, _Part())
             mine.failed |= self._failed.pop(part, set())
             told = self._told.get(match[1], 0)
@@ -176,6 +194,8 @@ class Journals:
                 except files.BROKEN:
                     continue
                 found = self._events_of(part, journal, line)
+                if journal.part in self._counted:
+                    found = [event for event in found if event.kind == "again"]
                 if journal.offset > journal.told:
                     mark = f"{journal.name}:{journal.offset}"
                     events += [msgspec.structs.replace(event, journal=mark) for event in found]
@@ -243,72 +263,10 @@ class Journals:
 
 def _padded(part: str) -> str:
     """A shard as its journals are called; empty if it is none."""
-    return "-".join(f"{int(n):07d}" for n in part.split("-")) if _PART.fullmatch(part) else ""
+    return "-".join(f"{int(n):07d}" for n in part.split("-")) if PART.fullmatch(part) else ""
 
 
 def _refresh(path: Path) -> None:
     """A network file system is asked anew what it knows of a file when that is opened."""
     with contextlib.suppress(OSError):
         os.close(os.open(path, os.O_RDONLY))
-
-
-class ShardedEvents:
-    """
-    An engine's events with those of the units in its shards. See `esap_wf.engines.EventSource`.
-
-    Parameters
-    ----------
-    source : EventSource
-        The engine's.
-    journals : Journals
-    units, left : int
-        How many there are, and how many of them are not done yet.
-    announced : bool
-        Whether the number of units was told in this epoch.
-    """
-
-    def __init__(
-        self, source: EventSource, journals: Journals, units: int, left: int, announced: bool
-    ) -> None:
-        self.source, self.journals, self.units, self.left = source, journals, units, left
-        self._announced = announced
-
-    def read(self) -> list[Event]:
-        """Events since the last call; empty only if there are no more."""
-        # the engine first: whatever it says of a shard, the journal has said before of its units
-        told = self.source.read()
-        job = self.journals.sharding.job
-        ended = {
-            self._part(e.unit) for e in told if e.step == job and e.unit and e.kind in ("done", "failed")
-        }
-        units = self.journals.read(ended)
-        events: list[Event] = []
-        for event in told:
-            if event.kind == "anew":
-                self.journals.begin_anew()
-            events += self._announcing(self._known_by_unit(event))
-        return [*events, *(e for unit in units for e in self._announcing(unit))]
-
-    def _part(self, name: str) -> str:
-        """A shard as ``201-300``; engines that only count them call this one ``3``."""
-        if not name.isdecimal():
-            return name
-        size, units = self.journals.sharding.size, self.units
-        return f"{(int(name) - 1) * size + 1}-{min(int(name) * size, units)}"
-
-    def _announcing(self, event: Event) -> list[Event]:
-        """An event, and how many units there are if it is the first that tells of work."""
-        if self._announced or event.kind not in ("plan", "start", "done", "failed"):
-            return [event]
-        self._announced = True
-        sharding = self.journals.sharding
-        plan = Event(t=event.t, kind="plan", epoch=self.journals.epoch, totals={sharding.step: self.left})
-        return [event, plan] if event.kind == "plan" else [plan, event]
-
-    def _known_by_unit(self, event: Event) -> Event:
-        """A shard that failed because units failed: they are told of, each with its log."""
-        if event.kind != "failed" or event.step != self.journals.sharding.job or event.unit is None:
-            return event
-        if not self.journals.has_failed(self._part(event.unit)):
-            return event
-        return msgspec.structs.replace(event, reason=Reason.UNITS)
