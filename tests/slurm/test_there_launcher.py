@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import math
 import os
 import pwd
 import secrets
@@ -200,15 +201,38 @@ def test_a_node_that_dies_is_named(cluster: Cluster, there: There) -> None:
     assert (seen.condition, seen.kind, seen.where) == (Condition.GONE, "NODE_FAIL", node)
 
 
-def test_a_job_that_is_killed_as_a_whole_is_lost(cluster: Cluster, there: There) -> None:
-    # as it is done with one that takes too much memory, where there are no control groups
-    eats = "import time; x = bytearray(400_000_000); time.sleep(60)"
-    piece = there.piece(f"{BEGINS} {sys.executable} -c '{eats}'")
+def test_a_job_that_takes_too_much_memory_is_told_by_what_slurm_prints(
+    cluster: Cluster, there: There
+) -> None:
+    """Without control groups Slurm's own record says no more than: FAILED, by signal 9."""
+    small = place(cluster, there.root, settings={"engine_memory": "10 MB"})
+    eats = "import time; x = bytearray(600_000_000); time.sleep(60)"
+    piece = small.piece(f"{BEGINS} {sys.executable} -c '{eats}'")
+    small.started(piece)
+    seen = over(small, piece)
+    assert (seen.condition, seen.kind) == (Condition.ENDED, "OUT_OF_MEMORY")
+    assert "more memory than it had asked for" in seen.reason
+    assert small.record(piece)["logs/begun"] == b"begun\n"
+    small.clear()
+
+
+def test_a_job_that_somebody_kills_is_not_explained_by_more_than_a_guess(
+    cluster: Cluster, there: There
+) -> None:
+    piece = there.piece(f"{BEGINS} kill -9 $PPID; sleep 600")
     there.started(piece)
     seen = over(there, piece)
-    assert seen.condition is Condition.GONE
-    assert "signal 9" in seen.reason
-    assert there.record(piece)["logs/begun"] == b"begun\n"
+    assert (seen.condition, seen.kind) == (Condition.GONE, "SIGNAL")
+    assert "signal 9" in seen.reason and "guess" in seen.reason
+
+
+def test_a_piece_asks_for_the_memory_of_its_engine_too(cluster: Cluster, there: There) -> None:
+    wide = place(cluster, there.root, settings={"engine_memory": "300 MB"})
+    piece = wide.piece(WAITS)
+    wide.started(piece)
+    asked = int(cluster.field(job_of(wide, piece), "MinMemoryNode").removesuffix("M"))
+    assert asked == math.ceil((NEEDS.memory_bytes + 300e6) / 2**20)
+    wide.clear()
 
 
 @pytest.mark.soak
@@ -266,7 +290,10 @@ def test_of_two_jobs_of_a_piece_one_begins(cluster: Cluster, there: There) -> No
     box = there.root / "place" / getpass.getuser() / piece.key
     assert isinstance(there.launcher, ThereLauncher)
     there.started(piece)
-    submission.submit(there.launcher.commands, there.profile, there.launcher._request(piece, Sandbox(box)))
+    script = there.launcher.script(piece)
+    submission.submit(
+        there.launcher.commands, there.profile, there.launcher._request(piece, Sandbox(box), script)
+    )
     seen = ended(there, piece)
     assert (seen.exit_code, seen.kind) == (5, "")
     assert once(there, piece)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable, Sequence
 
+from esap_wf.backends import printed
 from esap_wf.backends.launcher import BatchJob, Condition, OutageError, Seen
 from esap_wf.backends.slurm import questions, states, submission
 from esap_wf.backends.slurm.commands import Commands
@@ -132,7 +134,7 @@ class Judge:
             return self._explained(sandbox, end, job)
         if job is not None and job.condition not in states.OVER:
             return Seen(job.condition, reason=job.reason, where=where, root=root)
-        why = sandbox.said or self._why(job)
+        why = sandbox.said or self._why(sandbox, job)
         began = sandbox.started is not None and not sandbox.bar()
         own = job is not None and job.exit_code in (_UNSEEN, _READ_ONLY)
         ran = not own and job is not None and bool(job.node)
@@ -159,7 +161,7 @@ class Judge:
             sandbox.keep_said(said)
         return _ended(sandbox, end, said)
 
-    def _why(self, job: BatchJob | None) -> Void:
+    def _why(self, sandbox: Sandbox, job: BatchJob | None) -> Void:
         if job is None:
             return Void("Slurm does not know it any more")
         text = f"job {job.id}: {job.reason or job.state}"
@@ -173,9 +175,17 @@ class Judge:
         if job.exit_code == _AGAIN:
             text = f"job {job.id}: Slurm has started it again"
             return Void(text, Reason.NODE_FAIL, job.node)
+        kind = states.state(job.state).reason or ""
+        if not kind and (ended := printed.said(sandbox.printed)):
+            return Void(f"job {job.id}: {ended[1]}", ended[0], job.node)
+        if not kind and job.signal == signal.SIGKILL:
+            text = (
+                "it was killed (signal 9), and Slurm doesn't say why; that it used too much memory is a guess"
+            )
+            return Void(f"job {job.id}: {text}", Reason.SIGNAL, job.node)
         if job.state == "COMPLETED":
             text = f"job {job.id}: Slurm says that it has ended well, and what it wrote is not seen here"
-        return Void(text, states.state(job.state).reason or "", job.node)
+        return Void(text, kind, job.node)
 
 
 def _ended(sandbox: Sandbox, end: Exit, said: Void | None) -> Seen:

@@ -10,6 +10,7 @@ import msgspec
 
 from esap_wf.backends.capacities import ENDLESS, within
 from esap_wf.backends.local import capacity as here
+from esap_wf.backends.slurm import options
 from esap_wf.backends.slurm.settings import Head, Way, of
 from esap_wf.backends.slurm.surveying import names, partitions_for
 from esap_wf.formats.quantities import (
@@ -68,6 +69,8 @@ def reasons(profile: Profile, job: Allocation, survey: Survey | None) -> list[st
         return []
     wrong = [*_names(profile, survey)]
     used = partitions_for(profile, survey.partitions)
+    if of(profile).way is Way.THERE:
+        job = options.piece(profile, job)
     if used and not wrong:
         wrong += [*_sizes(profile, job, used, survey)]
     return wrong

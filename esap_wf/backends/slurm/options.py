@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
 from esap_wf.backends.slurm.settings import of
+from esap_wf.formats.quantities import to_bytes
 from esap_wf.models.place import Profile
 from esap_wf.models.plan import Allocation
 
@@ -23,6 +26,14 @@ def where(profile: Profile) -> list[str]:
         "reservation": own.reservation,
     }
     return [*profile.options, *(f"--{name}={value}" for name, value in named.items() if value)]
+
+
+def piece(profile: Profile, run: Allocation) -> Allocation:
+    """What a piece asks for: what its run may use, and the memory of the engine itself."""
+    memory = run.memory_bytes + to_bytes(of(profile).engine_memory)
+    if profile.memory is not None:
+        memory = max(run.memory_bytes, min(memory, to_bytes(profile.memory)))
+    return msgspec.structs.replace(run, memory_bytes=memory)
 
 
 def size(profile: Profile, job: Allocation) -> list[str]:

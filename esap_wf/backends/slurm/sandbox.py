@@ -16,11 +16,16 @@ from pathlib import Path
 import msgspec
 
 from esap_wf.backends.launcher import Usage
+from esap_wf.errors import EsapError
+from esap_wf.formats import reading
 from esap_wf.formats.printing import printable
 
 #: Seconds after which a submission that nobody tells the end of is given up.
 SUBMITS = 120.0
+#: What the job's script and Slurm print; the piece has logs of its own.
+OUTPUT = "slurm.log"
 _ID = re.compile(r"[1-9][0-9]{0,11}")
+_PRINTED = 20_000
 _TIMES = re.compile(r"(\d+)m(\d+)[.,](\d+)s")
 
 
@@ -88,6 +93,14 @@ class Sandbox:
     def is_submitted(self) -> bool:
         """Whether somebody may still submit it, whose answer is waited for."""
         return age(self.path / "submitting" if self.tried else self.path) < SUBMITS
+
+    @property
+    def printed(self) -> str:
+        """The last that its job and Slurm have printed."""
+        try:
+            return reading.tail(self.path / OUTPUT, _PRINTED)
+        except (OSError, EsapError):
+            return ""
 
     # --- its start
 

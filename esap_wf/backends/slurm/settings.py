@@ -62,6 +62,9 @@ class Settings(Model, frozen=True, kw_only=True):
         Generic resource that is a GPU: ``gpu`` or ``gpu:a100``.
     head_memory, head_wall : amount
         Of an engine that is a job.
+    engine_memory : amount
+        What an engine takes beside its steps: a piece (`Way.THERE`) asks for so much more, within the
+        profile's `memory`.
     job_cores, job_memory, job_wall
         Of a job whose step asks for nothing.
     folder : str, optional
@@ -85,6 +88,7 @@ class Settings(Model, frozen=True, kw_only=True):
     gpus_as: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_]+(:[A-Za-z0-9_.-]+)?$")] = "gpu"
     head_memory: Amount = "2 GB"
     head_wall: Amount = "1 d"
+    engine_memory: Amount = "1 GB"
     job_cores: Count = 1
     job_memory: Amount = "2 GB"
     job_wall: Amount = "1 h"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from esap_wf.backends.slurm import options
 from esap_wf.backends.slurm.commands import Commands, Ended
+from esap_wf.backends.slurm.settings import Way, of
 from esap_wf.backends.slurm.words import moment
 from esap_wf.errors import EsapError, Problem, RefusedError
 from esap_wf.models.place import Profile
@@ -31,6 +32,8 @@ def expected(profile: Profile, job: Allocation) -> str:
     RefusedError
         Slurm would not take it.
     """
+    if of(profile).way is Way.THERE:
+        job = options.piece(profile, job)
     try:
         said = Commands(profile).run(
             "sbatch",

@@ -24,10 +24,10 @@ from esap_wf.backends.launcher import (
     Seen,
     Signal,
 )
-from esap_wf.backends.slurm import environments, pulling, questions, submission
+from esap_wf.backends.slurm import environments, options, pulling, questions, submission
 from esap_wf.backends.slurm.commands import Commands
 from esap_wf.backends.slurm.judging import Judge
-from esap_wf.backends.slurm.sandbox import Sandbox, Void
+from esap_wf.backends.slurm.sandbox import OUTPUT, Sandbox, Void
 from esap_wf.backends.slurm.sandboxes import Sandboxes
 from esap_wf.backends.slurm.settings import of
 from esap_wf.backends.turns import held, private_folder
@@ -128,7 +128,9 @@ class ThereLauncher(Launcher):
                 sandbox.keep_job(job.id)
                 return job.id
         sandbox.try_()
-        answer = submission.submit(self.commands, self.profile, self._request(piece, sandbox))
+        answer = submission.submit(
+            self.commands, self.profile, self._request(piece, sandbox, self.script(piece))
+        )
         if isinstance(answer, str):
             sandbox.keep_job(answer)
             logger.info("%s is job %s of %s", piece.key, answer, self.profile.name)
@@ -136,13 +138,13 @@ class ThereLauncher(Launcher):
             self.sandboxes.remove(piece.key)
         return answer
 
-    def _request(self, piece: Piece, sandbox: Sandbox) -> submission.Request:
+    def _request(self, piece: Piece, sandbox: Sandbox, script: str) -> submission.Request:
         return submission.Request(
             key=piece.key,
             folder=sandbox.path,
-            script=self.script(piece),
-            output=os.devnull,
-            needs=piece.needs,
+            script=script,
+            output=OUTPUT,
+            needs=options.piece(self.profile, piece.needs),
         )
 
     @contextlib.contextmanager
@@ -159,9 +161,7 @@ class ThereLauncher(Launcher):
     def script(self, piece: Piece) -> str:
         """The job's script; only the key and the folder are those of the piece."""
         sandbox = self.sandboxes.of(piece.key)
-        request = submission.Request(
-            key=piece.key, folder=sandbox.path, script="", output=os.devnull, needs=piece.needs
-        )
+        request = self._request(piece, sandbox, "")
         asked = one_line(shlex.join(["sbatch", *submission.arguments(self.profile, request)]))
         # what defines `module` is read by a login shell only
         shell = "#!/bin/bash -l" if self.profile.software.modules else "#!/bin/bash"

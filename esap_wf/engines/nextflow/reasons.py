@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from esap_wf.engines import queued
+from esap_wf.backends import printed
 from esap_wf.files import NO_SPACE
 from esap_wf.formats import reading
 from esap_wf.models.run import Failure, Reason
@@ -85,7 +85,7 @@ def reason_of(cause: str, exit_code: int | None, log: Path | None) -> tuple[Reas
     log : Path, optional
         The task's own output.
     """
-    if log is not None and (ended := queued.said(reading.tail(log, TAIL))):
+    if log is not None and (ended := printed.said(reading.tail(log, TAIL))):
         return ended
     reason = next((meaning for sign, meaning in _CAUSES if sign.search(cause)), None)
     if reason in (None, Reason.EXIT_CODE, Reason.SIGNAL):

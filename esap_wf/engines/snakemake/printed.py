@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from esap_wf.engines import queued
+from esap_wf.backends.printed import said
 from esap_wf.formats import reading
 from esap_wf.models.run import Reason
 
@@ -46,7 +46,7 @@ def failure(path: Path) -> tuple[Reason, int | None, str] | None:
         The workload manager's log of the job.
     """
     text = reading.tail(path, TAIL)
-    if ended := queued.said(text):
+    if ended := said(text):
         return ended[0], None, ended[1]
     if called := list(_CALLED.finditer(text)):
         last = called[-1]

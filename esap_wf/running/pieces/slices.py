@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from esap_wf.backends import Piece, Seen
 from esap_wf.errors import EsapError
-from esap_wf.models.run import now
+from esap_wf.models.run import Reason, now
 from esap_wf.running.ownership import Ownership
 from esap_wf.runs import crashpoints
 from esap_wf.runs.pieces import JOIN, WHOLE, Attempt, AttemptEnd, Pieces
@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 #: So often a place may lose a piece before it is called a failure.
 LOSSES = 5
+#: The same of those that were killed, and nobody knows by whom: it may be for what they do themselves.
+KILLS = 1
 
 
 @dataclass
@@ -156,8 +158,9 @@ class Slices:
         assert slice_.attempt is not None
         self.pieces.keep_end(slice_.attempt, end)
         slice_.earlier.append(slice_.attempt)
-        losses = sum(1 for a in slice_.earlier if (e := self.pieces.end_of(a)) and e.lost)
-        again = losses <= LOSSES if end.lost else not slice_.watched
+        ends = [e for a in slice_.earlier if (e := self.pieces.end_of(a)) and e.lost]
+        killed = sum(1 for e in ends if e.kind == Reason.SIGNAL)
+        again = (len(ends) <= LOSSES and killed <= KILLS) if end.lost else not slice_.watched
         logger.info(
             "slice %s, attempt %d: %s",
             slice_.name,
