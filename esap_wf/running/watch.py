@@ -11,7 +11,7 @@ import msgspec
 
 from esap_wf.backends.launcher import Condition, NeedsPersonError, OutageError, Seen, Signal
 from esap_wf.engines import Cursor
-from esap_wf.formats.quantities import human_seconds, to_seconds
+from esap_wf.formats.quantities import human_count, human_seconds, to_seconds
 from esap_wf.models.run import Failure, Phase, Reason, now
 from esap_wf.running import clearing
 from esap_wf.running.jobs import Jobs
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at the engine's record, unless the launcher knows that something has changed.
 LOOK = 0.2
+#: Seconds after which jobs that a workload manager doesn't have count as forgotten: an engine that asks for
+#: them more seldom than we do has had time to hear of their end.
+MISSED = 600.0
 #: Seconds between two checkpoints of a run that makes progress.
 CHECKPOINT = 1.0
 
@@ -87,6 +90,7 @@ class Watch:
             owner.renew()
             self._end_in_time()
             self._end_if_hung()
+            self._end_if_jobs_are_missing(jobs)
             self._pass_on_request()
             self._kill_after_grace()
             owner.here.wait(LOOK)
@@ -171,8 +175,29 @@ class Watch:
         what = f"{self.owner.engine.title} has done nothing for {human_seconds(idle)}, so it is ended"
         if stop is None:
             self.hung = what
-        logger.info(what)
-        self.owner.note(what)
+        self._end_engine(what)
+
+    def _end_if_jobs_are_missing(self, jobs: Jobs) -> None:
+        """
+        End an engine that waits for jobs which its manager has forgotten: Snakemake would do so for ever. It
+        may have work of its own on this machine.
+        """
+        missed = jobs.missed_for()
+        if missed < MISSED or self._asked_at is not None or self.late or self.owner.stop:
+            return
+        if self.owner.here.quiet(self._key, None) is None:
+            return
+        waits = human_count(self.owner.events.state.progress.jobs_running, "job")
+        place, title = self.owner.plan.backend, self.owner.engine.title
+        self.hung = (
+            f"{title} has waited for {waits} for {human_seconds(missed)}, and {place} has none of them "
+            "any more: nobody can say how they ended, so it is ended"
+        )
+        self._end_engine(self.hung)
+
+    def _end_engine(self, why: str) -> None:
+        logger.info(why)
+        self.owner.note(why)
         self._signal(Signal(SIGTERM, to_jobs=False))
         self._asked_at = time.monotonic()
 

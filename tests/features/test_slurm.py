@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -86,6 +87,12 @@ def farm(cluster: Cluster, container_runtimes: Runtimes, tmp_path_factory: pytes
     (root / "fair.json").write_text((ROOT / "workflows/fair/test/job.json").read_text())
     given = engines.configuration(*ENGINES, slurm=True)
     lines = [f'cache = "{container_runtimes.cache}"', given]
+    programs = root / "programs"
+    programs.mkdir()
+    if real := shutil.which("apptainer", path=containers.path()):
+        # root of a virtual machine may lack capabilities that it asks for; engines here are told so by a trial
+        (programs / "apptainer").write_text(f'#!/bin/sh\nAPPTAINER_NO_PRIVS=1 exec "{real}" "$@"\n')
+        (programs / "apptainer").chmod(0o755)
     pieces = {"way": "there", "folder": str(root / "pieces")}
     for name, keys in {
         "native": {"way": "native"},
@@ -99,7 +106,7 @@ def farm(cluster: Cluster, container_runtimes: Runtimes, tmp_path_factory: pytes
         if keys is pieces:
             lines += [f'map = {{ "esap-wf/hello:1" = "{image()}" }}']
             software = python_of(name.removeprefix("pieces-")).parent
-            lines += [f"[backends.{name}.software]", f'path = ["{software}"]']
+            lines += [f"[backends.{name}.software]", f'path = ["{programs}", "{software}"]']
             for engine in ENGINES:
                 lines += [f"[backends.{name}.engines.{engine}]", f'path = "{engines.program(engine)}"']
     (root / "config.toml").write_text("\n".join(lines) + "\n")
@@ -180,8 +187,7 @@ def test_it_makes_there_what_it_makes_here(
     done = farm.inside(*given)
     if engine == "cwl" and way != "pieces":
         assert done.code == 3, done.out
-        assert "can't submit" in done.problems, done.problems
-        assert "toil" in done.problems.lower() or "there" in done.problems, done.problems
+        assert "submits no jobs" in done.problems, done.problems
         record_property("value", "–")
         return
     made, ours = ended(done, farm), here(engine, task)

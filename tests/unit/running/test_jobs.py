@@ -228,3 +228,32 @@ def test_a_job_that_the_manager_has_forgotten_is_asked_for_a_few_times(tmp_path:
     (failure,) = owner.events.state.failures
     assert isinstance(failure, Failure)
     assert (failure.job, failure.node, failure.state) == ("5", None, None)
+
+
+def test_jobs_that_the_manager_no_longer_has_are_missed_until_something_is_heard(tmp_path: Path) -> None:
+    """Neither silence nor a job that waits is a sign; a word of the engine is one of life."""
+    begun = Event(t=1.0, kind="start", epoch=1, step="sim", unit="1", batch="7")
+    working = [job("7", Condition.RUNNING, "RUNNING")]
+    manager = Manager(working, [], OutageError("away"), [], [], working)
+    owner = owner_of(tmp_path, manager, begun)
+    jobs = Jobs(owner)
+    heard(jobs)
+    assert jobs.missed_for() == 0.0
+    heard(jobs)
+    assert jobs.missed_for() > 0.0
+    heard(jobs)
+    assert jobs.missed_for() == 0.0, "nobody was asked"
+    heard(jobs)
+    assert jobs.missed_for() > 0.0
+    jobs.remember([begun])
+    assert jobs.missed_for() == 0.0
+    heard(jobs)
+    assert jobs.missed_for() > 0.0
+    heard(jobs)
+    assert jobs.missed_for() == 0.0
+
+
+def test_nobody_is_missed_if_the_engine_waits_for_none(tmp_path: Path) -> None:
+    jobs = Jobs(owner_of(tmp_path, Manager([])))
+    heard(jobs)
+    assert jobs.missed_for() == 0.0

@@ -9,20 +9,20 @@ can't be asked is asked again, for hours; nothing is concluded from its silence.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 
 import msgspec
 
 from esap_wf import files
-from esap_wf.backends import Condition, NeedsPersonError, OutageError
-from esap_wf.backends.launcher import BatchJob, Launcher
+from esap_wf.backends import Condition
+from esap_wf.backends.launcher import BatchJob
 from esap_wf.engines import EventSource
 from esap_wf.formats.summaries import waiting_text
-from esap_wf.models.run import Event, Reason, Waiting
+from esap_wf.models.run import Event, Waiting
+from esap_wf.running.jobs.question import Question
+from esap_wf.running.jobs.telling import told_by, waiting
 from esap_wf.running.ownership import Ownership
 from esap_wf.running.trouble import Trouble
 from esap_wf.runs import event_lines
@@ -38,32 +38,7 @@ MOST, TRIES = 500, 3
 #: Seconds that a run which has ended waits for what is said of its failures, and of what its jobs used.
 PATIENCE, BRIEF = 20.0, 5.0
 _PAUSE, _AGAIN = 0.1, 0.5
-#: Reasons why jobs wait that are told one by one.
-SHOWN = 5
 _OVER = (Condition.ENDED, Condition.GONE)
-#: How an ended job failed, by the manager's own word.
-_REASONS = {
-    "OUT_OF_MEMORY": Reason.OUT_OF_MEMORY,
-    "TIMEOUT": Reason.TIMEOUT,
-    "DEADLINE": Reason.TIMEOUT,
-    "NODE_FAIL": Reason.NODE_FAIL,
-    "BOOT_FAIL": Reason.BOOT_FAIL,
-    "PREEMPTED": Reason.PREEMPTED,
-    "CANCELLED": Reason.CANCELLED,
-}
-#: What an engine is surer of than its manager, which only sees how the job ended.
-_ENGINES = frozenset(
-    {
-        Reason.MISSING_OUTPUT,
-        Reason.INVALID_OUTPUT,
-        Reason.NO_SPACE,
-        Reason.UNITS,
-        Reason.STAGE_IN,
-        # read in the job's log: a manager may only see that a process was killed
-        Reason.OUT_OF_MEMORY,
-        Reason.TIMEOUT,
-    }
-)
 
 
 @dataclass
@@ -76,37 +51,6 @@ class _Ended:
     @property
     def failed(self) -> bool:
         return self.event.kind == "failed"
-
-
-@dataclass
-class _Question:
-    """One question, under way in a thread."""
-
-    ids: list[str]
-    began: float = field(default_factory=time.monotonic)
-    over: threading.Event = field(default_factory=threading.Event)
-    jobs: Sequence[BatchJob] | None = None
-    trouble: str = ""
-    person: bool = False
-    took: float = 0.0
-
-    def ask(self, launcher: Launcher, run: str) -> None:
-        def work() -> None:
-            try:
-                self.jobs = launcher.batch_jobs(run, self.ids)
-                if self.jobs is None:
-                    self.trouble = "it can't be asked now"
-            except NeedsPersonError as error:
-                self.trouble, self.person = str(error), True
-            except OutageError as error:
-                self.trouble = str(error)
-            except Exception as error:  # a plug-in may raise anything
-                logger.exception("the jobs of run %s could not be asked for", run)
-                self.trouble = f"{type(error).__name__}: {error}"
-            self.took = time.monotonic() - self.began
-            self.over.set()
-
-        threading.Thread(target=work, name="jobs", daemon=True).start()
 
 
 class Jobs:
@@ -125,8 +69,9 @@ class Jobs:
         self._asks = owner.plan.queue is not None
         self._poll = owner.plan.queue.poll if owner.plan.queue else 0.0
         self._ended: dict[str, _Ended] = {}
-        self._question: _Question | None = None
+        self._question: Question | None = None
         self._next = self._usage_next = 0.0
+        self._missed: float | None = None
         if self._asks:
             self._recall()
 
@@ -137,6 +82,7 @@ class Jobs:
     def remember(self, events: Iterable[Event]) -> None:
         """Jobs whose end the engine has told."""
         for event in events:
+            self._missed = None
             if event.journal is not None:  # a unit: its shard's job is told of by the engine
                 continue
             told = event.kind == "done" and event.cpu_seconds is not None
@@ -175,18 +121,34 @@ class Jobs:
         p = self.owner.events.state.progress
         return p.jobs_running > 0 or p.jobs_done + p.jobs_failed < p.jobs_total
 
+    def missed_for(self) -> float:
+        """
+        Seconds for which the engine has waited for jobs, has told nothing, and the manager, asked for it, has
+        had none of them.
+        """
+        return 0.0 if self._missed is None else time.monotonic() - self._missed
+
+    def _miss(self, jobs: Sequence[BatchJob] | None) -> None:
+        """Whether those are missing that the engine waits for; no answer is no sign."""
+        known = jobs is None or any(job.condition not in _OVER for job in jobs)
+        if known or not self.owner.events.state.progress.jobs_running:
+            self._missed = None
+        elif self._missed is None:
+            self._missed = time.monotonic()
+
     def _ask(self, moment: float) -> None:
         ids: list[str] = []
         if moment >= self._usage_next or any(e.failed for e in self._ended.values()):
             # failures first
             ids = sorted(self._ended, key=lambda i: not self._ended[i].failed)[:MOST]
             self._usage_next = moment + USAGE
-        self._question = _Question(ids)
+        self._question = Question(ids)
         self._question.ask(self.owner.here, self.owner.run.id)
 
     def _hear(self) -> bool:
         question, self._question = self._question, None
         assert question is not None
+        self._miss(question.jobs)
         if question.jobs is None:
             self.trouble.begin(question.trouble, question.person)
             self._next = time.monotonic() + max(self._poll, self.trouble.pause())
@@ -198,7 +160,7 @@ class Jobs:
             self.owner.events.append(told)
         return self._tell(question.jobs) or bool(told)
 
-    def _told_of(self, question: _Question) -> list[Event]:
+    def _told_of(self, question: Question) -> list[Event]:
         """Events of the jobs that have ended, as far as the manager tells."""
         said = {job.id: job for job in question.jobs or ()}
         events = []
@@ -267,82 +229,3 @@ class _Heard:
         events = self.source.read()
         self.jobs.remember(events)
         return events
-
-
-def told_by(job: BatchJob, ended: Event, epoch: int) -> Event:
-    """
-    What a workload manager says of an ended job, as an event beside the engine's own.
-
-    Parameters
-    ----------
-    job : BatchJob
-    ended : Event
-        By which the engine told its end.
-    epoch : int
-        Of who writes it.
-    """
-    used = job.usage if ended.cpu_seconds is None else None
-    largest = job.usage.max_rss_bytes if ended.memory_bytes is None else None
-    event = Event(
-        t=time.time(),
-        kind="job",
-        epoch=epoch,
-        step=ended.step,
-        unit=ended.unit,
-        job=ended.job,
-        batch=job.id,
-        host=job.node or ended.host,
-        state=job.state or None,
-        cpu_seconds=used.cpu_seconds if used else None,
-        memory_bytes=largest,
-    )
-    if ended.kind != "failed":
-        return event
-    reason, detail = why(job, ended)
-    code = job.exit_code if ended.exit_code is None and job.exit_code else None
-    return msgspec.structs.replace(event, reason=reason, detail=detail or None, exit_code=code)
-
-
-def why(job: BatchJob, ended: Event) -> tuple[str | None, str]:
-    """Why an ended job has failed, and in words; None: what the engine has said of it stands."""
-    by_state = _REASONS.get(job.state.partition(" ")[0].upper())
-    if by_state is not None:
-        return by_state, job.reason
-    if ended.reason in _ENGINES:
-        return None, ""
-    if job.signal:
-        return Reason.SIGNAL, job.reason or f"it was ended by signal {job.signal}"
-    if ended.reason in (None, Reason.UNKNOWN) and job.exit_code:
-        return Reason.EXIT_CODE, ""
-    return None, ""
-
-
-def waiting(jobs: Sequence[BatchJob]) -> list[Waiting]:
-    """Jobs that wait, by why: the most first."""
-    groups: dict[str, list[BatchJob]] = {}
-    for job in jobs:
-        if job.condition is Condition.WAITING:
-            groups.setdefault(job.reason, []).append(job)
-    found = [
-        Waiting(jobs=len(group), reason=reason, since=_moment([j.since for j in group]))
-        for reason, group in groups.items()
-    ]
-    found.sort(key=lambda w: (-w.jobs, w.reason))
-    if len(found) <= SHOWN:
-        return found
-    rest = found[SHOWN - 1 :]
-    others = Waiting(
-        jobs=sum(w.jobs for w in rest),
-        reason=f"of {len(rest)} other reasons",
-        since=min((w.since for w in rest if w.since), default=""),
-    )
-    return [*found[: SHOWN - 1], others]
-
-
-def _moment(since: Iterable[float | None]) -> str:
-    known = [s for s in since if s]
-    return (
-        datetime.fromtimestamp(min(known), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        if known
-        else ""
-    )
