@@ -116,7 +116,6 @@ FAULTS: dict[str, tuple[str, Strike, int]] = {
     "all that is here": ("farm", _heads, 1),
     "runner": ("farm", _runner, 1),
     "cancelled by an administrator": ("farm", _cancel, 1),
-    "supervisor of a head": ("heads", _supervisor, 1),
     "job of a head": ("heads", _head_job, 1),
 }
 
