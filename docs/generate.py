@@ -38,9 +38,10 @@ def pages() -> dict[str, dict[str, str]]:
         "commands.md": {"verbs": verbs.sections()},
         "runs.md": {"states": as_table()},
         "compatibility.md": {
-            "features": table(without=("event: ", "container by ")),
+            "features": table(without=("event: ", "container by ", "Slurm, ")),
             "events": table("event: "),
             "containers": table("container by "),
+            "slurm": table("Slurm, "),
         },
     }
 

@@ -129,8 +129,12 @@ def several(site: Place, name: str, failed: Sequence[tuple[Place, EsapError]]) -
     """One error of the ways in which a place can't be used."""
     if len(failed) == 1:
         return failed[0][1]
+    # what the place itself doesn't have or allow, it doesn't in any way
+    own = f"backend {site.name}"
+    if any(problem.where == own for problem in failed[0][1].problems):
+        return failed[0][1]
     problems: dict[str, Problem] = {}
     for _, error in failed:
-        for problem in error.problems or [Problem(f"backend {site.name}", error.message)]:
+        for problem in error.problems or [Problem(own, error.message)]:
             problems.setdefault(problem.what, problem)
     return RefusedError(f"{site.name} can't take a run of {name}", list(problems.values()))

@@ -133,7 +133,8 @@ def _sizes(profile: Profile, job: Allocation, used: Sequence[Partition], survey:
         if others:
             best = min(others, key=lambda p: (p.memory_bytes, p.cores))
             yield f'{what}; partition {best.name} would do: partition = "{best.name}" in its profile'
-        else:
+        elif _too_much(job, used) != [f"{human_bytes(job.memory_bytes)} of memory"]:
+            # of memory alone, what the place has at most says it
             yield f"{what}; no other partition gives more"
     own = of(profile)
     if own.way is not Way.THERE and own.head is Head.JOB:
@@ -168,8 +169,8 @@ def _fits(partition: Partition, job: Allocation) -> bool:
     )
 
 
-def _asked(job: Allocation, used: Sequence[Partition]) -> str:
-    """What of a job is too much; all of it if only the whole is."""
+def _too_much(job: Allocation, used: Sequence[Partition]) -> list[str]:
+    """What a job asks for that no node has, and no partition allows."""
     parts = [
         (human_cores(job.cores), all(job.cores > p.cores for p in used)),
         (f"{human_bytes(job.memory_bytes)} of memory", all(job.memory_bytes > p.memory_bytes for p in used)),
@@ -179,11 +180,16 @@ def _asked(job: Allocation, used: Sequence[Partition]) -> str:
             all(p.wall_seconds is not None and job.wall_seconds > p.wall_seconds for p in used),
         ),
     ]
-    too_much = [text for text, much in parts if much]
-    if too_much:
+    return [text for text, much in parts if much]
+
+
+def _asked(job: Allocation, used: Sequence[Partition]) -> str:
+    """What of a job is too much; all of it if only the whole is."""
+    if too_much := _too_much(job, used):
         return " and ".join(too_much)
-    whole = [parts[0][0], parts[1][0], *([parts[2][0]] if job.gpus else []), parts[3][0]]
-    return f"{', '.join(whole)} on one node"
+    whole = [human_cores(job.cores), f"{human_bytes(job.memory_bytes)} of memory"]
+    whole += [human_count(job.gpus, "GPU")] if job.gpus else []
+    return f"{', '.join([*whole, human_seconds(job.wall_seconds)])} on one node"
 
 
 def _most(used: Sequence[Partition]) -> str:

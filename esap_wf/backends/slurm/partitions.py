@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from esap_wf.backends.slurm.commands import Commands
-from esap_wf.backends.slurm.words import duration, nonsense, records
+from esap_wf.backends.slurm.words import duration, failed, nonsense, records
 from esap_wf.models.place import Nodes, Partition
 
 #: One line a node and partition. What a node's features are comes last.
@@ -52,7 +52,7 @@ def ask(commands: Commands, named: Sequence[str] = ()) -> tuple[list[Partition],
     told = commands.run("sinfo", "--noheader", "--all", "--Node", f"--format={FORMAT}")
     nodes = lines(told.out)
     if told.code or not nodes:
-        raise nonsense("sinfo", told.said if told.code else "no partition at all")
+        raise failed("sinfo", told.said) if told.code else nonsense("sinfo", "no partition at all")
     more = commands.run("scontrol", "--all", "--oneliner", "show", "partition")
     known = records("scontrol", more.out, "PartitionName") if more.code == 0 else []
     hidden = {r["PartitionName"] for r in known if r.get("Hidden") == "YES"}

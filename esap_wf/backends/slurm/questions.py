@@ -13,7 +13,7 @@ from esap_wf.backends.slurm.accounting import Account
 from esap_wf.backends.slurm.commands import Commands, Ended
 from esap_wf.backends.slurm.parsing import Job
 from esap_wf.backends.slurm.pending import why
-from esap_wf.backends.slurm.words import is_id, nonsense
+from esap_wf.backends.slurm.words import failed, is_id
 from esap_wf.errors import UnavailableError
 
 logger = logging.getLogger(__name__)
@@ -215,7 +215,7 @@ def _nothing(program: str, ended: Ended) -> bool:
         return False
     if any(text in ended.err for text in _FORGOTTEN):
         return True
-    raise nonsense(program, ended.said)
+    raise failed(program, ended.said)
 
 
 def _by_id(found: Sequence[_Known]) -> dict[str, _Known]:

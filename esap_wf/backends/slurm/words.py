@@ -24,6 +24,13 @@ def nonsense(program: str, text: str) -> OutageError:
     return OutageError(f"{program} talks nonsense: {shown}")
 
 
+def failed(program: str, text: str) -> OutageError:
+    """A command that has not done what it was asked for."""
+    return OutageError(
+        f"{program} has failed: {one_line(clipped(text.strip(), 200)) or 'it does not say why'}"
+    )
+
+
 def members(text: str) -> Iterator[str]:
     """An id, or the ids of the members of an array that are told as one: ``7_[1-3,9%2]``."""
     if _ID.fullmatch(text):

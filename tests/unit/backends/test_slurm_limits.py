@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from esap_wf.backends.capacities import reasons_against
 from esap_wf.backends.launcher import OutageError
 from esap_wf.backends.slurm import limits, options, partitions, starting
 from esap_wf.backends.slurm.commands import Ended
@@ -109,7 +110,6 @@ def test_what_is_not_there_is_refused_with_what_is(settings: dict[str, Any], wor
         ({"gpus": 1}, 'partition = "gpu"'),
         ({"wall_seconds": 90_000}, 'partition = "gpu"'),
         ({"cores": 17}, "no other partition gives more"),
-        ({"memory_bytes": 10**12}, "no other partition gives more"),
         # no node has both
         ({"cores": 8, "memory_bytes": 4 * 10**9}, "on one node, and partition main"),
     ],
@@ -119,6 +119,12 @@ def test_what_no_node_has_is_refused_with_the_partition_that_would_do(
 ) -> None:
     (reason,) = limits.reasons(profile(), job(**amounts), survey())
     assert words in reason
+
+
+def test_memory_that_nothing_has_is_told_by_what_the_place_has_at_most() -> None:
+    much = job(memory_bytes=10**12)
+    assert limits.reasons(profile(), much, survey()) == []
+    assert reasons_against(limits.capacity(profile(), Path("/"), survey()), much)
 
 
 def test_what_fits_is_not_refused() -> None:

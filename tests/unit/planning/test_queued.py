@@ -116,3 +116,9 @@ def test_what_is_against_several_ways_is_told_once() -> None:
     assert queued.several(place(), "hello", [(place(), same)]) is same
     both = queued.several(place(), "hello", [(place(), same), (place(), other)])
     assert [p.what for p in both.problems] == ["there is no partition", "no engine there"]
+
+
+def test_what_the_place_itself_does_not_have_is_told_alone() -> None:
+    size = RefusedError("x", [Problem("backend farm", "900 GB asked for")])
+    other = RefusedError("y", [Problem("cwl", "was not found at farm")])
+    assert queued.several(place(), "hello", [(place(), size), (place(), other)]) is size
