@@ -127,7 +127,7 @@ def plan(ctx: click.Context, /, output: str | None, verbose: bool, print_script:
     if print_script:
         from esap_wf.running.pieces import preview
 
-        scripts = preview.scripts(made, workflows.of_plan(config, made))
+        scripts = preview.scripts(made, workflows.of_plan(config, made), config.store)
         data["script"] = script_text(scripts)
         data["scripts"] = scripts
     line = start_line(words_of(ctx), answer.store, replies(ctx), output)

@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esap_wf import config, files
-from esap_wf.backends.launcher import Condition, Piece, Refusal, Seen
+from esap_wf.backends.launcher import Condition, Refusal, Seen
 from esap_wf.errors import EsapError, RefusedError, UnavailableError
 from esap_wf.formats import log_lines
 from esap_wf.formats.printing import printable
 from esap_wf.models.run import Failure, Phase, Reason, State, now
 from esap_wf.running import adoption, conclusion, endings, preparation, raising, render, revisions, staging
 from esap_wf.running.environment import environment
+from esap_wf.running.launching import engine_piece
 from esap_wf.running.ownership import Leaving, Ownership
 from esap_wf.running.patience import Patience
 from esap_wf.running.watch import Watch
@@ -247,15 +248,13 @@ class Supervisor:
         if resume:
             logger.info("decided: %s is started again, in epoch %d", owner.engine.title, epoch)
         isolated = owner.plan.software.route == "python"
-        engine = Piece(
+        engine = engine_piece(
+            owner.plan,
+            owner.engine,
             owner.key(epoch),
             self.run.dir,
-            ("bash", render.COMMAND, *added.arguments),
-            owner.plan.allocation,
+            added.arguments,
             environment(added.environment, isolated),
-            secrets=tuple(owner.plan.profile.secrets) if owner.plan.profile else (),
-            drain=self._drain(),
-            lead=self._longest(),
         )
         handle = Patience(owner).answer(lambda: owner.here.start([engine]).get(engine.key))
         if isinstance(handle, Refusal):
@@ -267,18 +266,6 @@ class Supervisor:
         if not owner.here.is_queue:
             owner.write(Phase.EXECUTING, reason="", started=owner.events.state.started or now())
         return True
-
-    def _drain(self) -> int | None:
-        """The signal after which the engine starts no more jobs and lets those end that run."""
-        signal_ = self.owner.engine.stop_signal(True)
-        return signal_.number if signal_ and not signal_.to_jobs else None
-
-    def _longest(self) -> int:
-        """Seconds that a job of a step may take."""
-        plan = self.owner.plan
-        if plan.queue is None:
-            return 0
-        return int(max([plan.queue.wall_seconds, *(s.wall_seconds or 0 for s in plan.steps.values())]))
 
     def _call(self, arguments: list[str]) -> None:
         """Let the engine do something before it is started (unlock a folder)."""

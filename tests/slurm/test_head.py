@@ -144,6 +144,15 @@ def test_a_run_gives_the_same_as_here(heads: Heads) -> None:
     assert not list(heads.folder(run).glob("engine/*.environment"))
 
 
+def test_a_head_is_submitted_as_the_plan_has_printed_it(heads: Heads) -> None:
+    given = ["hello", "--who", "script", "--backend", "cluster"]
+    told = heads.inside("plan", *given, "--print-script", "--json").json["scripts"]["whole as a job"]
+    run = heads.started("run", *given[:3])
+    got = heads.cluster.ask("scontrol", "write", "batch_script", heads.head(run), "-")
+    heads.reaches(run, "COMPLETED")
+    assert got.rstrip("\n") == told.replace("/RU/", f"/{run[:2]}/").replace("RUN", run).rstrip("\n")
+
+
 def test_who_is_killed_and_who_is_asked_to_end_leaves_a_head_that_is_adopted(heads: Heads) -> None:
     run = heads.begin()
     job = heads.head(run)

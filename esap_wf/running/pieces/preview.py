@@ -16,7 +16,9 @@ from esap_wf.engines import EngineBase
 from esap_wf.errors import EsapError
 from esap_wf.models.place import Queue, StepNeeds
 from esap_wf.models.plan import Allocation, Plan
+from esap_wf.models.run import encode
 from esap_wf.running import render, staging
+from esap_wf.running.launching import engine_piece
 from esap_wf.running.pieces import bundle, script
 from esap_wf.runs.pieces import JOIN, WHOLE
 
@@ -24,7 +26,7 @@ from esap_wf.runs.pieces import JOIN, WHOLE
 RUN = "RUN"
 
 
-def scripts(plan: Plan, workflow: Workflow) -> dict[str, str]:
+def scripts(plan: Plan, workflow: Workflow, store: Path) -> dict[str, str]:
     """
     The script of each kind of piece: of the whole run, or of the first slice and of what joins them.
 
@@ -33,6 +35,8 @@ def scripts(plan: Plan, workflow: Workflow) -> dict[str, str]:
     plan : Plan
     workflow : Workflow
         Of the plan.
+    store : Path
+        In which the run will be.
 
     Returns
     -------
@@ -43,7 +47,8 @@ def scripts(plan: Plan, workflow: Workflow) -> dict[str, str]:
     engine: EngineBase = plugins.one("esap_wf.engines", plan.engine.name)
     whole = render.command_script(plan, render.rendered(plan, workflow))
     if not staging.is_elsewhere(plan):
-        return {WHOLE: whole, **_beside(plan)}
+        # its folder is called by the first letters of the run
+        return {WHOLE: whole, **_beside(plan, engine, store / "runs" / RUN[:2] / RUN)}
     found = {}
     for name in [WHOLE] if plan.slicing.slices < 2 else ["1", JOIN]:
         command = whole
@@ -58,14 +63,21 @@ def scripts(plan: Plan, workflow: Workflow) -> dict[str, str]:
     return found
 
 
-def _beside(plan: Plan) -> dict[str, str]:
-    """What a place that shares the store is given beside the command."""
+def _beside(plan: Plan, engine: EngineBase, run: Path) -> dict[str, str]:
+    """What a place that shares the store is given beside the command, for a run in this folder."""
     if plan.profile is None:
         return {}
     found = {}
     kind: BackendBase = plugins.one("esap_wf.backends", plan.profile.kind)
     with tempfile.TemporaryDirectory(prefix="esap-wf-") as root, contextlib.suppress(EsapError):
-        piece = Piece(f"{RUN}.1", Path("/", RUN), ("bash", render.COMMAND), plan.allocation)
+        folder = Path(root, RUN)
+        (folder / "engine").mkdir(parents=True)
+        (folder / "plan.json").write_bytes(encode(plan))
+        (folder / "run.json").touch()
+        added = [
+            a.replace(str(folder), str(run)) for a in engine.launch_additions(folder, 1, False).arguments
+        ]
+        piece = engine_piece(plan, engine, f"{RUN}.1", run, added, {})
         if submitted := kind.launcher(plan.profile, Path(root)).script(piece):
             found[f"{WHOLE} as a job"] = submitted
     if plan.queue is not None:
