@@ -375,6 +375,13 @@ class Launcher(ABC):
         """
         return ()
 
+    def silent_nodes(self) -> Sequence[str]:
+        """
+        Nodes that the workload manager can't ask: there may work what it does not know any more. Raises as
+        `start`. The default: there is no workload manager.
+        """
+        return ()
+
     def script(self, piece: Piece) -> str:
         """
         What is submitted for a piece, byte for byte, if the place is given a script. Nothing is submitted.

@@ -233,6 +233,10 @@ class Shared(Launcher):
         """As `Launcher.batch_jobs`."""
         return self.launcher.batch_jobs(run, ended)
 
+    def silent_nodes(self) -> Sequence[str]:
+        """As `Launcher.silent_nodes`."""
+        return self.launcher.silent_nodes()
+
     def script(self, piece: Piece) -> str:
         """As `Launcher.script`."""
         return self.launcher.script(piece)

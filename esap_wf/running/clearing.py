@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -123,10 +124,16 @@ def take_up(owner: Ownership, epoch: int, never_began: int) -> None:
     if owner.queue is None:
         return
     left = owner.engine.left_behind(owner.run.dir, epoch)
-    if well := _ended_well(owner, left):
+    ended = _how_ended(owner, left)
+    if well := [job for job in left if _is_well(ended.get(job.batch or ""))]:
         owner.engine.take_up(owner.run.dir, well)
         owner.events.append([msgspec.structs.replace(job, t=time.time(), kind="done") for job in well])
         owner.note(f"{human_count(len(well), 'job')} ended well while no engine lived: none is repeated")
+    # units of shards are counted by their journals
+    lost = [] if owner.plan.sharding.size else [j for j in left if j not in well and _began(j, ended)]
+    if lost:
+        owner.events.append([Event(t=time.time(), kind="again") for _ in lost])
+        owner.note(f"{human_count(len(lost), 'job')} of an earlier engine did not end well: done again")
     repeated = 0 if owner.engine.takes_up else max(0, owner.events.state.progress.jobs_running - never_began)
     if repeated:
         owner.events.append([Event(t=time.time(), kind="again") for _ in range(repeated)])
@@ -136,15 +143,26 @@ def take_up(owner: Ownership, epoch: int, never_began: int) -> None:
         )
 
 
-def _ended_well(owner: Ownership, left: Sequence[Event]) -> list[Event]:
-    """Those of which the workload manager is sure."""
-    ids = [job.batch for job in left if job.batch]
+def _how_ended(owner: Ownership, left: Sequence[Event]) -> dict[str, BatchJob]:
+    """What the workload manager says of them, by id; of two with one id nobody knows which it means."""
+    counted = Counter(job.batch for job in left if job.batch)
+    ids = [one for one, times in counted.items() if times == 1]
     trouble = Trouble(owner.plan.backend)
     while ids and not owner.run.stop_requested():
         jobs = _asked(owner, trouble, ids)
         if jobs is not None:
-            well = {job.id for job in jobs if job.state == "COMPLETED" and not job.exit_code}
-            return [job for job in left if job.batch in well]
+            return {job.id: job for job in jobs if job.id in ids}
         _tell(owner, trouble.reason)
         _pause(owner, trouble.pause())
-    return []
+    return {}
+
+
+def _is_well(job: BatchJob | None) -> bool:
+    """Whether the workload manager is sure of it."""
+    return job is not None and job.state == "COMPLETED" and not job.exit_code
+
+
+def _began(job: Event, ended: Mapping[str, BatchJob]) -> bool:
+    """Whether a job may have begun: one that nobody knows may have."""
+    said = ended.get(job.batch or "")
+    return said is None or bool(said.node)

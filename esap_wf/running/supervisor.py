@@ -193,10 +193,16 @@ class Supervisor:
                 lost += 1
                 if self._is_over() or lost > (LOST_JOBS if self.owner.here.is_queue else LOST):
                     return None
-                why = self._watch.gone if self._watch and self.owner.here.is_queue else ""
+                why = self._why_lost()
                 what = f"nobody saw how the engine ended{f' ({why})' if why else ''}, so it is started again"
             elif ended.exit_code == 0 or self._is_over():
                 return ended
+            elif self._watch and self._watch.forgotten:
+                lost += 1
+                if lost > LOST_JOBS:
+                    self._watch.hung = self._watch.forgotten
+                    return ended
+                what = "what jobs have done that were forgotten is looked for by another engine"
             elif self._hands_over(ended):
                 what = "the time of the engine's job was almost over: another one goes on"
             elif raising.gets_more(self.owner):
@@ -210,6 +216,11 @@ class Supervisor:
             self.owner.acquire()
             if not self._begin(self.owner.events.state):
                 return None
+
+    def _why_lost(self) -> str:
+        if self._watch is None or not self.owner.here.is_queue:
+            return ""
+        return self._watch.forgotten or self._watch.gone
 
     def _is_over(self) -> bool:
         """Whether the engine was ended on purpose."""

@@ -11,9 +11,9 @@ import msgspec
 
 from esap_wf.backends.launcher import Condition, NeedsPersonError, OutageError, Seen, Signal
 from esap_wf.engines import Cursor
-from esap_wf.formats.quantities import human_count, human_seconds, to_seconds
+from esap_wf.formats.quantities import human_seconds, to_seconds
 from esap_wf.models.run import Failure, Phase, Reason, now
-from esap_wf.running import clearing
+from esap_wf.running import clearing, missing
 from esap_wf.running.jobs import Jobs
 from esap_wf.running.ownership import GRACE, Leaving, Ownership
 from esap_wf.running.patience import Patience
@@ -48,12 +48,14 @@ class Watch:
         Why the engine was ended although nobody had asked for it: it did nothing any more.
     gone : str
         Why it is gone, if nobody saw how it ended.
+    forgotten : str
+        Why it was ended, to be started again: it waited for jobs that nobody knows any more.
     """
 
     def __init__(self, owner: Ownership) -> None:
         self.owner, self.run = owner, owner.run
         self.late = False
-        self.hung = self.gone = ""
+        self.hung = self.gone = self.forgotten = ""
         self._key = owner.key(owner.epoch)
         self._seen = Seen(Condition.WAITING)
         self._pulse = Pulse()
@@ -178,22 +180,20 @@ class Watch:
         self._end_engine(what)
 
     def _end_if_jobs_are_missing(self, jobs: Jobs) -> None:
-        """
-        End an engine that waits for jobs which its manager has forgotten: Snakemake would do so for ever. It
-        may have work of its own on this machine.
-        """
-        missed = jobs.missed_for()
-        if missed < MISSED or self._asked_at is not None or self.late or self.owner.stop:
+        """One that waits for jobs which its manager has forgotten: Snakemake would do so for ever."""
+        if jobs.missed_for() < MISSED or self._asked_at is not None or self.late or self.owner.stop:
             return
-        if self.owner.here.quiet(self._key, None) is None:
+        try:
+            found = missing.look(self.owner, jobs)
+        except (OutageError, NeedsPersonError):
+            return  # nobody can be asked: that is told elsewhere
+        if found is None:
             return
-        waits = human_count(self.owner.events.state.progress.jobs_running, "job")
-        place, title = self.owner.plan.backend, self.owner.engine.title
-        self.hung = (
-            f"{title} has waited for {waits} for {human_seconds(missed)}, and {place} has none of them "
-            "any more: nobody can say how they ended, so it is ended"
-        )
-        self._end_engine(self.hung)
+        if found.certain:
+            self.forgotten = found.what
+        else:
+            self.hung = found.what
+        self._end_engine(f"{found.what}, so it is ended")
 
     def _end_engine(self, why: str) -> None:
         logger.info(why)

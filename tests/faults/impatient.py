@@ -11,11 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from esap_wf.running import pulse
+from esap_wf.running import pulse, watch
 from esap_wf.runs import lease
 
 lease.RENEW, lease.TTL = 0.3, 5.0
 pulse.LOOK, pulse.DEAD, pulse.DEAD_ON_FULL_DISK = 0.5, 4.0, 2.0
+watch.MISSED = 6.0
 
 from esap_wf.cli import main  # noqa: E402
 from esap_wf.running import control, supervisor  # noqa: E402

@@ -76,8 +76,10 @@ def _node(there: OnSlurm, run: str) -> None:
 
 def _controller(there: OnSlurm, run: str) -> None:
     there.slurm.stop_controller()
-    there.wait(run, lambda s: "waiting for toy since" in s.reason)
-    there.slurm.start_controller()
+    try:
+        there.wait(run, lambda s: "waiting for toy since" in s.reason)
+    finally:
+        there.slurm.start_controller()
 
 
 def _cancel(there: OnSlurm, run: str) -> None:

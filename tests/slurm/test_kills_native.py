@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from faults.conftest import end
+from faults.place import HERE
 from helpers.waiting import until
 from services import slurm
 from services.slurm import Cluster
@@ -109,6 +111,8 @@ def _job_of_head(native: Natively, run: str) -> str:
     return next(job for job, name in map(str.split, told) if name.startswith(f"ewf-{run}."))
 
 
+#: With a short test-only lease, and little patience with a controller that has forgotten jobs.
+IMPATIENT = [sys.executable, str(HERE / "impatient.py")]
 Strike = Callable[[Natively, str], None]
 #: What happens while shards work: where the engine is, and how often at most a user has to resume for it. A job of a node that dies is
 #: put back by Slurm, and begins two minutes later: that is in the long series.
@@ -127,6 +131,24 @@ def test_a_run_in_shards_survives(fault: str, native: Natively) -> None:
     until(lambda: sum(native.said("end").values()) >= 2, what="units", detail=lambda: native.explain(run))
     strike(native, run)
     assert native.resume_until_completed(run) <= most, native.explain(run)
+    native.clean(run)
+
+
+def test_jobs_that_the_controller_has_forgotten_are_named_and_done_again(native: Natively) -> None:
+    run = native.begin("farm", command=IMPATIENT)
+    until(lambda: sum(native.said("end").values()) >= 2, what="units", detail=lambda: native.explain(run))
+    jobs = native.jobs_at(run)
+    native.slurm.forget_jobs()
+    # somebody else's jobs get their ids
+    others = [native.slurm.submit("sleep 300") for _ in range(max(map(int, jobs)))]
+    assert set(jobs) <= set(others)
+    assert native.resume_until_completed(run) == 0, native.explain(run)
+    told = (native.run(run).dir / "events.jsonl").read_text()
+    assert any(f"job {job} (part_shard" in told for job in jobs), told
+    assert "has none of them any more" in told
+    assert {native.slurm.state(job) for job in others} <= {"RUNNING", "PENDING"}, "others are left alone"
+    for job in others:
+        native.slurm.cancel(job)
     native.clean(run)
 
 

@@ -14,6 +14,7 @@ from places.elsewhere import FILES, MANIFEST, PARAMETERS, Elsewhere
 from services.slurm import Cluster
 
 from esap_wf.backends.queue import job_key
+from esap_wf.runs import states
 
 #: What a unit does: a name in the journal, some seconds, its file, its name again.
 _UNIT = (
@@ -91,10 +92,13 @@ class OnSlurm(Elsewhere):
         return {job: node for job, node, rest in found if run in rest or job_key(run) in rest}
 
     def a_job(self, run: str) -> tuple[str, str]:
-        """One that works: its id and its node."""
-        return until(
-            lambda: next(((j, n) for j, n in self.jobs_of(run).items() if n), None), what="a job that works"
-        )
+        """One that works: its id and its node. A run that has ended has none."""
+
+        def found() -> tuple[str, str] | None:
+            assert self.run(run).observe().phase not in states.FINAL, "it has ended"
+            return next(((j, n) for j, n in self.jobs_of(run).items() if n), None)
+
+        return until(found, what="a job that works")
 
     def working(self, run: str) -> list[psutil.Process]:
         """Processes on the nodes that work in a sandbox of a run."""

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from faults.place import WatchedPlace
@@ -18,6 +19,7 @@ from services.slurm import Cluster
 
 from esap_wf.authoring import scaffold
 from esap_wf.backends.queue import job_key
+from esap_wf.runs import states
 
 #: Of a run: as many shards as cores.
 PARTS = 8
@@ -82,11 +84,13 @@ class Natively(WatchedPlace):
             (self.root / "numbers.csv").write_text("".join(f"{n}\n" for n in range(100)))
         return folder
 
-    def begin(self, backend: str, parts: int = PARTS, size: int = 4, cores: int = 2) -> str:
+    def begin(self, backend: str, parts: int = PARTS, size: int = 4, cores: int = 2, **options: Any) -> str:
         """Start a run, and leave it alone; its id."""
         given = ["run", self.workflow, "--numbers", self.root / "numbers.csv", "--parts", parts, "--step", 1]
         how = ["--backend", backend, "--shard-size", size, "--cores", cores, "--detach"]
-        return str(self.ok(*map(str, [*given, *how]))["run"])
+        began = self(*map(str, [*given, *how]), "--json", **options)
+        assert began.code == 0, began
+        return str(began.json["run"])
 
     def said(self, word: str) -> Counter[int]:
         """How often units have said that they ``begin`` or ``end``."""
@@ -94,9 +98,10 @@ class Natively(WatchedPlace):
         return Counter(int(line.split()[1]) for line in lines if line.startswith(f"{word} "))
 
     def at_work(self, run: str) -> tuple[str, str]:
-        """The job of a shard that works: its id and its node."""
+        """The job of a shard that works: its id and its node. A run that has ended has none."""
 
         def found() -> tuple[str, str] | None:
+            assert self.run(run).observe().phase not in states.FINAL, "it has ended"
             ids = {line.split()[3] for line in self.witness.read_text().splitlines()}
             return next(((job, node) for job, node in self.jobs_at(run).items() if node and job in ids), None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from esap_wf.backends import printed
 from esap_wf.backends.launcher import BatchJob, Condition, OutageError, Seen
@@ -15,6 +15,8 @@ from esap_wf.models.run import Reason
 
 #: Exit codes of ``there.sh`` itself, if its piece has not begun.
 _UNSEEN, _READ_ONLY, _AGAIN = 91, 92, 93
+#: In the place of a signal, if the node could not open the file for what a job prints.
+_NOT_OPENED = 53
 #: Ended at a limit of its own: its files are worth a look.
 _LIMITS = (Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
 
@@ -60,7 +62,7 @@ class Judge:
             queued = self.queued()
             missing = [key for key in asked if not queued.get(key)]
             ids = {key: self.sandboxes.of(key).job for key in missing}
-            known = questions.known(self.commands, filter(None, ids.values())) if any(ids.values()) else {}
+            known = self._known(ids)
         except OutageError as error:
             unknown = Seen(Condition.UNKNOWN, reason=" ".join(str(error).split("\n")))
             return {**answers, **dict.fromkeys(asked, unknown)}
@@ -71,8 +73,18 @@ class Judge:
             if jobs := queued.get(key):
                 answers[key] = self._in_queue(key, jobs)
             else:
-                answers[key] = self._out_of_queue(key, known.get(ids[key]))
+                answers[key] = self._out_of_queue(key, known.get(key))
         return answers
+
+    def _known(self, ids: Mapping[str, str]) -> dict[str, BatchJob]:
+        """
+        What Slurm knows of the jobs of some keys. An id alone says nothing: a controller that has lost its
+        latest state gives it to another job.
+        """
+        asked = [one for one in ids.values() if one]
+        found = questions.known(self.commands, asked) if asked else {}
+        mine = {key: found[one] for key, one in ids.items() if one in found}
+        return {key: job for key, job in mine.items() if submission.key_of(job) == key}
 
     def may_come(self, key: str) -> bool:
         """Whether somebody may be about to submit a piece that Slurm doesn't have."""
@@ -136,7 +148,7 @@ class Judge:
             return Seen(job.condition, reason=job.reason, where=where, root=root)
         why = sandbox.said or self._why(sandbox, job)
         began = sandbox.started is not None and not sandbox.bar()
-        own = job is not None and job.exit_code in (_UNSEEN, _READ_ONLY)
+        own = job is not None and (job.exit_code in (_UNSEEN, _READ_ONLY) or job.signal == _NOT_OPENED)
         ran = not own and job is not None and bool(job.node)
         # what the node has written may come later
         late = not sandbox.again if began else ran
@@ -168,6 +180,9 @@ class Judge:
         folder = self.sandboxes.folder
         if job.exit_code == _UNSEEN:
             text = f"job {job.id}: its node does not see {folder}"
+            return Void(text, Reason.PLACE, job.node)
+        if job.signal == _NOT_OPENED:
+            text = f"job {job.id}: its node does not see {folder}, or can't write there"
             return Void(text, Reason.PLACE, job.node)
         if job.exit_code == _READ_ONLY:
             text = f"job {job.id}: its node can't write in {folder}"

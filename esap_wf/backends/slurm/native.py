@@ -14,7 +14,7 @@ from esap_wf.backends.launcher import BatchJob, OutageError, Piece, Refusal, Ser
 from esap_wf.backends.local.launcher import LocalLauncher
 from esap_wf.backends.queue import run_of
 from esap_wf.backends.slots import clock
-from esap_wf.backends.slurm import questions, wrapper
+from esap_wf.backends.slurm import questions, surveying, wrapper
 from esap_wf.backends.slurm.commands import Commands
 from esap_wf.backends.slurm.shared import Active
 from esap_wf.errors import UnavailableError
@@ -86,10 +86,23 @@ class NativeLauncher(LocalLauncher):
             found = self._of_run(self._active.jobs(max(self._born, clock() - self._age)))
             there = {job.id for job in found}
             others = [i for i in ended if i not in there]
-            return [*found, *(questions.known(self.commands, others).values() if others else ())]
+            known = questions.known(self.commands, others).values() if others else ()
+            return [*found, *filter(self._is_mine, known)]
         except OutageError:
             logger.info("the jobs of run %s can't be asked for", run, exc_info=True)
             return None
+
+    def _is_mine(self, job: BatchJob) -> bool:
+        """
+        An id alone says nothing: a controller that has lost its latest state gives it to another job. An
+        accounting may keep no comments.
+        """
+        by_folder = not job.comment and Path(job.folder).is_relative_to(self._run.folder.resolve())
+        return bool(self._of_run([job])) or by_folder
+
+    def silent_nodes(self) -> Sequence[str]:
+        """By ``sinfo``."""
+        return surveying.silent(self.commands)
 
     def _of_run(self, jobs: Sequence[BatchJob]) -> list[BatchJob]:
         return [job for job in jobs if run_of(job.name, job.comment, self._runs)]

@@ -154,3 +154,20 @@ def partitions_for(profile: Profile, known: Sequence[Partition]) -> list[Partiti
     if wanted:
         return [p for p in known if p.name in wanted]
     return [p for p in known if p.default] or list(known)
+
+
+def silent(commands: Commands) -> list[str]:
+    """
+    Nodes that Slurm can't ask. On the others no job works that it does not know: it ends such jobs.
+
+    Raises
+    ------
+    OutageError
+        It can't be asked, or talks nonsense.
+    NeedsPersonError
+    """
+    ended = commands.run("sinfo", "--all", "--noheader", "--Node", "--format=%N %T")
+    rows = [line.split() for line in ended.out.splitlines() if line.strip()]
+    if ended.code or any(len(row) != 2 for row in rows):
+        raise nonsense("sinfo", ended.said)
+    return sorted({name for name, state in rows if state.endswith("*") or state.startswith("unk")})

@@ -227,8 +227,6 @@ class ThereLauncher(Launcher):
                 else:
                     sandbox.ask_end()
             ends += jobs
-            if sandbox.exists and sandbox.job and not jobs:
-                ends.append(sandbox.job)
         if signals and sent is not None:
             questions.tell(self.commands, signals, _name(sent.number))
         if ends:

@@ -61,6 +61,11 @@ class Jobs:
     ----------
     owner : Ownership
         With its plan; nothing is asked if that has no queue.
+
+    Attributes
+    ----------
+    nodes : dict
+        Job → node on which it was seen last.
     """
 
     def __init__(self, owner: Ownership) -> None:
@@ -72,6 +77,7 @@ class Jobs:
         self._question: Question | None = None
         self._next = self._usage_next = 0.0
         self._missed: float | None = None
+        self.nodes: dict[str, str] = {}
         if self._asks:
             self._recall()
 
@@ -154,6 +160,7 @@ class Jobs:
             self._next = time.monotonic() + max(self._poll, self.trouble.pause())
             return self._write(self.owner.events.state.waiting)
         self.trouble.end()
+        self.nodes |= {job.id: job.node for job in question.jobs if job.node}
         self._next = time.monotonic() + max(self._poll, COST * question.took)
         if told := self._told_of(question):
             self.owner.lease.require()

@@ -202,6 +202,13 @@ class Cluster:
         """The same without warning."""
         self.pieces["head"].cut()
 
+    def forget_jobs(self) -> None:
+        """slurmctld crashes and has lost what it knew of jobs: nodes end them, and their ids are given again."""
+        self.kill_controller()
+        for path in (self.folder / "state").glob("job_state*"):
+            path.unlink()
+        self.start_controller()
+
     def start_node(self, name: str) -> None:
         """Switch a node on."""
         self._piece(name, "slurmd", "-D", "-N", name, hidden=self.hide.get(name))
