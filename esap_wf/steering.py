@@ -23,11 +23,22 @@ from esap_wf.models.run import Phase
 from esap_wf.planning import joining, making, saved
 from esap_wf.request import given
 from esap_wf.request.assembly import Asked, assemble
-from esap_wf.running import control
+from esap_wf.running import control, leftovers
 from esap_wf.runs import states
 from esap_wf.runs.store import Run
 
 Say = Callable[[str], None]
+
+
+def end_jobs(run: Run, config: Config, say: Say) -> None:
+    """
+    End what a run that is to be removed has left at a batch system; see `esap_wf.running.leftovers.end`.
+
+    Raises
+    ------
+    RefusedError
+    """
+    leftovers.end(run, config.cache, say)
 
 
 def cancel(runs: Iterable[Run], drain: bool, wait: float, say: Say) -> list[tuple[Run, Phase]]:

@@ -129,11 +129,14 @@ def _confirm(runs: list[Run], answer: Answer) -> None:
 @click.command("rm", cls=Verb, examples=["esap-wf rm 3f2a 9c01", "esap-wf rm --yes 3f2a"])
 @click.argument("runs", nargs=-1, required=True, shell_complete=completes("run"))
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@click.option(
+    "--unasked", is_flag=True, help="Also where it can't be asked whether jobs of a run still work."
+)
 @click.pass_obj
-def rm(answer: Answer, runs: tuple[str, ...], yes: bool) -> None:
+def rm(answer: Answer, runs: tuple[str, ...], yes: bool, unasked: bool) -> None:
     """
-    Delete runs and their results; on a terminal you are asked first. A tombstone and the record of
-    productions remain.
+    Delete runs and their results; on a terminal you are asked first. Jobs that a run has left at a batch
+    system are ended before. A tombstone and the record of productions remain.
     """
     config = answer.config()
     # a name of several is no guess of which to delete
@@ -142,9 +145,14 @@ def rm(answer: Answer, runs: tuple[str, ...], yes: bool) -> None:
         _confirm([run for run in found.values() if run.outputs() is not None], answer)
     store = Store.open(config.store)
     removed, problems = [], []
+
+    def end_jobs(run: Run) -> None:
+        if not unasked:
+            steering.end_jobs(run, config, answer.say)
+
     for run in found.values():
         try:
-            store.remove(run, answer.say)
+            store.remove(run, answer.say, end_jobs)
             removed.append({"run": run.id, "phase": Phase.ARCHIVED})
         except EsapError as error:
             problems += error.problems or [Problem(run.id, error.message)]

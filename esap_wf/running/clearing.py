@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -18,7 +18,7 @@ from esap_wf.formats.quantities import human_count
 from esap_wf.formats.summaries import waiting_text
 from esap_wf.models.run import Event
 from esap_wf.running.jobs import waiting
-from esap_wf.running.ownership import Ownership
+from esap_wf.running.ownership import GRACE, Ownership
 from esap_wf.running.trouble import Trouble
 
 logger = logging.getLogger(__name__)
@@ -29,15 +29,25 @@ LOOK, _BEAT = 2.0, 0.5
 
 def clear(owner: Ownership) -> None:
     """
-    End whatever engines in the run directory have left; without a workload manager that takes some seconds.
+    End whatever engines in the run directory have left, also at places of earlier plans; without a workload
+    manager that takes some seconds.
     """
+    if not owner.left_former:
+        for name, launcher in owner.former_places().items():
+            _patiently(owner, name, lambda there=launcher: there.clear(owner.run.id, GRACE, owner.note))  # type: ignore[misc]
+        owner.left_former = True
     if owner.queue is None:
         owner.clear_survivors()
         return
-    trouble = Trouble(owner.plan.backend)
+    _patiently(owner, owner.plan.backend, owner.clear_survivors)
+
+
+def _patiently(owner: Ownership, place: str, what: Callable[[], None]) -> None:
+    """Until it was done; a place that can't be asked is waited for."""
+    trouble = Trouble(place)
     while True:
         try:
-            owner.clear_survivors()
+            what()
             break
         except OutageError as error:
             trouble.begin(str(error))

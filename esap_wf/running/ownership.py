@@ -23,7 +23,7 @@ from esap_wf.models.manifest import Manifest
 from esap_wf.models.place import Profile, Queue
 from esap_wf.models.plan import Plan
 from esap_wf.models.run import Event, Phase, State, now
-from esap_wf.running import render, report, staging
+from esap_wf.running import leftovers, render, report, staging
 from esap_wf.running.event_log import EventLog
 from esap_wf.runs import attempts, counts, crashpoints, states
 from esap_wf.runs.lease import RENEW, Lease
@@ -93,6 +93,8 @@ class Ownership:
         self._launcher: Launcher | None = None
         self._renewed = time.monotonic()
         self._asked = 0.0
+        #: Whether nothing is left at places of earlier plans.
+        self.left_former = False
 
     def acquire(self) -> None:
         """
@@ -179,6 +181,13 @@ class Ownership:
     def clear_survivors(self) -> None:
         """End whatever engines in the run directory have left."""
         self.here.clear(self.run.id, GRACE, self.note)
+
+    def former_places(self) -> dict[str, Launcher]:
+        """By name, where earlier plans of the run have submitted jobs, if that is another place now."""
+        if not hasattr(self, "plan"):
+            return {}
+        others = [p for p in leftovers.plans(self.run.dir) if p.profile != self.plan.profile]
+        return {plan.backend: leftovers.launcher(plan, self.run, self.cache) for plan in others}
 
     def renew(self) -> None:
         """Show a sign of life, if it is time."""

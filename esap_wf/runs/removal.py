@@ -38,7 +38,9 @@ class Tombstone(Model, frozen=True, kw_only=True, omit_defaults=False):
     record: RunRecord | None = None
 
 
-def remove(run: Run, waiting: Callable[[str], None] | None = None) -> None:
+def remove(
+    run: Run, waiting: Callable[[str], None] | None = None, before: Callable[[Run], None] | None = None
+) -> None:
     """
     Delete a run that is not at work; done again after a crash, it completes.
 
@@ -48,6 +50,8 @@ def remove(run: Run, waiting: Callable[[str], None] | None = None) -> None:
     waiting : callable, optional
         Told that an owner which cannot be asked from here is watched, see `Run.observe`. Without it such a
         run is refused at once.
+    before : callable, optional
+        Called by the owner of the run, before anything is deleted; what it raises ends the removal.
 
     Raises
     ------
@@ -69,6 +73,8 @@ def remove(run: Run, waiting: Callable[[str], None] | None = None) -> None:
         _confirm_idle(run, waiting is not None)
         owner = Lease.acquire(run)  # who resumes it at this moment and who removes it: one of them
         try:
+            if before:
+                before(run)
             # `rm` is what one does on a full disk, and the tombstone needs a little space
             store.free_reserve(run.dir)
             record, state = run.record(), run.state()

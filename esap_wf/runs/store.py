@@ -221,12 +221,17 @@ class Store(Layout):
 
     # --- removing runs, and what outlives them
 
-    def remove(self, run: Run, waiting: Callable[[str], None] | None = None) -> None:
+    def remove(
+        self,
+        run: Run,
+        waiting: Callable[[str], None] | None = None,
+        before: Callable[[Run], None] | None = None,
+    ) -> None:
         """
         Delete a run that is not at work; done again after a crash, it completes. See
         `esap_wf.runs.removal.remove`.
         """
-        removal.remove(run, waiting)
+        removal.remove(run, waiting, before)
 
     def collect_garbage(self, *, older_than: float = removal.DAY) -> tuple[list[str], list[Problem]]:
         """

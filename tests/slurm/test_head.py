@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +45,8 @@ class Heads(Place):
             "head_memory": "700 MB",
             "job_memory": "300 MB",
             "latency": 2,
+            # an engine hears later and later of its jobs
+            "poll": 1,
             **settings,
         }
         text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in lines.items())
@@ -208,6 +211,51 @@ def test_a_run_that_is_cancelled_leaves_no_job(heads: Heads) -> None:
     assert heads.inside("cancel", run).code == 0
     heads.reaches(run, "ABORTED")
     heads.is_over(run)
+    # as if Slurm had not heard of it
+    left = heads.cluster.submit("sleep 600", f"--job-name=ewf-{run}.1")
+    done = heads.inside("rm", "--yes", run)
+    assert done.code == 0 and f"job {left}" in done.err, done
+    until(lambda: heads.cluster.state(left) == "CANCELLED", what="the end of its job")
+    assert not list(heads.store.glob(f"runs/*/{run}"))
+
+
+def test_a_run_is_not_removed_while_nobody_can_say_whether_its_jobs_work(heads: Heads) -> None:
+    run = heads.begin()
+    heads.inside("cancel", run)
+    heads.reaches(run, "ABORTED")
+    plan = heads.folder(run) / "plan.json"
+    said = plan.read_text()
+    conf = heads.cluster.environment["SLURM_CONF"]
+    away = heads.root / "slurm.conf"
+    text = re.sub(r"SlurmctldPort=\d+", "SlurmctldPort=1", Path(conf).read_text())
+    away.write_text(f"{text}\nMessageTimeout=2\n")
+    plan.chmod(0o644)
+    plan.write_text(said.replace(conf, str(away)))
+    done = heads.inside("rm", "--yes", run)
+    assert done.code == 3 and "still work at cluster is not known" in done.err, done
+    assert heads.folder(run).is_dir()
+    assert heads.inside("rm", "--yes", "--unasked", run).code == 0
+
+
+def test_jobs_of_a_run_that_goes_on_elsewhere_are_ended_first(heads: Heads) -> None:
+    given = ["run", "noop", "--units", "1", "--seconds", "8"]
+    run = heads.started(*given)
+
+    def jobs() -> list[str]:
+        names = heads.cluster.ask("squeue", "-h", "-t", "R", "-o", "%i %j %k").splitlines()
+        return [name.split()[0] for name in names if run in name and f"ewf-{run}." not in name]
+
+    until(jobs, what="the job of a step", detail=lambda: heads.log(run))
+    os.kill(heads.supervisor(run).pid, signal.SIGKILL)
+    heads.cluster.cancel(heads.head(run))
+    until(lambda: heads.cluster.state(heads.head(run)) == "CANCELLED", what="the end of its head")
+    left = jobs()
+    until(lambda: heads.status(run)["phase"] == "UNKNOWN", what="that its owner is missed")
+    done = heads.inside(*given, "--backend", "local", "--json")
+    assert done.code == 0 and done.json["run"] == run, done
+    assert left and f"job {left[0]}" in heads.told(run), heads.told(run)
+    assert {heads.cluster.state(job) for job in left} == {"CANCELLED"}
+    heads.is_over(run)
 
 
 def test_one_that_waits_says_why_and_is_cancelled_there(heads: Heads) -> None:
@@ -226,11 +274,14 @@ def test_one_that_waits_says_why_and_is_cancelled_there(heads: Heads) -> None:
         heads.cluster.resume_node(BIG)
 
 
-def test_a_head_near_its_limit_hands_over(heads: Heads) -> None:
+@pytest.mark.parametrize("soon", [True, pytest.param(False, marks=pytest.mark.soak, id="in its own time")])
+def test_a_head_near_its_limit_hands_over(heads: Heads, soon: bool) -> None:
     # its limit is two minutes, and it is told after one at the latest
     heads.configure(head_wall="2 min", job_wall="10 s")
     run = heads.begin()
     job = heads.head(run)
+    if soon:  # as Slurm does in a minute
+        heads.cluster.ask("scancel", "--batch", "--signal=USR2", job)
     until(lambda: "almost over" in (heads.folder(run) / "engine/1.job.log").read_text(), what="the warning")
     heads.gates(1, 2, 3)
     heads.head(run, 2)

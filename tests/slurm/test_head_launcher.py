@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -256,12 +257,27 @@ def test_its_word_is_waited_for_when_its_job_is_over(here: Here, monkeypatch: py
 def test_an_outage_is_no_end(here: Here, tmp_path: Path) -> None:
     here.begun()
     lost = here.another()
+    conf = Path(here.cluster.environment["SLURM_CONF"]).read_text()
+    # where nobody listens, and commands don't try for long
+    away = tmp_path / "slurm.conf"
+    away.write_text(re.sub(r"SlurmctldPort=\d+", "SlurmctldPort=1", conf) + "\nMessageTimeout=2\n")
+    lost.commands.environment = {"PATH": os.environ["PATH"], "SLURM_CONF": str(away)}  # type: ignore[attr-defined]
+    seen = here.seen(lost)
+    assert seen.condition is Condition.UNKNOWN and "Unable to contact" in seen.reason
+    assert lost.survivors(here.run) is None
+    with pytest.raises(OutageError):
+        lost.clear(here.run, 1.0, lambda what: None)
+
+
+@pytest.mark.soak
+def test_a_slurm_that_is_not_configured_here_is_an_outage_too(here: Here, tmp_path: Path) -> None:
+    """Its commands look for another one in the network for a minute."""
+    here.begun()
+    lost = here.another()
     lost.commands.environment = {"PATH": os.environ["PATH"], "SLURM_CONF": str(tmp_path / "none")}  # type: ignore[attr-defined]
     seen = here.seen(lost)
     assert seen.condition is Condition.UNKNOWN or "SLURM_CONF" in seen.reason
     assert lost.survivors(here.run) is None
-    with pytest.raises(OutageError):
-        lost.clear(here.run, 1.0, lambda what: None)
 
 
 def test_secrets_are_in_no_file_when_it_has_begun(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import sys
 import time
@@ -134,6 +135,8 @@ def _full_disk(there: OnSlurm, run: str) -> None:
     there.slurm.uncover(node, spool)
 
 
+#: A long series goes on where another one has stopped: `make soak` with FIRST_SEED=60 in its environment.
+SEEDS = range(FIRST := int(os.environ.get("FIRST_SEED", "0")), FIRST + 60)
 STRIKES: tuple[Strike, ...] = (
     *(strike for strike, _ in FAULTS.values()),
     *(_unit, _drain, _crashed_controller, _full_disk),
@@ -141,7 +144,7 @@ STRIKES: tuple[Strike, ...] = (
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_run_survives_whatever_happens_whenever(seed: int, there: OnSlurm) -> None:
     """The short form: one thing at a time, above."""
     chance = random.Random(seed)
@@ -152,7 +155,7 @@ def test_a_run_survives_whatever_happens_whenever(seed: int, there: OnSlurm) -> 
         # there may be nothing to strike any more, or the controller is away
         with contextlib.suppress(StopIteration, AssertionError, RuntimeError, psutil.Error):
             strike(there, run)
-            print(f"{run}: {strike.__name__.removeprefix('_')}")
+            print(f"{run}: seed {seed}, {strike.__name__.removeprefix('_')}")
         there.slurm.mend()
     there.resume_until_completed(run)
     there.clean(run)

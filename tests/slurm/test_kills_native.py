@@ -6,6 +6,7 @@ nothing counts twice, no job is left, and units that were executed again are cou
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import sys
 import time
@@ -185,6 +186,8 @@ def _crashed_controller(native: Natively, run: str) -> None:
     native.slurm.start_controller()
 
 
+#: A long series goes on where another one has stopped: `make soak` with FIRST_SEED=60 in its environment.
+SEEDS = range(FIRST := int(os.environ.get("FIRST_SEED", "0")), FIRST + 60)
 FROM_HERE: tuple[Strike, ...] = (
     *(_heads, _supervisor, _engine, _runner, _job, _unit, _slurmd, _node),
     *(_controller, _crashed_controller, _cancel, _requeue, _drain, _full_disk),
@@ -196,7 +199,7 @@ AS_JOB: tuple[Strike, ...] = (
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_run_in_shards_survives_whatever_happens_whenever(seed: int, native: Natively) -> None:
     """The short form: one thing at a time, above."""
     chance = random.Random(seed)
@@ -209,7 +212,7 @@ def test_a_run_in_shards_survives_whatever_happens_whenever(seed: int, native: N
         # there may be nothing to strike any more, or the controller is away
         with contextlib.suppress(StopIteration, AssertionError, RuntimeError, psutil.Error):
             strike(native, run)
-            print(f"{run}: {strike.__name__.removeprefix('_')}")
+            print(f"{run}: seed {seed}, {strike.__name__.removeprefix('_')}")
         native.slurm.mend()
     native.resume_until_completed(run)
     native.clean(run)

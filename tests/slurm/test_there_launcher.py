@@ -178,6 +178,30 @@ def test_a_job_that_slurm_starts_again_finds_that_it_has_begun(cluster: Cluster,
     assert once(there, piece)
 
 
+def test_a_job_of_somebody_else_with_the_id_of_a_piece_is_left_alone_and_says_nothing_of_it(
+    cluster: Cluster, there: There
+) -> None:
+    """A controller that has lost its latest state gives ids once more."""
+    waiting = place(cluster, there.root, settings={"partition": "closed"})
+    one, other = waiting.piece(WAITS, "1"), waiting.piece(WAITS, "2")
+    waiting.started(one, other)
+    stranger, ended_well = cluster.submit("sleep 600"), cluster.submit("true")
+    assert cluster.ends(ended_well) == "COMPLETED"
+    for piece, job in ((one, stranger), (other, ended_well)):
+        cluster.cancel(job_of(waiting, piece))
+        box = Sandbox(there.root / "place" / getpass.getuser() / piece.key)
+        box.keep_job(job)
+    try:
+        seen = over(waiting, other)
+        assert (seen.condition, seen.reason) == (Condition.GONE, "Slurm does not know it any more")
+        waiting.launcher.stop({one.key: stranger}, None)
+        assert over(waiting, one).condition is Condition.GONE
+        assert cluster.state(stranger) == "RUNNING"
+    finally:
+        cluster.cancel(stranger)
+    waiting.clear()
+
+
 def test_who_cancelled_a_job_is_said(cluster: Cluster, there: There) -> None:
     piece = there.piece("trap '' TERM; " + BEGINS + "while :; do sleep 1; done")
     there.started(piece)

@@ -22,7 +22,8 @@ SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 CredType=cred/munge
-AuthInfo=socket={folder}/run/munge.sock
+# a job that is put back into the queue waits for as long as its first permission counts, by default two minutes
+AuthInfo=socket={folder}/run/munge.sock,cred_expire=20
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
