@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -22,6 +23,19 @@ def is_record(name: PurePosixPath) -> bool:
     return name.parts[0] in ("engine", "logs") or (
         name.parts[0] == "work" and name.name.startswith(".command.")
     )
+
+
+def is_pattern(wanted: str) -> bool:
+    """Whether what is wanted are files of a folder by their ending: ``work/a/*.jsonl``."""
+    return re.fullmatch(r"[^*?\[\\]+/\*\.[A-Za-z0-9]+", wanted) is not None
+
+
+def is_wanted(name: PurePosixPath, wanted: str) -> bool:
+    """Whether a file is one of those that are wanted, or lies in a folder that is."""
+    if is_pattern(wanted):
+        folder, _, ending = wanted.rpartition("/*")
+        return name.parent == PurePosixPath(folder) and name.name.endswith(ending)
+    return name.is_relative_to(wanted)
 
 
 def put(content: IO[bytes], into: Path, name: PurePosixPath, aside: Path, when: float, program: bool) -> None:

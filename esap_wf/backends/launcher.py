@@ -291,7 +291,8 @@ class Launcher(ABC):
             Mirrors the folder in which it works.
         part : Part
         wanted : sequence of str
-            Further files and folders, relative; those that are missing are passed over.
+            Further files and folders, relative, and files of a folder by their ending (``work/a/*.jsonl``);
+            those that are missing are passed over.
 
         Raises
         ------

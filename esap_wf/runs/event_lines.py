@@ -75,10 +75,17 @@ def failure_of(line: Line, name: str) -> Failure:
 def completed(failure: Failure, line: Line) -> Failure:
     """
     A failure with what the workload manager says of its job. Of a unit in a shard, which has failed for a
-    reason of its own, where that was.
+    reason of its own, where that was; and who killed it, if it was killed.
     """
     if failure.step != line.step:
-        return msgspec.structs.replace(failure, node=line.host or failure.node, state=line.state)
+        told = failure.reason == Reason.SIGNAL and line.reason is not None
+        return msgspec.structs.replace(
+            failure,
+            reason=line.reason if told and line.reason else failure.reason,
+            detail=line.detail or failure.detail if told else failure.detail,
+            node=line.host or failure.node,
+            state=line.state,
+        )
     return msgspec.structs.replace(
         failure,
         reason=line.reason or failure.reason,

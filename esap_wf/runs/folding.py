@@ -110,6 +110,7 @@ class Folding:
         self.begin()
         self.earlier.clear()
         self.recent.clear()
+        self.again = 0  # it is told once more with all the rest
         for counts in self.steps.values():
             counts.done = counts.total = 0
 

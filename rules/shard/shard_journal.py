@@ -16,8 +16,10 @@ from shard_files import FENCED, UNWRITABLE, ShardError, remove_tree, sync, unwri
 
 _FILE = re.compile(r"(\d{7,})-(\d{7,})\.(\d{1,6})\.jsonl")
 _FOLDER = re.compile(r"(\d{7,})-(\d{7,})\.(\d{1,6})\.tmp")
-#: By which batch systems tell a job its id: Slurm, PBS, LSF, Grid Engine.
-JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
+#: By which batch systems tell a job its id: Slurm, PBS, LSF, Flux, OAR, Cobalt; Grid Engine by its sign.
+JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "FLUX_JOB_ID", "OAR_JOB_ID", "COBALT_JOBID")
+_GRID, _GRID_SIGN = "JOB_ID", "SGE_TASK_ID"
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@:\[\]-]{0,127}")
 _STEP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 
 
@@ -80,11 +82,11 @@ class Journal(object):
             "units": len(units),
             "attempt": journal.attempt,
             "host": socket.gethostname(),
+            "job": batch_job(os.environ),
             "pid": os.getpid(),
             "root": os.path.abspath(root),
             "outlives": outlives,
         }
-        about["job"] = next((os.environ[name] for name in JOBS if os.environ.get(name)), None)
         journal.append([about])
         return journal
 
@@ -229,6 +231,13 @@ class Journal(object):
         if c["unreadable"]:
             text += ", %d unreadable lines in earlier journals" % c["unreadable"]
         return text
+
+
+def batch_job(environment):
+    """Return the id of the batch job that this is in, as its system says it; None if there is none."""
+    names = JOBS + ((_GRID,) if _GRID_SIGN in environment else ())
+    found = [environment[name] for name in names if _ID.fullmatch(environment.get(name, ""))]
+    return found[0] if found else None
 
 
 def read_lines(path):

@@ -149,5 +149,10 @@ def _new(folder: Path, root: Path, mark: int, into: Path) -> Iterator[Path]:
 def _wanted(root: Path, wanted: Sequence[str]) -> Iterator[Path]:
     for name in wanted:
         plain = posixpath.normpath(name)
-        if not plain.startswith(("/", "..")):
+        if plain.startswith(("/", "..")):
+            continue
+        if arriving.is_pattern(plain):
+            folder, _, ending = plain.rpartition("/*")
+            yield from (p for p in _entries(root / folder) if p.name.endswith(ending) and p.is_file())
+        else:
             yield from _files(root if plain == "." else root / plain)

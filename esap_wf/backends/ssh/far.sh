@@ -391,7 +391,11 @@ files() {
         done
     fi
     while IFS= read -r at; do
-        case $at in '' | /* | .. | ../* | */.. | */../*) ;; *) [ ! -e "$at" ] || find -L "./$at" -type f $print ;; esac
+        case $at in
+            '' | /* | .. | ../* | */.. | */../*) ;;
+            */'*'.*) [ ! -d "${at%/*}" ] || find -L "./${at%/*}" -type f -name "${at##*/}" ! -path "./${at%/*}/*/*" $print ;;
+            *) [ ! -e "$at" ] || find -L "./$at" -type f $print ;;
+        esac
     done
 }
 

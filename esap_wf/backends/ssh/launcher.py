@@ -224,7 +224,7 @@ def _asked_for(name: object, wanted: Sequence[str]) -> bool:
     from pathlib import PurePosixPath
 
     assert isinstance(name, PurePosixPath)
-    return arriving.is_record(name) or any(name.is_relative_to(one) for one in wanted)
+    return arriving.is_record(name) or any(arriving.is_wanted(name, one) for one in wanted)
 
 
 def _write(write: Callable[[bytes], int], data: bytes) -> None:

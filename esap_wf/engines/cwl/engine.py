@@ -201,11 +201,10 @@ def hooked(run: Path, epoch: int) -> dict[str, str]:
 
 
 def _journals(run: Path) -> dict[str, str]:
-    """Where shards keep their journals; nothing if there are none, or if they would be in containers."""
+    """Where shards keep their journals, also those in containers; nothing if there are none."""
     try:
         plan = json.loads((run / "plan.json").read_bytes())
-        software = plan["software"]
-        if not plan["sharding"]["size"] or software.get("container") or software.get("images"):
+        if not plan["sharding"]["size"]:
             return {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -186,6 +186,7 @@ def _program(first: ContainerChoice, names: Mapping[str, ContainerChoice]) -> by
         dropped.append("--user=*")
     if first.runtime != "udocker" and not all(c.network for c in names.values()):
         added += ["--net", "--network", "none"] if first.runtime == "apptainer" else ["--net=none"]
+    lines += _shards(first.runtime)
     # what stands behind the image is the tool's, whatever it looks like
     lines += [
         "words=() started= place=0 image=",
@@ -206,7 +207,7 @@ def _program(first: ContainerChoice, names: Mapping[str, ContainerChoice]) -> by
         lines.append(f"    /*/{_PULLED}/*.sif) {script}; image=1 ;;")
     lines += [f"    {pattern}) continue ;;" for pattern in dropped]
     marks = [f"--env={RUN_VARIABLE}", *SHELL_LABELS] if first.runtime in ("docker", "podman") else []
-    options = " ".join(["", *map(shlex.quote, added), *marks])
+    options = " ".join(["", *map(shlex.quote, added), *marks, '"${shards[@]}"'])
     lines.append(
         '    run | exec) [ -n "$started" ] || { started=1 place=${#words[@]}; '
         f'words+=("$word"{options}); continue; }} ;;'
@@ -214,6 +215,20 @@ def _program(first: ContainerChoice, names: Mapping[str, ContainerChoice]) -> by
     lines += ["    *) ;;", "    esac", "    fi", '    words+=("$word")', "done"]
     lines += [f'exec {shlex.join([first.program, *before])} "${{words[@]}}"']
     return ("\n".join(lines) + "\n").encode()
+
+
+def _shards(runtime: str) -> list[str]:
+    """The folder of journals is the same in a container, which may be the end of it before its time."""
+    by_mount = f'\'--mount=type=bind,"source=\'"${SHARDS}"\'","target=\'"${SHARDS}"\'"\''
+    by_pair = f'"--volume=${SHARDS}:${SHARDS}"'
+    mount = {"apptainer": by_pair.replace("volume", "bind"), "udocker": by_pair}.get(runtime, by_mount)
+    return [
+        "shards=()",
+        f'if [ -n "${{{SHARDS}:-}}" ]; then',
+        f'    mkdir -p -- "${SHARDS}"',
+        f'    shards=({mount} "--env={SHARDS}=${SHARDS}")',
+        "fi",
+    ]
 
 
 def _pulls(program: str, names: Mapping[str, ContainerChoice]) -> list[str]:

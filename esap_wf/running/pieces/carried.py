@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+
+import msgspec
 
 from esap_wf import files
 from esap_wf.errors import EsapError, NotFoundError
@@ -19,6 +21,14 @@ from esap_wf.running import shards
 from esap_wf.running.pieces import bringing
 from esap_wf.runs import event_lines
 
+
+class _Results(msgspec.Struct, gc=False):
+    """Of a line of a journal, the results."""
+
+    results: list[tuple[str, int, str]] = []
+
+
+_results = msgspec.json.Decoder(_Results).decode
 #: In an attempt's folder: what of its results it was given.
 _LIST = "carried.json"
 
@@ -26,6 +36,26 @@ _LIST = "carried.json"
 def folders(sharding: Sharding) -> list[str]:
     """What of scratch is brought home, relative to the run directory; nothing without shards."""
     return [f"{shards.FOLDER}/{sharding.step}"] if sharding.size else []
+
+
+def records(sharding: Sharding) -> list[str]:
+    """The journals, as `Launcher.pull` is asked for them; nothing without shards."""
+    return [f"{folder}/*.jsonl" for folder in folders(sharding)]
+
+
+def named(pulled: Path, sharding: Sharding) -> list[str]:
+    """Where results lie that the journals name which were brought home: also in scratch."""
+    found: dict[str, None] = {}
+    for name in journals(pulled, sharding):
+        for raw in event_lines.complete_lines(pulled / name, 0):
+            try:
+                results = _results(raw).results
+            except files.BROKEN:
+                continue
+            for path in (PurePosixPath(result[0]) for result in results):
+                if path.parts[:1] == ("work",) and ".." not in path.parts:
+                    found[f"{path.parent}/*{path.suffix}" if path.suffix else str(path)] = None
+    return list(found)
 
 
 def journals(pulled: Path, sharding: Sharding) -> list[str]:

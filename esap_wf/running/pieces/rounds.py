@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two pulls of a record at least, and how much longer than a pull they are.
 RECORD, COST = 1.0, 10.0
-#: Seconds between two times that what shards have finished is brought home.
+#: Seconds between two times that what shards have finished is brought home, and at most between two records.
 SHIPPING = 180.0
 #: Why a place ends a piece that would end in the same way again, or should not go on.
 _FOR_GOOD = (Reason.TIMEOUT, Reason.OUT_OF_MEMORY, Reason.CANCELLED)
@@ -203,9 +203,10 @@ class Rounds:
         """What it has told before it was lost, if it is still there: a further attempt may go on from it."""
         if self.pieces.forgotten(attempt):
             return
-        part = Part.RESULTS if self.owner.plan.sharding.size else Part.RECORD
         with contextlib.suppress(LookupError, OutageError, NeedsPersonError):
-            self._pull(slice_, attempt, seen.root, part)
+            self._pull(slice_, attempt, seen.root, Part.RECORD)
+            if self.owner.plan.sharding.size:
+                self._pull(slice_, attempt, seen.root, Part.RESULTS)
 
     def _give_up(self, slice_: Slice, end: AttemptEnd) -> None:
         """An attempt is lost, or has failed. If another one takes its place, what it has told is void."""
@@ -229,7 +230,9 @@ class Rounds:
                 with contextlib.suppress(LookupError):
                     self._pull(slice_, slice_.attempt, slice_.seen.root, Part.RECORD)
         ended = time.monotonic()
-        self._next_record = ended + max(RECORD, COST * (ended - began), 0.02 * (ended - self._began))
+        self._next_record = ended + max(
+            RECORD, COST * (ended - began), min(SHIPPING, 0.02 * (ended - self._began))
+        )
 
     def _ship(self) -> None:
         """Bring home what shards have finished, so that an attempt that is lost takes little with it."""
@@ -245,14 +248,16 @@ class Rounds:
 
     def _pull(self, slice_: Slice, attempt: Attempt, root: str, part: Part) -> None:
         pulled, records = self.pieces.pulled(attempt), self.owner.engine.records
-        wanted = list(records)
+        wanted, sharding = list(records), self.owner.plan.sharding
         if part is Part.RESULTS:
-            wanted += carried.folders(self.owner.plan.sharding)
+            wanted += [*carried.folders(sharding), *carried.named(pulled, sharding)]
+        else:
+            wanted += carried.records(sharding)
         if part is Part.RESULTS and slice_.name not in (JOIN, WHOLE):
             wanted += bringing.folders_of(self._gives())
         pulled.mkdir(parents=True, exist_ok=True)
         self.place.pull(attempt.key, slice_.handle or None, pulled, part, wanted)
-        bringing.relocate(pulled, root, [*records, *carried.journals(pulled, self.owner.plan.sharding)])
+        bringing.relocate(pulled, root, [*records, *carried.journals(pulled, sharding)])
         self.feed.add(attempt, pulled)
 
     def _finish(self) -> None:
