@@ -12,6 +12,7 @@ TABLES = (
     "light.py",
     "overhead.py",
     "shards.py",
+    "slurm.py",
     "watching.py",
     "planning.py",
     "status_log.py",

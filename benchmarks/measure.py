@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).resolve().parent.parent
 #: The esap-wf of the Python that runs the benchmark.
 ESAP_WF = str(Path(sys.executable).parent / "esap-wf")
@@ -79,6 +81,8 @@ def cost(argv: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        # what runs beside it, such as services, is not waited for
+        others = {child.pid for child in psutil.Process().children()}
         before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         process = subprocess.Popen(
             argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=err
@@ -86,9 +90,10 @@ def cost(argv: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
-        with suppress(ChildProcessError):
-            while True:
-                os.waitpid(-1, 0)
+        while left := [child.pid for child in psutil.Process().children() if child.pid not in others]:
+            for pid in left:
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         for file in (out, err):
             file.seek(0)

@@ -4,7 +4,8 @@ loopback (tests/services/install.sh gets its packages).
 
 - A unit in a shard, beside a job for each unit: CPU time of all there is, the nodes' and esap-wf's too.
 - The wall time of units that sleep, beside that of as many workers which do nothing else.
-- How often ``sbatch`` is called for a shard, and ``squeue`` for a look at 10^4 jobs.
+- How often the engine calls ``sbatch`` for a job, and how often ``squeue`` is called in all, and for a look
+  at 10^4 jobs.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import measure
 import psutil
+from overhead import rendered
 
 sys.path.insert(0, str(measure.ROOT / "tests"))
 
@@ -30,6 +32,18 @@ from services import engines, slurm
 PER_UNIT, WALL, CALLS, LOOK = 0.05, 1.15, 1.0, 1.0
 SLOTS = 8
 COMMANDS = ("sbatch", "squeue", "sacct", "scontrol", "sinfo", "scancel", "sacctmgr")
+
+
+@dataclass(frozen=True)
+class Run:
+    """CPU and wall seconds of a run, its jobs at Slurm, calls of ``sbatch`` for them, and of ``squeue``."""
+
+    units: int
+    cpu: float
+    wall: float
+    jobs: int
+    submitted: int
+    squeue: int
 
 
 @dataclass
@@ -68,8 +82,8 @@ class Bench:
     def calls(self) -> Counter[str]:
         return Counter(self.counts.read_text().split() if self.counts.exists() else ())
 
-    def run(self, units: int, seconds: float, size: int) -> tuple[float, float, Counter[str], int]:
-        """CPU and wall time of a run of noop, calls of Slurm's commands, and the number of shards."""
+    def run(self, units: int, seconds: float, size: int) -> Run:
+        """A run of noop."""
         before, nodes = self.calls(), self.nodes()
         given = ["noop", "--units", str(units), "--seconds", str(seconds), "--engine", "snakemake"]
         there = ["--backend", "cluster", "--cores", str(SLOTS), "--shard-size", str(size)]
@@ -80,9 +94,21 @@ class Bench:
         if state["phase"] != "COMPLETED":
             raise SystemExit(f"{' '.join(command)}: {state['phase']}: {state.get('reason')}")
         wall = measure.between(state["started"], state["ended"])
-        plan = json.loads((folder / "plan.json").read_text())
-        shards = plan.get("sharding", {}).get("shards") or units
-        return used.cpu + self.nodes() - nodes, wall, self.calls() - before, shards
+        submitted = len((folder / "engine" / "submitted.jsonl").read_text().splitlines())
+        jobs = len(self.cluster.ask("squeue", "-h", "--states=all", "-o", "%j|%k").split(folder.name)) - 1
+        cpu = used.cpu + self.nodes() - nodes
+        return Run(units, cpu, wall, jobs, submitted, (self.calls() - before)["squeue"])
+
+    def bare(self, units: int) -> Run:
+        """The same by the bare engine: `bash command.sh` in a copy of what was rendered last."""
+        made = max((self.folder / "store" / "runs").glob("*/*"), key=lambda path: path.stat().st_mtime)
+        copy = rendered(made, self.folder / f"bare-{units}")
+        (copy / "engine" / "bin").mkdir(parents=True)
+        before, nodes = self.calls(), self.nodes()
+        used = measure.cost(["bash", "command.sh"], self.environment, copy)
+        calls = self.calls() - before
+        cpu = used.cpu + self.nodes() - nodes
+        return Run(units, cpu, used.wall, calls["sbatch"], calls["sbatch"], calls["squeue"])
 
     def nodes(self) -> float:
         """CPU seconds that the nodes have used until now, those of ended jobs too."""
@@ -119,7 +145,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
     if why := slurm.why_not():
-        raise SystemExit(f"Slurm: {why}")
+        print(f"not measured: there is no Slurm here: {why}")
+        return
     with (
         slurm.running() as cluster,
         tempfile.TemporaryDirectory(prefix="esap-wf-bench-") as name,
@@ -139,18 +166,26 @@ def looking(bench: Bench, jobs: int) -> None:
 
 
 def per_unit(bench: Bench, many: int, few: int) -> None:
-    """Shards beside a job for each unit."""
+    """Shards beside a job for each unit, by esap-wf and by the bare plug-in."""
     bench.run(SLOTS, 0, 1)
+    runs = {
+        f"{many} units in shards": bench.run(many, 0, -(-many // SLOTS)),
+        f"{few} units, a job each": bench.run(few, 0, 1),
+        f"{few} units, a job each, by the bare plug-in": bench.bare(few),
+    }
     rows = []
-    for title, units, size in (
-        (f"{many} units in shards", many, -(-many // SLOTS)),
-        (f"{few} units, a job each", few, 1),
-    ):
-        cpu, wall, calls, shards = bench.run(units, 0, size)
-        target = measure.verdict(cpu / units, PER_UNIT) if size > 1 else ""
-        each = calls["sbatch"] / shards
-        row = [title, str(shards), f"{cpu:.1f}", f"{cpu / units:.3f}", target, f"{each:.2f}"]
-        rows.append([*row, str(calls["squeue"]), f"{wall:.0f}"])
+    for title, run in runs.items():
+        each = run.cpu / run.units
+        target = measure.verdict(each, PER_UNIT) if "shards" in title else ""
+        row = [
+            title,
+            str(run.jobs),
+            f"{run.cpu:.1f}",
+            f"{each:.3f}",
+            target,
+            f"{run.submitted / run.jobs:.2f}",
+        ]
+        rows.append([*row, str(run.squeue), f"{run.wall:.0f}"])
     header = ["noop", "jobs", "CPU s", "a unit", f"≤ {PER_UNIT} s", "sbatch a job", "squeue", "wall s"]
     measure.show("A unit's cost", header, rows)
 
@@ -158,9 +193,10 @@ def per_unit(bench: Bench, many: int, few: int) -> None:
 def sleeping(bench: Bench, units: int, seconds: float) -> None:
     """Units that sleep, on eight slots."""
     ideal = units * seconds / SLOTS
-    _, wall, calls, shards = bench.run(units, seconds, -(-units // SLOTS))
-    row = [f"{units} × {seconds:g} s", str(shards), f"{ideal:.0f}", f"{wall:.0f}", f"{wall / ideal:.2f}"]
-    row += [measure.verdict(wall / ideal, WALL), f"{calls['sbatch'] / shards:.2f}"]
+    run = bench.run(units, seconds, -(-units // SLOTS))
+    ratio = run.wall / ideal
+    row = [f"{units} × {seconds:g} s", str(run.jobs), f"{ideal:.0f}", f"{run.wall:.0f}", f"{ratio:.2f}"]
+    row += [measure.verdict(ratio, WALL), f"{run.submitted / run.jobs:.2f}"]
     header = ["units", "jobs", "ideal s", "wall s", "ratio", f"≤ {WALL}", "sbatch a job"]
     measure.show(f"Units that sleep, on {SLOTS} slots", header, [row])
 

@@ -82,7 +82,9 @@ class HeadLauncher(NativeLauncher):
         answers: dict[str, str | Refusal] = {}
         sbatch = self.commands.where("sbatch") if pieces else ""
         for piece in pieces:
-            programs = wrapper.write(self._run.run, piece.folder, sbatch, self._run.mode)
+            programs = wrapper.write(
+                self._run.run, piece.folder, sbatch, self._run.mode, self.profile.caps.submissions
+            )
             answer = self._start_job(self._with(piece, programs))
             if isinstance(answer, Later):
                 self.waiting_for = answer.reason

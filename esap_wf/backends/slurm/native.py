@@ -61,7 +61,9 @@ class NativeLauncher(LocalLauncher):
     def start(self, pieces: Sequence[Piece]) -> Mapping[str, str | Refusal]:
         """As on this machine; what stands for ``sbatch`` marks the jobs of the run."""
         sbatch = self.commands.where("sbatch")
-        folder = wrapper.write(self._run.run, self._run.folder, sbatch, self._run.mode)
+        folder = wrapper.write(
+            self._run.run, self._run.folder, sbatch, self._run.mode, self.profile.caps.submissions
+        )
         return super().start([self._with(piece, folder) for piece in pieces])
 
     def _with(self, piece: Piece, folder: Path) -> Piece:

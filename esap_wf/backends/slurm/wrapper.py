@@ -22,12 +22,22 @@ _TEXT = """\
 # Marks the jobs of run {run}; written by esap-wf for the engine that it starts.
 unset {run_variable} {engine_variable}
 export {job_variable}={key}
-printf '{{"t":%s}}\\n' "$(date +%s)" >>{record} 2>/dev/null
+{limit}printf '{{"t":%s}}\\n' "$(date +%s)" >>{record} 2>/dev/null
 exec {sbatch} --comment={key} "$@"
 """
 
 
-def text(run: str, folder: Path, sbatch: str) -> str:
+#: Waits as long as so many lines are younger than a minute.
+_LIMIT = """\
+young() {{
+    cat {record} 2>/dev/null |
+        awk -F '[:}}]' -v now="$(date +%s)" '$2 > now - 60 {{n++}} END {{print n + 0}}'
+}}
+while [ "$(young)" -ge {most} ]; do sleep 1; done
+"""
+
+
+def text(run: str, folder: Path, sbatch: str, most: int | None) -> str:
     """
     The script. An option that the engine gives itself counts more than the comment here.
 
@@ -39,23 +49,30 @@ def text(run: str, folder: Path, sbatch: str) -> str:
         Its directory.
     sbatch : str
         Path of the real command.
+    most : int, optional
+        Submissions in a minute: not every engine knows a limit itself.
     """
+    record = shlex.quote(str(folder / SUBMITTED))
     return _TEXT.format(
         run=run,
         run_variable=RUN_VARIABLE,
         engine_variable=ENGINE_VARIABLE,
         job_variable=JOB_VARIABLE,
         key=shlex.quote(job_key(run)),
-        record=shlex.quote(str(folder / SUBMITTED)),
+        record=record,
+        limit="" if most is None else _LIMIT.format(record=record, most=most),
         sbatch=shlex.quote(sbatch),
     )
 
 
-def write(run: str, folder: Path, sbatch: str, mode: int | None) -> Path:
+def write(run: str, folder: Path, sbatch: str, mode: int | None, most: int | None) -> Path:
     """Write it; the folder to put before the PATH."""
     path = folder / FOLDER / "sbatch"
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_atomic(
-        path, text(run, folder, sbatch).encode(), mode=0o755 if mode is None else mode | 0o111, sync=False
+        path,
+        text(run, folder, sbatch, most).encode(),
+        mode=0o755 if mode is None else mode | 0o111,
+        sync=False,
     )
     return path.parent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ def test_the_wrapper_marks_jobs_and_hides_the_keys_of_processes(tmp_path: Path) 
     sbatch.write_text('#!/bin/sh\nprintf "%s\\n" "$@"; env | grep ESAP_WF\n')
     sbatch.chmod(0o755)
     (tmp_path / "engine").mkdir()
-    folder = wrapper.write(RUN, tmp_path, str(sbatch), None)
+    folder = wrapper.write(RUN, tmp_path, str(sbatch), None, None)
     environment = {**os.environ, "ESAP_WF_RUN": RUN, "ESAP_WF_ENGINE": f"{RUN}.1"}
     done = subprocess.run(
         [folder / "sbatch", "--wrap", "a b"], env=environment, capture_output=True, text=True, check=True
@@ -37,6 +38,20 @@ def test_the_wrapper_marks_jobs_and_hides_the_keys_of_processes(tmp_path: Path) 
     assert "ESAP_WF_RUN=" not in done.stdout
     assert "ESAP_WF_ENGINE=" not in done.stdout
     assert len((tmp_path / wrapper.SUBMITTED).read_text().splitlines()) == 1
+
+
+def test_the_wrapper_lets_no_more_jobs_through_in_a_minute_than_are_allowed(tmp_path: Path) -> None:
+    folder = wrapper.write(RUN, tmp_path, "/bin/true", None, 2)
+    calls = [str(folder / "sbatch"), "job.sh"]
+    began = int(time.time())
+    lines = (began - 3600, began - 57, began - 10)
+    (tmp_path / wrapper.SUBMITTED).write_text("".join(f'{{"t":{t}}}\n' for t in lines))
+    subprocess.run(calls, check=True, timeout=60)
+    assert 2 <= time.time() - began < 50
+    assert len((tmp_path / wrapper.SUBMITTED).read_text().splitlines()) == 4
+    (tmp_path / wrapper.SUBMITTED).unlink()
+    for _ in range(2):
+        subprocess.run(calls, check=True, timeout=2)
 
 
 @contextmanager
