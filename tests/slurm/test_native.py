@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -77,6 +78,69 @@ def test_a_run_by_hand_submits_too(native: WatchedPlace, cluster: Cluster) -> No
     before = set(cluster.ask("squeue", "-h", "--states=all", "-o", "%i").split())
     subprocess.run(["bash", "command.sh"], cwd=run.dir, check=True, capture_output=True)
     assert len(set(cluster.ask("squeue", "-h", "--states=all", "-o", "%i").split()) - before) == 1
+
+
+@pytest.fixture(scope="module")
+def profiles(native: WatchedPlace) -> Path:
+    """What bare engines need to submit, as written for the place."""
+    native.ok("backends", "show", "farm", "--write-profiles", str(native.root / "profiles"))
+    return native.root / "profiles"
+
+
+@pytest.mark.parametrize("engine", ["snakemake", "nextflow"])
+def test_a_bare_engine_submits_by_the_profile_that_is_written(
+    engine: str, profiles: Path, cluster: Cluster, tmp_path: Path
+) -> None:
+    commands = {
+        "snakemake": [engines.snakemake_for_slurm(), "--profile", profiles / "snakemake", "-s", "Snakefile"],
+        "nextflow": [
+            engines.program("nextflow"),
+            "-c",
+            profiles / "nextflow.config",
+            "run",
+            "main.nf",
+            "-offline",
+        ],
+    }
+    (tmp_path / "Snakefile").write_text(
+        'rule one:\n    output: "one.txt"\n    shell: "echo $SLURM_JOB_ID $(hostname) > {output}"\n'
+    )
+    (tmp_path / "main.nf").write_text(
+        "process one { publishDir '.', mode: 'copy'\n output: path 'one.txt'\n"
+        " script: 'echo $SLURM_JOB_ID $(hostname) > one.txt' }\nworkflow { one() }\n"
+    )
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ESAP_WF_", "PYTHONPATH"))}
+    done = subprocess.run(
+        [str(word) for word in commands[engine]],
+        cwd=tmp_path,
+        env={**kept, **cluster.environment, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    job, node = (tmp_path / "one.txt").read_text().split()
+    assert cluster.field(job, "NodeList") == node
+    assert cluster.field(job, "Account") == "science"
+    assert "ewf-" not in cluster.field(job, "JobName")
+
+
+@pytest.mark.soak  # a minute: the short form is the cancel below
+def test_a_run_that_is_to_end_lets_its_jobs_end_and_goes_on_from_there(
+    native: WatchedPlace, cluster: Cluster
+) -> None:
+    given = ["run", "noop", "--backend", "farm", "--units", "3", "--seconds", "8", "--cores", "1"]
+    run = native.ok(*given, "--shard-size", "1", "--detach")["run"]
+    running(cluster, run, 1)
+    native.ok("cancel", run, "--drain")
+    until(lambda: native.run(run).state().phase == "ABORTED", 120, what="the end")
+    done = native.run(run).state().progress.units_done
+    assert 1 <= done < 3
+    assert of_run(cluster, run) == []
+    native.ok("resume", run)
+    progress = native.run(run).state().progress
+    assert (progress.units_done, progress.second_executions) == (3, 0)
 
 
 def test_cancel_leaves_no_job(native: WatchedPlace, cluster: Cluster) -> None:
