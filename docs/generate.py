@@ -20,15 +20,13 @@ ROOT = HERE.parent
 ENGINES = {"snakemake": "Snakemake", "nextflow": "Nextflow", "cwl": "cwltool", "toil": "Toil"}
 
 
-def table(prefix: str = "", without: tuple[str, ...] = ()) -> str:
+def table(prefix: str = "", without: tuple[str, ...] = (), missing: str = "not tested") -> str:
     """Rows of docs/features.json whose name begins with a prefix; a dash is what was tried and is not so."""
     features: dict[str, dict[str, str]] = json.loads((HERE / "features.json").read_text("utf-8"))
     rows = [["", *ENGINES.values()], ["---"] * (len(ENGINES) + 1)]
     for name, values in features.items():
         if name.startswith(prefix) and not name.startswith(without):
-            rows.append(
-                [name.removeprefix(prefix), *(values.get(engine, "not tested") for engine in ENGINES)]
-            )
+            rows.append([name.removeprefix(prefix), *(values.get(engine, missing) for engine in ENGINES)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -41,7 +39,7 @@ def pages() -> dict[str, dict[str, str]]:
             "features": table(without=("event: ", "container by ", "Slurm, ")),
             "events": table("event: "),
             "containers": table("container by "),
-            "slurm": table("Slurm, "),
+            "slurm": table("Slurm, ", missing=""),
         },
     }
 

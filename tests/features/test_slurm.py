@@ -29,14 +29,11 @@ ENGINES = ("snakemake", "nextflow", "cwl", "toil")
 WAYS = ("native", "head", "pieces")
 #: Without these, a minute and more of waiting for jobs that each start an engine: `make soak` and `make features`.
 OFTEN = {
-    ("snakemake", "native", "noop"),
     ("snakemake", "native", "noop in a container"),
-    ("snakemake", "pieces", "irf"),
     ("nextflow", "native", "noop"),
     ("nextflow", "head", "hello"),
     ("nextflow", "pieces", "noop"),
     ("cwl", "native", "noop"),
-    ("cwl", "pieces", "fair"),
 }
 SCIENCE = {"snakemake": "irf", "nextflow": "km3net", "cwl": "fair", "toil": "fair"}
 #: What is run: a few units, seconds of work.
