@@ -147,8 +147,8 @@ class Natively(WatchedPlace):
         lost = sum(times - min(times, stopped[unit]) for unit, times in again.items())
         assert lost == progress["second_executions"], (again, stopped)
 
-    def stopped(self, run: str) -> Counter[int]:
+    def stopped(self, run: str, step: str = "part") -> Counter[int]:
         """Units that runners have stopped, by their journals."""
-        folder = self.run(run).dir / "work/shards/part"
+        folder = self.run(run).dir / "work/shards" / step
         lines = [line for path in folder.glob("*.jsonl") for line in path.read_text().splitlines()]
         return Counter(int(json.loads(line)["unit"]) for line in lines if '"kind":"stopped"' in line)
