@@ -41,7 +41,7 @@ def there(broken: Cluster, tmp_path: Path, toy_environment: dict[str, str]) -> I
     broken.mend()
 
 
-@pytest.mark.parametrize("point", ["piece-started", "handle-kept"])
+@pytest.mark.parametrize("point", ["piece-started", pytest.param("handle-kept", marks=pytest.mark.soak)])
 def test_a_supervisor_killed_at_a_point_is_succeeded(point: str, there: OnSlurm) -> None:
     given = ["run", there.cut, "--backend", "toy", "--slices", "3"]
     began = there(point, *given, "--detach", "--json", command=ARMED)
@@ -99,7 +99,13 @@ FAULTS: dict[str, tuple[Strike, int]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+#: Those that nothing in `test_kills_native` is like.
+SHORT = ("engine", "slurmd", "controller")
+
+
+@pytest.mark.parametrize(
+    "fault", [f if f in SHORT else pytest.param(f, marks=pytest.mark.soak) for f in FAULTS]
+)
 def test_a_run_survives(fault: str, there: OnSlurm) -> None:
     strike, most = FAULTS[fault]
     run = there.begin("--seconds", "1")

@@ -125,7 +125,10 @@ FAULTS: dict[str, tuple[str, Strike, int]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    [f if f != "cancelled by an administrator" else pytest.param(f, marks=pytest.mark.soak) for f in FAULTS],
+)
 def test_a_run_in_shards_survives(fault: str, native: Natively) -> None:
     backend, strike, most = FAULTS[fault]
     run = native.begin(backend)
@@ -133,6 +136,25 @@ def test_a_run_in_shards_survives(fault: str, native: Natively) -> None:
     strike(native, run)
     assert native.resume_until_completed(run) <= most, native.explain(run)
     native.clean(run)
+
+
+def test_what_nextflow_does_again_after_its_head_was_killed_is_counted(native: Natively) -> None:
+    """It can't take up what ended while it did not live."""
+    given = ["run", "noop", "--engine", "nextflow", "--units", "2", "--seconds", "12", "--cores", "2"]
+    run = str(native.ok(*given, "--backend", "farm", "--detach")["run"])
+
+    def began() -> int:
+        """What units have written in the folders of their tasks."""
+        logs = native.run(run).dir.glob("work/*/*/work/executions/*.log")
+        return sum(log.read_text().count("start") for log in logs)
+
+    until(lambda: began() == 2, what="both units", detail=lambda: native.explain(run))
+    _heads(native, run)
+    assert native.resume_until_completed(run) == 1, native.explain(run)
+    assert native.status(run)["progress"]["second_executions"] == began() - 2 == 2, native.explain(run)
+    until(lambda: not native.jobs_at(run), what="no job to be left", detail=lambda: native.jobs_at(run))
+    native.nothing_runs(run)
+    assert native.accepted(run) == 1
 
 
 def test_jobs_that_the_controller_has_forgotten_are_named_and_done_again(native: Natively) -> None:

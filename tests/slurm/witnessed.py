@@ -51,7 +51,7 @@ class Natively(WatchedPlace):
 
     def __post_init__(self) -> None:
         conf = self.slurm.environment["SLURM_CONF"]
-        text = engines.configuration("snakemake", slurm=True)
+        text = engines.configuration("snakemake", "nextflow", slurm=True)
         for name, more in (("farm", {}), ("heads", {"head": "job", "head_memory": "700 MB"})):
             keys = {"kind": "slurm", "way": "native", "account": "science", "conf": conf, **more}
             text += f'[backends.{name}]\npoll = 1\nlatency = 2\njob_memory = "300 MB"\n'
