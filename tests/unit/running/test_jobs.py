@@ -257,3 +257,16 @@ def test_nobody_is_missed_if_the_engine_waits_for_none(tmp_path: Path) -> None:
     jobs = Jobs(owner_of(tmp_path, Manager([])))
     heard(jobs)
     assert jobs.missed_for() == 0.0
+
+
+def test_a_unit_of_a_shard_is_no_job_of_its_own(tmp_path: Path) -> None:
+    """Its shard's job is asked for once, by what the engine tells of it."""
+    manager = Manager([])
+    jobs = Jobs(owner_of(tmp_path, manager))
+    unit = ended("failed", "7", "u1", journal="0000001-0000002.1:99")
+    jobs.remember([unit])
+    heard(jobs)
+    assert manager.asked == [[]]
+    jobs.remember([ended("failed", "7", "1-2")])
+    heard(jobs)
+    assert manager.asked[-1] == ["7"]
