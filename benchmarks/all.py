@@ -13,6 +13,7 @@ TABLES = (
     "overhead.py",
     "shards.py",
     "slurm.py",
+    "shard_watching.py",
     "watching.py",
     "planning.py",
     "status_log.py",

@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import measure
@@ -19,53 +21,75 @@ from overhead import rendered
 
 TARGET = 0.05
 #: Engine → units in shards, units as jobs: Nextflow and Toil need a second and more for each job.
-UNITS = {"snakemake": (1000, 1000), "nextflow": (1000, 60), "cwl": (1000, 200), "toil": (1000, 30)}
-SIZE = 250
+UNITS = {"snakemake": (1000, 200), "nextflow": (1000, 20), "cwl": (1000, 60), "toil": (1000, 10)}
+QUICK = {"snakemake": (200, 40), "nextflow": (200, 6), "cwl": (200, 20), "toil": (200, 4)}
+#: Shards of a run.
+SHARDS = 4
 
 
-def per_unit(engine: str, units: int, size: int, rounds: int, folder: Path) -> float:
-    """CPU seconds of a unit beyond those of the engine, the median of some rounds."""
+@dataclass(frozen=True)
+class PerUnit:
+    """CPU seconds of a unit beyond those of a run of one: of the bare engine, and with esap-wf."""
+
+    bare: float
+    ours: float
+
+
+def per_unit(engine: str, units: int, sharded: bool, rounds: int, folder: Path) -> PerUnit:
+    """The median of some rounds."""
     env = measure.environment(folder, ESAP_WF_CACHE=str(measure.CACHE))
 
-    def cost(count: int) -> list[measure.Cost]:
+    def cost(count: int) -> tuple[list[float], list[float]]:
         asked = ["noop", "--units", str(count), "--engine", engine, "--if-exists", "rerun", "--json"]
-        asked += ["--shard-size", str(min(size, count))] if size else []
-        made = Path(json.loads(measure.cost([measure.ESAP_WF, "run", *asked], env).text)["dir"])
-        found = []
+        asked += ["--shard-size", str(max(1, count // SHARDS))] if sharded else []
+        bare, ours = [], []
         for number in range(rounds):
-            place = rendered(made, folder / f"{engine}-{count}-{size}-{number}")
-            found.append(measure.cost(["bash", "command.sh"], env, place))
+            used = measure.cost([measure.ESAP_WF, "run", *asked, "--detach"], env)
+            ours.append(used.cpu)
+            made = Path(json.loads(used.text)["dir"])
+            place = rendered(made, folder / f"{engine}-{count}-{sharded}-{number}")
+            bare.append(measure.cost(["bash", "command.sh"], env, place).cpu)
             shutil.rmtree(place)
-        return found
+        return bare, ours
 
     many, one = cost(units), cost(1)
-    return max(0.0, measure.median([c.cpu for c in many]) - measure.median([c.cpu for c in one])) / (
-        units - 1
-    )
+    found = [max(0.0, measure.median(a) - measure.median(b)) for a, b in zip(many, one, strict=True)]
+    return PerUnit(*(seconds / (units - 1) for seconds in found))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
-    parser.add_argument("--quick", action="store_true", help="One round instead of three.")
+    parser.add_argument("--quick", action="store_true", help="Few units, and one round instead of three.")
     parser.add_argument("--engine", action="append", choices=sorted(UNITS), help="Default: all.")
     given = parser.parse_args()
     rounds = 1 if given.quick else 3
     rows = []
     with tempfile.TemporaryDirectory(prefix="esap-wf-bench-") as name:
         for engine in given.engine or UNITS:
-            many, few = UNITS[engine]
-            sharded = per_unit(engine, many, SIZE, rounds, Path(name))
-            single = per_unit(engine, few, 0, rounds, Path(name))
+            many, few = (QUICK if given.quick else UNITS)[engine]
+            shards = per_unit(engine, many, True, rounds, Path(name))
+            jobs = per_unit(engine, few, False, rounds, Path(name))
             rows.append(
                 [
-                    f"{engine}, {many} units in shards of {SIZE}, {few} as jobs",
-                    f"{sharded:.4f}",
-                    f"{TARGET} {measure.verdict(sharded, TARGET)}",
-                    f"{single:.4f}",
-                    f"{single / sharded:.1f}" if sharded else "-",
+                    f"{engine}, {many} units in {SHARDS} shards, {few} as jobs",
+                    f"{shards.bare:.4f}",
+                    f"{shards.ours:.4f}",
+                    f"{shards.ours / shards.bare:.2f}" if shards.bare else "-",
+                    f"{TARGET} {measure.verdict(shards.ours, TARGET)}",
+                    f"{jobs.bare:.4f}",
+                    f"{jobs.bare / shards.bare:.1f}" if shards.bare else "-",
                 ]
             )
-    heads = ["", "CPU-s a unit in shards", "at most", "CPU-s a unit as a job", "times as much"]
+            print(rows[-1][0], "is measured", file=sys.stderr, flush=True)
+    heads = [
+        "CPU s a unit",
+        "bare engine",
+        "with esap-wf",
+        "ratio",
+        "at most",
+        "a job a unit, bare",
+        "times as much",
+    ]
     measure.show("What a unit costs", heads, rows)
 
 

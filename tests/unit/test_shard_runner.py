@@ -200,6 +200,41 @@ def test_what_is_done_with_the_same_values_is_not_done_again(shard):
     assert all(unit["executions"] > 1 for unit in shard.manifest.values())
 
 
+def test_a_result_of_another_size_than_its_journal_says_is_made_again(shard):
+    assert shard.run(command=WRITE).returncode == 0
+    (shard.folder / "made/u1.txt").write_text("")
+    assert shard.run(command=WRITE).returncode == 0
+    assert executed(shard) == Counter({**dict.fromkeys(NAMES, 1), "u1": 2})
+    assert (shard.folder / "made/u1.txt").stat().st_size == shard.manifest["u1"]["results"][0]["bytes"]
+
+
+def test_a_unit_whose_last_line_is_torn_is_done_again_and_counts_as_that(shard):
+    assert shard.run(command=WRITE).returncode == 0
+    (journal,) = shard.journals()
+    lines = journal.read_bytes().splitlines(keepends=True)
+    last = next(n for n in reversed(range(len(lines))) if b'"kind":"done"' in lines[n])
+    torn = json.loads(lines[last])["unit"]
+    journal.write_bytes(b"".join(lines[:last]) + lines[last][:-9])
+    assert shard.run(command=WRITE).returncode == 0
+    assert [line["unit"] for line in shard.lines("start") if line.get("again")] == [torn]
+    assert executed(shard) == Counter({**dict.fromkeys(NAMES, 1), torn: 2})
+
+
+@pytest.mark.parametrize(
+    ("environment", "job"),
+    [
+        ({"SLURM_JOB_ID": "17"}, "17"),
+        ({"PBS_JOBID": "17[3].head"}, "17[3].head"),
+        ({"JOB_ID": "5", "SGE_TASK_ID": "undefined"}, "5"),
+        ({"JOB_ID": "5"}, None),
+        ({"SLURM_JOB_ID": "1\n<b>"}, None),
+        ({}, None),
+    ],
+)
+def test_a_journal_names_the_batch_job_that_it_is_in(environment, job):
+    assert module("shard_journal").batch_job(environment) == job
+
+
 def test_another_cut_of_the_units_repeats_nothing(shard):
     for part in ("1-4", "5-8"):
         assert shard.run("--part", part, command=WRITE).returncode == 0
