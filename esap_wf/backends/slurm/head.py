@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +22,19 @@ from esap_wf.backends.launcher import (
     Refusal,
     Seen,
     Signal,
-    Usage,
 )
 from esap_wf.backends.queue import run_of
 from esap_wf.backends.slurm import head_environment, questions, submission, wrapper
+from esap_wf.backends.slurm.head_judging import (
+    Judge,
+    began,
+    chosen,
+    ended,
+    epoch_of,
+    handle_of,
+    is_engine,
+    on_node,
+)
 from esap_wf.backends.slurm.native import NativeLauncher
 from esap_wf.backends.slurm.settings import of
 from esap_wf.backends.slurm.submission import Later, Request
@@ -47,10 +55,6 @@ SPARE = 120
 LOOK, ENDING = 0.3, 10.0
 #: What the script is sent if a signal is for all that the engine has started.
 _FOR_ALL: dict[int, int] = {SIGTERM: SIGALRM, SIGINT: SIGVTALRM, SIGUSR1: SIGPROF}
-#: States in which Slurm has taken a job away: what its engine did with the last signal is not how it ended.
-_TAKEN = frozenset(
-    {"CANCELLED", "PREEMPTED", "TIMEOUT", "DEADLINE", "NODE_FAIL", "BOOT_FAIL", "REVOKED", "OUT_OF_MEMORY"}
-)
 
 
 class HeadLauncher(NativeLauncher):
@@ -71,8 +75,7 @@ class HeadLauncher(NativeLauncher):
     def __init__(self, profile: Profile, cache: Path) -> None:
         super().__init__(profile, cache)
         self._settings = of(profile)
-        #: When it was first seen that the job of a key is over although its word isn't there.
-        self._silent: dict[str, float] = {}
+        self._judge = Judge(profile.name, self._settings.latency)
 
     # --- start
 
@@ -93,13 +96,13 @@ class HeadLauncher(NativeLauncher):
         return answers
 
     def _start_job(self, piece: Piece) -> str | Refusal | Later:
-        folder, epoch = piece.folder, _epoch(piece.key)
+        folder, epoch = piece.folder, epoch_of(piece.key)
         if attempts.is_void(folder, epoch):
             return Refusal("this engine was given up")
         known = attempts.job_of(folder, epoch)
         if known and known.job:
-            return _handle(known.job, folder)
-        if begun := _began(folder, epoch):
+            return handle_of(known.job, folder)
+        if begun := began(folder, epoch):
             return self._keep(piece, begun[0])
         if known is None:
             attempts.keep_job(folder, self._record(piece), self._run.mode)
@@ -114,7 +117,7 @@ class HeadLauncher(NativeLauncher):
 
     def _record(self, piece: Piece, job: str = "") -> EngineJob:
         return EngineJob(
-            epoch=_epoch(piece.key),
+            epoch=epoch_of(piece.key),
             place=self.profile.name,
             name=submission.name_of(piece.key),
             job=job,
@@ -123,8 +126,8 @@ class HeadLauncher(NativeLauncher):
 
     def _keep(self, piece: Piece, job: str) -> str:
         attempts.keep_job(piece.folder, self._record(piece, job), self._run.mode)
-        logger.info("the engine of epoch %d is job %s of %s", _epoch(piece.key), job, self.profile.name)
-        return _handle(job, piece.folder)
+        logger.info("the engine of epoch %d is job %s of %s", epoch_of(piece.key), job, self.profile.name)
+        return handle_of(job, piece.folder)
 
     def request(self, piece: Piece) -> Request:
         """What is handed in for a piece."""
@@ -137,7 +140,7 @@ class HeadLauncher(NativeLauncher):
             key=piece.key,
             folder=piece.folder,
             script=self.script(piece),
-            output=f"engine/{_epoch(piece.key)}.job.log",
+            output=f"engine/{epoch_of(piece.key)}.job.log",
             needs=Allocation(
                 cores=1,
                 memory_bytes=int(to_bytes(self._settings.head_memory)),
@@ -152,7 +155,7 @@ class HeadLauncher(NativeLauncher):
         return (
             "#!/bin/bash\n"
             f"folder={shlex.quote(str(piece.folder))}\n"
-            f"epoch={_epoch(piece.key)}\n"
+            f"epoch={epoch_of(piece.key)}\n"
             f"command=({shlex.join(piece.command)})\n"
             f"drain={'' if piece.drain is None else int(piece.drain)}\n"
             f"{_SCRIPT.read_text('utf-8')}"
@@ -166,12 +169,12 @@ class HeadLauncher(NativeLauncher):
         asked: dict[str, str | None] = {}
         for key, handle in pieces.items():
             folder = self._folder(key, handle)
-            end = attempts.end_of(folder, _epoch(key)) if folder and _is_engine(key) else None
+            end = attempts.end_of(folder, epoch_of(key)) if folder and is_engine(key) else None
             if end and (end.exit_code == 0 or end.drained):
                 seen[key] = self._ended(end, None)
             elif folder == self._run.folder and self._is_process(key):
                 seen |= super().look({key: handle})
-            elif not _is_engine(key) or (folder and not self._job(key, folder)):
+            elif not is_engine(key) or (folder and not self._job(key, folder)):
                 seen[key] = Seen(Condition.GONE, reason="was never handed in")
             else:
                 asked[key] = handle
@@ -185,11 +188,11 @@ class HeadLauncher(NativeLauncher):
     def _unasked(self, key: str, handle: str | None, why: str) -> Seen:
         """An engine of which nobody could be asked; it may have said itself that it has ended."""
         folder = self._folder(key, handle)
-        end = attempts.end_of(folder, _epoch(key)) if folder else None
+        end = attempts.end_of(folder, epoch_of(key)) if folder else None
         return self._ended(end, None) if end else Seen(Condition.UNKNOWN, reason=why)
 
     def _is_process(self, key: str) -> bool:
-        return _is_engine(key) and attempts.of(self._run.folder, _epoch(key)) is not None
+        return is_engine(key) and attempts.of(self._run.folder, epoch_of(key)) is not None
 
     def _folder(self, key: str, handle: str | None) -> Path | None:
         """The directory of the run that a key belongs to; None if nobody has said it."""
@@ -199,7 +202,7 @@ class HeadLauncher(NativeLauncher):
         return Path(folder) if folder.startswith("/") else None
 
     def _job(self, key: str, folder: Path) -> EngineJob | None:
-        return attempts.job_of(folder, _epoch(key)) if _is_engine(key) else None
+        return attempts.job_of(folder, epoch_of(key)) if is_engine(key) else None
 
     def _asked(self, asked: Mapping[str, str | None]) -> dict[str, Seen]:
         active: dict[str, list[BatchJob]] = {}
@@ -215,63 +218,14 @@ class HeadLauncher(NativeLauncher):
             if folder is None:
                 found[key] = Seen(Condition.UNKNOWN, reason="nobody has said where its run works")
             else:
-                found[key] = self._judged(key, folder, _chosen(jobs, _began(folder, _epoch(key))))
+                found[key] = self._judge.judged(key, folder, chosen(jobs, began(folder, epoch_of(key))))
         return found
-
-    def _judged(self, key: str, folder: Path, job: BatchJob | None) -> Seen:
-        """What is to be thought of an engine of which Slurm has said this; its own word is read last."""
-        epoch = _epoch(key)
-        end = attempts.end_of(folder, epoch)
-        if job and job.state in _TAKEN and not (end and end.exit_code == 0):
-            head_environment.remove(folder, epoch)
-            reason = f"job {job.id}{_on(job)}: {job.reason or job.state}"
-            return Seen(Condition.GONE, reason=reason, where=job.node, usage=job.usage, orphans=True)
-        if end and end.exit_code and job and job.condition is Condition.RUNNING:
-            # Slurm is about to say whether it has taken it away
-            return Seen(Condition.RUNNING, reason="its job is ending", where=job.node, root=str(folder))
-        if end:
-            return self._ended(end, job)
-        if job and job.condition is Condition.WAITING:
-            return Seen(Condition.WAITING, reason=f"job {job.id}: {job.reason or 'it waits for its turn'}")
-        if job and job.condition is Condition.RUNNING:
-            self._silent.pop(key, None)
-            return Seen(Condition.RUNNING, where=job.node, root=str(folder))
-        if job and job.condition is Condition.UNKNOWN:
-            return Seen(Condition.UNKNOWN, reason=f"job {job.id}: {job.reason}")
-        return self._without_a_word(key, folder, job)
-
-    def _without_a_word(self, key: str, folder: Path, job: BatchJob | None) -> Seen:
-        """Its job is over, or nobody knows of one: its word may not be seen here yet."""
-        epoch, moment = _epoch(key), time.monotonic()
-        since = self._silent.setdefault(key, moment)
-        record = self._job(key, folder)
-        if job is None and not _began(folder, epoch) and not (record and record.job):
-            return Seen(Condition.GONE, reason="was never handed in")
-        if moment - since < self._settings.latency:
-            where = job.node if job else ""
-            reason = "its job is over, and what it has written is not yet seen here"
-            return Seen(Condition.RUNNING, reason=reason, where=where, root=str(folder))
-        head_environment.remove(folder, epoch)
-        what = f"job {job.id}{_on(job)} has ended" if job else f"{self.profile.name} knows nothing of its job"
-        said = f": {job.reason}" if job and job.reason else ""
-        log = f"engine/{epoch}.job.log"
-        reason = f"{what}{said}, and left no word of its engine; {log} may say more"
-        return Seen(Condition.GONE, reason=reason, where=job.node if job else "", orphans=True)
 
     def _ended(self, end: EngineExit, process: object) -> Seen:
         """Whether its job, and others of it, are gone is asked before anything is accepted."""
         if not isinstance(process, (BatchJob, type(None))):
             return super()._ended(end, process)  # type: ignore[arg-type]
-        job = process
-        return Seen(
-            Condition.ENDED,
-            exit_code=end.exit_code,
-            where=job.node if job else "",
-            root=str(self._run.folder.resolve()),
-            usage=Usage(end.cpu_seconds, end.max_rss_bytes or None),
-            orphans=True,
-            drained=end.drained,
-        )
+        return ended(end, process, self._run.folder)
 
     def quiet(self, key: str, handle: str | None) -> float | None:
         """Nobody here can tell."""
@@ -286,7 +240,7 @@ class HeadLauncher(NativeLauncher):
             jobs = self._left(run)
         except (OutageError, NeedsPersonError):
             return None
-        keys = {key for job in jobs if (key := submission.key_of(job)) and _is_engine(key)}
+        keys = {key for job in jobs if (key := submission.key_of(job)) and is_engine(key)}
         return None if here is None else sorted({*here, *keys})
 
     def _left(self, run: str) -> list[BatchJob]:
@@ -307,7 +261,7 @@ class HeadLauncher(NativeLauncher):
             questions.cancel(self.commands, [j.id for j in heads])
             if time.monotonic() > until:
                 job = left[0]
-                raise OutageError(f"job {job.id}{_on(job)} was asked to end and has not yet: {job.state}")
+                raise OutageError(f"job {job.id}{on_node(job)} was asked to end and has not yet: {job.state}")
             time.sleep(LOOK)
         for epoch in attempts.started(self._run.folder):
             head_environment.remove(self._run.folder, epoch)
@@ -318,10 +272,10 @@ class HeadLauncher(NativeLauncher):
         until = time.monotonic() + ENDING
         while time.monotonic() < until:
             left = self._left(run)
-            keys = [key for job in left if (key := submission.key_of(job)) and _is_engine(key)]
+            keys = [key for job in left if (key := submission.key_of(job)) and is_engine(key)]
             if not left or len(keys) < len(left):
                 return
-            if not all(attempts.end_of(self._run.folder, _epoch(key)) for key in keys):
+            if not all(attempts.end_of(self._run.folder, epoch_of(key)) for key in keys):
                 return
             time.sleep(LOOK)
 
@@ -357,12 +311,12 @@ class HeadLauncher(NativeLauncher):
         """A mark in the run's record, for which jobs look; also one that has not begun."""
         super().give_up(pieces)
         for key in pieces:
-            head_environment.remove(self._run.folder, _epoch(key))
+            head_environment.remove(self._run.folder, epoch_of(key))
 
     def fenced(self, pieces: Mapping[str, str | None]) -> None:
         """Jobs that were given up; they would see it themselves."""
         super().fenced(pieces)
-        void = {k: h for k, h in pieces.items() if attempts.is_void(self._run.folder, _epoch(k))}
+        void = {k: h for k, h in pieces.items() if attempts.is_void(self._run.folder, epoch_of(k))}
         with contextlib.suppress(OutageError, NeedsPersonError):
             self.stop(void, None)
 
@@ -373,39 +327,3 @@ class HeadLauncher(NativeLauncher):
         """Without the heads themselves."""
         found = super().batch_jobs(run, ended)
         return None if found is None else [j for j in found if not submission.key_of(j) or j.id in ended]
-
-
-def _epoch(key: str) -> int:
-    return int(key.rpartition(".")[2])
-
-
-def _is_engine(key: str) -> bool:
-    """Whether a key is one of run and epoch; what is asked for may be anything."""
-    return bool(re.fullmatch(r"[^.]+\.[1-9]\d{0,8}", key))
-
-
-def _handle(job: str, folder: Path) -> str:
-    """By which also other runs can ask for it."""
-    return f"{job} {folder}"
-
-
-def _began(folder: Path, epoch: int) -> tuple[str, str] | None:
-    """Job and node that have begun with the engine of an epoch."""
-    try:
-        words = (folder / "engine" / f"{epoch}.started").read_text("utf-8", "replace").split()
-    except OSError:
-        return None
-    return (words[0], words[1] if len(words) > 1 else "") if words and words[0].isdecimal() else None
-
-
-def _chosen(jobs: Sequence[BatchJob], began: tuple[str, str] | None) -> BatchJob | None:
-    """Of several jobs of one key the one that has begun with it; before that any that is still to begin."""
-    if began and (mine := [j for j in jobs if j.id == began[0]]):
-        return mine[0]
-    return next((j for j in jobs if j.condition in (Condition.WAITING, Condition.RUNNING)), None) or next(
-        iter(jobs), None
-    )
-
-
-def _on(job: BatchJob) -> str:
-    return f" on {job.node}" if job.node else ""
