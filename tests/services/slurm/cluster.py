@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -109,13 +110,17 @@ class Cluster:
         if fresh:
             database.admit(self.folder)
         until(lambda: _answers(self.ports["mariadbd"]), 60, what="mariadbd", detail=self.logs)
-        self._piece("dbd", "slurmdbd", "-D")
-        until(
-            lambda: self.ask("sacctmgr", "-n", "show", "qos", check=False),
-            60,
-            what="slurmdbd",
-            detail=self.logs,
-        )
+        daemon, started = self._piece("dbd", "slurmdbd", "-D"), time.monotonic()
+
+        def answers() -> bool:
+            nonlocal started
+            # where the machine is busy it may give up its database, and ends
+            if time.monotonic() - started > 10 and not daemon.processes()[1:]:
+                daemon.start()
+                started = time.monotonic()
+            return bool(self.ask("sacctmgr", "-n", "show", "qos", check=False))
+
+        until(answers, 120, what="slurmdbd", detail=self.logs)
 
     def _piece(self, name: str, *command: object, hidden: Path | None = None) -> Piece:
         if name in self.pieces and self.pieces[name].lives():
