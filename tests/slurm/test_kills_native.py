@@ -116,7 +116,7 @@ def _job_of_head(native: Natively, run: str) -> str:
 IMPATIENT = [sys.executable, str(HERE / "impatient.py")]
 Strike = Callable[[Natively, str], None]
 #: What happens while shards work: where the engine is, and how often at most a user has to resume for it. A job of a node that dies is
-#: put back by Slurm, and begins two minutes later: that is in the long series.
+#: put back by Slurm, and begins some time later: that is in the long series.
 FAULTS: dict[str, tuple[str, Strike, int]] = {
     "all that is here": ("farm", _heads, 1),
     "runner": ("farm", _runner, 1),
