@@ -12,7 +12,7 @@ from esap_wf.formats import reading
 
 #: Tables and keys of the configuration file.
 KNOWN: dict[str, set[str]] = {
-    "": {"store", "cache", "workflows", "engines", "backends", "containers"},
+    "": {"store", "cache", "workflows", "engines", "backends", "datalakes", "containers"},
     "containers": {"runtimes", "map", "programs"},
 }
 #: Container runtimes that esap-wf knows (`esap_wf.software.containers`).
@@ -44,7 +44,7 @@ class Config:
         Environments, index, hashes (``ESAP_WF_CACHE``): a local disk, can be deleted at any time.
     workflows : tuple of Path
         Folders searched beside the built-in one.
-    engines, backends, containers : dict
+    engines, backends, datalakes, containers : dict
         Tables of the configuration file.
     source : Path
         The configuration file, whether it exists or not.
@@ -56,6 +56,7 @@ class Config:
     workflows: tuple[Path, ...] = ()
     engines: dict[str, dict[str, Any]] = field(default_factory=dict)
     backends: dict[str, dict[str, Any]] = field(default_factory=dict)
+    datalakes: dict[str, dict[str, Any]] = field(default_factory=dict)
     containers: dict[str, Any] = field(default_factory=dict)
 
 
@@ -90,7 +91,7 @@ def load(store: str | None = None) -> Config:
         Problem(f"{source}: {key}", "unknown key", f"known: {', '.join(sorted(KNOWN['']))}")
         for key in set(table) - KNOWN[""]
     ]
-    for key in ("engines", "backends"):
+    for key in ("engines", "backends", "datalakes"):
         if not isinstance(table.get(key, {}), dict) or not all(
             isinstance(v, dict) for v in table.get(key, {}).values()
         ):
@@ -119,6 +120,7 @@ def load(store: str | None = None) -> Config:
         workflows=tuple(path(f) for f in folders),
         engines=table.get("engines", {}),
         backends=table.get("backends", {}),
+        datalakes=table.get("datalakes", {}),
         containers=table.get("containers", {}),
     )
 

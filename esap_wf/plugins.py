@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CONTRACTS = {
     "esap_wf.engines": "esap_wf.engines.base:EngineBase",
     "esap_wf.backends": "esap_wf.backends.base:BackendBase",
+    "esap_wf.datalakes": "esap_wf.datalakes.base:LakeBase",
     "esap_wf.tasks": "esap_wf.tasks:Task",
 }
 #: Group → what comes with esap-wf. Known without entry points: these are read from the metadata of everything
@@ -40,6 +41,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "slurm": "esap_wf.backends.slurm:Slurm",
         "ssh": "esap_wf.backends.ssh:Ssh",
     },
+    "esap_wf.datalakes": {"directory": "esap_wf.datalakes.directory:Directory"},
     "esap_wf.tasks": {
         "urn:esap-wf:task:pipeline-1.0": "esap_wf.tasks.pipeline:Pipeline",
         "https://www.purl.org/ivoa.net/EB/schema/v1.0/types/executable/jupyter-notebook-1.0": "esap_wf.tasks.notebook:Notebook",
