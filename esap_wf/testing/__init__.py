@@ -1,5 +1,6 @@
 """Tests that others can run: `EngineSuite`, the questions that esap-wf asks of every engine
-(docs/engine-tutorial.md shows how), and `LauncherSuite`, those that it asks of what starts pieces at a place.
+(docs/engine-tutorial.md shows how), `LauncherSuite`, those that it asks of what starts pieces at a place, and
+`LakeSuite`, those that it asks of a data lake.
 
 Only here pytest is needed.
 """
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from esap_wf.testing.engine_suite import EngineSuite, answers
+    from esap_wf.testing.lake_suite import LakeSuite
     from esap_wf.testing.launcher_suite import LauncherSuite
     from esap_wf.testing.runs import runs_bare
 
-__all__ = ["EngineSuite", "LauncherSuite", "answers", "runs_bare"]
-_MODULES = {"LauncherSuite": "launcher_suite"}
+__all__ = ["EngineSuite", "LakeSuite", "LauncherSuite", "answers", "runs_bare"]
+_MODULES = {"LakeSuite": "lake_suite", "LauncherSuite": "launcher_suite"}
 
 
 def __getattr__(name: str) -> Any:
@@ -23,7 +25,7 @@ def __getattr__(name: str) -> Any:
         import pytest
 
         # a failed question shows both sides
-        shown = ("engine_suite", "runs", "launcher_suite", "pieces")
+        shown = ("engine_suite", "runs", "launcher_suite", "lake_suite", "pieces")
         pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in shown))
         module = importlib.import_module(f"{__name__}.{_MODULES.get(name, 'engine_suite')}")
         return getattr(module, name)

@@ -34,6 +34,10 @@ class Rse(Model, frozen=True, kw_only=True):
     recall: int | float | str = 0
 
 
+def _usual() -> dict[str, Rse]:
+    return {"disk": Rse(), "tape": Rse(tier=Tier.COLD, recall="5 s")}
+
+
 class Settings(Model, frozen=True, kw_only=True):
     """
     Keys of ``[datalakes.NAME]``.
@@ -49,10 +53,9 @@ class Settings(Model, frozen=True, kw_only=True):
     """
 
     folder: str
-    rses: dict[Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,40}$")], Rse] = {
-        "disk": Rse(),
-        "tape": Rse(tier=Tier.COLD, recall="5 s"),
-    }
+    rses: dict[Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,40}$")], Rse] = msgspec.field(
+        default_factory=_usual
+    )
     account: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_.@-]{1,100}$")] | None = None
 
 
