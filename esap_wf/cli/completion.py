@@ -295,3 +295,23 @@ def paths(begun: str, head: str = "") -> Items:
             "open" if p.is_dir() else "plain",
         )
     ]
+
+
+# --- data lakes
+
+
+def lake(ctx: click.Context, param: click.Parameter, begun: str) -> Items:
+    """Lakes, then names in a scope of one. A shell that splits words at colons gets what follows them."""
+    from itertools import islice
+
+    from esap_wf.datalakes import OWN, names
+    from esap_wf.datalakes import lake as opened
+
+    config = _config(ctx)
+    first, _, rest = begun.partition(":")
+    name, inner = (first, rest) if rest and first in names(config) else (OWN, begun)
+    scope, colon, part = inner.partition(":")
+    if not colon:
+        return _beginning([f"{n}:" for n in names(config)], begun, kind="nospace")
+    found = islice(opened(config, name).find(scope, f"{part}*"), SHOWN)
+    return _beginning((did.name for did in found), part, head=begun[: len(begun) - len(part)])
