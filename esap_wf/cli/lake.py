@@ -60,7 +60,7 @@ def find(answer: Answer, where: str, metadata: tuple[str, ...], kind: str | None
         [r["did"], r["kind"], human_bytes(r["bytes"]) if r["bytes"] is not None else "", r["created"]]
         for r in rows[:SHOWN]
     ]
-    text = table(header, *cells) if rows else f"nothing in {name}:{scope} fits {pattern or '*'}"
+    text = table(cells, header) if rows else f"nothing in {name}:{scope} fits {pattern or '*'}"
     if len(rows) > SHOWN:
         text += f"\n… and {human_count(len(rows) - SHOWN, 'more name')}: --json lists all"
     answer.give({"lake": name, "found": rows}, text)
@@ -262,7 +262,7 @@ def _page(entry: Entry, files: Sequence[Entry], copies: dict[Did, list[Replica]]
         ]
         for f in files[:SHOWN]
     ]
-    lines += ["", table(["file", "size", "copies"], *cells)] if files else ["nothing is in it"]
+    lines += ["", table(cells, ["file", "size", "copies"])] if files else ["nothing is in it"]
     return "\n".join(lines)
 
 
