@@ -33,6 +33,7 @@ CONTENTS = {
         "docs/runs",
         "docs/containers",
         "docs/backends",
+        "docs/datalakes",
         "docs/nextflow",
     ],
     "How it works": [

@@ -30,6 +30,11 @@ FURTHER: dict[str, tuple[int, ...]] = {
     "software check": (4,),
     "backends check": (4,),
     "check": (1, 4),
+    "lake find": (4,),
+    "lake show": (4,),
+    "lake put": (4,),
+    "lake rm": (4,),
+    "lake allow": (4,),
 }
 #: What stands where an argument is named so.
 ARGUMENTS = {
@@ -45,6 +50,11 @@ ARGUMENTS = {
     "name": "Its name.",
     "backend": "The name of a place from `esap-wf backends`.",
     "shell": "`bash`, `zsh` or `fish`.",
+    "file": "A file of this machine.",
+    "place": "What is meant in a lake: a scope, or a pattern of names in it; without a lake, `local`.",
+    "did": "The name of data in a lake; without a lake, `local`. `rucio://LAKE/SCOPE/NAME` is the same.",
+    "dids": "Names of data in a lake; without a lake, `local`.",
+    "scope": "A scope of a lake; without a lake, `local`.",
 }
 
 

@@ -27,14 +27,14 @@ SHOWN = 1000
     "find",
     examples=["esap-wf lake find local:cta", "esap-wf lake find 'local:cta:*.fits' --where obs_id=110380"],
 )
-@click.argument("where", metavar="[LAKE:]SCOPE[:PATTERN]", shell_complete=completes("lake"))
+@click.argument("place", metavar="[LAKE:]SCOPE[:PATTERN]", shell_complete=completes("lake"))
 @click.option(
     "--where", "metadata", metavar="KEY=VALUE", multiple=True, help="Only with this metadata; repeatable."
 )
 @click.option("--kind", type=click.Choice(["file", "dataset", "container"]), help="Only of this kind.")
 @click.option("--limit", type=click.IntRange(1), help="Stop after so many.")
 @click.pass_obj
-def find(answer: Answer, where: str, metadata: tuple[str, ...], kind: str | None, limit: int | None) -> None:
+def find(answer: Answer, place: str, metadata: tuple[str, ...], kind: str | None, limit: int | None) -> None:
     """
     List data in a scope by name. In a PATTERN, * stands for any letters. Without LAKE, the lake of this run
     store is meant: local.
@@ -43,7 +43,7 @@ def find(answer: Answer, where: str, metadata: tuple[str, ...], kind: str | None
 
     from esap_wf.datalakes import BATCH, Content, lake
 
-    name, scope, pattern = _named(answer.config(), where)
+    name, scope, pattern = _named(answer.config(), place)
     asked = lake(answer.config(), name)
     wanted = dict(_pair(text) for text in metadata)
     found = list(
@@ -94,9 +94,7 @@ def show(answer: Answer, did: str) -> None:
 
 
 @lake.command("put", examples=["esap-wf lake put events.fits cta:events-110380.fits --set obs_id=110380"])
-@click.argument(
-    "path", type=click.Path(path_type=Path, exists=True, dir_okay=False), shell_complete=completes("file")
-)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), shell_complete=completes("file"))
 @click.argument("did", metavar="[LAKE:]SCOPE:NAME", shell_complete=completes("lake"))
 @click.option(
     "--set", "metadata", metavar="KEY=VALUE", multiple=True, help="Metadata of the file; repeatable."
@@ -109,7 +107,7 @@ def show(answer: Answer, did: str) -> None:
 @click.pass_obj
 def put(
     answer: Answer,
-    path: Path,
+    file: Path,
     did: str,
     metadata: tuple[str, ...],
     lifetime: str | None,
@@ -126,7 +124,7 @@ def put(
     except ValueError as error:
         raise UsageError("nothing was stored", [Problem("--lifetime", str(error))]) from None
     asked = lake(answer.config(), name)
-    entry = asked.store(path, one, metadata=dict(_pair(t) for t in metadata), seconds=seconds, rse=rse)
+    entry = asked.store(file, one, metadata=dict(_pair(t) for t in metadata), seconds=seconds, rse=rse)
     if dataset:
         asked.register(Did(one.scope, dataset), Content.DATASET, [one])
     row = _row(name, entry)

@@ -214,6 +214,13 @@ def test_a_container_does_not_hold_itself(timed: DirectoryLake) -> None:
             timed.register(whole, Content.CONTAINER, [part])
 
 
+def test_a_file_that_is_not_there_is_not_stored(timed: DirectoryLake, tmp_path: Path) -> None:
+    for wrong in (tmp_path / "missing", tmp_path):
+        with pytest.raises(UsageError, match="no such file"):
+            timed.store(wrong, DID)
+    assert not (tmp_path / "lake").exists()
+
+
 def test_nothing_is_made_by_looking(timed: DirectoryLake, tmp_path: Path) -> None:
     assert list(timed.find("cta")) == []
     assert timed.describe([DID]) == {}

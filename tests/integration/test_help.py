@@ -16,6 +16,7 @@ GROUPS = {
     "engines": ["list", "install", "pack"],
     "software": ["build", "check"],
     "index": ["rebuild"],
+    "lake": ["find", "show", "put", "rm", "allow"],
     "store": ["init", "clean"],
 }
 #: Groups that do something without a command, too.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from esap_wf.datalakes.base import DeniedError, NoEntryError, TakenError
 from esap_wf.datalakes.directory.catalogue import Scope, instant
 from esap_wf.datalakes.directory.storage import Copied
 from esap_wf.datalakes.directory.view import View
-from esap_wf.errors import Problem, UsageError
+from esap_wf.errors import NotFoundError, Problem, UsageError
 from esap_wf.models.data import Content, Did, Entry
 
 #: Why a name can't be used.
@@ -42,6 +43,10 @@ class Writer:
                 f"{did} can't be stored", [Problem(self._view.lake, what, f"known: {', '.join(rses)}")]
             )
         self.confirm_writer(did.scope)
+        if not path.is_file():
+            raise NotFoundError(f"{did} can't be stored", [Problem(str(path), "there is no such file")])
+        if not os.access(path, os.R_OK):
+            raise UsageError(f"{did} can't be stored", [Problem(str(path), "it may not be read")])
         try:
             copied = self._view.storage.copy(path)
         except OSError as error:
