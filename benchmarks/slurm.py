@@ -143,7 +143,9 @@ class Bench:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[1])
     parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
+    parser.add_argument("--only", choices=("looking", "units", "sleeping"), help="One table.")
+    given = parser.parse_args()
+    quick, only = given.quick, given.only
     if why := slurm.why_not():
         print(f"not measured: there is no Slurm here: {why}")
         return
@@ -152,9 +154,12 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="esap-wf-bench-") as name,
     ):
         bench = Bench(cluster, Path(name))
-        looking(bench, 1000 if quick else 10_000)
-        per_unit(bench, *((200, 8) if quick else (1000, 60)))
-        sleeping(bench, *((40, 2.0) if quick else (400, 10.0)))
+        if only in (None, "looking"):
+            looking(bench, 1000 if quick else 10_000)
+        if only in (None, "units"):
+            per_unit(bench, *((200, 8) if quick else (1000, 60)))
+        if only in (None, "sleeping"):
+            sleeping(bench, *((40, 2.0) if quick else (400, 10.0)))
 
 
 def looking(bench: Bench, jobs: int) -> None:
