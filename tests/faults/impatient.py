@@ -17,6 +17,7 @@ from esap_wf.runs import lease
 lease.RENEW, lease.TTL = 0.3, 5.0
 pulse.LOOK, pulse.DEAD, pulse.DEAD_ON_FULL_DISK = 0.5, 4.0, 2.0
 watch.MISSED = 6.0
+watch.DEAD, watch.DEAD_ON_FULL_DISK = pulse.DEAD, pulse.DEAD_ON_FULL_DISK
 
 from esap_wf.cli import main  # noqa: E402
 from esap_wf.running import control, supervisor  # noqa: E402

@@ -71,6 +71,8 @@ def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that holds what examples name."""
     write_workflow(tmp_path / "my-workflow")
     (tmp_path / "params.yaml").write_text("zenith: 40 deg\n")
+    (tmp_path / "events.fits").write_text("events")
+    (tmp_path / "basket.json").write_text("[]")
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline" / "Snakefile").write_text(
         'rule all:\n    output: "results/a.txt"\n    shell: "echo > {output}"\n'
@@ -98,6 +100,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, str]:
     place = Place(tmp_path_factory.mktemp("examples"))
     done = place.inside("run", "hello", "--name", "my-irf", "--json")
     assert done.code == 0, done.err
+    (place.root / "events.fits").write_text("events")
+    assert place.inside("lake", "put", "events.fits", "cta:events.fits").code == 0
     return place, str(done.json["run"])
 
 

@@ -66,7 +66,7 @@ def test_wrong_names_are_told_at_once_with_what_was_meant(cluster: Cluster, tmp_
     ("profile", "asked", "words"),
     [
         ({}, ["--memory", "30 GB"], 'partition = "big"'),
-        ({}, ["--memory", "1 TB"], "no other partition gives more"),
+        ({}, ["--memory", "1 TB"], "but it has 4.19 GB"),
         ({}, ["--gpus", "1"], 'partition = "gpu"'),
         ({"partition": "closed"}, [], "partition closed is down"),
         ({"constraint": "fat"}, [], "no node has the feature 'fat'"),
