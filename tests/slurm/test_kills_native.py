@@ -162,8 +162,11 @@ def test_jobs_that_the_controller_has_forgotten_are_named_and_done_again(native:
     until(lambda: sum(native.said("end").values()) >= 2, what="units", detail=lambda: native.explain(run))
     jobs = native.jobs_at(run)
     native.slurm.forget_jobs()
-    # somebody else's jobs get their ids
-    others = [native.slurm.submit("sleep 300") for _ in range(max(map(int, jobs)))]
+    # somebody else's jobs get their ids; those between them take no core
+    others = [
+        native.slurm.submit("sleep 300", *([] if str(n) in jobs else ["--hold"]))
+        for n in range(1, max(map(int, jobs)) + 1)
+    ]
     assert set(jobs) <= set(others)
     assert native.resume_until_completed(run) == 0, native.explain(run)
     told = (native.run(run).dir / "events.jsonl").read_text()
