@@ -11,18 +11,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from esap_wf.running import pulse, watch
+from esap_wf.running import pulse
 from esap_wf.runs import lease
 
 lease.RENEW, lease.TTL = 0.3, 5.0
 pulse.LOOK, pulse.DEAD, pulse.DEAD_ON_FULL_DISK = 0.5, 4.0, 2.0
-watch.MISSED = 6.0
-watch.DEAD, watch.DEAD_ON_FULL_DISK = pulse.DEAD, pulse.DEAD_ON_FULL_DISK
 
 from esap_wf.cli import main  # noqa: E402
-from esap_wf.running import control, supervisor  # noqa: E402
+from esap_wf.running import control, supervisor, watch  # noqa: E402
 from esap_wf.runs import processes  # noqa: E402
 from esap_wf.runs.store import Run  # noqa: E402
+
+watch.MISSED = 6.0
 
 for function in (lease.watch, lease.Lease.acquire.__func__):  # type: ignore[attr-defined]
     function.__defaults__ = tuple(lease.TTL if d == 30.0 else d for d in function.__defaults__ or ())
