@@ -33,6 +33,7 @@ CONTENTS = {
         "docs/runs",
         "docs/containers",
         "docs/backends",
+        "docs/baskets",
         "docs/datalakes",
         "docs/nextflow",
     ],

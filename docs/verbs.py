@@ -30,6 +30,7 @@ FURTHER: dict[str, tuple[int, ...]] = {
     "software check": (4,),
     "backends check": (4,),
     "check": (1, 4),
+    "basket map": (4,),
     "lake find": (4,),
     "lake show": (4,),
     "lake put": (4,),

@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Show what places can do, what is free, and why something doesn't fit.",
     ),
     "check": ("check:check", "Run the no-ops at a place in every engine, and show what works."),
+    "basket": ("basket:basket", "Show what of an ESAP shopping basket goes to which input."),
     "lake": ("lake:lake", "Find data in a data lake, look at it, and put some there."),
     "doctor": ("doctor:doctor", "Show what is installed, what works, and what is missing."),
     "engines": ("setup:engines", "Show, install and pack engines."),

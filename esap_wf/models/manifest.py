@@ -164,6 +164,49 @@ class Reading(Model, frozen=True, kw_only=True):
     blank: bool = True
 
 
+class Region(Model, frozen=True, kw_only=True):
+    """A circle on the sky: ICRS, degrees; `radius` with its unit, as ``"2 deg"``."""
+
+    ra: Annotated[float, msgspec.Meta(ge=0, lt=360)]
+    dec: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    radius: int | float | str
+
+
+#: With ``*`` and ``?``, letters in either case differ.
+Wild = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
+
+
+class BasketRule(Model, frozen=True, kw_only=True):
+    """
+    Which items of a shopping basket are for an input: those that meet all that is said here.
+
+    Parameters
+    ----------
+    archive : list of str
+        Where they were found: ``rucio``, ``astron_vo``, ``apertif``, ``samp``, ``vo_reg``, ``lofar``,
+        ``zooniverse``; none: anywhere.
+    scope, name : str, optional
+        Patterns.
+    product : list of str
+        Data-product types, as ObsCore has them (``image``, ``event``) or Rucio (``file``, ``dataset``).
+    metadata : dict
+        What else is said of them: name → the value, or a list of values of which one is meant.
+    begin, end : str, optional
+        Observed within this time at least in part: ISO 8601, UTC.
+    region : Region, optional
+        Observed in it.
+    """
+
+    archive: list[Wild] = []
+    scope: Wild | None = None
+    name: Wild | None = None
+    product: list[Wild] = []
+    metadata: dict[str, bool | int | float | str | list[bool | int | float | str]] = {}
+    begin: str | None = None
+    end: str | None = None
+    region: Region | None = None
+
+
 class Input(Model, frozen=True, kw_only=True):
     """
     A named input; `rows` makes it a table with one row a unit; content that is only looked up (`select`) need
@@ -173,7 +216,8 @@ class Input(Model, frozen=True, kw_only=True):
     they may lack); `pattern` allows ``*``, ``?``, ``[…]`` and ``{a,b}`` in a path; `format` is the URI of the
     file's format; `engine_default` what the pipeline itself takes if nothing is given, as it is written
     there; `hidden` leaves it out of a form's first page; `reading` says how the pipeline reads a table, by
-    default as RFC 4180 has it.
+    default as RFC 4180 has it; `basket` which items of a shopping basket are for it: those that meet one of
+    its rules.
     """
 
     title: Text
@@ -191,6 +235,7 @@ class Input(Model, frozen=True, kw_only=True):
     hidden: bool = False
     engine_default: str = ""
     reading: Reading | None = None
+    basket: list[BasketRule] = []
 
 
 class Select(Model, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ GROUPS = {
     "engines": ["list", "install", "pack"],
     "software": ["build", "check"],
     "index": ["rebuild"],
+    "basket": ["map"],
     "lake": ["find", "show", "put", "rm", "allow"],
     "store": ["init", "clean"],
 }
