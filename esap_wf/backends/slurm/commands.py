@@ -29,7 +29,7 @@ _AWAY = re.compile(
     re.IGNORECASE,
 )
 #: With what users change what the commands do and how they answer; of several clusters none is asked for.
-_DEFAULTS = ("SBATCH_", "SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_", "SCONTROL_", "SLURM_CLUSTERS")
+DEFAULTS = ("SBATCH_", "SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_", "SCONTROL_", "SLURM_CLUSTERS")
 #: What only a person can mend.
 _PERSON = re.compile(r"Access/permission denied|Invalid user id|Authentication|credential", re.IGNORECASE)
 
@@ -75,7 +75,7 @@ class Commands:
         self.name = profile.name
         self._folder = settings.commands
         self.environment: Mapping[str, str] = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(_DEFAULTS)},
+            **{k: v for k, v in os.environ.items() if not k.startswith(DEFAULTS)},
             **({"SLURM_CONF": settings.conf} if settings.conf else {}),
             # an answer is read by its words
             "LC_ALL": "C",

@@ -15,7 +15,7 @@ from esap_wf.backends.local.launcher import LocalLauncher
 from esap_wf.backends.queue import run_of
 from esap_wf.backends.slots import clock
 from esap_wf.backends.slurm import questions, surveying, wrapper
-from esap_wf.backends.slurm.commands import Commands
+from esap_wf.backends.slurm.commands import DEFAULTS, Commands
 from esap_wf.backends.slurm.shared import Active
 from esap_wf.errors import UnavailableError
 from esap_wf.formats.quantities import human_count
@@ -27,8 +27,9 @@ logger = logging.getLogger(__name__)
 LOOK = 0.5
 #: Seconds beyond the grace for which ended jobs may stay in Slurm: it waits for their processes.
 ENDING = 60.0
-#: Variables of a user that would change how jobs are submitted, and what is asked.
-_DEFAULTS = ("SBATCH_", "SQUEUE_", "SLURM_JOB", "SLURM_STEP", "SLURM_TASK")
+#: Variables of a user that would change how and where jobs are submitted, and what is asked: an engine and
+#: `Commands` must mean the same cluster.
+_DEFAULTS = (*DEFAULTS, "SLURM_JOB", "SLURM_STEP", "SLURM_TASK")
 
 
 class NativeLauncher(LocalLauncher):
