@@ -9,6 +9,7 @@ on.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -182,7 +183,7 @@ def submit(commands: Commands, profile: Profile, request: Request) -> str | Refu
         "sbatch",
         *arguments(profile, request),
         given=request.script,
-        environment=_environment(commands.environment),
+        environment=environment(commands.environment),
     )
     if ended.code == 0:
         return _id_of(ended)
@@ -193,10 +194,17 @@ def submit(commands: Commands, profile: Profile, request: Request) -> str | Refu
     raise NeedsPersonError(f"{profile.name} does not take a job: {_plain(ended)}")
 
 
-def _environment(known: Mapping[str, str]) -> dict[str, str]:
-    """What the job's record in Slurm, which others may read, has of the environment."""
-    kept = (*_KEPT, *(name for name in known if name.startswith("LC_")), "SLURM_CONF")
-    return {name: known[name] for name in kept if name in known}
+def environment(known: Mapping[str, str]) -> dict[str, str]:
+    """
+    What the job's record in Slurm, which others may read, has of the environment.
+
+    Parameters
+    ----------
+    known : mapping of str to str
+        That of `Commands`. Its locale is for answers that are read here: a job gets the user's own.
+    """
+    kept = {name: known[name] for name in (*_KEPT, "SLURM_CONF") if name in known}
+    return kept | {name: value for name, value in os.environ.items() if name.startswith("LC_")}
 
 
 def _id_of(ended: Ended) -> str:

@@ -64,6 +64,21 @@ def test_a_job_is_handed_in_with_what_it_needs_and_what_the_profile_says(
     assert not [name for name in ("MY_TOKEN", "SBATCH_", "SLURM_JOB_ID") if name in environment]
 
 
+@pytest.mark.parametrize("own", ["C.UTF-8", None])
+def test_a_job_gets_the_locale_of_its_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str | None
+) -> None:
+    monkeypatch.delenv("LC_ALL", raising=False)
+    if own:
+        monkeypatch.setenv("LC_ALL", own)
+    monkeypatch.setenv("LC_TIME", "C.UTF-8")
+    says(tmp_path, 0, "123\n")
+    submitted(tmp_path)
+    environment = (tmp_path / "environment").read_text().splitlines()
+    assert [line for line in environment if line.startswith("LC_ALL=")] == ([f"LC_ALL={own}"] if own else [])
+    assert "LC_TIME=C.UTF-8" in environment
+
+
 @pytest.mark.parametrize(
     "said",
     [
