@@ -20,7 +20,7 @@ from pathlib import Path
 
 from esap_wf import files
 from esap_wf.backends.launcher import Condition
-from esap_wf.backends.slurm import options, questions, states
+from esap_wf.backends.slurm import options, questions, states, submission
 from esap_wf.backends.slurm.commands import Commands
 from esap_wf.errors import EsapError
 from esap_wf.formats import digests
@@ -150,6 +150,9 @@ def _probed(
     commands: Commands, profile: Profile, given: str, early: Callable[[], bool] = lambda: False
 ) -> int | None:
     """Exit code of a short job; 0 as soon as `early` says so. None: it hasn't ended by itself."""
+    if objection := submission.objection(profile):
+        logger.info("%s is not tried out: %s", profile.name, objection)
+        return None
     name = f"esap-wf-probe-{secrets.token_hex(12)}"
     submitted: list[str] = []
     try:
@@ -160,6 +163,7 @@ def _probed(
             *("--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--mem=50M", "--time=1"),
             "--deadline=now+3minutes",
             given=given,
+            environment=submission.environment(commands.environment),
         )
         found = _SUBMITTED.search(said.out)
         if said.code or not found:
