@@ -163,9 +163,11 @@ class ThereLauncher(Launcher):
         sandbox = self.sandboxes.of(piece.key)
         request = self._request(piece, sandbox, "")
         asked = one_line(shlex.join(["sbatch", *submission.arguments(self.profile, request)]))
+        # where links lead, a folder may be called anything; a key is checked
+        path = shlex.quote(str(sandbox.path))
         # what defines `module` is read by a login shell only
         shell = "#!/bin/bash -l" if self.profile.software.modules else "#!/bin/bash"
-        return f"{shell}\n# {asked}\ndir='{sandbox.path}' key='{piece.key}'\n{program()}"
+        return f"{shell}\n# {asked}\ndir={path} key={piece.key}\n{program()}"
 
     # --- look
 
