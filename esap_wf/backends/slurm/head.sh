@@ -1,8 +1,8 @@
 # An engine as a batch job, in its run directory. Before these lines stand, as variables: folder, epoch,
 # command (an array) and drain (a signal, or nothing).
-# It does what a keeper does for an engine of this kind elsewhere: it passes signals on, gives signs of life
-#, ends what was given up and writes how the engine has ended. Exit codes of its own: 91 the
-# node does not see the run directory, 92 it can't write there, 93 the engine was given up.
+# It does what a keeper does for an engine of this kind elsewhere: it passes signals on, gives signs of life,
+# ends what was given up and writes how the engine has ended. Exit codes of its own: 91 the node does not see
+# the run directory, 92 it can't write there, or not read the engine's environment, 93 the engine was given up.
 set -u
 cd -- "$folder" 2>/dev/null || {
     echo "esap-wf: $(uname -n) does not see $folder, in which the run works" >&2
@@ -10,6 +10,11 @@ cd -- "$folder" 2>/dev/null || {
 }
 void=engine/$epoch.void beat=engine/$epoch.beat given=engine/$epoch.environment
 [ ! -e "$void" ] || exit 93
+# without it the engine would find another sbatch, and submit jobs that nobody knows as the run's
+[ -r "$given" ] || [ -e "engine/$epoch.started" ] || {
+    echo "esap-wf: job ${SLURM_JOB_ID:-0} ends: $given is not there, or can't be read" >&2
+    exit 92
+}
 if ! (set -o noclobber; printf '%s %s\n' "${SLURM_JOB_ID:-0}" "$(uname -n)" > "engine/$epoch.started") 2>/dev/null; then
     [ -e "engine/$epoch.started" ] || exit 92
     echo "esap-wf: job ${SLURM_JOB_ID:-0} ends: this engine has been started before" >&2
