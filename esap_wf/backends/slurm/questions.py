@@ -76,10 +76,12 @@ def _known(commands: Commands, ids: Sequence[str]) -> dict[str, BatchJob]:
     jobs = _by_id(_squeue(commands, "--states=all", listed))
     over = any(states.state(job.state).condition in states.OVER for job in jobs.values())
     exits = _exits(commands, listed) if over else {}
+    forgotten = any(i not in jobs for i in ids)
     try:
-        accounts = _by_id(_sacct(commands, listed))
+        # of what waits or works the accounting knows nothing more, and its database is slow
+        accounts = _by_id(_sacct(commands, listed)) if over or forgotten else {}
     except OutageError:
-        if any(i not in jobs for i in ids):
+        if forgotten:
             raise
         # how much they have used is not worth a wait
         logger.info("the accounting of %s can't be asked", commands.name, exc_info=True)
