@@ -55,8 +55,8 @@ class Trouble:
 
     def pause(self) -> float:
         """Seconds until the next try; each is longer than the one before."""
-        self._pause = min(PATIENT, GROWTH * self._pause)
-        return self._pause / GROWTH
+        pause, self._pause = self._pause, min(PATIENT, GROWTH * self._pause)
+        return pause
 
     @property
     def reason(self) -> str:
