@@ -92,7 +92,7 @@ def share(work: Work, asked: int | None) -> tuple[Sharding, list[Problem]]:
         return Sharding(), [Problem("--shard-size", what, "leave it out: each unit is a job of its own")]
     if shards.file and work.sliced:
         why = f"a slice is run by {work.engine} without shards"
-        problem = Problem("--shard-size", f"{why}, and this run is cut into slices", "leave out one of both")
+        problem = Problem("--shard-size", f"{why}, and this run is cut into slices", "leave out one of the two")
         return Sharding(why=why), [problem] if asked is not None else []
     if asked is not None:
         return _of(work, asked, "as you asked"), []

@@ -148,8 +148,8 @@ def take_up(owner: Ownership, epoch: int, never_began: int) -> None:
     if repeated:
         owner.events.append([Event(t=time.time(), kind="again") for _ in range(repeated)])
         owner.note(
-            f"{human_count(repeated, 'job')} of an earlier engine is done again: {owner.engine.title} "
-            "can't take up what ended while it did not live"
+            f"{human_count(repeated, 'job')} of an earlier engine to be done again: "
+            f"{owner.engine.title} can't take up what ended while it did not live"
         )
 
 
