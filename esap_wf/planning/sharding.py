@@ -92,7 +92,8 @@ def share(work: Work, asked: int | None) -> tuple[Sharding, list[Problem]]:
         return Sharding(), [Problem("--shard-size", what, "leave it out: each unit is a job of its own")]
     if shards.file and work.sliced:
         why = f"a slice is run by {work.engine} without shards"
-        problem = Problem("--shard-size", f"{why}, and this run is cut into slices", "leave out one of the two")
+        what = f"{why}, and this run is cut into slices"
+        problem = Problem("--shard-size", what, "leave out one of the two")
         return Sharding(why=why), [problem] if asked is not None else []
     if asked is not None:
         return _of(work, asked, "as you asked"), []

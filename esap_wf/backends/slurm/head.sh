@@ -2,7 +2,7 @@
 # command (an array) and drain (a signal, or nothing).
 # It does what a keeper does for an engine of this kind elsewhere: it passes signals on, gives signs of life,
 # ends what was given up and writes how the engine has ended. Exit codes of its own: 91 the node does not see
-# the run directory, 92 it can't write there, or not read the engine's environment, 93 the engine was given up.
+# the run directory, 92 it can't write there or read the engine's environment, 93 the engine was given up.
 set -u
 cd -- "$folder" 2>/dev/null || {
     echo "esap-wf: $(uname -n) does not see $folder, in which the run works" >&2
