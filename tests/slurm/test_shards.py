@@ -48,7 +48,8 @@ def there(
     shutil.rmtree(made.folder)
 
 
-@pytest.mark.parametrize("engine", ["snakemake", "nextflow"])
+# with Snakemake: tests/slurm/test_native.py
+@pytest.mark.parametrize("engine", [pytest.param("snakemake", marks=pytest.mark.soak), "nextflow"])
 def test_a_failed_unit_says_in_which_job_it_was_and_where(
     engine: str, native: WatchedPlace, cluster: Cluster
 ) -> None:
