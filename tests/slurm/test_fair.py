@@ -88,7 +88,9 @@ map = {{ "esap-wf/fair:1" = "{IMAGE}" }}
 
 
 def _ended_jobs(cluster: Cluster) -> set[str]:
-    return set(cluster.ask("sacct", "-n", "-X", "-o", "JobID", "--allusers", "--state=COMPLETED").split())
+    # with a state, sacct asks of no time before now unless it is told to
+    given = ("-n", "-X", "-o", "JobID", "--allusers", "--state=COMPLETED", "--starttime=now-1days")
+    return set(cluster.ask("sacct", *given).split())
 
 
 def test_only_nodes_see_the_software_and_nobody_can_change_it(cluster: Cluster, mounted: None) -> None:

@@ -111,6 +111,7 @@ class Irf(Natively):
         lost = sum(times - min(times, stopped[unit]) for unit, times in again.items())
         print(f"{run}: begun again {sum(again.values())}, counted {progress['second_executions']}")
         assert lost == progress["second_executions"], (again, stopped)
+        assert not self.unexplained(run), self.explain(run)
 
 
 @pytest.fixture(scope="module")

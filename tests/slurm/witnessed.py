@@ -146,6 +146,17 @@ class Natively(WatchedPlace):
         stopped = self.stopped(run)
         lost = sum(times - min(times, stopped[unit]) for unit, times in again.items())
         assert lost == progress["second_executions"], (again, stopped)
+        assert not self.unexplained(run), self.explain(run)
+
+    def unexplained(self, run: str) -> set[str]:
+        """Jobs in which a unit was cut off and of whose end the run's record says nothing."""
+        lines = self.witness.read_text().splitlines()
+        words = Counter((unit, job, word) for word, unit, _, job in map(str.split, lines))
+        cut = {j for (u, j, word), n in words.items() if word == "begin" and n > words[u, j, "end"]}
+        record = (self.run(run).dir / "events.jsonl").read_text().splitlines()
+        told = [e for e in map(json.loads, record) if e.get("state") or e.get("reason") or e.get("detail")]
+        named = {e.get("batch") for e in told}
+        return {job for job in cut - named if not any(f"job {job} " in (e.get("detail") or "") for e in told)}
 
     def stopped(self, run: str, step: str = "part") -> Counter[int]:
         """Units that runners have stopped, by their journals."""
