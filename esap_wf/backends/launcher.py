@@ -150,6 +150,9 @@ class BatchJob(Struct, frozen=True):
     usage : Usage
     folder : str
         In which it works; empty if nobody says.
+    kind : str
+        Why one that is over has failed (`esap_wf.models.run.Reason`), as far as its state says it: not by its
+        exit code.
     """
 
     id: str
@@ -164,6 +167,7 @@ class BatchJob(Struct, frozen=True):
     signal: int | None = None
     usage: Usage = Usage()
     folder: str = ""
+    kind: str = ""
 
 
 class Refusal(Struct, frozen=True):

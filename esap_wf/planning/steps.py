@@ -103,7 +103,7 @@ def needs(
         given = _measured(asked.get(name, StepNeeds()), amounts, queue)
         if given != asked.get(name, StepNeeds()):
             asked[name] = given
-            told.append(f"{name} gets {_amounts(given)} a job, measured: earlier runs there ran out of less")
+            told.append(f"{name} gets {_amounts(given)} a job: earlier runs there had too little")
     return asked, told
 
 

@@ -105,6 +105,9 @@ def _asked(owner: Ownership, trouble: Trouble, ids: Sequence[str] = ()) -> Seque
     except NeedsPersonError as error:
         trouble.begin(str(error), person=True)
         return None
+    except OutageError as error:
+        trouble.begin(str(error))
+        return None
     if jobs is None:
         trouble.begin("it can't be asked now")
     else:

@@ -117,4 +117,4 @@ def told(step: str, planned: StepNeeds, before: Raised, after: Raised) -> str:
             earlier = was or getattr(planned, key)
             parts.append(f"{words(now)}{what}" + (f" ({words(earlier)} before)" if earlier else ""))
     allowed = f"by the workflow's rule, {after.times} of {planned.times}"
-    return f"jobs of {step} ran out of it, so they get {' and '.join(parts)} from now on ({allowed})"
+    return f"jobs of {step} had too little, so they get {' and '.join(parts)} from now on ({allowed})"

@@ -228,7 +228,7 @@ def test_a_job_that_runs_out_of_memory_gets_more_by_its_rule_and_the_next_plan_k
     raised = json.loads((folder / "engine/raised.json").read_text())
     assert (raised["unit"]["memory_bytes"], raised["unit"]["times"]) == (1_200_000_000, 1)
     assert (
-        "jobs of unit ran out of it, so they get 1.2 GB of memory (150 MB before)"
+        "jobs of unit had too little, so they get 1.2 GB of memory (150 MB before)"
         in (folder / "events.jsonl").read_text()
     )
     written = tmp_path / "plan.json"

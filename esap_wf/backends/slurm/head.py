@@ -52,7 +52,7 @@ _SCRIPT = Path(__file__).with_name("head.sh")
 SPARE = 120
 #: Seconds between two looks at jobs that are ending, and for which the end of one is waited for that has
 #: written how its engine ended.
-LOOK, ENDING = 0.3, 10.0
+LOOK, ENDING = 1.0, 10.0
 #: What the script is sent if a signal is for all that the engine has started.
 _FOR_ALL: dict[int, int] = {SIGTERM: SIGALRM, SIGINT: SIGVTALRM, SIGUSR1: SIGPROF}
 
@@ -301,7 +301,7 @@ class HeadLauncher(NativeLauncher):
         questions.cancel(self.commands, waiting)
         if running:
             number = _FOR_ALL.get(signal.number, signal.number) if signal.to_jobs else signal.number
-            self.commands.run("scancel", f"--signal={int(number)}", "--batch", *running)
+            questions.tell(self.commands, running, str(int(number)))
         if signal.to_jobs:
             runs = {key.rpartition(".")[0] for key in keys}
             mine = [j for run in runs for j in self._left(run) if not submission.key_of(j)]

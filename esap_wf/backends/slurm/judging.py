@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterable, Mapping, Sequence
 
 from esap_wf.backends import printed
-from esap_wf.backends.launcher import BatchJob, Condition, OutageError, Seen
+from esap_wf.backends.launcher import BatchJob, Condition, NeedsPersonError, OutageError, Seen
 from esap_wf.backends.slurm import questions, states, submission
 from esap_wf.backends.slurm.commands import Commands
 from esap_wf.backends.slurm.sandbox import Exit, Sandbox, Void
@@ -45,14 +45,7 @@ class Judge:
         return found
 
     def look(self, keys: Sequence[str]) -> dict[str, Seen]:
-        """
-        How each is.
-
-        Raises
-        ------
-        OutageError, NeedsPersonError
-            One of which its sandbox doesn't tell enough can't be asked for; the others are answered for.
-        """
+        """How each is; UNKNOWN: its sandbox doesn't tell enough, and nobody can be asked."""
         seen = {key: self._at_once(key) for key in keys}
         asked = [key for key, one in seen.items() if one is None]
         answers = {key: one for key, one in seen.items() if one is not None}
@@ -63,7 +56,7 @@ class Judge:
             missing = [key for key in asked if not queued.get(key)]
             ids = {key: self.sandboxes.of(key).job for key in missing}
             known = self._known(ids)
-        except OutageError as error:
+        except (OutageError, NeedsPersonError) as error:
             unknown = Seen(Condition.UNKNOWN, reason=" ".join(str(error).split("\n")))
             return {**answers, **dict.fromkeys(asked, unknown)}
         requeued = [job.id for key in asked for job in self._twice(key, queued.get(key, ()))]

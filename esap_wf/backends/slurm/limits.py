@@ -65,8 +65,9 @@ def reasons(profile: Profile, job: Allocation, survey: Survey | None) -> list[st
     survey : Survey, optional
         Without it nothing is known.
     """
-    if survey is None:
-        return []
+    against = options.objection(profile)
+    if survey is None or against:
+        return [against] if against else []
     wrong = [*_names(profile, survey)]
     used = partitions_for(profile, survey.partitions)
     if of(profile).way is Way.THERE:

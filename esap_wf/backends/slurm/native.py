@@ -17,7 +17,6 @@ from esap_wf.backends.slots import clock
 from esap_wf.backends.slurm import questions, surveying, wrapper
 from esap_wf.backends.slurm.commands import DEFAULTS, Commands
 from esap_wf.backends.slurm.shared import Active
-from esap_wf.errors import UnavailableError
 from esap_wf.formats.quantities import human_count
 from esap_wf.models.place import Profile
 
@@ -132,7 +131,7 @@ class NativeLauncher(LocalLauncher):
                 questions.cancel(self.commands, new)
                 asked.update(new)
             if time.monotonic() > end:
-                raise UnavailableError(f"{self.profile.name} does not end jobs of the run: {_listed(left)}")
+                raise OutageError(f"{self.profile.name} does not end jobs of the run: {_listed(left)}")
             self.wait(LOOK)
             left = self._now()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import posixpath
 import tempfile
@@ -11,6 +12,8 @@ from pathlib import Path, PurePosixPath
 from esap_wf.backends import arriving
 from esap_wf.backends.launcher import OutageError, Part
 from esap_wf.backends.slurm.sandbox import Sandbox
+
+logger = logging.getLogger(__name__)
 
 #: At the top of a piece's folder, what is no result.
 _ASIDE = ("code", "inputs", "work", ".snakemake", ".nextflow")
@@ -90,14 +93,19 @@ def _all_seen(sandbox: Sandbox) -> None:
             raise OutageError(f"{path} is not seen here as it was written on its node yet")
 
 
-def _files(at: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
-    """Regular files, what links lead to among them; a circle is left out."""
+def _files(at: Path, within: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
+    """
+    Regular files, what links lead to among them. A circle is left out, and so is what a link leads to that
+    leaves the sandbox: a step in a container would get files of its user that it doesn't see.
+    """
     real = os.path.realpath(at)
-    if at.is_file():
+    if not Path(real).is_relative_to(os.path.realpath(within)):
+        logger.warning("%s is a link that leads out of its piece: it is left there", at)
+    elif at.is_file():
         yield at
     elif at.is_dir() and real not in above:
         for entry in _entries(at):
-            yield from _files(entry, (*above, real))
+            yield from _files(entry, within, (*above, real))
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -109,13 +117,13 @@ def _entries(folder: Path) -> list[Path]:
 
 def _record(root: Path) -> Iterator[Path]:
     for name in ("engine", "logs"):
-        yield from _files(root / name)
+        yield from _files(root / name, root)
     yield from _scratch(root / "work", _DEPTH)
 
 
 def _scratch(folder: Path, depth: int) -> Iterator[Path]:
     for path in _entries(folder):
-        if path.name.startswith(".command.") and path.is_file():
+        if path.name.startswith(".command.") and path.is_file() and not path.is_symlink():
             yield path
         elif depth > 1 and path.is_dir():
             yield from _scratch(path, depth - 1)
@@ -137,7 +145,7 @@ def _new(folder: Path, root: Path, mark: int, into: Path) -> Iterator[Path]:
             continue
         if path.is_symlink():
             if is_new:
-                yield from _files(path)
+                yield from _files(path, root)
         elif path.is_dir():
             if is_new and not _entries(path):
                 arriving.folder(into, PurePosixPath(path.relative_to(root)))
@@ -153,6 +161,7 @@ def _wanted(root: Path, wanted: Sequence[str]) -> Iterator[Path]:
             continue
         if arriving.is_pattern(plain):
             folder, _, ending = plain.rpartition("/*")
-            yield from (p for p in _entries(root / folder) if p.name.endswith(ending) and p.is_file())
+            found = [p for p in _entries(root / folder) if p.name.endswith(ending) and p.is_file()]
+            yield from (one for path in found for one in _files(path, root))
         else:
-            yield from _files(root if plain == "." else root / plain)
+            yield from _files(root if plain == "." else root / plain, root)

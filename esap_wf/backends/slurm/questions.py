@@ -21,8 +21,8 @@ _Known = TypeVar("_Known", Job, Account)
 
 #: For so many days the accounting is asked for a job by its name.
 DAYS = 30
-#: Ids that one command is given.
-_AT_ONCE = 2000
+#: Ids or names that one command is given, and their letters: the system takes 128 KiB as one word.
+_AT_ONCE, _LETTERS = 2000, 100_000
 #: What is said of ids that Slurm has forgotten.
 _FORGOTTEN = ("Invalid job id", "Invalid job array id")
 
@@ -153,7 +153,7 @@ def tell(commands: Commands, ids: Iterable[str], signal: str) -> None:
     commands : Commands
     ids : iterable of str
     signal : str
-        ``TERM``.
+        A name or a number: ``TERM``.
 
     Raises
     ------
@@ -175,9 +175,17 @@ def _is_over(line: str) -> bool:
     return any(text in line for text in (*_FORGOTTEN, *done))
 
 
-def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), _AT_ONCE):
-        yield ids[start : start + _AT_ONCE]
+def _parts(words: Sequence[str]) -> Iterator[Sequence[str]]:
+    some: list[str] = []
+    letters = 0
+    for word in words:
+        if some and (len(some) == _AT_ONCE or letters + len(word) + 1 > _LETTERS):
+            yield some
+            some, letters = [], 0
+        some.append(word)
+        letters += len(word) + 1
+    if some:
+        yield some
 
 
 def _squeue(commands: Commands, *options: str) -> list[Job]:
@@ -278,6 +286,7 @@ def _told(
         signal=signal,
         usage=usage,
         folder=said.folder,
+        kind=(state.reason or "") if state.condition in states.OVER else "",
     )
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -159,7 +160,7 @@ class Sandbox:
         mark = self.path / "missed"
         if not mark.exists():
             mark.touch()
-        return max(age(mark), 0.0)
+        return age(mark)
 
     @property
     def said(self) -> Void | None:
@@ -192,11 +193,26 @@ def _text(path: Path) -> str:
 
 
 def age(path: Path) -> float:
-    """Seconds since it was changed; 0 if it is not there."""
+    """
+    Seconds since it was changed, by the clock that has written that: a file server has one of its own. 0 if
+    it is not there.
+    """
     try:
-        return time.time() - path.stat().st_mtime
+        changed = path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
+    return max(0.0, _now(path.parent) - changed)
+
+
+def _now(folder: Path) -> float:
+    """Of the file system of a folder; this machine's, where nothing can be written."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b" ")
+            file.flush()
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return time.time()
 
 
 def _put(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from esap_wf import files
 from esap_wf.backends.launcher import BatchJob
 from esap_wf.backends.slots import clock
 from esap_wf.backends.slurm import questions
-from esap_wf.backends.slurm.commands import Commands
+from esap_wf.backends.slurm.commands import PATIENCE, Commands
 from esap_wf.errors import EsapError
 from esap_wf.models import Model
 from esap_wf.runs import processes
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: Bytes of an answer: 10^5 jobs of some hundred bytes.
 _LIMIT = 256 * 1024 * 1024
+#: Seconds between two looks at a lock that somebody has.
+_LOOK = 0.05
 
 
 class Answer(Model, frozen=True, kw_only=True):
@@ -109,7 +112,7 @@ class Active:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """One question at a time; without a lock each run asks for itself."""
+        """One question at a time; without a lock, or if who has it stands still, each run asks for itself."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.folder / "active.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -117,8 +120,20 @@ class Active:
             yield
             return
         try:
-            with contextlib.suppress(OSError):
-                fcntl.flock(handle, fcntl.LOCK_EX)
+            end = time.monotonic() + 2 * PATIENCE
+            while time.monotonic() < end and not _is_mine(handle):
+                time.sleep(_LOOK)
             yield
         finally:
             os.close(handle)
+
+
+def _is_mine(handle: int) -> bool:
+    """Whether the lock was taken; a file system without locks gives none to wait for."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True

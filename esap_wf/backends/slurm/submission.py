@@ -35,10 +35,6 @@ fi
 """
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,200}")
 _ID = re.compile(r"([1-9]\d{0,11})(;[\w.-]{1,100})?")
-#: Options of a profile that would make another kind of submission.
-_OTHERS = re.compile(
-    r"--(wrap|array|test-only|wait|help|usage|version|parsable|quiet|hold|begin|ignore-pbs)\b|-[aWHVQhb]"
-)
 #: What Slurm says of a job that it will not take later either.
 _NEVER = re.compile(
     r"Invalid (?!authentication|user id)|Requested node configuration is not available"
@@ -130,16 +126,6 @@ def arguments(profile: Profile, request: Request) -> list[str]:
     ]
 
 
-def objection(profile: Profile) -> str:
-    """Why nothing can be handed in with the options of a profile; empty if it can."""
-    for option in profile.options:
-        if not option.startswith("-"):
-            return f"option {option!r} of {profile.name} would be taken for a script: write --name=value"
-        if _OTHERS.match(option):
-            return f"option {option} of {profile.name} can't be used: it makes another kind of submission"
-    return ""
-
-
 def find(commands: Commands, keys: Sequence[str]) -> dict[str, list[BatchJob]]:
     """
     The jobs of some keys that Slurm knows, be they over, in the order in which they were handed in. Several
@@ -177,7 +163,7 @@ def submit(commands: Commands, profile: Profile, request: Request) -> str | Refu
     NeedsPersonError
         It refuses this user, or for a reason that isn't known here.
     """
-    if why := objection(profile):
+    if why := options.objection(profile):
         return Refusal(why)
     ended = commands.run(
         "sbatch",

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from esap_wf.backends import hosts
 from esap_wf.backends.capacities import ENDLESS
+from esap_wf.backends.launcher import NeedsPersonError
 from esap_wf.backends.slurm import partitions
 from esap_wf.backends.slurm.commands import Commands
 from esap_wf.backends.slurm.settings import of
@@ -44,6 +45,8 @@ def survey(profile: Profile) -> Survey:
     commands = Commands(profile)
     own = of(profile)
     found, nodes = partitions.ask(commands, names(profile))
+    if not found:
+        raise NeedsPersonError(f"{profile.name} shows you no partition: ask who runs it which are yours")
     accounts, qos, accounting = associations(commands)
     said = _here(profile)
     used = partitions_for(profile, found) or found

@@ -150,7 +150,7 @@ def _probed(
     commands: Commands, profile: Profile, given: str, early: Callable[[], bool] = lambda: False
 ) -> int | None:
     """Exit code of a short job; 0 as soon as `early` says so. None: it hasn't ended by itself."""
-    if objection := submission.objection(profile):
+    if objection := options.objection(profile):
         logger.info("%s is not tried out: %s", profile.name, objection)
         return None
     name = f"esap-wf-probe-{secrets.token_hex(12)}"

@@ -22,15 +22,18 @@ _TEXT = """\
 # Marks the jobs of run {run}; written by esap-wf for the engine that it starts.
 unset {run_variable} {engine_variable}
 export {job_variable}={key}
-{limit}printf '{{"t":%s}}\\n' "$(date +%s)" >>{record} 2>/dev/null
+if (: >>{record}) 2>/dev/null; then exec 9>>{record}; else exec 9>/dev/null; fi
+{limit}printf '{{"t":%s}}\\n' "$(date +%s)" >&9
+exec 9>&-
 exec {sbatch} --comment={key} "$@"
 """
 
 
-#: Waits as long as so many lines are younger than a minute.
+#: Waits while so many of the last lines are younger than a minute; in turn, where there is `flock`.
 _LIMIT = """\
+flock 9 2>/dev/null
 young() {{
-    cat {record} 2>/dev/null |
+    tail -n {most} {record} 2>/dev/null |
         awk -F '[:}}]' -v now="$(date +%s)" '$2 > now - 60 {{n++}} END {{print n + 0}}'
 }}
 while [ "$(young)" -ge {most} ]; do sleep 1; done

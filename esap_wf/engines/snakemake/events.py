@@ -31,7 +31,7 @@ def unit_of(wildcards: dict[str, str] | None) -> str | None:
 #: What executors say of a job that a workload manager has ended.
 _STATES = (
     ("TIMEOUT", Reason.TIMEOUT),
-    ("DEADLINE", Reason.TIMEOUT),
+    ("DEADLINE", Reason.PLACE),
     ("OUT_OF_MEMORY", Reason.OUT_OF_MEMORY),
     ("NODE_FAIL", Reason.NODE_FAIL),
     ("BOOT_FAIL", Reason.BOOT_FAIL),

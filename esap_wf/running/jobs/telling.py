@@ -14,16 +14,6 @@ from esap_wf.models.run import Event, Reason, Waiting
 
 #: Reasons why jobs wait that are told one by one.
 SHOWN = 5
-#: How an ended job failed, by the manager's own word.
-_REASONS = {
-    "OUT_OF_MEMORY": Reason.OUT_OF_MEMORY,
-    "TIMEOUT": Reason.TIMEOUT,
-    "DEADLINE": Reason.TIMEOUT,
-    "NODE_FAIL": Reason.NODE_FAIL,
-    "BOOT_FAIL": Reason.BOOT_FAIL,
-    "PREEMPTED": Reason.PREEMPTED,
-    "CANCELLED": Reason.CANCELLED,
-}
 #: What an engine is surer of than its manager, which only sees how the job ended.
 _ENGINES = frozenset(
     {
@@ -75,9 +65,8 @@ def told_by(job: BatchJob, ended: Event, epoch: int) -> Event:
 
 def why(job: BatchJob, ended: Event) -> tuple[str | None, str]:
     """Why an ended job has failed, and in words; None: what the engine has said of it stands."""
-    by_state = _REASONS.get(job.state.partition(" ")[0].upper())
-    if by_state is not None:
-        return by_state, job.reason
+    if job.kind:
+        return job.kind, job.reason
     if ended.reason in _ENGINES:
         return None, ""
     if job.signal:

@@ -106,8 +106,8 @@ def test_a_state_that_nobody_knows_is_no_end(text: str) -> None:
         ("OUT_OF_MEMORY", "OutOfMemory", None, 125, Reason.OUT_OF_MEMORY, "memory"),
         ("CANCELLED by 0", "None", None, 15, Reason.CANCELLED, "cancelled by"),
         ("NODE_FAIL", "NodeDown", None, None, Reason.NODE_FAIL, "node"),
-        ("BOOT_FAIL", "None", None, None, Reason.NODE_FAIL, "node"),
-        ("PREEMPTED", "None", None, None, Reason.PLACE, "room"),
+        ("BOOT_FAIL", "None", None, None, Reason.BOOT_FAIL, "node"),
+        ("PREEMPTED", "None", None, None, Reason.PREEMPTED, "room"),
         ("DEADLINE", "DeadLine", None, None, Reason.PLACE, "deadline"),
     ],
 )

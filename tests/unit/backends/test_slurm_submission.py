@@ -11,7 +11,7 @@ import pytest
 
 from esap_wf.backends import NeedsPersonError, OutageError, Profile, Refusal
 from esap_wf.backends.launcher import BatchJob, Condition
-from esap_wf.backends.slurm import submission
+from esap_wf.backends.slurm import limits, options, submission
 from esap_wf.backends.slurm.commands import Commands
 from esap_wf.backends.slurm.submission import Later, Request
 from esap_wf.models.plan import Allocation
@@ -134,12 +134,21 @@ def test_a_failure_that_nobody_knows_needs_a_person(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["--wrap=true", "--array=1-9", "-a1", "script.sh", "--wait", "--test-only"]
+    "option",
+    [
+        *("--wrap=true", "--array=1-9", "-a1", "script.sh", "--wait", "--test-only"),
+        # what begins the name of one option is taken for it
+        *("--arr=1-9", "--wr=true", "--clusters=other", "--cluster=other", "-Mother", "--clust=x"),
+        # by what these say a run finds its jobs
+        *("--comment=mine", "--comm=mine", "--job-name=mine", "-Jmine", "--chdir=/", "--export=NONE", "-D/"),
+    ],
 )
 def test_options_that_make_another_submission_are_refused(tmp_path: Path, option: str) -> None:
     place = msgspec.structs.replace(profile(tmp_path), options=[option])
     assert isinstance(submission.submit(Commands(place), place, request_in(tmp_path)), Refusal)
-    assert submission.objection(msgspec.structs.replace(place, options=["--exclude=n1", "--wckey=a"])) == ""
+    assert any(option in why for why in limits.reasons(place, NEEDS, None)), "in the plan"
+    usual = ["--exclude=n1", "--wckey=a", "--constraint=a", "--mail-user=x", "-x n1", "--wait-all-nodes=1"]
+    assert options.objection(msgspec.structs.replace(place, options=usual)) == ""
 
 
 def test_a_key_is_found_in_a_name_and_in_no_other() -> None:

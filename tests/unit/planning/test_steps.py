@@ -63,7 +63,7 @@ def test_what_earlier_runs_had_to_be_given_is_where_the_next_begins(workflow: An
     asked, told = steps.needs(workflow(STEPS), "small", QUEUE, "slurm", earlier)
     assert asked["unit"].memory_bytes == 4 * GB, "never more than a job can be given"
     assert asked["merge"] == StepNeeds(gpus=1, wall_seconds=5000)
-    assert told[0] == ("unit gets 4 GB and 30 min a job, measured: earlier runs there ran out of less")
+    assert told[0] == ("unit gets 4 GB and 30 min a job: earlier runs there had too little")
     small, told = steps.needs(
         workflow(STEPS), "small", QUEUE, "slurm", {"unit": Raised(memory_bytes=GB // 2)}
     )

@@ -14,6 +14,7 @@ from helpers.waiting import until
 
 from esap_wf.backends import Condition, NeedsPersonError, OutageError
 from esap_wf.backends.launcher import BatchJob, Usage
+from esap_wf.backends.slurm import states
 from esap_wf.models.place import Queue
 from esap_wf.models.run import Event, Failure, Phase, Reason, State, Waiting
 from esap_wf.running.event_log import EventLog
@@ -26,7 +27,8 @@ BEGAN = 1_764_248_520.0  # 2025-11-27T13:02:00Z
 
 
 def job(number: str, condition: Condition, state: str, **more: Any) -> BatchJob:
-    return BatchJob(id=number, name="ewf-r", condition=condition, state=state, **more)
+    kind = states.state(state).reason or "" if condition in states.OVER else ""
+    return BatchJob(id=number, name="ewf-r", condition=condition, state=state, kind=kind, **more)
 
 
 def ended(kind: str, batch: str, unit: str, **more: Any) -> Event:

@@ -54,7 +54,7 @@ def test_memory_is_raised_until_the_rule_is_used_up(tmp_path: Path) -> None:
     assert queued.raised(tmp_path) == {"unit": Raised(memory_bytes=6 * GB, times=2)}, "no job gets more"
     assert not raising.gets_more(owner)
     assert cast(Any, owner).notes[0] == (
-        "jobs of unit ran out of it, so they get 4 GB of memory (2 GB before) from now on "
+        "jobs of unit had too little, so they get 4 GB of memory (2 GB before) from now on "
         "(by the workflow's rule, 1 of 2)"
     )
 
