@@ -72,8 +72,10 @@ def test_wrong_names_are_told_at_once_with_what_was_meant(cluster: Cluster, tmp_
         ({"constraint": "fat"}, [], "no node has the feature 'fat'"),
         ({"partition": "short", "job_wall": "2 h"}, [], 'partition = "main"'),
         ({"job_cores": 5}, [], "no other partition gives more"),
+        ({"job_memory": "1 TB"}, [], "one job needs 1 TB of memory"),
+        ({"options": ["--comment=mine"]}, [], "by it a run finds its own jobs"),
     ],
-    ids=["memory", "too-much", "gpu", "down", "feature", "wall", "cores"],
+    ids=["memory", "too-much", "gpu", "down", "feature", "wall", "cores", "job-memory", "option"],
 )
 def test_what_nobody_can_meet_is_refused(
     cluster: Cluster, tmp_path: Path, profile: dict[str, Any], asked: list[str], words: str

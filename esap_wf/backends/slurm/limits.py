@@ -134,8 +134,10 @@ def _sizes(profile: Profile, job: Allocation, used: Sequence[Partition], survey:
         if others:
             best = min(others, key=lambda p: (p.memory_bytes, p.cores))
             yield f'{what}; partition {best.name} would do: partition = "{best.name}" in its profile'
-        elif _too_much(job, used) != [f"{human_bytes(job.memory_bytes)} of memory"]:
-            # of memory alone, what the place has at most says it
+        elif _too_much(job, used) != [f"{human_bytes(job.memory_bytes)} of memory"] or _by_profile(
+            profile, used
+        ):
+            # of a run's memory alone, what the place has at most says it
             yield f"{what}; no other partition gives more"
     own = of(profile)
     if own.way is not Way.THERE and own.head is Head.JOB:
@@ -146,6 +148,12 @@ def _sizes(profile: Profile, job: Allocation, used: Sequence[Partition], survey:
                 f"{' or '.join(p.name for p in used)} gives one at most {_most(used)}: head_memory and "
                 "head_wall in its profile"
             )
+
+
+def _by_profile(profile: Profile, used: Sequence[Partition]) -> bool:
+    """Whether what the profile gives each job is more memory than any node has."""
+    native = of(profile).way is not Way.THERE
+    return native and to_bytes(of(profile).job_memory) > max(p.memory_bytes for p in used)
 
 
 def _head(profile: Profile) -> Allocation:
