@@ -25,3 +25,10 @@ def plain_cluster() -> Iterator[Cluster]:
     """Without accounting."""
     with slurm.running(accounting=False) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def broken() -> Iterator[Cluster]:
+    """For those who kill its parts, and mend it afterwards."""
+    with slurm.running(node_timeout=10) as made:
+        yield made

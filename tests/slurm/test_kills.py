@@ -15,22 +15,15 @@ import pytest
 from faults.conftest import end
 from faults.place import HERE
 from helpers.waiting import until
-from services import slurm
 from services.slurm import NODES, Cluster
 
 from esap_wf.models.run import Phase
 
 from .watched import OnSlurm
 
-pytestmark = [pytest.mark.integration, pytest.mark.faults]
+# with the other file of strikes on one cluster
+pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.xdist_group("broken-slurm")]
 ARMED = [sys.executable, str(HERE / "armed.py")]
-
-
-@pytest.fixture(scope="module")
-def broken() -> Iterator[Cluster]:
-    """A cluster that nobody else uses."""
-    with slurm.running(node_timeout=10) as made:
-        yield made
 
 
 @pytest.fixture

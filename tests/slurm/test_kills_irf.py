@@ -21,7 +21,6 @@ import pytest
 from faults.conftest import end
 from helpers.paths import CACHE, ROOT
 from helpers.waiting import until
-from services import slurm
 from services.slurm import Cluster
 
 from esap_wf.models.run import Phase
@@ -112,12 +111,6 @@ class Irf(Natively):
         print(f"{run}: begun again {sum(again.values())}, counted {progress['second_executions']}")
         assert lost == progress["second_executions"], (again, stopped)
         assert not self.unexplained(run), self.explain(run)
-
-
-@pytest.fixture(scope="module")
-def broken() -> Iterator[Cluster]:
-    with slurm.running(node_timeout=10) as made:
-        yield made
 
 
 @pytest.fixture

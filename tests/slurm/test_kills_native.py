@@ -18,19 +18,12 @@ import pytest
 from faults.conftest import end
 from faults.place import HERE
 from helpers.waiting import until
-from services import slurm
 from services.slurm import Cluster
 
 from .witnessed import Natively
 
-pytestmark = [pytest.mark.integration, pytest.mark.faults]
-
-
-@pytest.fixture(scope="module")
-def broken() -> Iterator[Cluster]:
-    """A cluster that nobody else uses."""
-    with slurm.running(node_timeout=10) as made:
-        yield made
+# with the other file of strikes on one cluster
+pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.xdist_group("broken-slurm")]
 
 
 @pytest.fixture
@@ -241,3 +234,17 @@ def test_a_run_in_shards_survives_whatever_happens_whenever(seed: int, native: N
         native.slurm.mend()
     native.resume_until_completed(run)
     native.clean(run)
+
+
+@pytest.mark.soak
+def test_a_controller_that_is_away_for_minutes_is_waited_for(native: Natively) -> None:
+    native.seconds = 30
+    run = native.begin("farm")
+    until(native.witness.exists, what="the first unit", detail=lambda: native.explain(run))
+    native.slurm.stop_controller()
+    time.sleep(240)
+    assert "waiting for farm since" in native.status(run)["reason"]
+    native.slurm.start_controller()
+    native.resume_until_completed(run)
+    native.clean(run)
+    assert native.status(run)["progress"]["second_executions"] == 0
