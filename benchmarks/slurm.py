@@ -68,7 +68,7 @@ class Bench:
             PATH=f"{programs}:{os.environ['PATH']}",
         )
         (self.folder / "config").write_text(
-            "[backends.cluster]\npoll = 1\n"
+            "[backends.cluster]\n"
             'kind = "slurm"\nway = "native"\npartition = "main"\naccount = "science"\n'
             f'latency = 2\njob_memory = "300 MB"\nconf = "{self.cluster.environment["SLURM_CONF"]}"\n'
             + engines.configuration("snakemake", slurm=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from pathlib import Path
 
 import msgspec
@@ -15,17 +14,14 @@ from esap_wf.running.ownership import Ownership
 from esap_wf.running.pieces import bringing, bundle, carried
 from esap_wf.running.pieces.asking import Asking
 from esap_wf.running.pieces.feed import Feed
+from esap_wf.running.pieces.shipping import Shipping
 from esap_wf.running.pieces.slices import Slice, Slices
 from esap_wf.running.trouble import Trouble
 from esap_wf.runs import crashpoints
-from esap_wf.runs.pieces import JOIN, WHOLE, Attempt, AttemptEnd, SliceEnd
+from esap_wf.runs.pieces import JOIN, Attempt, AttemptEnd, SliceEnd
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two pulls of a record at least, and how much longer than a pull they are.
-RECORD, COST = 1.0, 10.0
-#: Seconds between two times that what shards have finished is brought home, and at most between two records.
-SHIPPING = 180.0
 #: Why a place ends a piece that would end in the same way again, or should not go on.
 _FOR_GOOD = (Reason.TIMEOUT, Reason.OUT_OF_MEMORY, Reason.CANCELLED)
 
@@ -56,9 +52,7 @@ class Rounds:
         self.owner, self.slices, self.place, self.trouble = owner, slices, place, trouble
         self.pieces = slices.pieces
         self.stopping = self.tidy = False
-        self._began = time.monotonic()
-        self._next_record = 0.0
-        self._next_shipping = self._began + SHIPPING
+        self.shipping = Shipping(owner, self.pieces, place, self._gives())
         self.feed = self._feed()
 
     def _feed(self) -> Feed:
@@ -85,8 +79,9 @@ class Rounds:
                 self.slices.begin(slice_, self._why(slice_))
             self._start()
         self._look()
-        self._pull_records()
-        self._ship()
+        for slice_ in self.shipping.at_work(self.slices.under_way):
+            if slice_.attempt:
+                self.feed.add(slice_.attempt, self.pieces.pulled(slice_.attempt))
         self._finish()
         self._forget()
         if not any(s.seen and s.seen.condition is Condition.UNKNOWN for s in self.slices.under_way):
@@ -184,7 +179,7 @@ class Rounds:
         elif seen.condition in (Condition.WAITING, Condition.RUNNING):
             slice_.watched = True
         elif seen.condition is Condition.GONE:
-            self._pull_last_record(slice_, attempt, seen)
+            self._bring_last(slice_, attempt)
             self._forget_one(attempt)
             slice_.watched = slice_.watched or self.stopping
             reason = f"{self.owner.plan.backend} has it no more: {seen.reason or 'nobody knows why'}"
@@ -199,14 +194,14 @@ class Rounds:
             return False
         return seen.exit_code is None or (seen.exit_code != 0 and bool(seen.kind))
 
-    def _pull_last_record(self, slice_: Slice, attempt: Attempt, seen: Seen) -> None:
+    def _bring_last(self, slice_: Slice, attempt: Attempt) -> None:
         """What it has told before it was lost, if it is still there: a further attempt may go on from it."""
         if self.pieces.forgotten(attempt):
             return
         with contextlib.suppress(LookupError, OutageError, NeedsPersonError):
-            self._pull(slice_, attempt, seen.root, Part.RECORD)
+            self._bring(slice_, Part.RECORD)
             if self.owner.plan.sharding.size:
-                self._pull(slice_, attempt, seen.root, Part.RESULTS)
+                self._bring(slice_, Part.RESULTS)
 
     def _give_up(self, slice_: Slice, end: AttemptEnd) -> None:
         """An attempt is lost, or has failed. If another one takes its place, what it has told is void."""
@@ -220,45 +215,9 @@ class Rounds:
 
     # --- what they have made
 
-    def _pull_records(self) -> None:
-        """What pieces at work report; seldom, because whole files are pulled."""
-        began = time.monotonic()
-        if began < self._next_record:
-            return
-        for slice_ in self.slices.under_way:
-            if slice_.attempt and slice_.seen and slice_.seen.condition is Condition.RUNNING:
-                with contextlib.suppress(LookupError):
-                    self._pull(slice_, slice_.attempt, slice_.seen.root, Part.RECORD)
-        ended = time.monotonic()
-        self._next_record = ended + max(
-            RECORD, COST * (ended - began), min(SHIPPING, 0.02 * (ended - self._began))
-        )
-
-    def _ship(self) -> None:
-        """Bring home what shards have finished, so that an attempt that is lost takes little with it."""
-        began = time.monotonic()
-        if not self.owner.plan.sharding.size or began < self._next_shipping:
-            return
-        for slice_ in self.slices.under_way:
-            if slice_.attempt and slice_.seen and slice_.seen.condition is Condition.RUNNING:
-                with contextlib.suppress(LookupError):
-                    self._pull(slice_, slice_.attempt, slice_.seen.root, Part.RESULTS)
-        ended = time.monotonic()
-        self._next_shipping = ended + max(SHIPPING, COST * (ended - began))
-
-    def _pull(self, slice_: Slice, attempt: Attempt, root: str, part: Part) -> None:
-        pulled, records = self.pieces.pulled(attempt), self.owner.engine.records
-        wanted, sharding = list(records), self.owner.plan.sharding
-        if part is Part.RESULTS:
-            wanted += [*carried.folders(sharding), *carried.named(pulled, sharding)]
-        else:
-            wanted += carried.records(sharding)
-        if part is Part.RESULTS and slice_.name not in (JOIN, WHOLE):
-            wanted += bringing.folders_of(self._gives())
-        pulled.mkdir(parents=True, exist_ok=True)
-        self.place.pull(attempt.key, slice_.handle or None, pulled, part, wanted)
-        bringing.relocate(pulled, root, [*records, *carried.journals(pulled, sharding)])
-        self.feed.add(attempt, pulled)
+    def _bring(self, slice_: Slice, part: Part) -> None:
+        attempt = self.shipping.bring(slice_, part)
+        self.feed.add(attempt, self.pieces.pulled(attempt))
 
     def _finish(self) -> None:
         for slice_ in self.slices.under_way:
@@ -271,7 +230,7 @@ class Rounds:
 
     def _bring_home(self, slice_: Slice, attempt: Attempt, seen: Seen) -> None:
         try:
-            self._pull(slice_, attempt, seen.root, Part.RESULTS)
+            self._bring(slice_, Part.RESULTS)
         except LookupError as error:
             self._saw(
                 slice_, attempt, msgspec.structs.replace(seen, condition=Condition.GONE, reason=str(error))
