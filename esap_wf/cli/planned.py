@@ -18,7 +18,8 @@ from esap_wf.formats.summaries import core_hours
 
 if TYPE_CHECKING:
     from esap_wf.models.place import Queue
-    from esap_wf.models.plan import Allocation, Plan
+    from esap_wf.models.plan import Allocation, Plan, Volume
+    from esap_wf.models.request import DataRef
 
 #: Inputs, parameters and files shown before the rest is only counted; earlier runs, warnings and inputs of
 #: one screen.
@@ -58,11 +59,13 @@ def plan_screen(plan: Plan, defaults: Mapping[str, Any], units: Mapping[str, str
         rows.append(
             (
                 f"input {name}",
-                (refs[0].path or refs[0].uri) + (f" and {len(refs) - 1} more" if len(refs) > 1 else ""),
+                _named(refs[0]) + (f" and {len(refs) - 1} more" if len(refs) > 1 else ""),
             )
         )
     if len(given) > FEW:
         rows.append(("", f"and {human_count(len(given) - FEW, 'more input')}"))
+    if plan.volume.files:
+        rows.append(("data", volume_text(plan.volume)))
     others = [o for o in plan.offers if o.backend != plan.backend]
     fits = [o.backend for o in others if o.fits]
     where = (
@@ -309,6 +312,26 @@ def plan_text(plan: Plan) -> str:
     rows.append(("valid until", plan.expires))
     width = max(len(k) for k, _ in rows)
     return "\n".join(f"{k:<{width}}  {v}" for k, v in rows)
+
+
+def volume_text(volume: Volume) -> str:
+    """What of the inputs has to be brought, in a line."""
+    much = f", {human_bytes(volume.bytes)}" if volume.bytes else ""
+    parts = [f"{human_count(volume.files, 'file')} from elsewhere{much}"]
+    if volume.here == volume.files:
+        return f"{parts[0]}: all here already"
+    missing = f"{human_bytes(volume.missing_bytes)} to be brought"
+    missing += f", and {human_count(volume.unknown, 'file')} of unknown size" if volume.unknown else ""
+    parts.append(missing)
+    if volume.here:
+        parts.append(f"{volume.here} here already")
+    if volume.cold:
+        parts.append(f"{volume.cold} to be recalled from tape, about {human_seconds(volume.recall_seconds)}")
+    return "; ".join(parts)
+
+
+def _named(ref: DataRef) -> str:
+    return ref.uri if ref.is_brought else ref.path or ref.uri
 
 
 def _allowed(a: Allocation, memory: str) -> str:

@@ -201,6 +201,24 @@ class Sharding(Model, frozen=True, kw_only=True):
     why: str = ""
 
 
+class Volume(Model, frozen=True, kw_only=True):
+    """
+    Inputs that lie elsewhere when the run is planned.
+
+    `here` are those of its `files` that need no transfer (in the cache, or results of other runs),
+    `missing_bytes` is what is to be brought, `unknown` how many files have a size that nobody says, `cold`
+    how many are to be recalled from tape, `recall_seconds` for how long.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    here: int = 0
+    missing_bytes: int = 0
+    unknown: int = 0
+    cold: int = 0
+    recall_seconds: float = 0.0
+
+
 class Plan(Model, frozen=True, kw_only=True):
     """
     One run, decided. `checksum` covers the rest of the document, so that an edited plan is seen.
@@ -230,6 +248,7 @@ class Plan(Model, frozen=True, kw_only=True):
     parameters: dict[str, Any]
     inside: dict[str, list[str]] = {}
     inputs: dict[str, list[DataRef]]
+    volume: Volume = Volume()
     selected: dict[str, Any] = {}
     outputs: list[Output] = []
     nonce: str = ""

@@ -49,8 +49,8 @@ class Request(Model, frozen=True, kw_only=True):
     """
     What a user wants to run.
 
-    `inputs` maps a name to references: a path, a `file://` URL or (with a data lake) a
-    `rucio://host/scope/name` URL. `literals` holds numbers of a job order as they are written there, by their
+    `inputs` maps a name to references: a path, a `file://` URL, ``rucio://LAKE/scope/name``, an ``https://``
+    address or ``run:ID/output``. `literals` holds numbers of a job order as they are written there, by their
     place in `parameters` (`esap_wf.formats.literals`).
     """
 
@@ -70,9 +70,23 @@ class Request(Model, frozen=True, kw_only=True):
     literals: dict[str, str] = {}
 
 
+#: Results of runs and items of a basket, which are told like this.
+RUN, BASKET = "run:", "basket:"
+
+
+def is_address(text: str) -> bool:
+    """Whether a reference is something else than a path: a URL, ``run:…`` or ``basket:…``."""
+    return text.startswith((RUN, BASKET)) or bool(re.match(r"[a-z][a-z0-9+.-]*://", text))
+
+
+def is_remote(text: str) -> bool:
+    """Whether what a reference means has to be brought: it is no file of this machine."""
+    return is_address(text) and not text.startswith("file:")
+
+
 def absolute(text: str, folder: Path) -> str:
-    """A path, taken from a folder if it is relative; a URL stays as it is."""
-    if not text or re.match(r"[a-z][a-z0-9+.-]*://", text):
+    """A path, taken from a folder if it is relative; what is no path stays as it is."""
+    if not text or is_address(text):
         return text
     path = Path(text)
     with contextlib.suppress(RuntimeError):  # ~nobody
@@ -158,7 +172,11 @@ class DataRef(Model, frozen=True, kw_only=True):
 
     `counts` is False for what is only looked up. `beside` holds the identity of files that belong to it
     (secondary files, what the rows of a table name, what a pattern matches). `strength` says how sure the
-    identity is: ``checksum`` (catalogue or content hash) or ``stat`` (weak: device, inode, size, times).
+    identity is: ``checksum`` (of the content), ``catalogue`` (a name that is never given out again, with size
+    and what weak sums there are) or ``stat`` (weak: device, inode, size, times).
+
+    What lies elsewhere is brought to `path` before the engine starts, which is relative to the run directory
+    then; `checksums` and `modified` (RFC 3339) are what its catalogue says of it.
     """
 
     uri: str
@@ -170,3 +188,10 @@ class DataRef(Model, frozen=True, kw_only=True):
     counts: bool = True
     folder: bool = False
     beside: dict[str, str] = {}
+    checksums: dict[str, str] = {}
+    modified: str = ""
+
+    @property
+    def is_brought(self) -> bool:
+        """Whether it lies elsewhere until the run is prepared."""
+        return is_remote(self.uri)

@@ -236,7 +236,7 @@ def _submitting(asking: _Asking, site: Place) -> Decision:
 
 
 def _input_paths(valid: Validated) -> list[str]:
-    return [ref.path for refs in valid.inputs.values() for ref in refs if ref.path]
+    return [ref.path for refs in valid.inputs.values() for ref in refs if ref.path and not ref.is_brought]
 
 
 def _old(site: Place) -> list[str]:

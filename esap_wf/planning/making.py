@@ -20,7 +20,7 @@ from esap_wf.models.place import Profile
 from esap_wf.models.plan import Digest, Estimate, Plan, Sharding, SoftwareChoice, checksum
 from esap_wf.models.request import DataRef, Request
 from esap_wf.models.run import now
-from esap_wf.planning import identity, queued, resources, sharding, steps
+from esap_wf.planning import identity, queued, resources, sharding, steps, volume
 from esap_wf.planning.costs import Costs, earlier_runs, measured_at
 from esap_wf.planning.decisions import Decision, decide
 from esap_wf.planning.runners import Runner
@@ -77,6 +77,7 @@ def make(request: Request, config: Config, valid: Validated, way: Profile | None
         parameters=values,
         inside=valid.inside,
         inputs=valid.inputs,
+        volume=volume.of(config, valid.inputs),
         selected=valid.selected,
         nonce=random.SystemRandom().getrandbits(128).to_bytes(16, "big").hex() if drawn else "",
         engine=runner.choice,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.code import selection
@@ -19,16 +21,21 @@ from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import digests, documents, schemas
 from esap_wf.formats.quantities import human_count
 from esap_wf.models.manifest import Input
-from esap_wf.models.request import DataRef
+from esap_wf.models.request import DataRef, is_remote
 from esap_wf.request import dataframes, references, sheets
 from esap_wf.request.parameters import flag
+from esap_wf.request.remote import Remote, placed
 from esap_wf.request.rows import check_table
 
 _BAD_IN_PATH = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def resolve(
-    workflow: Workflow, given: Mapping[str, list[str]], cache: Path, described: Container[str] = ()
+    workflow: Workflow,
+    given: Mapping[str, list[str]],
+    cache: Path,
+    described: Container[str] = (),
+    remote: Remote | None = None,
 ) -> tuple[dict[str, list[DataRef]], list[Problem]]:
     """
     Typed data references of all inputs.
@@ -42,6 +49,8 @@ def resolve(
         Where hashes of files are remembered.
     described : container of str
         Inputs of which a job order says more than a reference can: they are among the parameters.
+    remote : Remote, optional
+        Who is asked for what lies elsewhere.
 
     Returns
     -------
@@ -51,6 +60,8 @@ def resolve(
     declared = workflow.manifest.inputs
     problems = [_unknown(name, workflow) for name in given if name not in declared]
     resolved: dict[str, list[DataRef]] = {}
+    if remote:
+        remote.ask(text for texts in given.values() for text in texts if is_remote(text))
     for name, spec in declared.items():
         if name in described and name not in given:
             continue
@@ -61,9 +72,13 @@ def resolve(
         resolved[name] = []
         for text in texts:
             try:
-                resolved[name].append(_reference(text, name, spec, workflow, cache))
+                if remote and is_remote(text):
+                    resolved[name] += _brought(text, name, spec, workflow, remote, len(resolved[name]))
+                else:
+                    resolved[name].append(_reference(text, name, spec, workflow, cache))
             except UsageError as error:
                 problems += error.problems
+        problems += _too_many(name, spec, resolved[name], len(texts))
     return resolved, problems
 
 
@@ -84,6 +99,35 @@ def _wrong_number(texts: list[str], name: str, spec: Input, workflow: Workflow) 
     if len(texts) > 1 and not spec.many:
         return [Problem(f"--input {name}", f"takes one file or folder, but {len(texts)} were given")]
     return []
+
+
+def _too_many(name: str, spec: Input, refs: list[DataRef], given: int) -> list[Problem]:
+    """A dataset, or an output of several files, for an input that takes one."""
+    if spec.many or len(refs) <= 1 or given > 1:
+        return []
+    what = f"it holds {human_count(len(refs), 'file')}, and {spec.title} takes one"
+    some = ", ".join(ref.uri for ref in refs[:3])
+    return [Problem(f"--input {name}", what, f"name one of them: {some}{', …' if len(refs) > 3 else ''}")]
+
+
+def _brought(
+    text: str, name: str, spec: Input, workflow: Workflow, remote: Remote, start: int
+) -> list[DataRef]:
+    """What lies elsewhere; a table is looked at now."""
+
+    def wrong(what: str, hint: str = "") -> UsageError:
+        return UsageError("an input is not usable", [Problem(f"--input {name}={text[:200]}", what, hint)])
+
+    if _BAD_IN_PATH.search(unquote(text)):
+        raise wrong("the reference contains control characters")
+    found = placed(remote.refs(text, spec, wrong), name, start)
+    if not spec.rows:
+        return [msgspec.structs.replace(ref, counts=spec.identity) for ref in found]
+    rows = [_described(remote.here(ref), name, spec, workflow, remote.config.cache, wrong) for ref in found]
+    return [
+        msgspec.structs.replace(ref, rows=row.rows, counts=spec.identity)
+        for ref, row in zip(found, rows, strict=True)
+    ]
 
 
 def _reference(text: str, name: str, spec: Input, workflow: Workflow, cache: Path) -> DataRef:
@@ -189,10 +233,21 @@ def _described(
 
 
 def select(
-    workflow: Workflow, values: Mapping[str, Any], inputs: Mapping[str, list[DataRef]]
+    workflow: Workflow,
+    values: Mapping[str, Any],
+    inputs: Mapping[str, list[DataRef]],
+    here: Callable[[DataRef], Path] = lambda ref: Path(ref.path or ""),
 ) -> tuple[dict[str, Any], list[Problem]]:
     """
     Columns looked up in JSON inputs, as the manifest's `select` says.
+
+    Parameters
+    ----------
+    workflow : Workflow
+    values : mapping
+    inputs : mapping
+    here : callable, optional
+        Where a file is that can be read now.
 
     Returns
     -------
@@ -207,7 +262,7 @@ def select(
         refs = inputs.get(rule.source) or []
         if not refs or not refs[0].path:
             continue
-        data = documents.load(Path(refs[0].path)).data
+        data = documents.load(here(refs[0])).data
         table = data.get(rule.table) if isinstance(data, dict) else None
         if not isinstance(table, list) or not all(isinstance(r, dict) for r in table):
             problems.append(Problem(f"{refs[0].path}: {rule.table}", "a list of objects is expected"))

@@ -16,6 +16,7 @@ from esap_wf.errors import Problem
 from esap_wf.formats.documents import Document
 from esap_wf.models.request import DataRef, Request
 from esap_wf.request import inputs, orders, parameters, references
+from esap_wf.request.remote import Remote
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,14 @@ def validate(
     values, problems = parameters.resolve(
         workflow, {**own, **request.parameters}, flags or {}, document, pointer, named
     )
+    remote = Remote(config)
     refs, wrong = inputs.resolve(
-        workflow, request.inputs, config.cache, values.keys() - workflow.properties.keys()
+        workflow, request.inputs, config.cache, values.keys() - workflow.properties.keys(), remote
     )
     files, missing, warnings = references.inside(values, workflow.manifest.inputs, config.cache)
     warnings += orders.passed_over(workflow, values)
     problems += wrong + missing + orders.problems(workflow, values)
     selected: dict[str, Any] = {}
     if not problems:
-        selected, problems = inputs.select(workflow, values, refs)
+        selected, problems = inputs.select(workflow, values, refs, remote.found)
     return Validated(workflow, values, refs, selected, files, warnings), problems

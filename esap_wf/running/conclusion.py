@@ -13,7 +13,7 @@ from esap_wf.running.ownership import Ownership
 from esap_wf.runs import crashpoints, trees
 
 #: Steps of failures that are esap-wf's or an engine's own, and no job's.
-_OWN = frozenset({"engine", "prepare", "esap-wf"})
+_OWN = frozenset({"engine", "prepare", "input", "esap-wf"})
 
 
 class Watched(Protocol):
@@ -53,6 +53,9 @@ def conclude(owner: Ownership, ended: Seen | None, watch: Watched | None, cache:
     if ended is None or ended.orphans:
         clearing.clear(owner)  # a step's background process must not change what is accepted
     try:
+        if broken := _changed_inputs(owner):
+            endings.failed(owner, broken, None, code)
+            return
         found, warnings = _collected(owner, cache)
     except StoppedError:
         endings.aborted(owner, code)
@@ -71,6 +74,14 @@ def conclude(owner: Ownership, ended: Seen | None, watch: Watched | None, cache:
     )
     owner.run.accept(accepted, owner.lease)
     endings.completed(owner)
+
+
+def _changed_inputs(owner: Ownership) -> list[Failure]:
+    if not staging.brought(owner.plan):
+        return []
+    from esap_wf.running import arrival  # for these runs alone
+
+    return arrival.changed(owner)
 
 
 def _collected(owner: Ownership, cache: Path) -> tuple[collect.Collected, list[str]]:

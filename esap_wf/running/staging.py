@@ -26,6 +26,12 @@ def is_elsewhere(plan: Plan) -> bool:
     return not plugins.one("esap_wf.backends", plan.profile.kind).shares(plan.profile)
 
 
+def brought(plan: Plan) -> list[DataRef]:
+    """What lies elsewhere until the run is prepared (`esap_wf.running.arrival`), each place once."""
+    found = {r.path: r for refs in plan.inputs.values() for r in refs if r.is_brought and r.path}
+    return list(found.values())
+
+
 def staged(plan: Plan) -> dict[str, str]:
     """
     What lies where: path relative to the run directory → absolute path of what the user gave. Empty for a run

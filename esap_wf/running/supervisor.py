@@ -133,6 +133,10 @@ class Supervisor:
         if self.run.accepted() is not None:
             endings.completed(owner)
             return
+        if staging.brought(owner.plan):
+            from esap_wf.running import arrival  # for these runs alone
+
+            arrival.bring(owner)
         if staging.is_elsewhere(owner.plan):
             if former := adoption.former_engine(owner, before):  # by an earlier plan it worked here
                 adoption.give_up(owner, former)
@@ -306,6 +310,9 @@ class Supervisor:
 
 def _failure_of(error: EsapError) -> Failure:
     reason = Reason.ENGINE
+    if error.code == "input":
+        detail = "; ".join([error.message, *map(str, error.problems)]).replace("\n", " ")
+        return Failure(step="input", reason=Reason.STAGE_IN, detail=detail)
     if isinstance(error, files.NoSpaceError):
         reason = Reason.NO_SPACE
     elif isinstance(error, UnavailableError):

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from esap_wf.config import Config
 from esap_wf.errors import NotFoundError, Problem, UsageError
 from esap_wf.runs.index import Index, Row
-from esap_wf.runs.store import Run, Store
+from esap_wf.runs.store import BESIDE, Run, Store
 
 _TOO_SHORT, _HEX = re.compile(r"[0-9a-f]{1,3}"), re.compile(r"[0-9a-f]{4,16}")
 
@@ -37,7 +37,9 @@ def opened(config: Config) -> Store | None:
     try:
         return Store.open(config.store)
     except NotFoundError as error:
-        if config.store.exists() and (not config.store.is_dir() or any(config.store.iterdir())):
+        if config.store.exists() and (
+            not config.store.is_dir() or any(p.name not in BESIDE for p in config.store.iterdir())
+        ):
             raise UsageError(f"{config.store} is not a run store", error.problems) from None
         return None
 

@@ -24,6 +24,8 @@ from esap_wf.runs.run import Run
 
 __all__ = ["Run", "Store", "StoreFile", "delete_tree"]
 
+#: What may be there before the store is: a lake, what was fetched, what was learned of it.
+BESIDE = ("lake", "cache", "learned")
 FOLDERS = ("runs", "tmp", "claims", "journal", "tombstones", "records", "code")
 
 
@@ -103,7 +105,8 @@ class Store(Layout):
         try:
             root.mkdir(parents=True, exist_ok=True)
             if any(
-                p.name not in (*FOLDERS, "store.json") and not p.name.startswith(".") for p in root.iterdir()
+                p.name not in (*FOLDERS, *BESIDE, "store.json") and not p.name.startswith(".")
+                for p in root.iterdir()
             ):
                 raise RefusedError(
                     f"{root} is not empty", [Problem(str(root), "a new store needs an empty folder")]

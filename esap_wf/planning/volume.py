@@ -1,0 +1,79 @@
+"""What of a run's inputs has to be brought: how much, what is here already, what lies on tape."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from esap_wf.config import Config
+from esap_wf.errors import Problem, RefusedError
+from esap_wf.formats.quantities import human_bytes
+from esap_wf.models.data import Did, lake_and_did
+from esap_wf.models.plan import Volume
+from esap_wf.models.request import DataRef
+
+_LAKE = "rucio://"
+
+
+def of(config: Config, inputs: Mapping[str, Iterable[DataRef]]) -> Volume:
+    """
+    What is to be brought.
+
+    Raises
+    ------
+    RefusedError
+        The disk has no room for it.
+    LakeOutageError
+        A lake can't be asked.
+    """
+    refs = {ref.uri: ref for given in inputs.values() for ref in given if ref.is_brought}
+    if not refs:
+        return Volume()
+    from esap_wf.transfers import references
+
+    cache, store = references.cache_of(config), config.store
+    far = [ref for uri, ref in refs.items() if not uri.startswith("run:")]
+    here = [ref for ref in far if (known := references.known(config, ref)) and cache.place(known).exists()]
+    missing = [ref for ref in far if ref not in here]
+    cold, seconds = _cold(config, missing)
+    free, much = _free(store), sum(ref.bytes or 0 for ref in missing)
+    if much > free:
+        what = f"{human_bytes(much)} of inputs are to be brought, but {human_bytes(free)} are free"
+        hint = "free some space (esap-wf cache gc, esap-wf rm), or use another store (--store)"
+        raise RefusedError("the inputs have no room", [Problem(str(store), what, hint)])
+    return Volume(
+        files=len(refs),
+        bytes=sum(ref.bytes or 0 for ref in refs.values()),
+        here=len(refs) - len(missing),
+        missing_bytes=much,
+        unknown=sum(ref.bytes is None for ref in missing),
+        cold=cold,
+        recall_seconds=seconds,
+    )
+
+
+def _cold(config: Config, missing: Iterable[DataRef]) -> tuple[int, float]:
+    """How many files are to be recalled, and for how long."""
+    from esap_wf.datalakes import BATCH, lake
+
+    wanted: dict[str, list[Did]] = {}
+    for ref in missing:
+        if ref.uri.startswith(_LAKE):
+            name, did = lake_and_did(ref.uri)
+            wanted.setdefault(name, []).append(did)
+    cold, longest = 0, 0.0
+    for name, dids in wanted.items():
+        asked = lake(config, name)
+        for start in range(0, len(dids), BATCH):
+            for copies in asked.replicas(dids[start : start + BATCH]).values():
+                if copies and not any(copy.ready for copy in copies):
+                    cold += 1
+                    longest = max(longest, *(copy.seconds or 0.0 for copy in copies))
+    return cold, longest
+
+
+def _free(folder: Path) -> int:
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

@@ -1,0 +1,262 @@
+"""
+References to what lies elsewhere: data in a lake, results of other runs, addresses. What they are is asked
+for here; they are brought when the run is prepared (`esap_wf.running.arrival`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+import msgspec
+
+from esap_wf.config import Config
+from esap_wf.errors import EsapError, NotFoundError, Problem, UsageError
+from esap_wf.formats import schemas
+from esap_wf.formats.quantities import human_bytes
+from esap_wf.models.data import Content, Did, Entry, lake_and_did
+from esap_wf.models.manifest import Input
+from esap_wf.models.request import BASKET, RUN, DataRef
+from esap_wf.models.run import OutputFile
+from esap_wf.request.references import Wrong
+
+if TYPE_CHECKING:
+    from esap_wf.datalakes import Lake
+    from esap_wf.runs.store import Run
+
+#: Where a run has what was brought, and bytes of what is read to make a plan.
+FOLDER, READ_TO_PLAN = "inputs", 100_000_000
+LAKE = "rucio://"
+
+
+class Remote:
+    """
+    What lies elsewhere, asked for once.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._lakes: dict[str, Lake] = {}
+        self._entries: dict[tuple[str, Did], Entry] = {}
+        self._runs: dict[str, Run] = {}
+        self._read: dict[str, Path] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def ask(self, texts: Iterable[str]) -> None:
+        """
+        Ask the lakes for all data that is named, in few questions.
+
+        Raises
+        ------
+        LakeOutageError
+        """
+        from esap_wf.datalakes import BATCH
+
+        wanted: dict[str, list[Did]] = {}
+        for text in texts:
+            with contextlib.suppress(ValueError, EsapError):
+                lake, did = lake_and_did(text)
+                self._lake(lake)
+                wanted.setdefault(lake, []).append(did)
+        for lake, dids in wanted.items():
+            for start in range(0, len(dids), BATCH):
+                found = self._lake(lake).describe(dids[start : start + BATCH])
+                self._entries |= {(lake, did): entry for did, entry in found.items()}
+
+    def _lake(self, name: str) -> Lake:
+        from esap_wf.datalakes import lake
+
+        if name not in self._lakes:
+            self._lakes[name] = lake(self.config, name)
+        return self._lakes[name]
+
+    # --- what a reference stands for
+
+    def refs(self, text: str, spec: Input, wrong: Wrong) -> list[DataRef]:
+        """
+        The files or the folder that a reference means, without their places in the run.
+
+        Raises
+        ------
+        UsageError
+            There is no such thing, or it can't be this input.
+        """
+        if text.startswith(LAKE):
+            found = self._in_lake(text, wrong)
+        elif text.startswith(RUN):
+            found = self._of_run(text, wrong)
+        elif text.startswith(("https://", "http://")):
+            found = [self._at_address(text, wrong)]
+        elif text.startswith(BASKET):
+            raise wrong("an item of a basket is asked for, but no basket was given", "add --basket FILE")
+        else:
+            scheme = text.partition("://")[0]
+            raise wrong(
+                f"{scheme}:// can't be fetched by this version of esap-wf",
+                "use rucio://, https:// or run:, or download the file and give its path",
+            )
+        for ref in found:
+            if against := _unfit(ref, spec):
+                raise wrong(*against)
+        return found
+
+    def _in_lake(self, text: str, wrong: Wrong) -> list[DataRef]:
+        try:
+            name, did = lake_and_did(text)
+            lake = self._lake(name)
+        except ValueError as error:
+            raise wrong(str(error), "rucio://LAKE/scope/name") from None
+        entry = self._entries.get((name, did)) or lake.describe([did]).get(did)
+        if entry is None:
+            hint = f"esap-wf lake find {name}:{did.scope} shows what there is; others may need permission"
+            raise wrong(f"{name} has no {did} that you may read", hint)
+        if entry.content is Content.FILE:
+            return [self._of_entry(name, entry)]
+        files = list(lake.files(did))
+        if not files:
+            raise wrong(f"the {entry.content.value} {did} holds no files")
+        return [self._of_entry(name, one) for one in files]
+
+    def _of_entry(self, lake: str, entry: Entry) -> DataRef:
+        from esap_wf.transfers import learned
+        from esap_wf.transfers.fetching import Wanted
+
+        uri = entry.did.uri(lake)
+        wanted = Wanted(uri, entry.bytes, entry.checksums, entry.created)
+        sha256 = entry.checksums.get("sha256") or learned.known(self.config.store, wanted)
+        sums = ",".join(f"{kind}={value}" for kind, value in sorted(entry.checksums.items()))
+        return DataRef(
+            uri=uri,
+            bytes=entry.bytes,
+            checksum=f"sha256:{sha256}" if sha256 else f"lake:{lake}:{entry.did}:{entry.bytes}:{sums}",
+            strength="checksum" if sha256 else "catalogue",
+            checksums=entry.checksums,
+            modified=entry.created,
+        )
+
+    def _of_run(self, text: str, wrong: Wrong) -> list[DataRef]:
+        given, _, rest = text.removeprefix(RUN).partition("/")
+        output, _, inner = unquote(rest).partition("/")
+        run = self._run(given, wrong)
+        made = run.outputs()
+        if made is None:
+            phase = run.observe().phase
+            raise wrong(f"run {run.id} is {phase} and has no results", f"esap-wf status {run.id}")
+        tops = [one for one, _ in made.tops() if one.name == output]
+        if not tops:
+            names = list(dict.fromkeys(one.name for one in made.outputs))
+            hint = schemas.closest(output, names) or f"it has {', '.join(names)}"
+            raise wrong(f"run {run.id} has no output {output!r}", hint)
+        if inner:
+            tops = [one for one in made.outputs if one.name == output and _is_called(one, inner)]
+            if not tops:
+                there = [one.path for one in made.outputs if one.name == output]
+                hint = schemas.closest(inner, there) or f"it has {', '.join(there[:5])}"
+                raise wrong(f"output {output} of run {run.id} has no file {inner}", hint)
+        record = run.record()
+        return [
+            DataRef(
+                uri=f"{RUN}{run.id}/{quote(output)}/{quote(one.path.rstrip('/'))}",
+                bytes=one.bytes,
+                checksum=f"sha256:{one.sha256}",
+                folder=one.is_folder,
+                checksums={} if one.is_folder else {"sha256": one.sha256},
+                modified=made.accepted or record.created,
+            )
+            for one in tops
+        ]
+
+    def _run(self, given: str, wrong: Wrong) -> Run:
+        from esap_wf.runs import lookup
+
+        if given not in self._runs:
+            try:
+                self._runs[given] = lookup.find_run(self.config, given)
+            except (NotFoundError, UsageError) as error:
+                hints = [p.hint for p in error.problems if p.hint]
+                raise wrong(error.message, hints[0] if hints else "esap-wf list shows the runs") from None
+        return self._runs[given]
+
+    def _at_address(self, text: str, wrong: Wrong) -> DataRef:
+        raise wrong("addresses can't be fetched by this version of esap-wf", "download the file")
+
+    # --- what is read to make a plan
+
+    def found(self, ref: DataRef) -> Path:
+        """A file on this machine, wherever it lies."""
+        return self.here(ref) if ref.is_brought else Path(ref.path or "")
+
+    def here(self, ref: DataRef) -> Path:
+        """
+        A file that is read while planning (a table, a list to look something up in), on this machine.
+
+        Raises
+        ------
+        UsageError
+            It is too large for that.
+        EsapError
+            It can't be fetched.
+        """
+        from esap_wf.transfers import references
+        from esap_wf.transfers.fetching import fetch
+
+        assert ref.path
+        if ref.path in self._read:
+            return self._read[ref.path]
+        if ref.bytes is None or ref.bytes > READ_TO_PLAN:
+            size = "nobody says how large" if ref.bytes is None else human_bytes(ref.bytes)
+            what = f"it is read to make the plan, and {size} is more than {human_bytes(READ_TO_PLAN)}"
+            raise UsageError(
+                "an input is not usable", [Problem(ref.uri, what, "fetch it, and give its path")]
+            )
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="esap-wf-plan-")
+        source, known = references.source_of(self.config, ref.uri), references.known(self.config, ref)
+        path = source.local()
+        if path is None:
+            path = fetch(source, references.wanted(ref), references.cache_of(self.config), known).path
+        # under its own name: what a file is called says what it is
+        target = Path(self._folder.name) / str(len(self._read)) / PurePosixPath(ref.path).name
+        target.parent.mkdir()
+        shutil.copyfile(path, target)
+        self._read[ref.path] = target
+        return target
+
+
+def _is_called(output: OutputFile, inner: str) -> bool:
+    """Whether a file is meant: by its path in the run, its path below the output, or its name."""
+    path = output.path.rstrip("/")
+    return path == inner or path.endswith(f"/{inner}")
+
+
+def _unfit(ref: DataRef, spec: Input) -> tuple[str, ...]:
+    name = name_of(ref)
+    if spec.extensions and not any(name.endswith(e) for e in spec.extensions):
+        return (f"{spec.title} must be a file whose name ends with {' or '.join(spec.extensions)}",)
+    if ref.folder and (spec.kind == "file" or spec.rows):
+        return ("a file is expected, but this is a folder",)
+    if not ref.folder and spec.kind == "folder":
+        return ("a folder is expected, but this is a file",)
+    return ()
+
+
+def name_of(ref: DataRef) -> str:
+    """The last part of what it is called."""
+    return PurePosixPath(unquote(ref.uri.partition("#")[0].partition("?")[0])).name
+
+
+def placed(refs: Sequence[DataRef], name: str, start: int) -> list[DataRef]:
+    """References with their places in the run: ``inputs/<name>/<number>/<base name>``."""
+    return [
+        msgspec.structs.replace(ref, path=f"{FOLDER}/{name}/{start + i}/{name_of(ref)}")
+        for i, ref in enumerate(refs)
+    ]

@@ -1,0 +1,298 @@
+"""
+A run's inputs that lie elsewhere, brought into its directory before the engine starts:
+``inputs/<name>/<number>/<base name>``, a link to the cache or to the result of another run.
+
+``engine/arrived.json`` says what has come. It is looked at again before results are accepted: what is not as
+it came then was changed by a step, or by somebody else.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from esap_wf import config, files
+from esap_wf.config import Config
+from esap_wf.datalakes import LakeOutageError
+from esap_wf.errors import EsapError, Problem, RefusedError, StoppedError
+from esap_wf.formats import digests
+from esap_wf.formats.quantities import human_bytes, human_count, human_seconds
+from esap_wf.models import Model
+from esap_wf.models.request import DataRef
+from esap_wf.models.run import Failure, Phase, Reason, encode
+from esap_wf.running import staging
+from esap_wf.running.ownership import Ownership
+from esap_wf.running.trouble import Trouble
+from esap_wf.runs import crashpoints
+from esap_wf.transfers import cache, learned, references
+from esap_wf.transfers.fetching import fetch
+
+logger = logging.getLogger(__name__)
+
+#: What has come, in the run directory.
+RECORD = Path("engine", "arrived.json")
+#: Files that are fetched at a time; seconds between two looks, and between two times that it is told how
+#: far they are.
+PARALLEL, LOOK, TELL = 4, 0.2, 1.0
+#: Clocks of file systems may be behind by so many seconds.
+_BEHIND = 2.0
+
+
+class InputError(RefusedError):
+    """An input can't be had, or is not what it should be."""
+
+    code = "input"
+
+    def __init__(self, error: EsapError) -> None:
+        super().__init__(error.message, error.problems)
+
+
+class File(Model, frozen=True, kw_only=True):
+    """One file that has come, as it was then."""
+
+    path: str
+    uri: str
+    sha256: str
+    bytes: int
+    modified_ns: int
+
+
+class Arrived(Model, frozen=True, kw_only=True):
+    """``engine/arrived.json``."""
+
+    schema_version: int = 1
+    files: list[File]
+
+
+def bring(owner: Ownership) -> None:
+    """
+    Bring what is not there yet. Ends early if the run is to stop; who can't be asked is waited for.
+
+    Parameters
+    ----------
+    owner : Ownership
+
+    Raises
+    ------
+    InputError
+        Something can't be had, or is not what its catalogue says.
+    EsapError
+        The disk is full, say.
+    """
+    if refs := staging.brought(owner.plan):
+        _Bringing(owner, config.load(str(owner.store.root)), refs).run()
+
+
+@dataclass
+class _Tally:
+    """Bytes that have come, told by several threads."""
+
+    bytes: int = 0
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def come(self, size: int) -> None:
+        """May raise to stop."""
+        self.bytes += size
+        if self.stop.is_set():
+            raise StoppedError("bringing inputs was stopped")
+
+
+class _Bringing:
+    def __init__(self, owner: Ownership, places: Config, refs: Sequence[DataRef]) -> None:
+        self.owner, self.config, self.all = owner, places, refs
+        self.record = {file.path: file for file in recorded(owner.run.dir)}
+        self.waiting = [ref for ref in refs if not self._is_there(ref)]
+        self.tally, self.trouble = _Tally(), Trouble("")
+        self.recalled: dict[str, float] = {}
+        self._later: dict[str, float] = {}
+        self._told, self._said = 0.0, ""
+        self._kept = len(self.record)
+
+    def _is_there(self, ref: DataRef) -> bool:
+        mine = [f for f in self.record.values() if f.path == ref.path or f.path.startswith(f"{ref.path}/")]
+        return bool(mine) and all(is_same(self.owner.run.dir, file) for file in mine)
+
+    def run(self) -> None:
+        """Until all has come, or the run is to stop."""
+        working: dict[Future[list[File]], DataRef] = {}
+        with ThreadPoolExecutor(PARALLEL, thread_name_prefix="bringing") as pool:
+            try:
+                while self.waiting or working:
+                    if self.owner.wants_stop():
+                        return
+                    while len(working) < 2 * PARALLEL and (ref := self._next()):
+                        working[pool.submit(self._one, ref)] = ref
+                    done = wait(working, LOOK, FIRST_COMPLETED).done if working else set()
+                    for future in done:
+                        self._came(future, working.pop(future))
+                    self._tell(len(working))
+                    if not working:
+                        time.sleep(LOOK)
+            finally:
+                self.tally.stop.set()
+                self._keep()
+        crashpoints.reached("inputs-brought")
+
+    def _next(self) -> DataRef | None:
+        moment = time.monotonic()
+        for i, ref in enumerate(self.waiting):
+            if self._later.get(ref.uri, 0.0) <= moment:
+                return self.waiting.pop(i)
+        return None
+
+    def _came(self, future: Future[list[File]], ref: DataRef) -> None:
+        try:
+            found = future.result()
+        except StoppedError:
+            return
+        except _RecalledError as error:
+            self.recalled[ref.uri] = time.monotonic() + error.seconds
+            self._later[ref.uri] = time.monotonic() + min(max(error.seconds, LOOK), 60.0)
+            self.waiting.append(ref)
+            return
+        except LakeOutageError as error:
+            self.trouble.place = self.trouble.place or ref.uri.partition("://")[2].partition("/")[0]
+            self.trouble.begin(str(error))
+            self._later[ref.uri] = time.monotonic() + self.trouble.pause()
+            self.waiting.append(ref)
+            return
+        except files.NoSpaceError:
+            raise
+        except EsapError as error:
+            raise InputError(error) from error
+        self.trouble.end()
+        self.recalled.pop(ref.uri, None)
+        self.record |= {file.path: file for file in found}
+
+    def _tell(self, working: int) -> None:
+        moment = time.monotonic()
+        if moment - self._told < TELL:
+            return
+        self._told = moment
+        self._keep()
+        left = len(self.waiting) + working
+        total = sum(ref.bytes or 0 for ref in self.all)
+        said = f"bringing inputs: {len(self.all) - left} of {human_count(len(self.all), 'file')}"
+        if total:
+            said += f", {human_bytes(self.tally.bytes)} of {human_bytes(total)}"
+        if self.recalled:
+            rest = max(0.0, max(self.recalled.values()) - moment)
+            said += f"; {len(self.recalled)} recalled from tape, about {human_seconds(rest)} more"
+        said = self.trouble.reason or said
+        if left and said != self._said:
+            self._said = said
+            self.owner.write(Phase.QUEUED, reason=said)
+
+    def _keep(self) -> None:
+        if len(self.record) == self._kept:
+            return
+        self._kept = len(self.record)
+        document = Arrived(files=[self.record[path] for path in sorted(self.record)])
+        path = self.owner.run.dir / RECORD
+        path.parent.mkdir(exist_ok=True)
+        files.write_atomic(path, encode(document), mode=self.owner.store.file_mode, sync=False)
+
+    # --- in threads of their own
+
+    def _one(self, ref: DataRef) -> list[File]:
+        """A file, or a folder with what it holds."""
+        assert ref.path
+        if self.tally.stop.is_set():
+            raise StoppedError("bringing inputs was stopped")
+        source = references.source_of(self.config, ref.uri)
+        target = self.owner.run.dir / ref.path
+        if (path := source.local()) is not None:
+            return list(self._linked(path, target, ref))
+        known = references.known(self.config, ref)
+        if (seconds := source.recall()) is not None:
+            raise _RecalledError(seconds)
+        wanted, kept = references.wanted(ref), references.cache_of(self.config)
+        while True:
+            fetched = fetch(source, wanted, kept, known, self.tally.come)
+            crashpoints.reached("input-fetched")
+            try:
+                cache.link(fetched.path, target)
+                break
+            except FileNotFoundError:  # somebody has cleared the cache meanwhile
+                continue
+        if not fetched.hit and known is None:
+            store = self.owner.store
+            learned.keep(store.root, wanted, fetched.sha256, fetched.bytes, store.file_mode)
+        return [_file(self.owner.run.dir, ref.path, ref.uri, fetched.sha256)]
+
+    def _linked(self, source: Path, target: Path, ref: DataRef) -> Iterator[File]:
+        """A result of another run, without a copy; from now on nobody writes into it by accident."""
+        assert ref.path
+        accepted = datetime.fromisoformat(ref.modified).timestamp() if ref.modified else 0.0
+        found = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
+        if source.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        for path in found:
+            inner = path.relative_to(source) if path != source else Path()
+            place, name = target / inner, (Path(ref.path) / inner).as_posix()
+            sha256 = ref.checksums.get("sha256", "")
+            if sha256 and path.stat().st_mtime > accepted + _BEHIND and digests.of_file(path) != sha256:
+                what = "it was changed after the run had accepted it"
+                raise RefusedError("an input is not what it was", [Problem(ref.uri, what, "run it again")])
+            if path.stat().st_uid == os.getuid():
+                path.chmod(path.stat().st_mode & ~0o222)
+            cache.link(path, place)
+            self.tally.come(path.stat().st_size)
+            yield _file(self.owner.run.dir, name, ref.uri, sha256)
+
+
+class _RecalledError(EsapError):
+    """A file lies in a cold tier, and was asked for."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("it is being recalled")
+        self.seconds = seconds
+
+
+def _file(run: Path, name: str, uri: str, sha256: str) -> File:
+    about = (run / name).stat()
+    return File(path=name, uri=uri, sha256=sha256, bytes=about.st_size, modified_ns=about.st_mtime_ns)
+
+
+def recorded(run: Path) -> list[File]:
+    """What has come into a run directory."""
+    try:
+        return files.read_json(run / RECORD, Arrived).files
+    except EsapError:
+        return []
+
+
+def is_same(run: Path, file: File) -> bool:
+    """Whether a file is as it came, by size and time: who writes into it changes the time."""
+    try:
+        about = (run / file.path).stat()
+    except OSError:
+        return False
+    return (about.st_size, about.st_mtime_ns) == (file.bytes, file.modified_ns)
+
+
+def changed(owner: Ownership) -> list[Failure]:
+    """
+    Inputs that are not as they came: the results may come from something else. What the cache has of them is
+    removed.
+    """
+    found = []
+    for file in recorded(owner.run.dir):
+        owner.beat()
+        if is_same(owner.run.dir, file):
+            continue
+        path = owner.run.dir / file.path
+        if path.is_file() and file.sha256 and digests.of_file(path, owner.beat) == file.sha256:
+            continue  # touched only
+        if file.sha256:
+            references.cache_of(config.load(str(owner.store.root))).drop(file.sha256)
+        what = "was changed while the run worked" if path.exists() else "was removed while the run worked"
+        found.append(Failure(step="input", reason=Reason.INVALID_INPUT, detail=f"{file.path} {what}"))
+    return found

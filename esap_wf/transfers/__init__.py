@@ -1,0 +1,5 @@
+"""
+Data that lies elsewhere, brought here: `sources` (where a file is read), `fetching` (one file, once, whole
+and verified), `cache` (files by their content), `learned` (content that was found out earlier), `references`
+(from a plan to these).
+"""

@@ -1,0 +1,95 @@
+"""From a reference of a plan to where its file is read, what is known of it, and the cache that gets it."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import threading
+from pathlib import Path
+from urllib.parse import unquote
+
+from esap_wf.config import Config
+from esap_wf.datalakes import Lake, lake
+from esap_wf.errors import NotFoundError, Problem, UsageError
+from esap_wf.models.data import lake_and_did
+from esap_wf.models.request import RUN, DataRef
+from esap_wf.runs.store import Store
+from esap_wf.transfers import learned
+from esap_wf.transfers.cache import Cache
+from esap_wf.transfers.fetching import Wanted
+from esap_wf.transfers.sources import LakeSource, RunSource, Source
+
+_LAKE = "rucio://"
+#: A lake's catalogue is asked over a connection, which belongs to a thread.
+_own = threading.local()
+
+
+def source_of(config: Config, uri: str) -> Source:
+    """
+    Where a file is read.
+
+    Raises
+    ------
+    UsageError
+        Nothing is known of such an address.
+    NotFoundError
+        The run is not there any more.
+    """
+    if uri.startswith(_LAKE):
+        try:
+            name, did = lake_and_did(uri)
+        except ValueError as error:
+            raise UsageError("an input can't be brought", [Problem(uri, str(error))]) from None
+        return LakeSource(_lake(config, name), did)
+    if uri.startswith(RUN):
+        return RunSource(result_of(config, uri))
+    raise UsageError("an input can't be brought", [Problem(uri, "nobody knows how it is read")])
+
+
+def _lake(config: Config, name: str) -> Lake:
+    known: dict[tuple[str, str], Lake] = _own.__dict__.setdefault("lakes", {})
+    key = (str(config.source), name)
+    if key not in known:
+        known[key] = lake(config, name)
+    return known[key]
+
+
+def result_of(config: Config, uri: str) -> Path:
+    """
+    A file or folder that a run has made, by ``run:ID/output/path``.
+
+    Raises
+    ------
+    NotFoundError
+        The run, or the file, is not there any more.
+    """
+    run_id, _, rest = uri.removeprefix(RUN).partition("/")
+    _, _, inner = rest.partition("/")
+    run = Store.open(config.store).run(run_id)
+    path = run.dir / unquote(inner)
+    if ".." in path.parts or not path.exists():
+        what = "it was removed, or its results were"
+        raise NotFoundError(f"run {run_id} has no {inner} any more", [Problem(uri, what, "run it again")])
+    return path
+
+
+def wanted(ref: DataRef) -> Wanted:
+    """What a plan knows of a file."""
+    return Wanted(ref.uri, ref.bytes, ref.checksums, ref.modified)
+
+
+def known(config: Config, ref: DataRef) -> str | None:
+    """The SHA-256 of a file, by its plan or as somebody has found out."""
+    kind, _, digits = (ref.checksum or "").partition(":")
+    return digits if kind == "sha256" else learned.known(config.store, wanted(ref))
+
+
+def cache_of(config: Config) -> Cache:
+    """
+    The user's own cache in the store, which is on the file system of the runs. In a store of several people
+    nobody else can read it.
+    """
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", getpass.getuser()) or "user"
+    folder = config.store / "cache" / name
+    is_shared = (config.store / "store.json").exists() and Store.open(config.store).shared
+    return Cache(folder, 0o400 if is_shared else 0o444)

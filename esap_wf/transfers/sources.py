@@ -1,0 +1,112 @@
+"""Where a file is read: a data lake, a run of the store. What is asked of each is the same."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from esap_wf.datalakes import Lake, NoEntryError
+from esap_wf.models.data import Did
+
+
+class Source(ABC):
+    """
+    A file that lies somewhere else.
+
+    Attributes
+    ----------
+    place : str
+        Whom one waits for if it can't be read, for people.
+    """
+
+    place: str
+
+    @abstractmethod
+    def confirm_allowed(self) -> None:
+        """
+        Ask whether who runs this may read the file, though its bytes are here already.
+
+        Raises
+        ------
+        NoEntryError, DeniedError
+            No.
+        LakeOutageError
+            Nobody can be asked.
+        """
+
+    @abstractmethod
+    def fetch(self, target: BinaryIO, start: int) -> Iterator[int]:
+        """As `esap_wf.datalakes.Lake.fetch`."""
+
+    def recall(self) -> float | None:
+        """Ask for a file that can't be read at once; seconds that it may still take, or None if it can."""
+        return None
+
+    def local(self) -> Path | None:
+        """A whole file of this machine's that never changes, to which a run may have a link; or None."""
+        return None
+
+
+#: Seconds for which what was recalled is to stay readable.
+KEPT = 7 * 86400.0
+
+
+class LakeSource(Source):
+    """
+    A file in a data lake.
+
+    Parameters
+    ----------
+    lake : Lake
+    did : Did
+    """
+
+    def __init__(self, lake: Lake, did: Did) -> None:
+        self.lake, self.did, self.place = lake, did, lake.profile.name
+
+    def confirm_allowed(self) -> None:
+        """A catalogue tells of what somebody may read."""
+        if self.did not in self.lake.describe([self.did]):
+            raise NoEntryError(self.place, self.did)
+
+    def fetch(self, target: BinaryIO, start: int) -> Iterator[int]:
+        return self.lake.fetch(self.did, target, start)
+
+    def recall(self) -> float | None:
+        """By the lake, which keeps what was asked for."""
+        copies = self.lake.replicas([self.did]).get(self.did, [])
+        if not copies or any(copy.ready for copy in copies):
+            return None
+        answer = self.lake.recall([self.did], KEPT)
+        if self.did in answer.ready or self.did not in answer.waiting:
+            return None
+        return min((copy.seconds for copy in copies if copy.seconds is not None), default=60.0)
+
+
+class RunSource(Source):
+    """
+    A result of a run of this store.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.place = path, "the run store"
+
+    def confirm_allowed(self) -> None:
+        """The file system says it."""
+
+    def fetch(self, target: BinaryIO, start: int) -> Iterator[int]:
+        with self.path.open("rb") as source:
+            source.seek(start)
+            while chunk := source.read(1 << 20):
+                target.write(chunk)
+                yield len(chunk)
+
+    def local(self) -> Path | None:
+        """Results that were accepted stay as they are."""
+        return self.path
