@@ -109,7 +109,7 @@ class Irf(Natively):
         stopped = self.stopped(run, "simulate")
         lost = sum(times - min(times, stopped[unit]) for unit, times in again.items())
         print(f"{run}: begun again {sum(again.values())}, counted {progress['second_executions']}")
-        assert lost == progress["second_executions"], (again, stopped)
+        self.confirm_counted(run, "simulate", lost)
         assert not self.unexplained(run), self.explain(run)
 
 
