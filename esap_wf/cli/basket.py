@@ -15,6 +15,7 @@ from esap_wf.formats.quantities import human_bytes, human_count
 
 if TYPE_CHECKING:
     from esap_wf.basket.rules import Assignment, Mapped
+    from esap_wf.config import Config
     from esap_wf.models.basket import Basket, Item
 
 basket = group("basket", "The ESAP shopping basket: what of it goes to which input of a workflow.")
@@ -51,19 +52,33 @@ def map_(answer: Answer, workflow: str, file: str, picked: tuple[str, ...], lake
     Show which items of a basket go to which input, by which rule of the workflow, and what is ambiguous, left
     over, missing or refused. Nothing is fetched and nothing is started.
     """
-    from esap_wf.basket import items, rules
+    from esap_wf.basket import rules
     from esap_wf.catalogue import workflows
-    from esap_wf.datalakes import profile
-    from esap_wf.formats import reading
 
     config = answer.config()
     found = workflows.find(config, workflow)
+    basket = read(config, file, lake)
+    assigned = rules.assign(basket, found.manifest.inputs, _by_hand(picked))
+    answer.give(_data(basket, assigned), _text(basket, assigned))
+    return ExitCode.DONE if assigned.is_clear and not basket.refused else ExitCode.USAGE
+
+
+def read(config: Config, file: str, lake: str) -> Basket:
+    """
+    A basket from a file, or from standard input if it is called ``-``.
+
+    Raises
+    ------
+    UsageError
+        It can't be read, or there is no such lake.
+    """
+    from esap_wf.basket import items
+    from esap_wf.datalakes import profile
+    from esap_wf.formats import reading
+
     profile(config, lake)
     text = sys.stdin.read() if file == "-" else reading.read_text(Path(file), limit=MOST)
-    read = items.read(text, "standard input" if file == "-" else file, lake)
-    assigned = rules.assign(read, found.manifest.inputs, _by_hand(picked))
-    answer.give(_data(read, assigned), _text(read, assigned))
-    return ExitCode.DONE if assigned.is_clear and not read.refused else ExitCode.USAGE
+    return items.read(text, "standard input" if file == "-" else file, lake)
 
 
 #: Bytes of a basket.

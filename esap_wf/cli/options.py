@@ -31,7 +31,20 @@ _OPTIONS: list[Callable[[Any], Any]] = [
         metavar="NAME=REF",
         multiple=True,
         shell_complete=completes("input_"),
-        help="An input: a path or a file:// URL. Each input also has a flag of its own.",
+        help="An input: a path, rucio://LAKE/scope/name, https://…, or run:RUN/OUTPUT. Each input also has a "
+        "flag of its own.",
+    ),
+    click.option(
+        "--basket",
+        metavar="FILE|-",
+        shell_complete=completes("file"),
+        help="A shopping basket, from which inputs are taken; - reads it from standard input.",
+    ),
+    click.option("--lake", metavar="NAME", help="The lake of the basket's rucio items. [default: local]"),
+    click.option(
+        "--skip-bad-items",
+        is_flag=True,
+        help="Leave out items of the basket that are wrong or name no data.",
     ),
     click.option(
         "--backend", metavar="NAME", shell_complete=completes("backend"), help="The backend to run on."

@@ -18,6 +18,7 @@ from esap_wf.config import Config
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import documents, schemas
 from esap_wf.formats.printing import one_line
+from esap_wf.models.basket import Basket
 from esap_wf.models.request import Request, absolute
 from esap_wf.request import parameters
 from esap_wf.request.assembly import Asked, Assembled, assemble
@@ -107,9 +108,23 @@ def _asked(ctx: click.Context, config: Config, values: dict[str, Any]) -> tuple[
         named=named,
         inputs=values["input_"],
         fields=fields,
+        basket=_basket(config, values),
+        partly=values["skip_bad_items"],
         problems=[*(file.problems if file else ()), *_problems_of_labels(fields)],
     )
     return asked, workflow
+
+
+def _basket(config: Config, values: dict[str, Any]) -> Basket | None:
+    if not values["basket"]:
+        for option, key in (("--lake", "lake"), ("--skip-bad-items", "skip_bad_items")):
+            if values[key]:
+                problem = Problem(option, "is for a basket", "add --basket FILE")
+                raise UsageError("the command line is not valid", [problem])
+        return None
+    from esap_wf.cli.basket import read
+
+    return read(config, values["basket"], values["lake"] or "local")
 
 
 def assembled(ctx: click.Context, config: Config, values: dict[str, Any]) -> Assembled:

@@ -175,7 +175,7 @@ def run(
     """
     answer = ctx.ensure_object(Answer)
     if plan_file:
-        if engine_options(ctx) or any(v not in (None, ()) for v in values.values()):
+        if engine_options(ctx) or any(v not in (None, (), False) for v in values.values()):
             what = "it can't be combined with a workflow, parameters, inputs or other options"
             raise UsageError("a saved plan is complete", [Problem("--plan", what, "make a new plan")])
         config = answer.config()

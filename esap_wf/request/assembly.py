@@ -16,8 +16,9 @@ from esap_wf.catalogue.workflow import Workflow
 from esap_wf.config import Config
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats.documents import Document
+from esap_wf.models.basket import Basket
 from esap_wf.models.request import Request, located
-from esap_wf.request import given, parameters
+from esap_wf.request import baskets, given, parameters
 from esap_wf.request.validation import Validated, validate
 
 Texts = Mapping[str, tuple[str, ...]]
@@ -51,6 +52,8 @@ class Asked:
         Fields of the request that were set by themselves.
     problems : sequence of Problem
         What is wrong already.
+    basket : Basket, optional
+        From which inputs are taken that have no other references; `partly`: bad items are left out.
     """
 
     request: Request
@@ -63,6 +66,8 @@ class Asked:
     inputs: Sequence[str] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
     problems: Sequence[Problem] = ()
+    basket: Basket | None = None
+    partly: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,10 +122,18 @@ def assemble(
     if inputs:
         fields["inputs"] = {**request.inputs, **inputs}
     request = located(msgspec.structs.replace(request, **fields), Path())
+    problems = list(asked.problems)
+    if asked.basket is not None:
+        declared = workflow.manifest.inputs
+        taken, wrong, more = baskets.into(asked.basket, declared, request.inputs, asked.partly)
+        request = msgspec.structs.replace(request, inputs=taken)
+        problems, warnings = [*problems, *wrong], [*warnings, *more]
     missing = parameters.missing(workflow, {**request.parameters, **flags})
     flags = {**flags, **(prompt(missing) if missing else {})}
-    valid, problems = validate(request, config, flags, asked.document, asked.pointer, workflow, asked.named)
-    return Assembled(request, valid, [*asked.problems, *problems], warnings)
+    valid, wrong = validate(request, config, flags, asked.document, asked.pointer, workflow, asked.named)
+    if asked.basket is not None:
+        wrong += baskets.contradictions(asked.basket, valid.inputs)
+    return Assembled(request, valid, [*problems, *wrong], warnings)
 
 
 def in_position(
