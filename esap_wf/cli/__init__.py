@@ -36,6 +36,8 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "check": ("check:check", "Run the no-ops at a place in every engine, and show what works."),
     "basket": ("basket:basket", "Show what of an ESAP shopping basket goes to which input."),
+    "chain": ("chain:chain", "Run several workflows, each on results of others."),
+    "cache": ("cache:cache", "Show what was fetched for runs, and make room."),
     "lake": ("lake:lake", "Find data in a data lake, look at it, and put some there."),
     "doctor": ("doctor:doctor", "Show what is installed, what works, and what is missing."),
     "engines": ("setup:engines", "Show, install and pack engines."),
