@@ -29,7 +29,10 @@ PHASES = [Phase.COMPLETED] * 66 + [Phase.ERROR] * 29 + [Phase.ABORTED] * 2
 
 
 def fill(store: Store, count: int) -> list[str]:
-    """Run directories with run.json and state.json; nothing is synced, which is what makes them cheap."""
+    """
+    Run directories with run.json, state.json and the inputs of a plan, each a result of the run before;
+    nothing is synced, which is what makes them cheap.
+    """
     ids = []
     for n in range(count):
         run_id = f"{(n * 0x9E3779B97F4A7C15) & (2**64 - 1):016x}"
@@ -54,6 +57,8 @@ def fill(store: Store, count: int) -> list[str]:
         state = State(phase=PHASES[n % 97], rev=5, epoch=1, started=created, ended=created, progress=counts)
         (folder / "run.json").write_bytes(encode(record))
         (folder / "state.json").write_bytes(encode(state))
+        inputs = {"data": [{"uri": f"run:{ids[-1]}/result"}] if ids else []}
+        (folder / "plan.json").write_bytes(msgspec.json.encode({"inputs": inputs}))
         ids.append(run_id)
     lines = [
         msgspec.json.encode(
@@ -116,6 +121,7 @@ def measure(store: Store, ids: list[str], path: Path) -> dict[str, float]:
         ),
         "find by name": median(lambda n: index.by_name(f"name {(n * 7919) % count}.")),
         "find by prefix": median(lambda n: index.by_prefix(ids[(n * 7919) % count][:6])),
+        "runs that used a run": median(lambda n: index.users(ids[(n * 7919) % count])),
         "status (run directory)": median(lambda n: store.run(ids[(n * 7919) % count]).observe()),
         "catch up, nothing new": median(lambda n: index.catch_up(), 1000),
         "open, catch up, close": median(reopen, 50),

@@ -43,6 +43,10 @@ ARGUMENTS = {
         "A name from `esap-wf workflows`, the path of a folder or of a pipeline's file, or the URL "
         "of a repository."
     ),
+    "subject": (
+        "A name from `esap-wf workflows`, the path of a folder or of a pipeline's file, or the URL "
+        "of a repository; with `--lineage` a run: its id, the first characters of its id, or its name."
+    ),
     "run": "A run: its id, the first characters of its id, or its name.",
     "runs": "Runs: their ids, the first characters of their ids, or their names.",
     "other": "The run to compare it with.",

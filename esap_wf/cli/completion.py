@@ -154,6 +154,11 @@ def workflow(ctx: click.Context, param: click.Parameter, begun: str) -> Items:
     ]
 
 
+def workflow_or_run(ctx: click.Context, param: click.Parameter, begun: str) -> Items:
+    """What `show` takes."""
+    return (run if ctx.params.get("lineage") else workflow)(ctx, param, begun)
+
+
 def _workflow(ctx: click.Context) -> Any:
     from esap_wf.cli.parameters import workflow_of
 

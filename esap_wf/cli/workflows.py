@@ -35,11 +35,30 @@ def workflows(answer: Answer) -> None:
     answer.give({"workflows": rows}, text)
 
 
-@click.command("show", cls=Verb, examples=["esap-wf show irf", "esap-wf show ./my-workflow --json"])
-@click.argument("workflow", shell_complete=completes("workflow"))
+@click.command(
+    "show",
+    cls=Verb,
+    examples=["esap-wf show irf", "esap-wf show ./my-workflow --json", "esap-wf show 3f2a --lineage"],
+)
+@click.argument("subject", metavar="WORKFLOW|RUN", shell_complete=completes("workflow_or_run"))
+@click.option(
+    "--lineage", is_flag=True, help="Of a run: from what it was made, and by which runs it is used."
+)
 @click.pass_obj
-def show(answer: Answer, workflow: str) -> None:
-    """Show what a workflow does, what it takes, what it produces, and what it needs."""
+def show(answer: Answer, subject: str, lineage: bool) -> None:
+    """
+    Show what a workflow does, what it takes, what it produces, and what it needs; or where the inputs of a
+    run come from.
+    """
+    if lineage:
+        from esap_wf.cli import lineage as of_runs
+
+        of_runs.show(answer, subject)
+    else:
+        _show_workflow(answer, subject)
+
+
+def _show_workflow(answer: Answer, workflow: str) -> None:
     from esap_wf.catalogue import workflows
     from esap_wf.catalogue.workflow import Kind
     from esap_wf.cli import collisions

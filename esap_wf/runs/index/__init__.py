@@ -230,6 +230,13 @@ class Index:
         sql = rows_of("names n CROSS JOIN runs r ON r.id = n.run") + " WHERE n.name = ?"
         return self._cache.rows(f"{sql} ORDER BY n.at DESC, n.run DESC LIMIT ?", [name, limit])
 
+    def users(self, source: str) -> list[tuple[Row, str]]:
+        """
+        Runs of this store, of any owner, that were given results of a run, newest first; one entry for each
+        of their inputs.
+        """
+        return self._cache.users(source)
+
     def _equal(self, column: str, value: str, limit: int) -> list[Row]:
         return self._cache.rows(
             f"{rows_of('runs r')} WHERE r.{column} = ? ORDER BY r.created DESC, r.id DESC LIMIT ?",

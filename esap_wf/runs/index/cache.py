@@ -20,7 +20,7 @@ import msgspec
 
 from esap_wf.errors import EsapError
 from esap_wf.runs import journal, requests
-from esap_wf.runs.index import names, records
+from esap_wf.runs.index import names, records, uses
 from esap_wf.runs.index.schema import COLUMNS, INDICES, LETTERS, TABLES, VERSION, Row
 from esap_wf.runs.productions import Production
 from esap_wf.runs.store import Run, Store
@@ -134,6 +134,8 @@ class Cache:
                 "unsettled",
                 "productions",
                 "records",
+                "uses",
+                "plans",
                 "meta",
             ):
                 self._db.execute(f"DROP TABLE IF EXISTS {table}")
@@ -250,12 +252,14 @@ class Cache:
                 "INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", [(t, record.created, record.id) for t in tags]
             )
         names.replace(self._db, record.id, named)
+        uses.follow(self._db, self.store, record.id, run.dir)
         return state.rev
 
     def _forget(self, run_id: str) -> None:
         self._db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
         self._db.execute("DELETE FROM tags WHERE run = ?", (run_id,))
         names.replace(self._db, run_id, {})
+        uses.forget(self._db, run_id)
 
     def named_like(self, text: str, wanted: int) -> list[str] | None:
         """Runs of which a name holds a text. See `esap_wf.runs.index.names.containing`."""
@@ -288,6 +292,10 @@ class Cache:
         """What the record of productions has of a science, newest first."""
         folder = self.store.root / "records"
         return self._safely(lambda: records.of_science(self._db, folder, workflow, science, limit))
+
+    def users(self, source: str) -> list[tuple[Row, str]]:
+        """Runs that were given results of a run. See `esap_wf.runs.index.uses.of`."""
+        return self._safely(lambda: uses.of(self._db, source))
 
     def count(self) -> int:
         """Number of runs."""

@@ -8,7 +8,7 @@ import msgspec
 
 from esap_wf.models.run import Progress
 
-VERSION = 4
+VERSION = 5
 
 
 class Row(NamedTuple):
@@ -55,6 +55,9 @@ TABLES = (
         workflow TEXT, run TEXT, science TEXT NOT NULL, owner TEXT NOT NULL, created TEXT NOT NULL, PRIMARY KEY (workflow, run)
     ) WITHOUT ROWID""",
     "CREATE TABLE records (workflow TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID",
+    # a run was given results of another one, the source; the plan by which that is known
+    "CREATE TABLE uses (source TEXT, run TEXT, input TEXT, PRIMARY KEY (source, run, input)) WITHOUT ROWID",
+    "CREATE TABLE plans (run TEXT PRIMARY KEY, stamp TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE meta (store TEXT NOT NULL, complete INTEGER NOT NULL)",
 )
 
@@ -80,5 +83,6 @@ INDICES = (
     "CREATE INDEX tags_of_run ON tags (run)",
     "CREATE INDEX by_name ON names (name, at, run)",
     "CREATE INDEX names_of_run ON names (run)",
+    "CREATE INDEX uses_of_run ON uses (run)",
     "CREATE INDEX productions_by_science ON productions (workflow, science, created, run)",
 )
