@@ -19,6 +19,7 @@ from esap_wf.catalogue.workflow import Kind, Workflow
 from esap_wf.code import selection
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import digests, documents, schemas
+from esap_wf.formats.printing import one_line
 from esap_wf.formats.quantities import human_count
 from esap_wf.models.manifest import Input
 from esap_wf.models.request import DataRef, is_remote
@@ -116,7 +117,8 @@ def _brought(
     """What lies elsewhere; a table is looked at now."""
 
     def wrong(what: str, hint: str = "") -> UsageError:
-        return UsageError("an input is not usable", [Problem(f"--input {name}={text[:200]}", what, hint)])
+        where = f"--input {name}={one_line(text[:200])}"
+        return UsageError("an input is not usable", [Problem(where, what, hint)])
 
     if _BAD_IN_PATH.search(unquote(text)):
         raise wrong("the reference contains control characters")
