@@ -12,7 +12,19 @@ from esap_wf.formats import reading
 
 #: Tables and keys of the configuration file.
 KNOWN: dict[str, set[str]] = {
-    "": {"store", "cache", "workflows", "engines", "backends", "datalakes", "containers"},
+    "": {
+        "store",
+        "cache",
+        "workflows",
+        "engines",
+        "backends",
+        "datalakes",
+        "containers",
+        "credentials",
+        "web",
+        "cache_size",
+    },
+    "web": {"hosts", "credentials"},
     "containers": {"runtimes", "map", "programs"},
 }
 #: Container runtimes that esap-wf knows (`esap_wf.software.containers`).
@@ -44,8 +56,10 @@ class Config:
         Environments, index, hashes (``ESAP_WF_CACHE``): a local disk, can be deleted at any time.
     workflows : tuple of Path
         Folders searched beside the built-in one.
-    engines, backends, datalakes, containers : dict
+    engines, backends, datalakes, containers, credentials, web : dict
         Tables of the configuration file.
+    cache_size : int or str
+        Bytes that fetched files may take, beside those that runs have.
     source : Path
         The configuration file, whether it exists or not.
     """
@@ -58,6 +72,9 @@ class Config:
     backends: dict[str, dict[str, Any]] = field(default_factory=dict)
     datalakes: dict[str, dict[str, Any]] = field(default_factory=dict)
     containers: dict[str, Any] = field(default_factory=dict)
+    credentials: dict[str, dict[str, Any]] = field(default_factory=dict)
+    web: dict[str, Any] = field(default_factory=dict)
+    cache_size: int | str = "100 GB"
 
 
 def load(store: str | None = None) -> Config:
@@ -91,7 +108,7 @@ def load(store: str | None = None) -> Config:
         Problem(f"{source}: {key}", "unknown key", f"known: {', '.join(sorted(KNOWN['']))}")
         for key in set(table) - KNOWN[""]
     ]
-    for key in ("engines", "backends", "datalakes"):
+    for key in ("engines", "backends", "datalakes", "credentials"):
         if not isinstance(table.get(key, {}), dict) or not all(
             isinstance(v, dict) for v in table.get(key, {}).values()
         ):
@@ -103,6 +120,9 @@ def load(store: str | None = None) -> Config:
     if not isinstance(folders, list) or not all(isinstance(f, str) for f in folders):
         problems.append(Problem(f"{source}: workflows", "must be a list of folders"))
     problems += _container_problems(table.get("containers", {}), str(source))
+    problems += _web_problems(table.get("web", {}), str(source))
+    if not isinstance(table.get("cache_size", ""), int | str):
+        problems.append(Problem(f"{source}: cache_size", 'must be an amount, as in "100 GB"'))
     if problems:
         raise UsageError("the configuration file is not valid", problems)
 
@@ -122,7 +142,27 @@ def load(store: str | None = None) -> Config:
         backends=table.get("backends", {}),
         datalakes=table.get("datalakes", {}),
         containers=table.get("containers", {}),
+        credentials=table.get("credentials", {}),
+        web=table.get("web", {}),
+        cache_size=table.get("cache_size", "100 GB"),
     )
+
+
+def _web_problems(table: Any, source: str) -> list[Problem]:
+    if not isinstance(table, dict):
+        return [Problem(f"{source}: web", "must be a table: [web]")]
+    known = KNOWN["web"]
+    problems = [
+        Problem(f"{source}: web.{key}", "unknown key", f"known: {', '.join(sorted(known))}")
+        for key in set(table) - known
+    ]
+    hosts, named = table.get("hosts", []), table.get("credentials", {})
+    if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
+        problems.append(Problem(f"{source}: web.hosts", 'must be a list, as in ["data.example.org:8443"]'))
+    if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
+        what = 'must name a credential for each host: "data.example.org" = "NAME"'
+        problems.append(Problem(f"{source}: web.credentials", what))
+    return problems
 
 
 def _container_problems(table: Any, source: str) -> list[Problem]:

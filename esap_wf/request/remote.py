@@ -6,6 +6,7 @@ for here; they are brought when the run is prepared (`esap_wf.running.arrival`).
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -187,7 +188,40 @@ class Remote:
         return self._runs[given]
 
     def _at_address(self, text: str, wrong: Wrong) -> DataRef:
-        raise wrong("addresses can't be fetched by this version of esap-wf", "download the file")
+        """By its content where the address says it (``#sha256=…``), else by what the server says now."""
+        from esap_wf.datalakes import LakeOutageError
+        from esap_wf.transfers import learned, references, web
+        from esap_wf.transfers.fetching import Wanted
+
+        url, _, fragment = text.partition("#")
+        said = re.fullmatch(r"sha256=([0-9a-fA-F]{64})", fragment)
+        if fragment and not said:
+            raise wrong("behind # an address may say its checksum only", "#sha256=… with 64 digits")
+        source = references.web_source(self.config, url)
+        try:
+            found = web.describe(url, hosts=source.hosts, token=source.token)
+        except LakeOutageError:
+            raise
+        except EsapError as error:
+            first = error.problems[0] if error.problems else Problem(url, error.message)
+            raise wrong(": ".join(dict.fromkeys([error.message, first.what])), first.hint) from None
+        if not found.name:
+            raise wrong("the address names no file", "it must end with a name")
+        sha256 = said[1].lower() if said else ""
+        checksums = {"sha256": sha256} if sha256 else {}
+        uri = f"{url}#sha256={sha256}" if sha256 else url
+        version = found.modified or found.etag
+        if not sha256:
+            sha256 = learned.known(self.config.store, Wanted(uri, found.bytes, {}, version)) or ""
+        weak = f"address:{url}:{found.bytes}:{version}"
+        return DataRef(
+            uri=uri,
+            bytes=found.bytes,
+            checksum=f"sha256:{sha256}" if sha256 else weak,
+            strength="checksum" if sha256 else "catalogue",
+            checksums=checksums,
+            modified=version,
+        )
 
     # --- what is read to make a plan
 

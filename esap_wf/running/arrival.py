@@ -20,6 +20,7 @@ from pathlib import Path
 
 from esap_wf import config, files
 from esap_wf.config import Config
+from esap_wf.credentials import CredentialError
 from esap_wf.datalakes import LakeOutageError
 from esap_wf.errors import EsapError, Problem, RefusedError, StoppedError
 from esap_wf.formats import digests
@@ -33,6 +34,7 @@ from esap_wf.running.trouble import Trouble
 from esap_wf.runs import crashpoints
 from esap_wf.transfers import cache, learned, references
 from esap_wf.transfers.fetching import fetch
+from esap_wf.transfers.sources import WebSource
 
 logger = logging.getLogger(__name__)
 
@@ -138,6 +140,8 @@ class _Bringing:
             finally:
                 self.tally.stop.set()
                 self._keep()
+        if self._said:
+            self.owner.write(Phase.QUEUED, reason="")
         crashpoints.reached("inputs-brought")
 
     def _next(self) -> DataRef | None:
@@ -157,8 +161,14 @@ class _Bringing:
             self._later[ref.uri] = time.monotonic() + min(max(error.seconds, LOOK), 60.0)
             self.waiting.append(ref)
             return
+        except CredentialError as error:
+            self.trouble.place = f"the credential {error.name}"
+            self.trouble.begin(error.message, person=True)
+            self._later[ref.uri] = time.monotonic() + self.trouble.pause()
+            self.waiting.append(ref)
+            return
         except LakeOutageError as error:
-            self.trouble.place = self.trouble.place or ref.uri.partition("://")[2].partition("/")[0]
+            self.trouble.place = ref.uri.partition("://")[2].partition("/")[0].rpartition("@")[2]
             self.trouble.begin(str(error))
             self._later[ref.uri] = time.monotonic() + self.trouble.pause()
             self.waiting.append(ref)
@@ -188,7 +198,8 @@ class _Bringing:
         said = self.trouble.reason or said
         if left and said != self._said:
             self._said = said
-            self.owner.write(Phase.QUEUED, reason=said)
+            held = self.trouble.person and self.trouble.what
+            self.owner.write(Phase.HELD if held else Phase.QUEUED, reason=said)
 
     def _keep(self) -> None:
         if len(self.record) == self._kept:
@@ -207,6 +218,8 @@ class _Bringing:
         if self.tally.stop.is_set():
             raise StoppedError("bringing inputs was stopped")
         source = references.source_of(self.config, ref.uri)
+        if isinstance(source, WebSource) and "sha256" not in ref.checksums:
+            source.expects = ref.modified
         target = self.owner.run.dir / ref.path
         if (path := source.local()) is not None:
             return list(self._linked(path, target, ref))

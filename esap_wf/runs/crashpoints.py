@@ -38,6 +38,10 @@ class Point(StrEnum):
     HEAD_RECORDED = "head-recorded"
     #: `HeadLauncher.start`: Slurm has taken the job, its id is nowhere.
     HEAD_SUBMITTED = "head-submitted"
+    #: arrival: a file is in the cache, the run does not have it yet.
+    INPUT_FETCHED = "input-fetched"
+    #: arrival: all inputs are in the run directory, no engine was started.
+    INPUTS_BROUGHT = "inputs-brought"
     #: supervisor: the engine runs.
     ENGINE_STARTED = "engine-started"
     #: supervisor: events are folded in memory, the checkpoint isn't written.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from esap_wf import files
 from esap_wf.datalakes import LakeOutageError
@@ -21,7 +21,7 @@ from esap_wf.errors import Problem, RefusedError
 from esap_wf.formats import digests
 from esap_wf.formats.quantities import human_bytes
 from esap_wf.transfers.cache import Cache
-from esap_wf.transfers.sources import Source
+from esap_wf.transfers.sources import AgainError, Source
 
 #: Bytes from which on sums are made beside the reading, by a thread.
 _LARGE = 8_000_000
@@ -111,7 +111,11 @@ def fetch(
             source.confirm_allowed()
             return _hit(path, sha256, wanted, progress)
         for last in (False, True):
-            sums = _into(part, source, wanted, progress)
+            try:
+                sums = _into(part, source, wanted, progress)
+            except AgainError:
+                part.unlink(missing_ok=True)
+                sums = _into(part, source, wanted, progress)
             if not (wrong := _wrong(sums, wanted, sha256)):
                 break
             part.unlink(missing_ok=True)
@@ -167,7 +171,7 @@ def _append(
 ) -> None:
     tee = _Tee(file, sums)
     come = start
-    for size in source.fetch(tee, start):  # type: ignore[arg-type]
+    for size in source.fetch(cast(BinaryIO, tee), start):
         come += size
         progress(size)
         if come > (MOST if wanted.bytes is None else wanted.bytes):

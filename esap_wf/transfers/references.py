@@ -5,9 +5,11 @@ from __future__ import annotations
 import getpass
 import re
 import threading
+from functools import partial
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
+from esap_wf import credentials
 from esap_wf.config import Config
 from esap_wf.datalakes import Lake, lake
 from esap_wf.errors import NotFoundError, Problem, UsageError
@@ -17,7 +19,7 @@ from esap_wf.runs.store import Store
 from esap_wf.transfers import learned
 from esap_wf.transfers.cache import Cache
 from esap_wf.transfers.fetching import Wanted
-from esap_wf.transfers.sources import LakeSource, RunSource, Source
+from esap_wf.transfers.sources import LakeSource, RunSource, Source, WebSource
 
 _LAKE = "rucio://"
 #: A lake's catalogue is asked over a connection, which belongs to a thread.
@@ -43,7 +45,22 @@ def source_of(config: Config, uri: str) -> Source:
         return LakeSource(_lake(config, name), did)
     if uri.startswith(RUN):
         return RunSource(result_of(config, uri))
+    if uri.startswith(("https://", "http://")):
+        return web_source(config, uri)
     raise UsageError("an input can't be brought", [Problem(uri, "nobody knows how it is read")])
+
+
+def web_source(config: Config, url: str) -> WebSource:
+    """An address, with what the configuration says of its server."""
+    parts = urlsplit(url)
+    named = config.web.get("credentials", {})
+    name = named.get(parts.netloc) or named.get(parts.hostname or "")
+    token = partial(_value, config, name) if name else None
+    return WebSource(url.partition("#")[0], tuple(config.web.get("hosts", ())), token)
+
+
+def _value(config: Config, name: str) -> str:
+    return credentials.find(config, name).value
 
 
 def _lake(config: Config, name: str) -> Lake:

@@ -1,13 +1,15 @@
-"""Where a file is read: a data lake, a run of the store. What is asked of each is the same."""
+"""Where a file is read: a data lake, a run of the store, the web. What is asked of each is the same."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import urlsplit
 
 from esap_wf.datalakes import Lake, NoEntryError
+from esap_wf.errors import EsapError, Problem, RefusedError
 from esap_wf.models.data import Did
 
 
@@ -110,3 +112,47 @@ class RunSource(Source):
     def local(self) -> Path | None:
         """Results that were accepted stay as they are."""
         return self.path
+
+
+class WebSource(Source):
+    """
+    A file at an address.
+
+    Parameters
+    ----------
+    url : str
+    hosts : sequence of str
+        Servers that may be anywhere (`esap_wf.transfers.web`).
+    token : callable, optional
+    """
+
+    def __init__(self, url: str, hosts: Sequence[str], token: Callable[[], str] | None) -> None:
+        self.url, self.hosts, self.token = url, hosts, token
+        self.place = urlsplit(url).hostname or url
+        #: What the server said when the run was planned; empty: it doesn't matter.
+        self.expects = ""
+
+    def confirm_allowed(self) -> None:
+        """By asking for it again."""
+        from esap_wf.transfers import web
+
+        web.describe(self.url, hosts=self.hosts, token=self.token)
+
+    def fetch(self, target: BinaryIO, start: int) -> Iterator[int]:
+        from esap_wf.transfers import web
+
+        known = web.describe(self.url, hosts=self.hosts, token=self.token)
+        if self.expects and (now := known.modified or known.etag) != self.expects:
+            what = f"it is of {now or 'no known time'}, and was of {self.expects} when the run was planned"
+            hint = "plan it again, or say which content is meant: #sha256=…"
+            raise RefusedError(f"{self.url} was changed", [Problem(self.url, what, hint)])
+        if start and not known.ranges:
+            raise AgainError(f"{self.place} gives a file as a whole only")
+        try:
+            yield from web.fetch(self.url, target, start, expected=known, hosts=self.hosts, token=self.token)
+        except (web.RestartError, web.ChangedError) as error:
+            raise AgainError(error.message) from error
+
+
+class AgainError(EsapError):
+    """A file can only be read from its beginning."""

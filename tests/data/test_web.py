@@ -1,0 +1,211 @@
+"""Inputs at addresses: what a server says and does, and tokens that end."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from faults.conftest import end
+from helpers.waiting import until
+from helpers.websites import File, Handler, Site, leads_to, send, status
+
+from esap_wf.models.run import Phase
+
+from .gathering import Gathering
+
+pytestmark = pytest.mark.integration
+WHOLE = b"0123456789" * 300_000
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with Site() as made:
+        yield made
+
+
+@pytest.fixture
+def place(tmp_path: Path, site: Site) -> Iterator[Gathering]:
+    made = Gathering(tmp_path)
+    allow(made, site)
+    yield made
+    end(made)
+
+
+def allow(place: Gathering, site: Site, more: str = "") -> None:
+    (place.root / "config.toml").write_text(f"[web]\nhosts = {json.dumps(site.hosts)}\n{more}")
+
+
+def test_a_file_that_breaks_off_is_read_on_and_is_whole(place: Gathering, site: Site) -> None:
+    site.pages["/a.dat"] = File(WHOLE, {"ETag": '"one"'}, breaks=[1_000_000, 500_000])
+    done = place.ok(*place.given([site.url("/a.dat")]))
+    assert place.result(done["run"]) == WHOLE
+    starts = [q.headers["range"] for q in site.asked if q.method == "GET" and "range" in q.headers]
+    assert [s for s in starts if s.startswith("bytes=1000000-")], "from where it was"
+    place.sound()
+
+
+def test_a_server_without_ranges_gives_it_again_from_the_start(place: Gathering, site: Site) -> None:
+    site.pages["/a.dat"] = File(WHOLE, {"ETag": '"one"'}, ranges=False, breaks=[1_000_000])
+    done = place.ok(*place.given([site.url("/a.dat")]))
+    assert place.result(done["run"]) == WHOLE
+
+
+def test_a_server_that_is_away_is_waited_for(place: Gathering, site: Site) -> None:
+    site.pages["/a.dat"] = File(b"one", {"ETag": '"one"'})
+    words = place.given([site.url("/a.dat")])
+    plan = place.root / "plan.json"
+    assert place.inside("plan", *words[1:], "-o", plan).code == 0
+    site.pages["/a.dat"] = status(503)
+    run = place.ok("run", "--plan", str(plan), "--detach")["run"]
+    until(lambda: "waiting for localhost" in place.run(run).observe().reason, what="the reason")
+    site.pages["/a.dat"] = File(b"one", {"ETag": '"one"'})
+    assert place.ended(run).phase is Phase.COMPLETED, place.explain(run)
+
+
+def test_a_file_that_was_changed_after_the_plan_is_no_input(place: Gathering, site: Site) -> None:
+    site.pages["/a.dat"] = File(b"one", {"ETag": '"one"'})
+    plan = place.root / "plan.json"
+    assert place.inside("plan", *place.given([site.url("/a.dat")])[1:], "-o", plan).code == 0
+    site.pages["/a.dat"] = File(b"two", {"ETag": '"two"'})
+    done = place("run", "--plan", plan, "--json")
+    assert done.code != 0
+    told = done.err + json.dumps([place.status(run)["failures"] for run in place.listed()])
+    assert "was changed" in told, told
+
+
+def test_the_content_may_be_said_with_the_address(place: Gathering, site: Site) -> None:
+    site.pages["/a.dat"] = File(b"one")
+    right = hashlib.sha256(b"one").hexdigest()
+    done = place.ok(*place.given([f"{site.url('/a.dat')}#sha256={right}"]))
+    (place.root / "same.dat").write_bytes(b"one")
+    again = place.ok(*place.given([str(place.root / "same.dat")]))
+    assert (again["run"], again["reused"]) == (done["run"], True)
+    wrong = place(*place.given([f"{site.url('/a.dat')}#sha256={'0' * 64}"]), "--json")
+    assert wrong.code == 1
+    (failure,) = place.status(wrong.json["run"])["failures"]
+    assert "sha256" in failure["detail"]
+
+
+def test_what_was_learned_of_an_address_is_its_identity_later(place: Gathering, site: Site) -> None:
+    site.pages["/a.dat"] = File(b"one", {"ETag": '"one"'})
+    first = place.ok(*place.given([site.url("/a.dat")]))
+    second = place.ok(*place.given([site.url("/a.dat")], "--seconds", "0.1"))
+    refs = [
+        json.loads((place.run(r["run"]).dir / "plan.json").read_text())["inputs"]["files"][0]["checksum"]
+        for r in (first, second)
+    ]
+    assert refs[0].startswith("address:")
+    assert refs[1] == f"sha256:{hashlib.sha256(b'one').hexdigest()}"
+
+
+def endless(handler: Handler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "10")
+    handler.end_headers()
+    if handler.command != "HEAD":
+        for _ in range(1000):
+            handler.wfile.write(b"x" * 100_000)
+    handler.close_connection = True
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        (status(404), "404"),
+        (status(403), "403"),
+        (leads_to("file:///etc/passwd"), "file"),
+        (leads_to("http://169.254.169.254/a.dat"), "169.254.169.254"),
+        (leads_to("/a.dat"), "redirect"),
+    ],
+    ids=["not there", "forbidden", "to a file", "to a private address", "loop"],
+)
+def test_what_a_server_refuses_or_leads_to_is_told_before_the_start(
+    place: Gathering, site: Site, page: object, words: str
+) -> None:
+    site.pages["/a.dat"] = page  # type: ignore[assignment]
+    done = place.inside(*place.given([site.url("/a.dat")]))
+    assert done.code != 0
+    assert words in done.err, done.err
+    assert "passwd" not in "".join(str(p.read_bytes()) for p in place.cached())
+
+
+def test_a_server_on_a_private_address_must_be_named(place: Gathering, site: Site) -> None:
+    site.pages["/a.dat"] = File(b"one")
+    (place.root / "config.toml").write_text("")
+    done = place.inside(*place.given([site.url("/a.dat")]))
+    assert done.code != 0
+    assert str(site.port) in done.err
+    assert site.asked == []
+
+
+def test_a_server_that_sends_more_than_it_says_gives_no_input(place: Gathering, site: Site) -> None:
+    site.pages["/a.dat"] = endless
+    done = place(*place.given([site.url("/a.dat")]), "--json")
+    # of an HTTP answer only so much is read as it has by its own word
+    assert done.code == 0
+    assert place.result(done.json["run"]) == b"x" * 10
+
+
+def token(seconds: float) -> str:
+    """One that says when it ends."""
+    parts = [{"alg": "none"}, {"exp": time.time() + seconds}]
+    encoded = [base64.urlsafe_b64encode(json.dumps(p).encode()).decode().rstrip("=") for p in parts]
+    return f"{encoded[0]}.{encoded[1]}.sig"
+
+
+def guarded(good: set[str]) -> object:
+    """Gives its file to who has a token."""
+
+    def page(handler: Handler) -> None:
+        if handler.headers.get("Authorization", "").removeprefix("Bearer ") in good:
+            File(b"one", {"ETag": '"one"'})(handler)
+        else:
+            send(handler, 401)
+
+    return page
+
+
+def test_a_run_is_held_by_a_token_that_has_ended_and_goes_on_with_a_new_one(
+    place: Gathering, site: Site
+) -> None:
+    old, new = token(3600), token(7200)
+    site.pages["/a.dat"] = guarded({old, new})  # type: ignore[assignment]
+    allow(
+        place,
+        site,
+        f'[web.credentials]\n"localhost:{site.port}" = "archive"\n[credentials.archive]\nfile = "token"\n',
+    )
+    file = place.root / "token"
+    file.write_text(old)
+    file.chmod(0o600)
+    plan = place.root / "plan.json"
+    assert place.inside("plan", *place.given([site.url("/a.dat")])[1:], "-o", plan).code == 0
+    ended = token(-5)
+    file.write_text(ended)
+    run = place.ok("run", "--plan", str(plan), "--detach")["run"]
+    until(lambda: place.run(run).observe().phase is Phase.HELD, what="the run to be held")
+    reason = place.run(run).observe().reason
+    assert "held by the credential archive since" in reason
+    assert "expired at" in reason
+    file.write_text(new)
+    until(lambda: place.run(run).observe().phase is Phase.COMPLETED, what="the run to go on")
+    for path in [*place.run(run).dir.rglob("*"), *(place.store / "cache").rglob("*")]:
+        if path.is_file():
+            text = path.read_bytes()
+            assert not any(t.encode() in text for t in (old, new, ended)), path
+
+
+def test_a_token_that_others_can_read_is_refused(place: Gathering, site: Site) -> None:
+    site.pages["/a.dat"] = guarded(set())  # type: ignore[assignment]
+    allow(place, site, '[web.credentials]\nlocalhost = "archive"\n[credentials.archive]\nfile = "token"\n')
+    (place.root / "token").write_text("abc")
+    (place.root / "token").chmod(0o644)
+    done = place.inside(*place.given([site.url("/a.dat")]))
+    assert done.code != 0
+    assert "others can read" in done.err
+    assert "chmod 600" in done.err
