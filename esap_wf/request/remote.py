@@ -254,10 +254,10 @@ class Remote:
             )
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="esap-wf-plan-")
-        source, known = references.source_of(self.config, ref.uri), references.known(self.config, ref)
+        source = references.source_of(self.config, ref.uri)
         path = source.local()
         if path is None:
-            path = fetch(source, references.wanted(ref), references.cache_of(self.config), known).path
+            path = fetch(source, references.wanted(ref), references.cache_of(self.config), lambda: None).path
         # under its own name: what a file is called says what it is
         target = Path(self._folder.name) / str(len(self._read)) / PurePosixPath(ref.path).name
         target.parent.mkdir()

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from esap_wf import config, files
@@ -33,7 +34,7 @@ from esap_wf.running.ownership import Ownership
 from esap_wf.running.trouble import Trouble
 from esap_wf.runs import crashpoints
 from esap_wf.transfers import cache, learned, references
-from esap_wf.transfers.fetching import fetch
+from esap_wf.transfers.fetching import Fetched, fetch
 from esap_wf.transfers.sources import WebSource
 
 logger = logging.getLogger(__name__)
@@ -223,22 +224,30 @@ class _Bringing:
         target = self.owner.run.dir / ref.path
         if (path := source.local()) is not None:
             return list(self._linked(path, target, ref))
-        known = references.known(self.config, ref)
         if (seconds := source.recall()) is not None:
             raise _RecalledError(seconds)
         wanted, kept = references.wanted(ref), references.cache_of(self.config)
         while True:
-            fetched = fetch(source, wanted, kept, known, self.tally.come)
+            fetched = fetch(
+                source,
+                wanted,
+                kept,
+                lambda: references.known(self.config, ref),
+                partial(self._learn, ref),
+                self.tally.come,
+            )
             crashpoints.reached("input-fetched")
             try:
                 cache.link(fetched.path, target)
                 break
             except FileNotFoundError:  # somebody has cleared the cache meanwhile
                 continue
-        if not fetched.hit and known is None:
-            store = self.owner.store
-            learned.keep(store.root, wanted, fetched.sha256, fetched.bytes, store.file_mode)
         return [_file(self.owner.run.dir, ref.path, ref.uri, fetched.sha256)]
+
+    def _learn(self, ref: DataRef, fetched: Fetched) -> None:
+        store = self.owner.store
+        if "sha256" not in ref.checksums:
+            learned.keep(store.root, references.wanted(ref), fetched.sha256, fetched.bytes, store.file_mode)
 
     def _linked(self, source: Path, target: Path, ref: DataRef) -> Iterator[File]:
         """A result of another run, without a copy; from now on nobody writes into it by accident."""

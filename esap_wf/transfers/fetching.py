@@ -74,10 +74,17 @@ class Fetched:
 
 #: Told of bytes that have come; may raise to stop.
 Progress = Callable[[int], None]
+Known = Callable[[], str | None]
+Learn = Callable[[Fetched], None]
 
 
 def fetch(
-    source: Source, wanted: Wanted, cache: Cache, known: str | None, progress: Progress = lambda n: None
+    source: Source,
+    wanted: Wanted,
+    cache: Cache,
+    known: Known,
+    learn: Learn = lambda fetched: None,
+    progress: Progress = lambda n: None,
 ) -> Fetched:
     """
     Get a file; of one that is there, or half there, only what is missing is read.
@@ -87,8 +94,11 @@ def fetch(
     source : Source
     wanted : Wanted
     cache : Cache
-    known : str, optional
-        SHA-256 of this file that was found out earlier.
+    known : callable
+        Gives the SHA-256 of this file if somebody has found it out; asked again after another one has been
+        waited for, who has.
+    learn : callable, optional
+        Told of a file that was fetched, before anybody else may fetch it.
     progress : callable, optional
 
     Raises
@@ -102,11 +112,12 @@ def fetch(
     EsapError
         The disk is full, say.
     """
-    sha256 = wanted.checksums.get("sha256") or known
+    sha256 = wanted.checksums.get("sha256") or known()
     if sha256 and (path := cache.find(sha256)):
         source.confirm_allowed()
         return _hit(path, sha256, wanted, progress)
     with cache.part(wanted.key) as part:
+        sha256 = sha256 or known()
         if sha256 and (path := cache.find(sha256)):  # somebody else was quicker
             source.confirm_allowed()
             return _hit(path, sha256, wanted, progress)
@@ -125,7 +136,9 @@ def fetch(
                     f"{wanted.uri} is not what its catalogue says", [Problem(wanted.uri, wrong, hint)]
                 )
         found = sums.of("sha256") or ""
-        return Fetched(cache.keep(part, found, _seconds(wanted.modified)), found, sums.bytes)
+        fetched = Fetched(cache.keep(part, found, _seconds(wanted.modified)), found, sums.bytes)
+        learn(fetched)
+        return fetched
 
 
 def _hit(path: Path, sha256: str, wanted: Wanted, progress: Progress) -> Fetched:

@@ -124,6 +124,6 @@ def test_two_runs_that_want_one_file_fetch_it_once(place: Gathering) -> None:
         ]
         for run in runs:
             until(lambda run=run: place.run(run).observe().phase is Phase.COMPLETED, what=run)  # type: ignore[misc]
-        assert page.sent == 1_000_000
+        assert page.sent < 1_100_000, "once, and what is said of it"
         first, second = (place.run(run).dir / "inputs/files/0/a.dat" for run in runs)
         assert first.samefile(second)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from faults.conftest import end
 from helpers.waiting import until
-from helpers.websites import File, Handler, Site, leads_to, send, status
+from helpers.websites import File, Handler, Page, Site, leads_to, send, status
 
 from esap_wf.models.run import Phase
 
@@ -41,11 +41,12 @@ def allow(place: Gathering, site: Site, more: str = "") -> None:
 
 
 def test_a_file_that_breaks_off_is_read_on_and_is_whole(place: Gathering, site: Site) -> None:
-    site.pages["/a.dat"] = File(WHOLE, {"ETag": '"one"'}, breaks=[1_000_000, 500_000])
+    headers = {"ETag": '"one"', "Accept-Ranges": "bytes"}
+    site.pages["/a.dat"] = File(WHOLE, headers, breaks=[1_000_000, 500_000])
     done = place.ok(*place.given([site.url("/a.dat")]))
     assert place.result(done["run"]) == WHOLE
-    starts = [q.headers["range"] for q in site.asked if q.method == "GET" and "range" in q.headers]
-    assert [s for s in starts if s.startswith("bytes=1000000-")], "from where it was"
+    starts = [q.headers["range"] for q in site.asked if "range" in q.headers]
+    assert starts == ["bytes=1000000-", "bytes=1500000-"], "from where it was"
     place.sound()
 
 
@@ -55,27 +56,45 @@ def test_a_server_without_ranges_gives_it_again_from_the_start(place: Gathering,
     assert place.result(done["run"]) == WHOLE
 
 
+def told_only(page: Page, otherwise: Page) -> Page:
+    """What is said of it at first is right; after that it is another matter."""
+    asked: list[int] = []
+
+    def answer(handler: Handler) -> None:
+        (otherwise if asked else page)(handler)
+        asked.extend([1] if handler.command == "HEAD" else [])
+
+    return answer
+
+
 def test_a_server_that_is_away_is_waited_for(place: Gathering, site: Site) -> None:
-    site.pages["/a.dat"] = File(b"one", {"ETag": '"one"'})
-    words = place.given([site.url("/a.dat")])
-    plan = place.root / "plan.json"
-    assert place.inside("plan", *words[1:], "-o", plan).code == 0
-    site.pages["/a.dat"] = status(503)
-    run = place.ok("run", "--plan", str(plan), "--detach")["run"]
+    site.pages["/a.dat"] = told_only(File(b"one", {"ETag": '"one"', "Accept-Ranges": "bytes"}), status(503))
+    run = place.ok(*place.given([site.url("/a.dat")]), "--detach")["run"]
     until(lambda: "waiting for localhost" in place.run(run).observe().reason, what="the reason")
     site.pages["/a.dat"] = File(b"one", {"ETag": '"one"'})
     assert place.ended(run).phase is Phase.COMPLETED, place.explain(run)
 
 
 def test_a_file_that_was_changed_after_the_plan_is_no_input(place: Gathering, site: Site) -> None:
+    one, two = (
+        File(text, {"ETag": f'"{text.decode()}"', "Accept-Ranges": "bytes"}) for text in (b"one", b"two")
+    )
+    site.pages["/a.dat"] = told_only(one, two)
+    done = place(*place.given([site.url("/a.dat")]), "--json")
+    assert done.code == 1
+    (failure,) = place.status(done.json["run"])["failures"]
+    assert (failure["step"], failure["reason"]) == ("input", "STAGE_IN")
+    assert "was changed" in failure["detail"]
+
+
+def test_a_plan_whose_input_was_changed_is_stale(place: Gathering, site: Site) -> None:
     site.pages["/a.dat"] = File(b"one", {"ETag": '"one"'})
     plan = place.root / "plan.json"
     assert place.inside("plan", *place.given([site.url("/a.dat")])[1:], "-o", plan).code == 0
     site.pages["/a.dat"] = File(b"two", {"ETag": '"two"'})
-    done = place("run", "--plan", plan, "--json")
-    assert done.code != 0
-    told = done.err + json.dumps([place.status(run)["failures"] for run in place.listed()])
-    assert "was changed" in told, told
+    done = place.inside("run", "--plan", plan)
+    assert done.code == 3
+    assert "its content changed since the plan was made" in done.err
 
 
 def test_the_content_may_be_said_with_the_address(place: Gathering, site: Site) -> None:
@@ -125,9 +144,9 @@ def endless(handler: Handler) -> None:
     ids=["not there", "forbidden", "to a file", "to a private address", "loop"],
 )
 def test_what_a_server_refuses_or_leads_to_is_told_before_the_start(
-    place: Gathering, site: Site, page: object, words: str
+    place: Gathering, site: Site, page: Page, words: str
 ) -> None:
-    site.pages["/a.dat"] = page  # type: ignore[assignment]
+    site.pages["/a.dat"] = page
     done = place.inside(*place.given([site.url("/a.dat")]))
     assert done.code != 0
     assert words in done.err, done.err
@@ -158,7 +177,7 @@ def token(seconds: float) -> str:
     return f"{encoded[0]}.{encoded[1]}.sig"
 
 
-def guarded(good: set[str]) -> object:
+def guarded(good: set[str]) -> Page:
     """Gives its file to who has a token."""
 
     def page(handler: Handler) -> None:
@@ -173,21 +192,24 @@ def guarded(good: set[str]) -> object:
 def test_a_run_is_held_by_a_token_that_has_ended_and_goes_on_with_a_new_one(
     place: Gathering, site: Site
 ) -> None:
-    old, new = token(3600), token(7200)
-    site.pages["/a.dat"] = guarded({old, new})  # type: ignore[assignment]
-    allow(
-        place,
-        site,
-        f'[web.credentials]\n"localhost:{site.port}" = "archive"\n[credentials.archive]\nfile = "token"\n',
-    )
+    old, new, ended = token(3600), token(7200), token(-5)
     file = place.root / "token"
-    file.write_text(old)
-    file.chmod(0o600)
-    plan = place.root / "plan.json"
-    assert place.inside("plan", *place.given([site.url("/a.dat")])[1:], "-o", plan).code == 0
-    ended = token(-5)
+    good, asked = {old, new}, list[int]()
+
+    def page(handler: Handler) -> None:
+        guarded(good)(handler)
+        if not asked:  # when it was planned
+            asked.append(1)
+            file.write_text(ended)
+
+    site.pages["/a.dat"] = page
+    more = f'[web.credentials]\n"localhost:{site.port}" = "archive"\n[credentials.archive]\nfile = "token"\n'
+    allow(place, site, more)
     file.write_text(ended)
-    run = place.ok("run", "--plan", str(plan), "--detach")["run"]
+    file.chmod(0o600)
+    assert "expired at" in place.inside(*place.given([site.url("/a.dat")])).err
+    file.write_text(old)
+    run = place.ok(*place.given([site.url("/a.dat")]), "--detach")["run"]
     until(lambda: place.run(run).observe().phase is Phase.HELD, what="the run to be held")
     reason = place.run(run).observe().reason
     assert "held by the credential archive since" in reason
@@ -201,7 +223,7 @@ def test_a_run_is_held_by_a_token_that_has_ended_and_goes_on_with_a_new_one(
 
 
 def test_a_token_that_others_can_read_is_refused(place: Gathering, site: Site) -> None:
-    site.pages["/a.dat"] = guarded(set())  # type: ignore[assignment]
+    site.pages["/a.dat"] = guarded(set())
     allow(place, site, '[web.credentials]\nlocalhost = "archive"\n[credentials.archive]\nfile = "token"\n')
     (place.root / "token").write_text("abc")
     (place.root / "token").chmod(0o644)
