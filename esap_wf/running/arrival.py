@@ -25,7 +25,7 @@ from esap_wf.credentials import CredentialError
 from esap_wf.datalakes import LakeOutageError
 from esap_wf.errors import EsapError, Problem, RefusedError, StoppedError
 from esap_wf.formats import digests
-from esap_wf.formats.quantities import human_bytes, human_count, human_seconds
+from esap_wf.formats.quantities import human_bytes, human_count, human_seconds, to_bytes
 from esap_wf.models import Model
 from esap_wf.models.request import DataRef
 from esap_wf.models.run import Failure, Phase, Reason, encode
@@ -124,6 +124,7 @@ class _Bringing:
 
     def run(self) -> None:
         """Until all has come, or the run is to stop."""
+        self._make_room()
         working: dict[Future[list[File]], DataRef] = {}
         with ThreadPoolExecutor(PARALLEL, thread_name_prefix="bringing") as pool:
             try:
@@ -144,6 +145,16 @@ class _Bringing:
         if self._said:
             self.owner.write(Phase.QUEUED, reason="")
         crashpoints.reached("inputs-brought")
+
+    def _make_room(self) -> None:
+        """What no run has any more gives way, the longest unwanted first."""
+        needed = sum(ref.bytes or 0 for ref in self.waiting)
+        if needed:
+            most = max(0, int(to_bytes(self.config.cache_size)) - needed)
+            gone = references.cache_of(self.config).collect(most)
+            if gone:
+                freed = human_bytes(sum(one.bytes for one in gone))
+                logger.info("%s left the cache, %s", human_count(len(gone), "file"), freed)
 
     def _next(self) -> DataRef | None:
         moment = time.monotonic()
