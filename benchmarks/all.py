@@ -18,6 +18,7 @@ TABLES = (
     "planning.py",
     "status_log.py",
     "index.py",
+    "data.py",
     "closure.py",
 )
 #: knows no arguments
