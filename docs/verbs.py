@@ -31,6 +31,7 @@ FURTHER: dict[str, tuple[int, ...]] = {
     "backends check": (4,),
     "check": (1, 4),
     "basket map": (4,),
+    "basket pull": (4,),
     "lake find": (4,),
     "lake show": (4,),
     "lake put": (4,),

@@ -35,7 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Show what places can do, what is free, and why something doesn't fit.",
     ),
     "check": ("check:check", "Run the no-ops at a place in every engine, and show what works."),
-    "basket": ("basket:basket", "Show what of an ESAP shopping basket goes to which input."),
+    "basket": ("basket:basket", "Fetch an ESAP shopping basket; show what of it goes to which input."),
     "chain": ("chain:chain", "Run several workflows, each on results of others."),
     "cache": ("cache:cache", "Show what was fetched for runs, and make room."),
     "lake": ("lake:lake", "Find data in a data lake, look at it, and put some there."),

@@ -1,7 +1,8 @@
-"""The verb basket: what of an ESAP shopping basket would go to which input of a workflow."""
+"""The verb basket: an ESAP shopping basket, and what of it would go to which input of a workflow."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from esap_wf.config import Config
     from esap_wf.models.basket import Basket, Item
 
-basket = group("basket", "The ESAP shopping basket: what of it goes to which input of a workflow.")
+basket = group("basket", "The ESAP shopping basket: fetch it, and see what of it goes to which input.")
 #: Rows that are shown to people; the JSON has all.
 SHOWN = 200
 
@@ -61,6 +62,61 @@ def map_(answer: Answer, workflow: str, file: str, picked: tuple[str, ...], lake
     assigned = rules.assign(basket, found.manifest.inputs, _by_hand(picked))
     answer.give(_data(basket, assigned), _text(basket, assigned))
     return ExitCode.DONE if assigned.is_clear and not basket.refused else ExitCode.USAGE
+
+
+@basket.command(
+    "pull",
+    examples=[
+        "esap-wf basket pull --gateway https://esap.example.org/ --token-file ~/.esap-token -o basket.json",
+        "esap-wf basket pull | esap-wf run fair --basket -",
+    ],
+)
+@click.option(
+    "--gateway",
+    metavar="URL",
+    help="The gateway's address, https://HOST/esap-api/. [default: $ESAP_WF_GATEWAY]",
+)
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    shell_complete=completes("file"),
+    help="Holds the token that the gateway shows after log-in, and only you can read it."
+    " [default: the token in $ESAP_WF_GATEWAY_TOKEN]",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    shell_complete=completes("file"),
+    help="Where the basket is written. [default: standard output]",
+)
+@click.pass_obj
+def pull(answer: Answer, gateway: str | None, token_file: str | None, output: str | None) -> None:
+    """
+    Fetch your basket from an ESAP gateway, as basket map and run take it. Nothing is changed there.
+    """
+    from esap_wf import files
+    from esap_wf.basket import gateway as gateways
+
+    named = gateway or os.environ.get(gateways.GATEWAY, "")
+    if not named:
+        what, hint = "there is no gateway", f"--gateway https://HOST/esap-api/, or {gateways.GATEWAY}"
+        raise UsageError("the command line is not valid", [Problem("--gateway", what, hint)])
+    path = Path(output).absolute() if output and output != "-" else None
+    if path is not None and path.exists() and not path.is_file():
+        hint = "without -o the basket goes to standard output"
+        raise UsageError("the basket can't be written", [Problem(str(path), "is no file", hint)])
+    token = gateways.token(Path(token_file) if token_file else None)
+    pulled = gateways.pull(gateways.address(named), token)
+    count = human_count(len(pulled.items), "item")
+    data = {"items": len(pulled.items), "pages": pulled.pages, "file": str(path) if path else None}
+    if path is None:
+        # with --json, too, standard output is a basket
+        answer.give({**data, "shopping_cart": pulled.items}, pulled.text)
+        answer.say(f"{count} in the basket")
+    else:
+        files.write_atomic(path, f"{pulled.text}\n".encode())
+        answer.give(data, f"{path}: {count}")
 
 
 def read(config: Config, file: str, lake: str) -> Basket:

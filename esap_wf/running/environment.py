@@ -9,11 +9,13 @@ from collections.abc import Mapping
 ENGINE_VARIABLES = ("NXF_", "SNAKEMAKE_", "TOIL_", "CWL_", "CWLTOOL_")
 #: Variables by which packages of the user could take the place of pinned ones.
 PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE")
+#: Secrets that are esap-wf's own business, and no step's.
+SECRET_VARIABLES = ("ESAP_WF_GATEWAY_TOKEN",)
 
 
 def environment(added: Mapping[str, str], isolated: bool = False) -> dict[str, str]:
     """
-    The user's environment without engine settings.
+    The user's environment without engine settings and secrets of esap-wf.
 
     Parameters
     ----------
@@ -22,7 +24,7 @@ def environment(added: Mapping[str, str], isolated: bool = False) -> dict[str, s
     isolated : bool
         Leave out what could put other packages in the place of pinned ones.
     """
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(ENGINE_VARIABLES)}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(ENGINE_VARIABLES + SECRET_VARIABLES)}
     if isolated:
         kept = {k: v for k, v in kept.items() if k not in PYTHON_VARIABLES}
     path = os.pathsep.join(p for p in (added.get("PYTHONPATH"), kept.get("PYTHONPATH")) if p)

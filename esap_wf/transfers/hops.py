@@ -55,6 +55,21 @@ class BadAnswerError(UnavailableError):
     """A server answers what nothing can be made of; trying again is of no use."""
 
 
+class LeadsAwayError(BadAnswerError):
+    """
+    A server leads to another one, and who asked wants no answer from there.
+
+    Attributes
+    ----------
+    address : Address
+        Where to.
+    """
+
+    def __init__(self, message: str, problems: Sequence[Problem], address: Address) -> None:
+        super().__init__(message, list(problems))
+        self.address = address
+
+
 @dataclass(frozen=True)
 class Way:
     """
@@ -69,11 +84,14 @@ class Way:
         because tokens end.
     proxies : mapping, optional
         ``http``, ``https``, ``all`` → address; ``no`` → names without. None: the environment's.
+    away : bool
+        Whether redirects to other servers are followed.
     """
 
     hosts: Sequence[str] = ()
     token: Callable[[], str] | None = field(default=None, repr=False)
     proxies: Mapping[str, str] | None = field(default=None, repr=False)
+    away: bool = True
 
     def proxy(self, address: Address) -> str | None:
         """The proxy for an address."""
@@ -145,6 +163,8 @@ def asked(method: str, address: Address, headers: Mapping[str, str], way: Way) -
         An address on the way isn't asked, or its certificate isn't valid.
     BadAnswerError
         Redirects without end.
+    LeadsAwayError
+        A redirect to another server, if `Way.away` is false.
     DeniedError
         A token would be readable by others.
     WebOutageError
@@ -167,6 +187,9 @@ def asked(method: str, address: Address, headers: Mapping[str, str], way: Way) -
             response.close()
             _close(pool)
         address = _next(hops, location)
+        if not way.away and address.origin != first.origin:
+            problem = Problem(str(first), f"leads to {address}")
+            raise LeadsAwayError(f"{first.host} leads to another server", [problem], address)
         logger.info("%s leads to %s", hops[-1], address)
         hops.append(address)
 

@@ -35,6 +35,7 @@ __all__ = [
     "WebOutageError",
     "describe",
     "fetch",
+    "written",
 ]
 
 #: Bytes after which is told how many were written; of a slow server it is told every so many seconds.
@@ -196,7 +197,7 @@ def fetch(
         coming, whole = _begun(answer, start, expected)
         if limit is not None and coming is not None and start + coming > limit:
             raise _too_long(answer, limit, f"has {start + coming}")
-        yield from _written(answer, target, start, coming, limit, whole)
+        yield from written(answer, target, start, coming, limit, whole)
 
 
 def _begun(answer: Answer, start: int, expected: WebEntry | None) -> tuple[int | None, int | None]:
@@ -232,11 +233,11 @@ def _begun(answer: Answer, start: int, expected: WebEntry | None) -> tuple[int |
     return coming, next((n for n in (length, total) if n is not None), start + coming)
 
 
-def _written(
+def written(
     answer: Answer, target: BinaryIO, start: int, coming: int | None, limit: int | None, whole: int | None
 ) -> Iterator[int]:
     """
-    Write a body.
+    Write the body of an answer; gives the numbers of bytes that were written, as `fetch` does.
 
     Parameters
     ----------

@@ -16,7 +16,9 @@ GROUPS = {
     "engines": ["list", "install", "pack"],
     "software": ["build", "check"],
     "index": ["rebuild"],
-    "basket": ["map"],
+    "basket": ["map", "pull"],
+    "chain": ["plan", "run"],
+    "cache": ["list", "gc"],
     "lake": ["find", "show", "put", "rm", "allow"],
     "store": ["init", "clean"],
 }
