@@ -24,9 +24,10 @@ $(VENV)/.installed: $(SETUP) | $(BIN)/python
 	$(PIP) -e '.[snakemake]'
 	touch $@
 
-demo: install ## install, then make instrument response functions; about 4 minutes the first time
+demo: install ## install, then make instrument response functions from a shopping basket; about 4 minutes the first time
 	$(BIN)/esap-wf software build irf
-	$(BIN)/esap-wf run irf --if-exists reuse
+	$(BIN)/esap-wf lake put workflows/irf/data/productions.json cta:productions/productions.json
+	$(BIN)/esap-wf run irf --basket examples/basket.json --if-exists reuse
 
 # The same with what the tests need. uv takes a third of pip's time; where it finds no index (it reads none of pip's configuration), pip does it.
 install-test: $(VENV)/.installed-test ## the same as install, with what the tests need

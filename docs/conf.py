@@ -34,7 +34,9 @@ CONTENTS = {
         "docs/containers",
         "docs/backends",
         "docs/baskets",
+        "docs/inputs",
         "docs/datalakes",
+        "docs/chains",
         "docs/nextflow",
     ],
     "How it works": [

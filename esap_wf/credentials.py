@@ -77,8 +77,8 @@ def find(config: Config, name: str) -> Credential:
         raise CredentialError(name, "is no token: it has spaces or control characters", "put one there")
     expires = expiry(value)
     if expires is not None and expires - SPARE <= time.time():
-        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(expires))
-        raise CredentialError(name, f"expired at {when}", "renew it: what waits for it goes on by itself")
+        when = time.strftime(" at %Y-%m-%d %H:%M:%S UTC", time.gmtime(expires)) if expires > 0 else ""
+        raise CredentialError(name, f"has expired{when}", "renew it: what waits for it goes on by itself")
     return Credential(name, value, expires)
 
 

@@ -207,13 +207,13 @@ def test_a_run_is_held_by_a_token_that_has_ended_and_goes_on_with_a_new_one(
     allow(place, site, more)
     file.write_text(ended)
     file.chmod(0o600)
-    assert "expired at" in place.inside(*place.given([site.url("/a.dat")])).err
+    assert "has expired" in place.inside(*place.given([site.url("/a.dat")])).err
     file.write_text(old)
     run = place.ok(*place.given([site.url("/a.dat")]), "--detach")["run"]
     until(lambda: place.run(run).observe().phase is Phase.HELD, what="the run to be held")
     reason = place.run(run).observe().reason
     assert "held by the credential archive since" in reason
-    assert "expired at" in reason
+    assert "has expired" in reason
     file.write_text(new)
     until(lambda: place.run(run).observe().phase is Phase.COMPLETED, what="the run to go on")
     for path in [*place.run(run).dir.rglob("*"), *(place.store / "cache").rglob("*")]:
