@@ -47,7 +47,7 @@ def test_a_production_from_the_basket_is_checked_by_the_next_link(tmp_path: Path
     (ref,) = json.loads((run / "plan.json").read_text())["inputs"]["production_db"]
     assert (run / ref["path"]).read_bytes() == (WORKFLOW / "data" / "productions.json").read_bytes()
     verdict = json.loads((run / "outputs/validation.json").read_text())
-    assert verdict["passed"] is True
+    assert verdict["valid"] is True
     checked = place.inside("run", "irf-validate", "--input", f"irf=run:{done.json['run']}/irf", "--json")
     assert checked.code == 0, checked.err
     assert checked.json["phase"] == "COMPLETED"
