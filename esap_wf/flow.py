@@ -19,7 +19,7 @@ from esap_wf.config import Config
 from esap_wf.errors import Problem, RefusedError
 from esap_wf.models.plan import Plan
 from esap_wf.models.run import Phase, State
-from esap_wf.planning import joining
+from esap_wf.planning import identity, joining
 from esap_wf.running import control, creation, delivery, revisions
 from esap_wf.runs import claims, lease, states
 from esap_wf.runs.layout import Layout
@@ -125,6 +125,8 @@ def _start(
     if not plan.digest.deterministic:
         return Started(creation.create(plan, workflows.of_plan(config, plan), store, run_id, None, rerun_of))
     notes: tuple[str, ...] = ()
+    if (former := _before(plan, store)) and isinstance(found := answer(former), Started):
+        return found
     claim = claims.claim(store, plan.digest.identity, run_id)
     while not claim.mine:
         if not claim.published:
@@ -145,6 +147,17 @@ def _start(
         if not store.run_exists(run_id):
             store.abandon(claim)
         raise
+
+
+def _before(plan: Plan, store: Store) -> Run | None:
+    """The run of an identical plan of the time when the content of its inputs was not known yet."""
+    if (digest := identity.before(plan)) is None:
+        return None
+    found = claims.latest(store, digest)
+    if found is None or not store.run_exists(found.run) or claims.latest(store, plan.digest.identity):
+        return None
+    run = Run(store, found.run)
+    return run if run.observe().phase in (Phase.COMPLETED, *states.ACTIVE) else None
 
 
 def _answer(

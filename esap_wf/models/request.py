@@ -176,7 +176,8 @@ class DataRef(Model, frozen=True, kw_only=True):
     and what weak sums there are) or ``stat`` (weak: device, inode, size, times).
 
     What lies elsewhere is brought to `path` before the engine starts, which is relative to the run directory
-    then; `checksums` and `modified` (RFC 3339) are what its catalogue says of it.
+    then; `checksums` and `modified` (RFC 3339) are what its catalogue says of it. `before` is the identity
+    that it had until somebody fetched it and its content was known.
     """
 
     uri: str
@@ -190,6 +191,7 @@ class DataRef(Model, frozen=True, kw_only=True):
     beside: dict[str, str] = {}
     checksums: dict[str, str] = {}
     modified: str = ""
+    before: str = ""
 
     @property
     def is_brought(self) -> bool:

@@ -12,7 +12,7 @@ from esap_wf.config import Config
 from esap_wf.errors import NotFoundError, UsageError
 from esap_wf.models.plan import Duplicate, Plan
 from esap_wf.models.run import Phase
-from esap_wf.planning import making, saved
+from esap_wf.planning import identity, making, saved
 from esap_wf.runs.productions import Production
 from esap_wf.runs.store import Store
 
@@ -34,7 +34,8 @@ def find(plan: Plan, config: Config) -> list[Duplicate]:
 
     digest, science = plan.digest, plan.digest.science or ""
     with index_of(store, config) as index:
-        same = index.by_identity(digest.identity) if digest.deterministic else []
+        digests = [d for d in (digest.identity, identity.before(plan)) if d and digest.deterministic]
+        same = [row for one in digests for row in index.by_identity(one)]
         alike = index.by_science(science)
         produced = index.by_production(plan.workflow, science)
     found = {row.id: _of_row(row, "request") for row in same}

@@ -122,6 +122,7 @@ FIELDS: dict[str, Identity | Recorded] = {
     "inputs.folder": Recorded("the content counts"),
     "inputs.checksums": Recorded("`checksum` is made of them"),
     "inputs.modified": Recorded("the content counts"),
+    "inputs.before": Recorded("`before` looks for runs of the time when the content was not known"),
     "inputs.beside": Identity("content of the files that belong to it", _beside),
     "volume": Recorded(_MOMENT),
     "selected": Identity("what was looked up"),
@@ -190,6 +191,17 @@ def of(plan: Plan) -> str:
         A field is neither identity nor recorded: `FIELDS` must say which.
     """
     return digests.of_data({"scheme": SCHEME, **dict(_parts(plan, plan, ""))})
+
+
+def before(plan: Plan) -> str | None:
+    """The digest that the same plan had before the content of its inputs was known; None if it was always."""
+    if not any(ref.before for refs in plan.inputs.values() for ref in refs):
+        return None
+    inputs = {
+        name: [msgspec.structs.replace(ref, checksum=ref.before or ref.checksum) for ref in refs]
+        for name, refs in plan.inputs.items()
+    }
+    return of(msgspec.structs.replace(plan, inputs=inputs))
 
 
 def _parts(plan: Plan, part: msgspec.Struct, prefix: str) -> Iterator[tuple[str, Any]]:

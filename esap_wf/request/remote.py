@@ -133,13 +133,16 @@ class Remote:
 
         uri = entry.did.uri(lake)
         wanted = Wanted(uri, entry.bytes, entry.checksums, entry.created)
-        sha256 = entry.checksums.get("sha256") or learned.known(self.config.store, wanted)
+        fetched = learned.known(self.config.store, wanted)
+        sha256 = entry.checksums.get("sha256") or fetched
         sums = ",".join(f"{kind}={value}" for kind, value in sorted(entry.checksums.items()))
+        weak = f"lake:{lake}:{entry.did}:{entry.bytes}:{sums}"
         return DataRef(
             uri=uri,
             bytes=entry.bytes,
-            checksum=f"sha256:{sha256}" if sha256 else f"lake:{lake}:{entry.did}:{entry.bytes}:{sums}",
+            checksum=f"sha256:{sha256}" if sha256 else weak,
             strength="checksum" if sha256 else "catalogue",
+            before=weak if sha256 and "sha256" not in entry.checksums else "",
             checksums=entry.checksums,
             modified=entry.created,
         )
@@ -219,6 +222,7 @@ class Remote:
             bytes=found.bytes,
             checksum=f"sha256:{sha256}" if sha256 else weak,
             strength="checksum" if sha256 else "catalogue",
+            before=weak if sha256 and not checksums else "",
             checksums=checksums,
             modified=version,
         )

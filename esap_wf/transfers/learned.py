@@ -1,6 +1,6 @@
 """
-What SHA-256 a file of a lake turned out to have, for all users of a store: its catalogue may know a weak
-checksum only.
+What SHA-256 a file turned out to have, for all users of a store: its catalogue may know a weak checksum only,
+and a server none.
 """
 
 from __future__ import annotations
@@ -9,32 +9,68 @@ import contextlib
 from pathlib import Path
 
 from esap_wf import files
-from esap_wf.errors import EsapError
+from esap_wf.errors import EsapError, NotFoundError, Problem, RefusedError, UsageError
+from esap_wf.formats import digests
 from esap_wf.models import Model
 from esap_wf.models.run import encode
 from esap_wf.transfers.fetching import Wanted
 
+_LAKE = "rucio://"
+
 
 class Learned(Model, frozen=True, kw_only=True):
-    """A file, and what it turned out to be."""
+    """A file, what was said of it when it was fetched, and what it turned out to be."""
 
     schema_version: int = 1
     uri: str
     bytes: int
     sha256: str
+    checksums: dict[str, str] = {}
+
+
+class OtherBytesError(RefusedError):
+    """A name in a lake stands for other bytes than it did."""
+
+    code = "other-bytes"
 
 
 def _place(store: Path, wanted: Wanted) -> Path:
-    return store / "learned" / wanted.key[:2] / f"{wanted.key}.json"
+    # a name in a lake is never given out again; what an address means depends on the version, too
+    key = digests.of_data(wanted.uri) if wanted.uri.startswith(_LAKE) else wanted.key
+    return store / "learned" / key[:2] / f"{key}.json"
 
 
 def known(store: Path, wanted: Wanted) -> str | None:
-    """The SHA-256 of a file, if somebody has fetched it."""
-    with contextlib.suppress(EsapError):
+    """
+    The SHA-256 of a file, if somebody has fetched it.
+
+    Raises
+    ------
+    OtherBytesError
+        Its lake says something else of it now than it did then.
+    """
+    try:
         found = files.read_json(_place(store, wanted), Learned)
-        if found.uri == wanted.uri and wanted.bytes in (None, found.bytes):
-            return found.sha256
-    return None
+    except (NotFoundError, UsageError):
+        return None
+    if found.uri != wanted.uri:
+        return None
+    if wanted.uri.startswith(_LAKE) and (what := _differs(found, wanted)):
+        hint = "a name in a lake is given out once: tell who keeps it"
+        raise OtherBytesError(
+            f"{wanted.uri} stands for other bytes than it did", [Problem(wanted.uri, what, hint)]
+        )
+    return found.sha256 if wanted.bytes in (None, found.bytes) else None
+
+
+def _differs(found: Learned, wanted: Wanted) -> str:
+    if wanted.bytes not in (None, found.bytes):
+        return f"it had {found.bytes} bytes, and has {wanted.bytes} now"
+    before = {**found.checksums, "sha256": found.sha256}
+    for kind, value in wanted.checksums.items():
+        if before.get(kind, value).lower() != value.lower():
+            return f"its {kind} was {before[kind]}, and is {value} now"
+    return ""
 
 
 def keep(store: Path, wanted: Wanted, sha256: str, size: int, mode: int | None) -> None:
@@ -43,5 +79,5 @@ def keep(store: Path, wanted: Wanted, sha256: str, size: int, mode: int | None) 
     with contextlib.suppress(EsapError, OSError):
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            document = Learned(uri=wanted.uri, bytes=size, sha256=sha256)
-            files.write_atomic(path, encode(document), mode=mode, sync=False)
+            said = Learned(uri=wanted.uri, bytes=size, sha256=sha256, checksums=dict(wanted.checksums))
+            files.write_atomic(path, encode(said), mode=mode, sync=False)

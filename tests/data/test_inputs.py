@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -269,3 +270,14 @@ def test_the_cache_gives_room_but_not_what_runs_have(place: Gathering) -> None:
     assert len(place.cached()) == 2
     assert place.result(run)
     place.sound()
+
+
+def test_a_name_that_stands_for_other_bytes_one_day_is_refused(place: Gathering) -> None:
+    """No lake of ours lets that happen, so its catalogue is changed by hand."""
+    uri = place.put("one.dat", b"one")
+    place.ok(*place.given([uri]))
+    with sqlite3.connect(place.store / "lake/catalogue.sqlite") as catalogue:
+        catalogue.execute("UPDATE dids SET sha256 = ? WHERE name = 'one.dat'", ("0" * 64,))
+    done = place.inside(*place.given([uri]))
+    assert done.code != 0
+    assert "stands for other bytes" in done.err or "its sha256 was" in done.err, done.err

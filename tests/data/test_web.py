@@ -120,6 +120,16 @@ def test_what_was_learned_of_an_address_is_its_identity_later(place: Gathering, 
     ]
     assert refs[0].startswith("address:")
     assert refs[1] == f"sha256:{hashlib.sha256(b'one').hexdigest()}"
+    # the first run is found by what it was called then, and the second by its content, wherever that lies
+    again = place.ok(*place.given([site.url("/a.dat")]))
+    assert (again["run"], again["reused"]) == (first["run"], True)
+    planned = place.inside("plan", *place.given([site.url("/a.dat")])[1:], "--json").json
+    assert planned["duplicates"] == [first["run"]]
+    (place.root / "mine.dat").write_bytes(b"one")
+    mine = place.ok(*place.given([str(place.root / "mine.dat")], "--seconds", "0.1"))
+    assert (mine["run"], mine["reused"]) == (second["run"], True)
+    rerun = place.ok(*place.given([site.url("/a.dat")]), "--if-exists", "rerun")
+    assert rerun["run"] != first["run"]
 
 
 def endless(handler: Handler) -> None:
@@ -182,7 +192,7 @@ def guarded(good: set[str]) -> Page:
 
     def page(handler: Handler) -> None:
         if handler.headers.get("Authorization", "").removeprefix("Bearer ") in good:
-            File(b"one", {"ETag": '"one"'})(handler)
+            File(b"one", {"ETag": '"one"', "Accept-Ranges": "bytes"})(handler)
         else:
             send(handler, 401)
 
