@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,7 +17,8 @@ from esap_wf.api.waiting import interrupted, wait
 from esap_wf.catalogue import workflows
 from esap_wf.errors import Problem, RunFailedError, UsageError
 from esap_wf.flow import IfExists
-from esap_wf.formats import documents, schemas
+from esap_wf.formats import documents, reading, schemas
+from esap_wf.models.basket import Basket
 from esap_wf.models.plan import Plan
 from esap_wf.models.request import Request
 from esap_wf.models.run import Phase
@@ -26,6 +28,7 @@ from esap_wf.request.assembly import Asked, assemble
 AnyPath = str | os.PathLike[str]
 Parameters = Mapping[str, Any] | None
 Inputs = Mapping[str, AnyPath | Sequence[AnyPath]] | None
+Items = AnyPath | Mapping[str, Any] | Sequence[Any] | None
 
 
 def _request(workflow: AnyPath, inputs: Inputs, options: Mapping[str, Any]) -> Request:
@@ -45,6 +48,7 @@ def plan(
     parameters: Parameters = None,
     inputs: Inputs = None,
     *,
+    basket: Items = None,
     store: AnyPath | None = None,
     **options: Any,
 ) -> Plan:
@@ -59,7 +63,9 @@ def plan(
         Values: numbers in the unit of the schema, texts such as ``"20 deg"``, quantities of astropy, numbers
         and arrays of NumPy.
     inputs : mapping, optional
-        Name → path, URL, or a list of them.
+        Name → path, ``rucio://LAKE/scope/name``, URL, ``run:RUN/OUTPUT``, or a list of them.
+    basket : path, mapping or sequence, optional
+        A shopping basket: a file, or what such a file holds. Inputs that are not given come from it.
     store : path, optional
         Run store.
     **options
@@ -77,7 +83,7 @@ def plan(
         Every problem of the request.
     """
     config = config_of(store)
-    made = _made(workflow, parameters, inputs, options, config)
+    made = _made(workflow, parameters, inputs, basket, options, config)
     return msgspec.structs.replace(made, duplicates=duplicates.find(made, config))
 
 
@@ -85,13 +91,15 @@ def _made(
     workflow: AnyPath,
     parameters: Parameters,
     inputs: Inputs,
+    basket: Items,
     options: Mapping[str, Any],
     config: configuration.Config,
 ) -> Plan:
     request = _request(workflow, inputs, options)
     found = workflows.find(config, request.workflow)
     named = values.of_parameters(parameters, found.properties)
-    asked = Asked(request=msgspec.structs.replace(request, parameters=named))
+    items = None if basket is None else _items(basket)
+    asked = Asked(request=msgspec.structs.replace(request, parameters=named), basket=items)
     assembled = assemble(asked, found, config)
     for warning in assembled.warnings:
         warn(warning)
@@ -99,11 +107,20 @@ def _made(
     return making.make(assembled.request, config, assembled.valid)
 
 
+def _items(basket: AnyPath | Mapping[str, Any] | Sequence[Any]) -> Basket:
+    from esap_wf.basket import items
+
+    if isinstance(basket, (str, os.PathLike)):
+        return items.read(reading.read_text(Path(basket), limit=items.MOST), str(basket), "local")
+    return items.read(msgspec.json.encode(basket).decode(), "the basket", "local")
+
+
 def run(
     workflow: AnyPath | Plan,
     parameters: Parameters = None,
     inputs: Inputs = None,
     *,
+    basket: Items = None,
     store: AnyPath | None = None,
     if_exists: str = "reuse",
     detach: bool = False,
@@ -120,7 +137,7 @@ def run(
     ----------
     workflow : str, path or Plan
         Name, path, URL, or a plan, which is run exactly or refused as stale.
-    parameters, inputs, store, **options
+    parameters, inputs, basket, store, **options
         As in `plan`.
     if_exists : str
         ``reuse`` or ``rerun``, if an identical run is COMPLETED.
@@ -150,7 +167,7 @@ def run(
         saved.confirm_fresh(workflow, config)
         made = workflow
     else:
-        made = _made(workflow, parameters, inputs, options, config)
+        made = _made(workflow, parameters, inputs, basket, options, config)
     with interrupted(config.store):
         started = flow.start(made, config, IfExists(if_exists))
     return _concluded(started, detach, progress)

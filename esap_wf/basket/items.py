@@ -12,6 +12,8 @@ from esap_wf.basket import wire
 from esap_wf.models.basket import Basket, Item, Refused
 from esap_wf.models.data import Did
 
+#: Bytes of a basket.
+MOST = 1_000_000_000
 _URL = re.compile(r"https?://[^\s\"'<>\\^`{|}\x00-\x1f\x7f-\x9f]+", re.IGNORECASE)
 #: Columns, in the order in which they are looked for: ObsCore's, then those of the archives themselves.
 _URLS = ("access_url", "url", "accessurl", "access_reference", "accref")

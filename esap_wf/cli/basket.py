@@ -133,12 +133,8 @@ def read(config: Config, file: str, lake: str) -> Basket:
     from esap_wf.formats import reading
 
     profile(config, lake)
-    text = sys.stdin.read() if file == "-" else reading.read_text(Path(file), limit=MOST)
+    text = sys.stdin.read() if file == "-" else reading.read_text(Path(file), limit=items.MOST)
     return items.read(text, "standard input" if file == "-" else file, lake)
-
-
-#: Bytes of a basket.
-MOST = 1_000_000_000
 
 
 def _by_hand(picked: tuple[str, ...]) -> dict[str, list[str]]:

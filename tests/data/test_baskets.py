@@ -99,3 +99,18 @@ def test_an_empty_or_broken_basket_is_told(place: Gathering, text: str, words: s
     done = place.inside("run", place.workflow(), "--basket", path)
     assert done.code == 2
     assert words in done.err, done.err
+
+
+def test_in_python_a_basket_is_a_file_or_what_it_holds(
+    place: Gathering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import esap_wf
+
+    _, whole = place.many(2)
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    things = [item(f"d/{n:06}.dat") for n in range(2)]
+    done = esap_wf.run(place.workflow(), basket=things, store=place.store)
+    assert place.result(done.id) == whole
+    again = esap_wf.run(place.workflow(), basket=place.basket(*things), store=place.store)
+    assert (again.id, again.reused) == (done.id, True)
