@@ -74,13 +74,16 @@ class Arrived(Model, frozen=True, kw_only=True):
     files: list[File]
 
 
-def bring(owner: Ownership) -> None:
+def bring(owner: Ownership, worked: bool) -> None:
     """
     Bring what is not there yet. Ends early if the run is to stop; who can't be asked is waited for.
 
     Parameters
     ----------
     owner : Ownership
+    worked : bool
+        An engine has worked with what is there, and its results may yet be accepted: a file that was changed
+        since it came stays so, and is told then.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def bring(owner: Ownership) -> None:
         The disk is full, say.
     """
     if refs := staging.brought(owner.plan):
-        _Bringing(owner, config.load(str(owner.store.root)), refs).run()
+        _Bringing(owner, config.load(str(owner.store.root)), refs, worked).run()
 
 
 @dataclass
@@ -108,8 +111,8 @@ class _Tally:
 
 
 class _Bringing:
-    def __init__(self, owner: Ownership, places: Config, refs: Sequence[DataRef]) -> None:
-        self.owner, self.config, self.all = owner, places, refs
+    def __init__(self, owner: Ownership, places: Config, refs: Sequence[DataRef], worked: bool) -> None:
+        self.owner, self.config, self.all, self.worked = owner, places, refs, worked
         self.record = {file.path: file for file in recorded(owner.run.dir)}
         self.waiting = [ref for ref in refs if not self._is_there(ref)]
         self.tally, self.trouble = _Tally(), Trouble("")
@@ -120,7 +123,11 @@ class _Bringing:
 
     def _is_there(self, ref: DataRef) -> bool:
         mine = [f for f in self.record.values() if f.path == ref.path or f.path.startswith(f"{ref.path}/")]
-        return bool(mine) and all(is_same(self.owner.run.dir, file) for file in mine)
+        return bool(mine) and all(self._is_good(file) for file in mine)
+
+    def _is_good(self, file: File) -> bool:
+        there = self.owner.run.dir
+        return (there / file.path).exists() if self.worked else is_same(there, file)
 
     def run(self) -> None:
         """Until all has come, or the run is to stop."""

@@ -30,7 +30,7 @@ from esap_wf.running.launching import engine_piece
 from esap_wf.running.ownership import Leaving, Ownership
 from esap_wf.running.patience import Patience
 from esap_wf.running.watch import Watch
-from esap_wf.runs import attempts, crashpoints
+from esap_wf.runs import attempts, crashpoints, states
 from esap_wf.runs.lease import FencedError, HeldByOther
 from esap_wf.runs.pieces import under_way
 from esap_wf.runs.run import BY_THE_SYSTEM, StopRequest
@@ -136,7 +136,8 @@ class Supervisor:
         if staging.brought(owner.plan):
             from esap_wf.running import arrival  # for these runs alone
 
-            arrival.bring(owner)
+            worked = before.phase not in states.FINAL and attempts.last(self.run.dir, owner.lease.epoch) > 0
+            arrival.bring(owner, worked)
         if staging.is_elsewhere(owner.plan):
             if former := adoption.former_engine(owner, before):  # by an earlier plan it worked here
                 adoption.give_up(owner, former)

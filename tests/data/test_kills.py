@@ -127,3 +127,20 @@ def test_two_runs_that_want_one_file_fetch_it_once(place: Gathering) -> None:
         assert page.sent < 1_100_000, "once, and what is said of it"
         first, second = (place.run(run).dir / "inputs/files/0/a.dat" for run in runs)
         assert first.samefile(second)
+
+
+def test_an_input_that_was_changed_before_a_kill_is_still_found_out(place: Gathering) -> None:
+    uri = place.put("one.dat", b"one")
+    spoil = "chmod u+w inputs/files/0/one.dat && echo more >> inputs/files/0/one.dat && sleep 5"
+    place.workflow("spoils", spoil)
+    run = str(place.ok(*place.given([uri], workflow="spoils"), "--detach")["run"])
+    there = place.run(run).dir / "inputs/files/0/one.dat"
+    until(lambda: there.exists() and b"more" in there.read_bytes(), what="the change")
+    pid = place.supervisor(run)
+    assert pid
+    psutil.Process(pid).kill()
+    assert place.ended(run).phase is Phase.UNKNOWN
+    place.ok("resume", run, "--detach")
+    assert place.ended(run).phase is Phase.ERROR
+    (failure,) = place.status(run)["failures"]
+    assert failure["reason"] == "INVALID_INPUT"
