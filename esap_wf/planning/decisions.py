@@ -17,7 +17,7 @@ from esap_wf.formats.quantities import human_bytes
 from esap_wf.models.place import Profile, Queue
 from esap_wf.models.plan import Allocation, Estimate, SoftwareChoice
 from esap_wf.models.request import Request
-from esap_wf.planning import places, queued, routes, wishes
+from esap_wf.planning import places, queued, routes, volume, wishes
 from esap_wf.planning.costs import Costs
 from esap_wf.planning.places import Chosen
 from esap_wf.planning.runners import Runner, find_engine
@@ -64,6 +64,7 @@ class _Asking:
     asked: Allocation
     costs: Costs
     there: Places
+    moves: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -125,7 +126,8 @@ def decide(
         No engine is here; the place can't be asked.
     """
     there = places.all_of(request, config)
-    asking = _Asking(request, config, valid, dict(values), asked, costs, there)
+    moves = volume.moves(config, valid.inputs, {n: p.profile for n, p in there.usable.items()})
+    asking = _Asking(request, config, valid, dict(values), asked, costs, there, moves)
     named = there.usable.get(request.backend or "")
     if named is not None and way is not None:
         named = replace(named, profile=way)
@@ -258,7 +260,7 @@ def _placed(asking: _Asking, runner: Runner | None) -> tuple[Chosen, Estimate, l
         step_cores=_largest_step(demands),
     )
     cut = Cut(runner.implementation, title, costs.units, request.resources) if runner else None
-    chosen = places.choose(request, asking.config, asking.there, wanted, asked, cut)
+    chosen = places.choose(request, asking.config, asking.there, wanted, asked, cut, asking.moves)
     allocation, warnings = chosen.allocation, list(chosen.warnings)
     if needed.memory_bytes > allocation.memory_bytes:
         given, needs = human_bytes(allocation.memory_bytes), human_bytes(needed.memory_bytes)

@@ -7,6 +7,7 @@ A default, or a wish that no engine insists on, never keeps a run from a place t
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,6 +70,7 @@ def choose(
     allocation: Allocation,
     wishes: Wishes,
     cut: Cut | None = None,
+    moves: Mapping[str, int] | None = None,
 ) -> Chosen:
     """
     The place that is named, or the first that fits.
@@ -83,6 +85,8 @@ def choose(
     wishes : Wishes
     cut : Cut, optional
         Whether the run can be cut into slices; without it, it isn't.
+    moves : mapping, optional
+        Bytes of inputs that would have to be brought to each place.
 
     Raises
     ------
@@ -101,7 +105,7 @@ def choose(
         fitted[place.name] = fitting, sliced, job
         return fitting, [*against, *place.reasons(job)]
 
-    offers, capacities = resources.offers_of(there, wanted, config.store)
+    offers, capacities = resources.offers_of(there, wanted, config.store, moves or {})
     fitting = [o.backend for o in offers if o.fits]
     chosen = request.backend or next(iter(fitting), None)
     if chosen is None or chosen not in fitting:

@@ -152,7 +152,10 @@ def corrected(model: Estimate, earlier: Sequence[Measurement], units: int, cores
 
 
 def offers_of(
-    there: Places, wanted: Callable[[Place, Capacity], tuple[Allocation, list[str]]], store: Path
+    there: Places,
+    wanted: Callable[[Place, Capacity], tuple[Allocation, list[str]]],
+    store: Path,
+    moves: Mapping[str, int],
 ) -> tuple[list[Offer], dict[str, Capacity]]:
     """
     Every place, whether it fits, and why not.
@@ -163,11 +166,13 @@ def offers_of(
     wanted : callable
         What is wanted of a place that has so much, and what else is against it.
     store : Path
+    moves : mapping of str to int
+        Bytes that would have to be brought to each; empty if that says nothing.
 
     Returns
     -------
     offers : list of Offer
-        Fitting ones first.
+        Fitting ones first, of those the one to which least is to be brought.
     capacities : dict
         Place → what it has.
     """
@@ -183,5 +188,10 @@ def offers_of(
             else:
                 allocation, against = wanted(there.usable[name], capacity)
                 reasons = [*reasons_against(capacity, allocation), *against]
-        offers.append(Offer(backend=name, fits=not reasons, reasons=reasons))
-    return sorted(offers, key=lambda o: (not o.fits, o.backend != "local", o.backend)), capacities
+        moved = moves[name] if name in moves else msgspec.UNSET
+        offers.append(Offer(backend=name, fits=not reasons, reasons=reasons, moves=moved))
+
+    def order(offer: Offer) -> tuple[bool, int, bool, str]:
+        return not offer.fits, moves.get(offer.backend, 0), offer.backend != "local", offer.backend
+
+    return sorted(offers, key=order), capacities

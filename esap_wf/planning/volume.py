@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from esap_wf.config import Config
 from esap_wf.errors import Problem, RefusedError
 from esap_wf.formats.quantities import human_bytes
-from esap_wf.models.data import Did, lake_and_did
+from esap_wf.models.data import Did, Replica, lake_and_did
+from esap_wf.models.place import Profile
 from esap_wf.models.plan import Volume
 from esap_wf.models.request import DataRef
 
@@ -53,24 +54,56 @@ def of(config: Config, inputs: Mapping[str, Iterable[DataRef]]) -> Volume:
     )
 
 
+def moves(
+    config: Config, inputs: Mapping[str, Iterable[DataRef]], profiles: Mapping[str, Profile]
+) -> dict[str, int]:
+    """
+    Bytes that would have to be brought to each place, because no storage near it (`Profile.storage`) has them.
+    Empty if no place has any near it: then nothing speaks for one of them.
+
+    Raises
+    ------
+    LakeOutageError
+        A lake can't be asked.
+    """
+    near = {
+        name: {one.name for one in profile.storage if one.role == "data"}
+        for name, profile in profiles.items()
+    }
+    refs = {r.uri: r for given in inputs.values() for r in given if r.is_brought and r.uri.startswith(_LAKE)}
+    if not refs or not any(near.values()):
+        return {}
+    there = {uri: {copy.rse for copy in copies} for uri, copies in _copies(config, refs.values())}
+    return {
+        name: sum(ref.bytes or 0 for uri, ref in refs.items() if not there.get(uri, set()) & rses)
+        for name, rses in near.items()
+    }
+
+
 def _cold(config: Config, missing: Iterable[DataRef]) -> tuple[int, float]:
     """How many files are to be recalled, and for how long."""
+    cold, longest = 0, 0.0
+    for _, copies in _copies(config, missing):
+        if copies and not any(copy.ready for copy in copies):
+            cold += 1
+            longest = max(longest, *(copy.seconds or 0.0 for copy in copies))
+    return cold, longest
+
+
+def _copies(config: Config, refs: Iterable[DataRef]) -> Iterator[tuple[str, list[Replica]]]:
+    """Where copies of files in lakes are, by address."""
     from esap_wf.datalakes import BATCH, lake
 
     wanted: dict[str, list[Did]] = {}
-    for ref in missing:
+    for ref in refs:
         if ref.uri.startswith(_LAKE):
             name, did = lake_and_did(ref.uri)
             wanted.setdefault(name, []).append(did)
-    cold, longest = 0, 0.0
     for name, dids in wanted.items():
         asked = lake(config, name)
         for start in range(0, len(dids), BATCH):
-            for copies in asked.replicas(dids[start : start + BATCH]).values():
-                if copies and not any(copy.ready for copy in copies):
-                    cold += 1
-                    longest = max(longest, *(copy.seconds or 0.0 for copy in copies))
-    return cold, longest
+            for did, copies in asked.replicas(dids[start : start + BATCH]).items():
+                yield did.uri(name), copies
 
 
 def _free(folder: Path) -> int:

@@ -281,3 +281,17 @@ def test_a_name_that_stands_for_other_bytes_one_day_is_refused(place: Gathering)
     done = place.inside(*place.given([uri]))
     assert done.code != 0
     assert "stands for other bytes" in done.err or "its sha256 was" in done.err, done.err
+
+
+def test_a_place_near_the_data_is_preferred(place: Gathering) -> None:
+    place.put("one.dat", b"one" * 1000)
+    profile = '[backends.%s]\nkind = "local"\nstorage = [{name = "%s"}]\n'
+    (place.root / "config.toml").write_text(profile % ("far", "elsewhere") + profile % ("near", "disk"))
+    planned = place.inside("plan", *place.given(["rucio://local/toy/one.dat"])[1:], "--json").json
+    moves = {offer["backend"]: offer["moves"] for offer in planned["offers"]}
+    assert moves == {"near": 0, "far": 3000, "local": 3000}, planned["offers"]
+    assert planned["backend"] == "near"
+    (place.root / "mine.dat").write_bytes(b"one")
+    mine = place.inside("plan", *place.given([str(place.root / "mine.dat")])[1:], "--json").json
+    assert mine["backend"] == "local"
+    assert "moves" not in mine["offers"][0]
