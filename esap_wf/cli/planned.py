@@ -66,11 +66,9 @@ def plan_screen(plan: Plan, defaults: Mapping[str, Any], units: Mapping[str, str
         rows.append(("", f"and {human_count(len(given) - FEW, 'more input')}"))
     if plan.volume.files:
         rows.append(("data", volume_text(plan.volume)))
-    far = [o for o in plan.offers if isinstance(o.moves, int) and o.fits]
+    far = [(o.backend, o.moves) for o in plan.offers if isinstance(o.moves, int) and o.fits]
     if far:
-        each = ", ".join(
-            f"{human_bytes(o.moves)} to {o.backend}" for o in far[:FEW] if isinstance(o.moves, int)
-        )
+        each = ", ".join(f"{human_bytes(moved)} to {name}" for name, moved in far[:FEW])
         rows.append(("", f"it is not near everywhere: {each} would have to be moved"))
     others = [o for o in plan.offers if o.backend != plan.backend]
     fits = [o.backend for o in others if o.fits]

@@ -137,8 +137,8 @@ class Offer(Model, frozen=True, kw_only=True, omit_defaults=False):
     A backend profile, and why it does not fit. Named after the offers of the IVOA ExecutionBroker.
 
     `starts` is when a job would begin there now, as the place expects it (RFC 3339); left out if it
-    doesn't say. `moves` are the bytes of inputs that would have to be brought there, because no storage near it
-    has them; left out where no place has any near it.
+    doesn't say. `moves` are the bytes of inputs that would have to be brought there, because no storage near
+    it has them; left out where no place has any near it.
     """
 
     backend: str

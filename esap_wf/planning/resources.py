@@ -188,7 +188,7 @@ def offers_of(
             else:
                 allocation, against = wanted(there.usable[name], capacity)
                 reasons = [*reasons_against(capacity, allocation), *against]
-        moved = moves[name] if name in moves else msgspec.UNSET
+        moved = moves.get(name, msgspec.UNSET)
         offers.append(Offer(backend=name, fits=not reasons, reasons=reasons, moves=moved))
 
     def order(offer: Offer) -> tuple[bool, int, bool, str]:

@@ -58,8 +58,8 @@ def moves(
     config: Config, inputs: Mapping[str, Iterable[DataRef]], profiles: Mapping[str, Profile]
 ) -> dict[str, int]:
     """
-    Bytes that would have to be brought to each place, because no storage near it (`Profile.storage`) has them.
-    Empty if no place has any near it: then nothing speaks for one of them.
+    Bytes that would have to be brought to each place, because no storage near it (`Profile.storage`) has
+    them. Empty if no place has any near it: then nothing speaks for one of them.
 
     Raises
     ------
