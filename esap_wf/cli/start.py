@@ -121,6 +121,7 @@ def plan(ctx: click.Context, /, output: str | None, verbose: bool, print_script:
         "allocation": made.allocation,
         "parameters": made.parameters,
         "selected": made.selected,
+        "volume": made.volume,
         "slicing": made.slicing,
         "warnings": made.warnings,
     }
