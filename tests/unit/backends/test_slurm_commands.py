@@ -117,6 +117,11 @@ def test_the_accounting_is_not_asked_for_jobs_that_wait_or_work(
     state = "FAILED"
     assert questions.known(commands, ["7"])["7"].state == state
     assert (tmp_path / "asked").exists()
+    # why one has failed is said of one that is over
+    state = "LAUNCH_FAILED"
+    assert questions.known(commands, ["7"])["7"].kind == ""
+    state = "TIMEOUT"
+    assert questions.known(commands, ["7"])["7"].kind == "TIMEOUT"
 
 
 def test_many_long_names_are_asked_for_in_parts_that_the_system_takes(

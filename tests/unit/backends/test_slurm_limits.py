@@ -125,6 +125,10 @@ def test_memory_that_nothing_has_is_told_by_what_the_place_has_at_most() -> None
     much = job(memory_bytes=10**12)
     assert limits.reasons(profile(), much, survey()) == []
     assert reasons_against(limits.capacity(profile(), Path("/"), survey()), much)
+    # but not if it is the profile's own word for a job whose step asks for nothing
+    (reason,) = limits.reasons(profile(job_memory="1 TB", way="native"), much, survey())
+    assert "one job needs 1 TB of memory" in reason
+    assert limits.reasons(profile(job_memory="1 TB", way="there", folder="/x"), much, survey()) == []
 
 
 def test_what_fits_is_not_refused() -> None:
