@@ -71,6 +71,7 @@ class Catalogue:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._db: sqlite3.Connection | None = None
+        self._is_made = False
 
     def close(self) -> None:
         """Close it."""
@@ -106,13 +107,31 @@ class Catalogue:
                 db.execute("ROLLBACK")
             raise
 
-    def _asked(self, question: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        if self._db is None and not self.path.exists():
-            return []
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """All questions inside see the same, and together cost little more than one."""
+        if not self._is_there() or self._open().in_transaction:
+            yield
+            return
         db = self._open()
-        if not db.in_transaction and db.execute("PRAGMA user_version").fetchone()[0] == 0:
-            return []
-        return db.execute(question, values).fetchall()
+        db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+
+    def _asked(self, question: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._open().execute(question, values).fetchall() if self._is_there() else []
+
+    def _is_there(self) -> bool:
+        """Whether it has its tables; looked up until it has."""
+        if self._db is None and not self.path.exists():
+            return False
+        db = self._open()
+        if not self._is_made and not db.in_transaction:  # in one of its own it may still be rolled back
+            self._is_made = db.execute("PRAGMA user_version").fetchone()[0] != 0
+        return self._is_made or db.in_transaction
 
     # --- scopes
 
@@ -162,13 +181,10 @@ class Catalogue:
         return next(iter(self._rows([did], now)), None)
 
     def _rows(self, dids: Iterable[Did], now: float) -> Iterator[tuple[Entry, bool]]:
-        by_scope: dict[str, list[str]] = {}
-        for did in dids:
-            by_scope.setdefault(did.scope, []).append(did.name)
-        for scope, named in by_scope.items():
+        for scope, named in _by_scope(dids).items():
             for row in self._asked(
                 f"SELECT {_ROW} FROM dids WHERE scope = ? AND name IN (SELECT value FROM json_each(?))",
-                [scope, msgspec.json.encode(named).decode()],
+                [scope, named],
             ):
                 *_, expires, gone = row
                 yield _entry(row), bool(gone) or (expires is not None and expires <= now)
@@ -236,14 +252,15 @@ class Catalogue:
 
     def replicas(self, dids: Iterable[Did], now: float) -> dict[Did, list[str]]:
         """Storage elements that have copies."""
-        found: dict[Did, list[str]] = {}
-        for did in dids:
+        found: dict[Did, list[str]] = {did: [] for did in dids}
+        for scope, named in _by_scope(found).items():
             rows = self._asked(
-                "SELECT rse FROM replicas "
-                "WHERE scope = ? AND name = ? AND (until IS NULL OR until > ?) ORDER BY rse",
-                [*_key(did), now],
+                "SELECT name, rse FROM replicas WHERE scope = ? AND name IN (SELECT value FROM json_each(?)) "
+                "AND (until IS NULL OR until > ?) ORDER BY rse",
+                [scope, named, now],
             )
-            found[did] = [rse for (rse,) in rows]
+            for name, rse in rows:
+                found[Did(scope, name)].append(rse)
         return found
 
     def has(self, did: Did, rse: str, until: float | None) -> None:
@@ -254,10 +271,17 @@ class Catalogue:
             [*_key(did), rse, until],
         )
 
-    def recall(self, did: Did) -> tuple[float, float] | None:
-        """When a file that was asked for is ready, and until when; None if it wasn't."""
-        rows = self._asked("SELECT ready, until FROM recalls WHERE scope = ? AND name = ?", _key(did))
-        return (rows[0][0], rows[0][1]) if rows else None
+    def recalls(self, dids: Iterable[Did]) -> dict[Did, tuple[float, float]]:
+        """When files that were asked for are ready, and until when."""
+        return {
+            Did(scope, name): (ready, until)
+            for scope, named in _by_scope(dids).items()
+            for name, ready, until in self._asked(
+                "SELECT name, ready, until FROM recalls "
+                "WHERE scope = ? AND name IN (SELECT value FROM json_each(?))",
+                [scope, named],
+            )
+        }
 
     def ask(self, did: Did, ready: float, until: float) -> None:
         """A file is to be recalled; asked for again it only stays longer. Inside of `writing`."""
@@ -272,6 +296,7 @@ class Catalogue:
         self._open().execute("DELETE FROM recalls WHERE scope = ? AND name = ?", _key(did))
 
 
+_CONTENTS = {content.value: content for content in Content}
 _ROW = "scope, name, content, bytes, sha256, adler32, created, account, metadata, expires, gone"
 
 
@@ -280,17 +305,27 @@ def _key(did: Did) -> tuple[str, str]:
     return (did.scope, did.name)
 
 
+def _by_scope(dids: Iterable[Did]) -> dict[str, str]:
+    """Names by scope, as SQLite is given many of them."""
+    found: dict[str, list[str]] = {}
+    for did in dids:
+        found.setdefault(did.scope, []).append(did.name)
+    return {scope: msgspec.json.encode(named).decode() for scope, named in found.items()}
+
+
 def _entry(row: tuple[Any, ...]) -> Entry:
     scope, name, content, size, sha256, adler32, created, account, metadata, expires, _ = row
-    sums = {"sha256": sha256, "adler32": adler32}
+    sums = {"sha256": sha256} if sha256 else {}
+    if adler32:
+        sums["adler32"] = adler32
     return Entry(
         did=Did(scope, name),
-        content=Content(content),
+        content=_CONTENTS[content],
         bytes=size,
-        checksums={k: v for k, v in sums.items() if v},
+        checksums=sums,
         created=created,
         account=account,
-        metadata=msgspec.json.decode(metadata),
+        metadata={} if metadata == "{}" else msgspec.json.decode(metadata),
         expires=None if expires is None else instant(expires),
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import quote_from_bytes
 
 from esap_wf.datalakes.base import Lake, LakeOutageError, LakeProfile
 from esap_wf.datalakes.directory.view import View
@@ -87,22 +89,23 @@ class DirectoryLake(Lake):
         """Hot ones first; of a file that is recalled from a cold one the time is told that it still takes."""
         self._arrive(dids)
         with self._view.asking():
-            known = self.describe(dids)
-            held = self._view.catalogue.replicas(known, self._view.clock())
-            return {did: self._copies(did, rses) for did, rses in held.items()}
+            held = self._view.catalogue.replicas(self._view.readable(dids), self._view.clock())
+            known = self._view.catalogue.entries(held, self._view.clock())
+            asked = self._view.catalogue.recalls(known)
+        return {did: self._copies(did, held[did], asked.get(did)) for did in known}
 
-    def _copies(self, did: Did, rses: list[str]) -> list[Replica]:
+    def _copies(self, did: Did, rses: list[str], asked: tuple[float, float] | None) -> list[Replica]:
         found = []
         for name in rses:
-            rse, path = self._view.rse(name), self._view.storage.place(name, did)
+            rse, path = self._view.rse(name), str(self._view.storage.place(name, did))
             cold = rse.tier is Tier.COLD
             seconds = None
             if cold:
-                asked = self._view.catalogue.recall(did)
                 seconds = max(0.0, asked[0] - self._view.clock()) if asked else float(to_seconds(rse.recall))
-            ready = not cold and path.exists()
-            found.append(Replica(rse=name, url=path.as_uri(), tier=rse.tier, ready=ready, seconds=seconds))
-        return sorted(found, key=lambda r: (not r.ready, r.tier is Tier.COLD, r.rse))
+            ready = not cold and os.access(path, os.F_OK)
+            url = f"file://{quote_from_bytes(os.fsencode(path))}"
+            found.append(Replica(rse=name, url=url, tier=rse.tier, ready=ready, seconds=seconds))
+        return sorted(found, key=lambda r: (not r.ready, r.tier is Tier.COLD, r.rse)) if found[1:] else found
 
     # --- read
 
@@ -122,7 +125,8 @@ class DirectoryLake(Lake):
 
     def local(self, did: Did) -> Path | None:
         """A hot copy."""
-        self._view.one(did)
+        with self._view.asking():
+            self._view.one(did)
         for replica in self.replicas([did]).get(did, []):
             if replica.ready:
                 return self._view.storage.place(replica.rse, did)
@@ -169,7 +173,7 @@ class DirectoryLake(Lake):
         """Hot copies of what has been recalled by now."""
         with self._view.asking():
             now = self._view.clock()
-            due = [(d, r) for d in dids if (r := self._view.catalogue.recall(d)) and r[0] <= now]
+            due = [(d, r) for d, r in self._view.catalogue.recalls(dids).items() if r[0] <= now]
         if not due:
             return
         hot = next((n for n, rse in self._view.rses.items() if rse.tier is Tier.HOT), None)

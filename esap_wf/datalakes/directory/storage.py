@@ -42,7 +42,8 @@ class Storage:
     def place(self, rse: str, did: Did) -> Path:
         """Where a storage element has a file: never the place of another one."""
         digest = hashlib.sha256(str(did).encode()).hexdigest()[:24]
-        return self.folder / "files" / rse / did.scope / digest[:2] / digest / Path(did.name).name
+        name = did.name.rpartition("/")[2]  # a name has no . or .. in it
+        return Path(f"{self.folder}/files/{rse}/{did.scope}/{digest[:2]}/{digest}/{name}")
 
     def copy(self, source: Path, beat: Callable[[], None] = lambda: None) -> Copied:
         """

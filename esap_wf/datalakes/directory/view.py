@@ -74,7 +74,12 @@ class View:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """A catalogue that can't be asked is an outage."""
+        """A catalogue that can't be asked is an outage; what is asked inside is of one moment."""
+        with self._explained(), self.catalogue.reading():
+            yield
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
@@ -86,7 +91,7 @@ class View:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """All that is written inside, or nothing."""
-        with self.asking():
+        with self._explained():
             try:
                 with self.catalogue.writing():
                     yield
