@@ -8,16 +8,19 @@ it came then was changed by a step, or by somebody else.
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from esap_wf import config, files
 from esap_wf.config import Config
@@ -114,16 +117,27 @@ class _Bringing:
     def __init__(self, owner: Ownership, places: Config, refs: Sequence[DataRef], worked: bool) -> None:
         self.owner, self.config, self.all, self.worked = owner, places, refs, worked
         self.record = {file.path: file for file in recorded(owner.run.dir)}
-        self.waiting = [ref for ref in refs if not self._is_there(ref)]
+        self.waiting = deque(self._missing())
         self.tally, self.trouble = _Tally(), Trouble("")
         self.recalled: dict[str, float] = {}
-        self._later: dict[str, float] = {}
+        # what is tried again, by when
+        self._later: list[tuple[float, int, DataRef]] = []
+        self._tried = itertools.count()
+        self._cache = references.cache_of(places)
+        self._together = references.questions(ref.uri for ref in self.waiting)
         self._told, self._said = 0.0, ""
         self._kept = len(self.record)
 
-    def _is_there(self, ref: DataRef) -> bool:
-        mine = [f for f in self.record.values() if f.path == ref.path or f.path.startswith(f"{ref.path}/")]
-        return bool(mine) and all(self._is_good(file) for file in mine)
+    def _missing(self) -> Iterator[DataRef]:
+        mine: dict[str, list[File]] = {}
+        for file in self.record.values():
+            # a folder is there with what it holds
+            for path in (file.path, *map(str, PurePosixPath(file.path).parents)):
+                mine.setdefault(path, []).append(file)
+        for ref in self.all:
+            there = mine.get(ref.path or "", [])
+            if not there or not all(self._is_good(file) for file in there):
+                yield ref
 
     def _is_good(self, file: File) -> bool:
         there = self.owner.run.dir
@@ -135,7 +149,7 @@ class _Bringing:
         working: dict[Future[list[File]], DataRef] = {}
         with ThreadPoolExecutor(PARALLEL, thread_name_prefix="bringing") as pool:
             try:
-                while self.waiting or working:
+                while self.waiting or self._later or working:
                     if self.owner.wants_stop():
                         return
                     while len(working) < 2 * PARALLEL and (ref := self._next()):
@@ -144,7 +158,7 @@ class _Bringing:
                     for future in done:
                         self._came(future, working.pop(future))
                     self._tell(len(working))
-                    if not working:
+                    if not working and not self.waiting and self._later:
                         time.sleep(LOOK)
             finally:
                 self.tally.stop.set()
@@ -158,17 +172,20 @@ class _Bringing:
         needed = sum(ref.bytes or 0 for ref in self.waiting)
         if needed:
             most = max(0, int(to_bytes(self.config.cache_size)) - needed)
-            gone = references.cache_of(self.config).collect(most)
+            gone = self._cache.collect(most)
             if gone:
                 freed = human_bytes(sum(one.bytes for one in gone))
                 logger.info("%s left the cache, %s", human_count(len(gone), "file"), freed)
 
     def _next(self) -> DataRef | None:
-        moment = time.monotonic()
-        for i, ref in enumerate(self.waiting):
-            if self._later.get(ref.uri, 0.0) <= moment:
-                return self.waiting.pop(i)
+        if self.waiting:
+            return self.waiting.popleft()
+        if self._later and self._later[0][0] <= time.monotonic():
+            return heapq.heappop(self._later)[2]
         return None
+
+    def _again(self, ref: DataRef, seconds: float) -> None:
+        heapq.heappush(self._later, (time.monotonic() + seconds, next(self._tried), ref))
 
     def _came(self, future: Future[list[File]], ref: DataRef) -> None:
         try:
@@ -177,20 +194,17 @@ class _Bringing:
             return
         except _RecalledError as error:
             self.recalled[ref.uri] = time.monotonic() + error.seconds
-            self._later[ref.uri] = time.monotonic() + min(max(error.seconds, LOOK), 60.0)
-            self.waiting.append(ref)
+            self._again(ref, min(max(error.seconds, LOOK), 60.0))
             return
         except CredentialError as error:
             self.trouble.place = f"the credential {error.name}"
             self.trouble.begin(error.message, person=True)
-            self._later[ref.uri] = time.monotonic() + self.trouble.pause()
-            self.waiting.append(ref)
+            self._again(ref, self.trouble.pause())
             return
         except LakeOutageError as error:
             self.trouble.place = ref.uri.partition("://")[2].partition("/")[0].rpartition("@")[2]
             self.trouble.begin(str(error))
-            self._later[ref.uri] = time.monotonic() + self.trouble.pause()
-            self.waiting.append(ref)
+            self._again(ref, self.trouble.pause())
             return
         except files.NoSpaceError:
             raise
@@ -206,7 +220,7 @@ class _Bringing:
             return
         self._told = moment
         self._keep()
-        left = len(self.waiting) + working
+        left = len(self.waiting) + len(self._later) + working
         total = sum(ref.bytes or 0 for ref in self.all)
         said = f"bringing inputs: {len(self.all) - left} of {human_count(len(self.all), 'file')}"
         if total:
@@ -236,7 +250,7 @@ class _Bringing:
         assert ref.path
         if self.tally.stop.is_set():
             raise StoppedError("bringing inputs was stopped")
-        source = references.source_of(self.config, ref.uri)
+        source = references.source_of(self.config, ref.uri, self._together)
         if isinstance(source, WebSource) and "sha256" not in ref.checksums:
             source.expects = ref.modified
         target = self.owner.run.dir / ref.path
@@ -244,12 +258,12 @@ class _Bringing:
             return list(self._linked(path, target, ref))
         if (seconds := source.recall()) is not None:
             raise _RecalledError(seconds)
-        wanted, kept = references.wanted(ref), references.cache_of(self.config)
+        wanted = references.wanted(ref)
         while True:
             fetched = fetch(
                 source,
                 wanted,
-                kept,
+                self._cache,
                 lambda: references.known(self.config, ref),
                 partial(self._learn, ref),
                 self.tally.come,

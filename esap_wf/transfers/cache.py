@@ -189,6 +189,14 @@ def link(source: Path, target: Path) -> None:
         It can't be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+        return
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # it is there already, or there are no links
+        if error.errno not in {*_NO_LINKS, errno.EEXIST}:
+            raise files.explain(error, target) from error
     half = target.with_name(f".{target.name[:200]}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         try:

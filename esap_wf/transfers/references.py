@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import re
 import threading
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -13,22 +15,39 @@ from esap_wf import credentials
 from esap_wf.config import Config
 from esap_wf.datalakes import Lake, lake
 from esap_wf.errors import NotFoundError, Problem, UsageError
-from esap_wf.models.data import lake_and_did
+from esap_wf.models.data import Did, lake_and_did
 from esap_wf.models.request import RUN, DataRef
 from esap_wf.runs.store import Store
 from esap_wf.transfers import learned
 from esap_wf.transfers.cache import Cache
 from esap_wf.transfers.fetching import Wanted
-from esap_wf.transfers.sources import LakeSource, RunSource, Source, WebSource
+from esap_wf.transfers.sources import LakeSource, Questions, RunSource, Source, WebSource
 
 _LAKE = "rucio://"
 #: A lake's catalogue is asked over a connection, which belongs to a thread.
 _own = threading.local()
 
 
-def source_of(config: Config, uri: str) -> Source:
+def questions(uris: Iterable[str]) -> dict[str, Questions]:
+    """By lake, what is asked about files that are brought together."""
+    dids: dict[str, list[Did]] = {}
+    for uri in uris:
+        with contextlib.suppress(ValueError):
+            name, did = lake_and_did(uri)
+            dids.setdefault(name, []).append(did)
+    return {name: Questions(found) for name, found in dids.items()}
+
+
+def source_of(config: Config, uri: str, together: Mapping[str, Questions] | None = None) -> Source:
     """
     Where a file is read.
+
+    Parameters
+    ----------
+    config : Config
+    uri : str
+    together : mapping, optional
+        Of `questions`, if it is brought with others.
 
     Raises
     ------
@@ -42,7 +61,7 @@ def source_of(config: Config, uri: str) -> Source:
             name, did = lake_and_did(uri)
         except ValueError as error:
             raise UsageError("an input can't be brought", [Problem(uri, str(error))]) from None
-        return LakeSource(_lake(config, name), did)
+        return LakeSource(_lake(config, name), did, (together or {}).get(name))
     if uri.startswith(RUN):
         return RunSource(result_of(config, uri))
     if uri.startswith(("https://", "http://")):

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from esap_wf.datalakes import Lake, NoEntryError
 from esap_wf.errors import EsapError, Problem, RefusedError
 from esap_wf.models.data import Did
+from esap_wf.transfers.together import Together
 
 
 class Source(ABC):
@@ -55,6 +56,20 @@ class Source(ABC):
 KEPT = 7 * 86400.0
 
 
+class Questions:
+    """
+    What is asked about files of one lake that are brought together.
+
+    Parameters
+    ----------
+    dids : sequence of Did
+    """
+
+    def __init__(self, dids: Sequence[Did]) -> None:
+        self.entries = Together(lambda lake, some: lake.describe(some), dids)
+        self.copies = Together(lambda lake, some: lake.replicas(some), dids)
+
+
 class LakeSource(Source):
     """
     A file in a data lake.
@@ -63,14 +78,17 @@ class LakeSource(Source):
     ----------
     lake : Lake
     did : Did
+    others : Questions, optional
+        Of the files that are brought together with it.
     """
 
-    def __init__(self, lake: Lake, did: Did) -> None:
+    def __init__(self, lake: Lake, did: Did, others: Questions | None = None) -> None:
         self.lake, self.did, self.place = lake, did, lake.profile.name
+        self._others = others or Questions([did])
 
     def confirm_allowed(self) -> None:
         """A catalogue tells of what somebody may read."""
-        if self.did not in self.lake.describe([self.did]):
+        if self._others.entries.of(self.lake, self.did) is None:
             raise NoEntryError(self.place, self.did)
 
     def fetch(self, target: BinaryIO, start: int) -> Iterator[int]:
@@ -78,7 +96,7 @@ class LakeSource(Source):
 
     def recall(self) -> float | None:
         """By the lake, which keeps what was asked for."""
-        copies = self.lake.replicas([self.did]).get(self.did, [])
+        copies = self._others.copies.of(self.lake, self.did)
         if not copies or any(copy.ready for copy in copies):
             return None
         answer = self.lake.recall([self.did], KEPT)
