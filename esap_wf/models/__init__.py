@@ -1,7 +1,8 @@
 """The file formats, as frozen `msgspec.Struct`s; JSON Schemas are derived from them
 (`esap_wf.formats.schemas`).
 
-Every file carries ``schema_version``.
+Every file carries ``schema_version``. What there may be 10^5 of at once has ``gc=False``: none of them leads
+back to itself, and the garbage collector need not look at each again and again.
 """
 
 import msgspec

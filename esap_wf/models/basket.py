@@ -7,7 +7,7 @@ from typing import Any
 from esap_wf.models import Model
 
 
-class Item(Model, frozen=True, kw_only=True):
+class Item(Model, frozen=True, kw_only=True, gc=False):
     """
     One thing in a basket.
 

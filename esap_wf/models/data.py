@@ -13,11 +13,14 @@ from esap_wf.models import Model
 #: part or a leading ``-`` would mean something to a file system or to a program.
 SCOPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}", re.ASCII)
 NAME = re.compile(r"(?!.*(?:^|/)(?:\.{0,2})(?:/|$))[A-Za-z0-9_][A-Za-z0-9_.+=@/-]{0,249}", re.ASCII)
+#: What isn't quoted in an address.
+_PLAIN = re.compile(r"[A-Za-z0-9_./~-]*", re.ASCII)
+_URI = re.compile(r"rucio://([^/?#]*)/([^/?#]+)/([^?#]+)")
 #: Of the last part: file systems have names of at most so many bytes, and temporary ones are a little longer.
 MOST_OF_A_PART = 200
 
 
-class Did(Model, frozen=True, order=True):
+class Did(Model, frozen=True, order=True, gc=False):
     """A data identifier (DID): ``scope:name``, as in Rucio. It never stands for anything else."""
 
     scope: str
@@ -28,13 +31,18 @@ class Did(Model, frozen=True, order=True):
 
     def uri(self, lake: str) -> str:
         """``rucio://LAKE/scope/name``."""
+        if _PLAIN.fullmatch(self.scope) and _PLAIN.fullmatch(self.name):
+            return f"rucio://{lake}/{self.scope}/{self.name}"
         return f"rucio://{lake}/{quote(self.scope)}/{quote(self.name)}"
 
     def wrong(self) -> str:
         """What is wrong with its letters; empty if nothing is."""
         if not SCOPE.fullmatch(self.scope):
             return f"{self.scope[:60]!r} is no scope: letters, digits and _ . -, at most 50, not - or . first"
-        if not NAME.fullmatch(self.name) or any(len(p) > MOST_OF_A_PART for p in self.name.split("/")):
+        long = len(self.name) > MOST_OF_A_PART  # else none of its parts is
+        if not NAME.fullmatch(self.name) or (
+            long and any(len(p) > MOST_OF_A_PART for p in self.name.split("/"))
+        ):
             return (
                 f"{self.name[:60]!r} is no name of data: letters, digits and _ . + = @ / -, at most 250 "
                 f"(between two / at most {MOST_OF_A_PART}), no empty part, no . or .., not - first"
@@ -69,10 +77,10 @@ def lake_and_did(uri: str) -> tuple[str, Did]:
     ValueError
         It is no such address; says why.
     """
-    match = re.fullmatch(r"rucio://([^/?#]*)/([^/?#]+)/([^?#]+)", uri)
+    match = _URI.fullmatch(uri)
     if match is None:
         raise ValueError("an address in a data lake is rucio://LAKE/scope/name")
-    lake, scope, name = (unquote(part) for part in match.groups())
+    lake, scope, name = map(unquote, match.groups()) if "%" in uri else match.groups()
     if not SCOPE.fullmatch(lake):
         raise ValueError(f"{lake[:60]!r} is no name of a data lake")
     did = Did(scope, name)
@@ -96,7 +104,7 @@ class Tier(StrEnum):
     COLD = "COLD"
 
 
-class Entry(Model, frozen=True, kw_only=True):
+class Entry(Model, frozen=True, kw_only=True, gc=False):
     """
     What a catalogue says of a DID.
 

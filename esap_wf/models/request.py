@@ -72,11 +72,12 @@ class Request(Model, frozen=True, kw_only=True):
 
 #: Results of runs and items of a basket, which are told like this.
 RUN, BASKET = "run:", "basket:"
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 
 def is_address(text: str) -> bool:
     """Whether a reference is something else than a path: a URL, ``run:…`` or ``basket:…``."""
-    return text.startswith((RUN, BASKET)) or bool(re.match(r"[a-z][a-z0-9+.-]*://", text))
+    return text.startswith((RUN, BASKET)) or _SCHEME.match(text) is not None
 
 
 def is_remote(text: str) -> bool:
@@ -166,7 +167,7 @@ def placed(value: Any, folder: Path) -> Any:
     return value
 
 
-class DataRef(Model, frozen=True, kw_only=True):
+class DataRef(Model, frozen=True, kw_only=True, gc=False):
     """
     A reference to data, and what is known of its identity.
 

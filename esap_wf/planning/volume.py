@@ -35,8 +35,7 @@ def of(config: Config, inputs: Mapping[str, Iterable[DataRef]]) -> Volume:
 
     cache, store = references.cache_of(config), config.store
     far = [ref for uri, ref in refs.items() if not uri.startswith("run:")]
-    here = [ref for ref in far if (known := references.known(config, ref)) and cache.place(known).exists()]
-    missing = [ref for ref in far if ref not in here]
+    missing = [r for r in far if not ((known := references.known(config, r)) and cache.place(known).exists())]
     cold, seconds = _cold(config, missing)
     free, much = _free(store), sum(ref.bytes or 0 for ref in missing)
     if much > free:

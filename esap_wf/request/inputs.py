@@ -120,16 +120,13 @@ def _brought(
         where = f"--input {name}={one_line(text[:200])}"
         return UsageError("an input is not usable", [Problem(where, what, hint)])
 
-    if _BAD_IN_PATH.search(unquote(text)):
+    if _BAD_IN_PATH.search(unquote(text) if "%" in text else text):
         raise wrong("the reference contains control characters")
-    found = placed(remote.refs(text, spec, wrong), name, start)
+    found = placed(remote.refs(text, spec, wrong), name, start, spec.identity)
     if not spec.rows:
-        return [msgspec.structs.replace(ref, counts=spec.identity) for ref in found]
+        return found
     rows = [_described(remote.here(ref), name, spec, workflow, remote.config.cache, wrong) for ref in found]
-    return [
-        msgspec.structs.replace(ref, rows=row.rows, counts=spec.identity)
-        for ref, row in zip(found, rows, strict=True)
-    ]
+    return [msgspec.structs.replace(ref, rows=row.rows) for ref, row in zip(found, rows, strict=True)]
 
 
 def _reference(text: str, name: str, spec: Input, workflow: Workflow, cache: Path) -> DataRef:

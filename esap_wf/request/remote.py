@@ -47,7 +47,7 @@ class Remote:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._lakes: dict[str, Lake] = {}
-        self._entries: dict[tuple[str, Did], Entry] = {}
+        self._entries: dict[str, tuple[str, Entry]] = {}
         self._runs: dict[str, Run] = {}
         self._read: dict[str, Path] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -62,22 +62,24 @@ class Remote:
         """
         from esap_wf.datalakes import BATCH
 
-        wanted: dict[str, list[Did]] = {}
+        wanted: dict[str, list[tuple[str, Did]]] = {}
         for text in texts:
             with contextlib.suppress(ValueError, EsapError):
                 lake, did = lake_and_did(text)
                 self._lake(lake)
-                wanted.setdefault(lake, []).append(did)
-        for lake, dids in wanted.items():
-            for start in range(0, len(dids), BATCH):
-                found = self._lake(lake).describe(dids[start : start + BATCH])
-                self._entries |= {(lake, did): entry for did, entry in found.items()}
+                wanted.setdefault(lake, []).append((text, did))
+        for lake, named in wanted.items():
+            for start in range(0, len(named), BATCH):
+                some = named[start : start + BATCH]
+                found = self._lake(lake).describe([did for _, did in some])
+                self._entries |= {text: (lake, found[did]) for text, did in some if did in found}
 
     def _lake(self, name: str) -> Lake:
+        if (known := self._lakes.get(name)) is not None:
+            return known
         from esap_wf.datalakes import lake
 
-        if name not in self._lakes:
-            self._lakes[name] = lake(self.config, name)
+        self._lakes[name] = lake(self.config, name)
         return self._lakes[name]
 
     # --- what a reference stands for
@@ -111,41 +113,50 @@ class Remote:
         return found
 
     def _in_lake(self, text: str, wrong: Wrong) -> list[DataRef]:
+        name, entry = self._entries.get(text) or self._described(text, wrong)
+        if entry.content is Content.FILE:
+            return [self._of_entry(name, entry)]
+        files = list(self._lake(name).files(entry.did))
+        if not files:
+            raise wrong(f"the {entry.content.value} {entry.did} holds no files")
+        return [self._of_entry(name, one) for one in files]
+
+    def _described(self, text: str, wrong: Wrong) -> tuple[str, Entry]:
         try:
             name, did = lake_and_did(text)
             lake = self._lake(name)
         except ValueError as error:
             raise wrong(str(error), "rucio://LAKE/scope/name") from None
-        entry = self._entries.get((name, did)) or lake.describe([did]).get(did)
+        entry = lake.describe([did]).get(did)
         if entry is None:
             hint = f"esap-wf lake find {name}:{did.scope} shows what there is; others may need permission"
             raise wrong(f"{name} has no {did} that you may read", hint)
-        if entry.content is Content.FILE:
-            return [self._of_entry(name, entry)]
-        files = list(lake.files(did))
-        if not files:
-            raise wrong(f"the {entry.content.value} {did} holds no files")
-        return [self._of_entry(name, one) for one in files]
+        return name, entry
 
     def _of_entry(self, lake: str, entry: Entry) -> DataRef:
-        from esap_wf.transfers import learned
-        from esap_wf.transfers.fetching import Wanted
-
-        uri = entry.did.uri(lake)
-        wanted = Wanted(uri, entry.bytes, entry.checksums, entry.created)
-        fetched = learned.known(self.config.store, wanted)
-        sha256 = entry.checksums.get("sha256") or fetched
-        sums = ",".join(f"{kind}={value}" for kind, value in sorted(entry.checksums.items()))
-        weak = f"lake:{lake}:{entry.did}:{entry.bytes}:{sums}"
+        uri, sums = entry.did.uri(lake), entry.checksums
+        fetched = self._learned(uri, entry)
+        said = sums.get("sha256")
+        weak = ""
+        if not said:
+            told = ",".join(f"{kind}={value}" for kind, value in sorted(sums.items()))
+            weak = f"lake:{lake}:{entry.did}:{entry.bytes}:{told}"
+        sha256 = said or fetched
         return DataRef(
             uri=uri,
             bytes=entry.bytes,
             checksum=f"sha256:{sha256}" if sha256 else weak,
             strength="checksum" if sha256 else "catalogue",
-            before=weak if sha256 and "sha256" not in entry.checksums else "",
-            checksums=entry.checksums,
+            before=weak if sha256 else "",
+            checksums=sums,
             modified=entry.created,
         )
+
+    def _learned(self, uri: str, entry: Entry) -> str | None:
+        from esap_wf.transfers import learned
+        from esap_wf.transfers.fetching import Wanted
+
+        return learned.known(self.config.store, Wanted(uri, entry.bytes, entry.checksums, entry.created))
 
     def _of_run(self, text: str, wrong: Wrong) -> list[DataRef]:
         given, _, rest = text.removeprefix(RUN).partition("/")
@@ -289,12 +300,15 @@ def _unfit(ref: DataRef, spec: Input) -> tuple[str, ...]:
 
 def name_of(ref: DataRef) -> str:
     """The last part of what it is called."""
-    return PurePosixPath(unquote(ref.uri.partition("#")[0].partition("?")[0])).name
+    path = ref.uri.partition("#")[0].partition("?")[0]
+    path = unquote(path) if "%" in path else path
+    name = path.rpartition("/")[2]
+    return name if name not in {"", "."} else PurePosixPath(path).name
 
 
-def placed(refs: Sequence[DataRef], name: str, start: int) -> list[DataRef]:
+def placed(refs: Sequence[DataRef], name: str, start: int, counts: bool) -> list[DataRef]:
     """References with their places in the run: ``inputs/<name>/<number>/<base name>``."""
     return [
-        msgspec.structs.replace(ref, path=f"{FOLDER}/{name}/{start + i}/{name_of(ref)}")
+        msgspec.structs.replace(ref, path=f"{FOLDER}/{name}/{start + i}/{name_of(ref)}", counts=counts)
         for i, ref in enumerate(refs)
     ]

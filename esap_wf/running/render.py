@@ -77,7 +77,8 @@ def job_of(plan: Plan, manifest: Manifest, workflow: Workflow | None = None) -> 
     def local(ref: DataRef) -> DataRef:
         if ref.path is None:
             raise EsapError(f"{ref.uri} has no path: an input must be staged before a run is rendered")
-        return msgspec.structs.replace(ref, path=snapshot.get(ref.path, ref.path))
+        here = snapshot.get(ref.path)
+        return msgspec.structs.replace(ref, path=here) if here else ref
 
     inputs = {
         name: JobInput(

@@ -50,7 +50,7 @@ def staged(plan: Plan) -> dict[str, str]:
 
 def placed(plan: Plan, name: str, number: int, ref: DataRef) -> DataRef:
     """A reference as the engine is given it: where it lies in the run directory, if it had to be staged."""
-    if ref.path is None or not Path(ref.path).is_absolute() or not is_elsewhere(plan):
+    if ref.path is None or not ref.path.startswith("/") or not is_elsewhere(plan):
         return ref
     if _is_there(plan, ref.path):
         return ref
@@ -70,7 +70,7 @@ def _files_of(ref: DataRef) -> Iterator[str]:
 
 def _is_there(plan: Plan, path: str) -> bool:
     """Whether a path means the same at the place, or is the run's own."""
-    return not Path(path).is_absolute() or bool(plan.profile and plan.profile.sees(path))
+    return not path.startswith("/") or bool(plan.profile and plan.profile.sees(path))
 
 
 def _place(name: str, number: int, ref: DataRef, path: str) -> str:

@@ -71,7 +71,7 @@ class Cache:
         """Where a file lies, if it is there."""
         if not _SHA256.fullmatch(sha256):
             raise ValueError(f"no SHA-256: {sha256[:80]!r}")
-        return self.folder / sha256[:2] / sha256
+        return Path(f"{self.folder}/{sha256[:2]}/{sha256}")
 
     @contextlib.contextmanager
     def part(self, key: str) -> Iterator[Path]:
