@@ -31,11 +31,13 @@ def of(config: Config, inputs: Mapping[str, Iterable[DataRef]]) -> Volume:
     refs = {ref.uri: ref for given in inputs.values() for ref in given if ref.is_brought}
     if not refs:
         return Volume()
-    from esap_wf.transfers import references
+    from esap_wf.transfers import learned, references
 
     cache, store = references.cache_of(config), config.store
     far = [ref for uri, ref in refs.items() if not uri.startswith("run:")]
-    missing = [r for r in far if not ((known := references.known(config, r)) and cache.place(known).exists())]
+    shelf = learned.Shelf(store)
+    known = [references.known(config, ref, shelf) for ref in far]
+    missing = [r for r, sha256 in zip(far, known, strict=True) if not (sha256 and cache.has(sha256))]
     cold, seconds = _cold(config, missing)
     free, much = _free(store), sum(ref.bytes or 0 for ref in missing)
     if much > free:

@@ -62,7 +62,7 @@ def resolve(
     problems = [_unknown(name, workflow) for name in given if name not in declared]
     resolved: dict[str, list[DataRef]] = {}
     if remote:
-        remote.ask(text for texts in given.values() for text in texts if is_remote(text))
+        remote.ask(text for texts in given.values() for text in texts)
     for name, spec in declared.items():
         if name in described and name not in given:
             continue

@@ -29,6 +29,7 @@ from esap_wf.request.references import Wrong
 if TYPE_CHECKING:
     from esap_wf.datalakes import Lake
     from esap_wf.runs.store import Run
+    from esap_wf.transfers.learned import Shelf
 
 #: Where a run has what was brought, and bytes of what is read to make a plan.
 FOLDER, READ_TO_PLAN = "inputs", 100_000_000
@@ -48,6 +49,7 @@ class Remote:
         self.config = config
         self._lakes: dict[str, Lake] = {}
         self._entries: dict[str, tuple[str, Entry]] = {}
+        self._shelf: Shelf | None = None
         self._runs: dict[str, Run] = {}
         self._read: dict[str, Path] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -64,6 +66,8 @@ class Remote:
 
         wanted: dict[str, list[tuple[str, Did]]] = {}
         for text in texts:
+            if not text.startswith(LAKE):
+                continue
             with contextlib.suppress(ValueError, EsapError):
                 lake, did = lake_and_did(text)
                 self._lake(lake)
@@ -153,10 +157,15 @@ class Remote:
         )
 
     def _learned(self, uri: str, entry: Entry) -> str | None:
-        from esap_wf.transfers import learned
+        if self._shelf is None:
+            from esap_wf.transfers import learned
+
+            self._shelf = learned.Shelf(self.config.store)
+        if self._shelf.empty:
+            return None
         from esap_wf.transfers.fetching import Wanted
 
-        return learned.known(self.config.store, Wanted(uri, entry.bytes, entry.checksums, entry.created))
+        return self._shelf.known(Wanted(uri, entry.bytes, entry.checksums, entry.created))
 
     def _of_run(self, text: str, wrong: Wrong) -> list[DataRef]:
         given, _, rest = text.removeprefix(RUN).partition("/")

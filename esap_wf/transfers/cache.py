@@ -67,6 +67,10 @@ class Cache:
             return None
         return path
 
+    def has(self, sha256: str) -> bool:
+        """Whether a file is there, without a note of its use."""
+        return os.access(self.place(sha256), os.F_OK)
+
     def place(self, sha256: str) -> Path:
         """Where a file lies, if it is there."""
         if not _SHA256.fullmatch(sha256):

@@ -6,6 +6,7 @@ and a server none.
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 from esap_wf import files
@@ -34,10 +35,49 @@ class OtherBytesError(RefusedError):
     code = "other-bytes"
 
 
-def _place(store: Path, wanted: Wanted) -> Path:
+def _key(wanted: Wanted) -> str:
     # a name in a lake is never given out again; what an address means depends on the version, too
-    key = digests.of_data(wanted.uri) if wanted.uri.startswith(_LAKE) else wanted.key
-    return store / "learned" / key[:2] / f"{key}.json"
+    return digests.of_data(wanted.uri) if wanted.uri.startswith(_LAKE) else wanted.key
+
+
+def _folder(store: Path, key: str) -> Path:
+    return store / "learned" / key[:2]
+
+
+def _place(store: Path, wanted: Wanted) -> Path:
+    key = _key(wanted)
+    return _folder(store, key) / f"{key}.json"
+
+
+class Shelf:
+    """
+    What was known when it was looked at first: a folder is listed once, and only what is in it is opened.
+
+    Parameters
+    ----------
+    store : Path
+        The run store's folder.
+
+    Attributes
+    ----------
+    empty : bool
+        Nothing is known of any file.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self.empty = not (store / "learned").is_dir()
+        self._there: dict[str, frozenset[str]] = {}
+
+    def known(self, wanted: Wanted) -> str | None:
+        """As `known`."""
+        key = _key(wanted)
+        if key[:2] not in self._there:
+            folder = _folder(self._store, key)
+            with contextlib.suppress(OSError), os.scandir(folder) as there:
+                self._there[key[:2]] = frozenset(one.name for one in there)
+            self._there.setdefault(key[:2], frozenset())
+        return known(self._store, wanted) if f"{key}.json" in self._there[key[:2]] else None
 
 
 def known(store: Path, wanted: Wanted) -> str | None:

@@ -114,10 +114,12 @@ def wanted(ref: DataRef) -> Wanted:
     return Wanted(ref.uri, ref.bytes, ref.checksums, ref.modified)
 
 
-def known(config: Config, ref: DataRef) -> str | None:
-    """The SHA-256 of a file, by its plan or as somebody has found out."""
+def known(config: Config, ref: DataRef, shelf: learned.Shelf | None = None) -> str | None:
+    """The SHA-256 of a file, by its plan or as somebody has found out; who asks of many files has a shelf."""
     kind, _, digits = (ref.checksum or "").partition(":")
-    return digits if kind == "sha256" else learned.known(config.store, wanted(ref))
+    if kind == "sha256":
+        return digits
+    return shelf.known(wanted(ref)) if shelf else learned.known(config.store, wanted(ref))
 
 
 def cache_of(config: Config) -> Cache:
