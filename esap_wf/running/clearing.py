@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at jobs of an earlier engine, and within which a pause sees to the lease.
 LOOK, _BEAT = 2.0, 0.5
+#: Jobs that are named one by one.
+TOLD = 20
 
 
 def clear(owner: Ownership) -> None:
@@ -142,11 +144,14 @@ def take_up(owner: Ownership, epoch: int, never_began: int) -> None:
         owner.engine.take_up(owner.run.dir, well)
         owner.events.append([msgspec.structs.replace(job, t=time.time(), kind="done") for job in well])
         owner.note(f"{human_count(len(well), 'job')} ended well while no engine lived: none is repeated")
-    # units of shards are counted by their journals
-    lost = [] if owner.plan.sharding.size else [j for j in left if j not in well and _began(j, ended)]
-    if lost:
-        owner.events.append([Event(t=time.time(), kind="again") for _ in lost])
-        owner.note(f"{human_count(len(lost), 'job')} of an earlier engine did not end well: done again")
+    if lost := [j for j in left if j not in well and _began(j, ended)]:
+        # units of shards are counted by their journals
+        if not owner.plan.sharding.size:
+            owner.events.append([Event(t=time.time(), kind="again") for _ in lost])
+        named = "; ".join(_how(job, ended.get(job.batch or "")) for job in lost[:TOLD])
+        more = f" and {len(lost) - TOLD} more" if len(lost) > TOLD else ""
+        what = f"{human_count(len(lost), 'job')} of an earlier engine did not end well"
+        owner.note(f"{what}: {named}{more}: what they have not finished is done again")
     repeated = 0 if owner.engine.takes_up else max(0, owner.events.state.progress.jobs_running - never_began)
     if repeated:
         owner.events.append([Event(t=time.time(), kind="again") for _ in range(repeated)])
@@ -168,6 +173,15 @@ def _how_ended(owner: Ownership, left: Sequence[Event]) -> dict[str, BatchJob]:
         _tell(owner, trouble.reason)
         _pause(owner, trouble.pause())
     return {}
+
+
+def _how(job: Event, said: BatchJob | None) -> str:
+    """A job, and how it ended by the workload manager's word."""
+    name = f"job {job.batch or job.job or '?'} ({job.step}{f' {job.unit}' if job.unit else ''})"
+    if said is None:
+        return f"{name}, nobody knows how"
+    why = said.reason or said.state
+    return f"{name}{f' on {said.node}' if said.node else ''}, {why}"
 
 
 def _is_well(job: BatchJob | None) -> bool:
