@@ -6,7 +6,6 @@ for here; they are brought when the run is prepared (`esap_wf.running.arrival`).
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -24,6 +23,7 @@ from esap_wf.models.data import Content, Did, Entry, lake_and_did
 from esap_wf.models.manifest import Input
 from esap_wf.models.request import BASKET, RUN, DataRef
 from esap_wf.models.run import OutputFile
+from esap_wf.request import addressed
 from esap_wf.request.references import Wrong
 
 if TYPE_CHECKING:
@@ -43,10 +43,15 @@ class Remote:
     Parameters
     ----------
     config : Config
+
+    Attributes
+    ----------
+    warnings : list of str
+        What is not as it might be, though all that is named is there.
     """
 
     def __init__(self, config: Config) -> None:
-        self.config = config
+        self.config, self.warnings = config, list[str]()
         self._lakes: dict[str, Lake] = {}
         self._entries: dict[str, tuple[str, Entry]] = {}
         self._shelf: Shelf | None = None
@@ -102,7 +107,8 @@ class Remote:
         elif text.startswith(RUN):
             found = self._of_run(text, wrong)
         elif text.startswith(("https://", "http://")):
-            found = [self._at_address(text, wrong)]
+            found, warnings = addressed.refs(self.config, text, wrong)
+            self.warnings += warnings
         elif text.startswith(BASKET):
             raise wrong("an item of a basket is asked for, but no basket was given", "add --basket FILE")
         else:
@@ -209,43 +215,6 @@ class Remote:
                 hints = [p.hint for p in error.problems if p.hint]
                 raise wrong(error.message, hints[0] if hints else "esap-wf list shows the runs") from None
         return self._runs[given]
-
-    def _at_address(self, text: str, wrong: Wrong) -> DataRef:
-        """By its content where the address says it (``#sha256=…``), else by what the server says now."""
-        from esap_wf.datalakes import LakeOutageError
-        from esap_wf.transfers import learned, references, web
-        from esap_wf.transfers.fetching import Wanted
-
-        url, _, fragment = text.partition("#")
-        said = re.fullmatch(r"sha256=([0-9a-fA-F]{64})", fragment)
-        if fragment and not said:
-            raise wrong("behind # an address may say its checksum only", "#sha256=… with 64 digits")
-        source = references.web_source(self.config, url)
-        try:
-            found = web.describe(url, hosts=source.hosts, token=source.token)
-        except LakeOutageError:
-            raise
-        except EsapError as error:
-            first = error.problems[0] if error.problems else Problem(url, error.message)
-            raise wrong(": ".join(dict.fromkeys([error.message, first.what])), first.hint) from None
-        if not found.name:
-            raise wrong("the address names no file", "it must end with a name")
-        sha256 = said[1].lower() if said else ""
-        checksums = {"sha256": sha256} if sha256 else {}
-        uri = f"{url}#sha256={sha256}" if sha256 else url
-        version = found.modified or found.etag
-        if not sha256:
-            sha256 = learned.known(self.config.store, Wanted(uri, found.bytes, {}, version)) or ""
-        weak = f"address:{url}:{found.bytes}:{version}"
-        return DataRef(
-            uri=uri,
-            bytes=found.bytes,
-            checksum=f"sha256:{sha256}" if sha256 else weak,
-            strength="checksum" if sha256 else "catalogue",
-            before=weak if sha256 and not checksums else "",
-            checksums=checksums,
-            modified=version,
-        )
 
     # --- what is read to make a plan
 

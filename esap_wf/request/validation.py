@@ -76,7 +76,7 @@ def validate(
         workflow, request.inputs, config.cache, values.keys() - workflow.properties.keys(), remote
     )
     files, missing, warnings = references.inside(values, workflow.manifest.inputs, config.cache)
-    warnings += orders.passed_over(workflow, values)
+    warnings += [*remote.warnings, *orders.passed_over(workflow, values)]
     problems += wrong + missing + orders.problems(workflow, values)
     selected: dict[str, Any] = {}
     if not problems:

@@ -22,9 +22,12 @@ class Source(ABC):
     ----------
     place : str
         Whom one waits for if it can't be read, for people.
+    tells_breaks : bool
+        Whether `fetch` raises if a reading has broken off: then what it gives to the end is the whole file.
     """
 
     place: str
+    tells_breaks = False
 
     @abstractmethod
     def confirm_allowed(self) -> None:
@@ -143,6 +146,8 @@ class WebSource(Source):
         Servers that may be anywhere (`esap_wf.transfers.web`).
     token : callable, optional
     """
+
+    tells_breaks = True
 
     def __init__(self, url: str, hosts: Sequence[str], token: Callable[[], str] | None) -> None:
         self.url, self.hosts, self.token = url, hosts, token

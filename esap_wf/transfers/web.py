@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from esap_wf.datalakes import DeniedError
 from esap_wf.errors import Problem, UnavailableError
+from esap_wf.formats.printing import clipped
 from esap_wf.models import Model
 from esap_wf.transfers import hops
 from esap_wf.transfers.addresses import Address, UnsafeAddressError, WebOutageError, address_of, name_in
@@ -75,6 +76,8 @@ class WebEntry(Model, frozen=True):
         RFC 3339; empty if the server doesn't say.
     ranges : bool
         Whether the server gives a file from another byte on than the first.
+    media : str
+        What kind of file it is by the server's word (``Content-Type``); empty if it doesn't say.
     """
 
     host: str
@@ -83,6 +86,7 @@ class WebEntry(Model, frozen=True):
     etag: str = ""
     modified: str = ""
     ranges: bool = False
+    media: str = ""
 
 
 def describe(
@@ -305,6 +309,7 @@ def _entry(answer: Answer, name: str, length: int | None, ranges: bool) -> WebEn
         etag=etag if _ETAG.fullmatch(etag) else "",
         modified=_moment(answer.header("Last-Modified")),
         ranges=ranges,
+        media=clipped(answer.header("Content-Type"), 200),
     )
 
 
