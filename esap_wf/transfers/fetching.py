@@ -116,7 +116,7 @@ def fetch(
     if sha256 and (path := cache.find(sha256)):
         source.confirm_allowed()
         return _hit(path, sha256, wanted, progress)
-    with cache.part(wanted.key) as part:
+    with cache.part(wanted.key, lambda: progress(0)) as part:
         sha256 = sha256 or known()
         if sha256 and (path := cache.find(sha256)):  # somebody else was quicker
             source.confirm_allowed()
