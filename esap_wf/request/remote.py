@@ -18,7 +18,7 @@ import msgspec
 from esap_wf.config import Config
 from esap_wf.errors import EsapError, NotFoundError, Problem, UsageError
 from esap_wf.formats import schemas
-from esap_wf.formats.quantities import human_bytes
+from esap_wf.formats.quantities import human_bytes, human_count
 from esap_wf.models.data import Content, Did, Entry, lake_and_did
 from esap_wf.models.manifest import Input
 from esap_wf.models.request import BASKET, RUN, DataRef
@@ -187,7 +187,12 @@ class Remote:
             hint = schemas.closest(output, names) or f"it has {', '.join(names)}"
             raise wrong(f"run {run.id} has no output {output!r}", hint)
         if inner:
-            tops = [one for one in made.outputs if one.name == output and _is_called(one, inner)]
+            folders = [one.path for one in tops if one.is_folder]
+            tops = _called(inner, [one for one in made.outputs if one.name == output], folders)
+            if len(tops) > 1:
+                some = ", ".join(one.path for one in tops[:5])
+                many = human_count(len(tops), "file")
+                raise wrong(f"output {output} of run {run.id} has {many} of that name", f"name one of {some}")
             if not tops:
                 there = [one.path for one in made.outputs if one.name == output]
                 hint = schemas.closest(inner, there) or f"it has {', '.join(there[:5])}"
@@ -259,14 +264,19 @@ class Remote:
         return target
 
 
-def _is_called(output: OutputFile, inner: str) -> bool:
-    """Whether a file is meant: by its path in the run, its path below the output, or its name."""
-    path = output.path.rstrip("/")
-    return path == inner or path.endswith(f"/{inner}")
+def _called(inner: str, outputs: list[OutputFile], folders: list[str]) -> list[OutputFile]:
+    """Files that are meant: by the path in the run, else by that below the output, else by their end."""
+    whole = {inner}, {f"{folder}{inner}" for folder in folders}
+    for names in whole:
+        if found := [one for one in outputs if one.path.rstrip("/") in names]:
+            return found
+    return [one for one in outputs if one.path.rstrip("/").endswith(f"/{inner}")]
 
 
 def _unfit(ref: DataRef, spec: Input) -> tuple[str, ...]:
     name = name_of(ref)
+    if not name.isprintable():
+        return (f"its name {name!a} holds control characters", "give it another name in the workflow")
     if spec.extensions and not any(name.endswith(e) for e in spec.extensions):
         return (f"{spec.title} must be a file whose name ends with {' or '.join(spec.extensions)}",)
     if ref.folder and (spec.kind == "file" or spec.rows):

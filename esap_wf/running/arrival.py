@@ -147,22 +147,24 @@ class _Bringing:
         """Until all has come, or the run is to stop."""
         self._make_room()
         working: dict[Future[list[File]], DataRef] = {}
-        with ThreadPoolExecutor(PARALLEL, thread_name_prefix="bringing") as pool:
-            try:
-                while self.waiting or self._later or working:
-                    if self.owner.wants_stop():
-                        return
-                    while len(working) < 2 * PARALLEL and (ref := self._next()):
-                        working[pool.submit(self._one, ref)] = ref
-                    done = wait(working, LOOK, FIRST_COMPLETED).done if working else set()
-                    for future in done:
-                        self._came(future, working.pop(future))
-                    self._tell(len(working))
-                    if not working and not self.waiting and self._later:
-                        time.sleep(LOOK)
-            finally:
-                self.tally.stop.set()
-                self._keep()
+        pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="bringing")
+        try:
+            while self.waiting or self._later or working:
+                if self.owner.wants_stop():
+                    return
+                while len(working) < 2 * PARALLEL and (ref := self._next()):
+                    working[pool.submit(self._one, ref)] = ref
+                done = wait(working, LOOK, FIRST_COMPLETED).done if working else set()
+                for future in done:
+                    self._came(future, working.pop(future))
+                self._tell(len(working))
+                if not working and not self.waiting and self._later:
+                    time.sleep(LOOK)
+        finally:
+            # a server that sends nothing is not waited for
+            self.tally.stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._keep()
         if self._said:
             self.owner.write(Phase.QUEUED, reason="")
         crashpoints.reached("inputs-brought")
@@ -237,6 +239,7 @@ class _Bringing:
     def _keep(self) -> None:
         if len(self.record) == self._kept:
             return
+        self.owner.lease.require()  # one that slept must not write what its successor knows better
         self._kept = len(self.record)
         document = Arrived(files=[self.record[path] for path in sorted(self.record)])
         path = self.owner.run.dir / RECORD
@@ -269,6 +272,7 @@ class _Bringing:
                 self.tally.come,
             )
             crashpoints.reached("input-fetched")
+            self.tally.come(0)  # nothing is put into a run that was stopped meanwhile
             try:
                 cache.link(fetched.path, target)
                 break
@@ -286,21 +290,35 @@ class _Bringing:
         """A result of another run, without a copy; from now on nobody writes into it by accident."""
         assert ref.path
         accepted = datetime.fromisoformat(ref.modified).timestamp() if ref.modified else 0.0
-        found = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
-        if source.is_dir():
-            target.mkdir(parents=True, exist_ok=True)
-        for path in found:
-            inner = path.relative_to(source) if path != source else Path()
-            place, name = target / inner, (Path(ref.path) / inner).as_posix()
-            sha256 = ref.checksums.get("sha256", "")
-            if sha256 and path.stat().st_mtime > accepted + _BEHIND and digests.of_file(path) != sha256:
-                what = "it was changed after the run had accepted it"
-                raise RefusedError("an input is not what it was", [Problem(ref.uri, what, "run it again")])
-            if path.stat().st_uid == os.getuid():
-                path.chmod(path.stat().st_mode & ~0o222)
-            cache.link(path, place)
-            self.tally.come(path.stat().st_size)
-            yield _file(self.owner.run.dir, name, ref.uri, sha256)
+        store = os.path.realpath(self.owner.store.root)
+        try:
+            if ref.folder:
+                target.mkdir(parents=True, exist_ok=True)
+            for inner, part in references.parts_of(self.config, ref.uri):
+                # a result may be a link, also to what the user gave the other run
+                path, place = Path(os.path.realpath(source / inner)), target / inner
+                if part.is_folder:
+                    place.mkdir(parents=True, exist_ok=True)
+                    continue
+                about, own = path.stat(), path.is_relative_to(store)
+                touched = about.st_mtime > accepted + _BEHIND or about.st_size != part.bytes
+                if touched and digests.of_file(path, partial(self.tally.come, 0)) != part.sha256:
+                    what = f"{part.path} was changed after the run had accepted it"
+                    raise RefusedError(
+                        "an input is not what it was", [Problem(ref.uri, what, "run it again")]
+                    )
+                if own and about.st_uid == os.getuid():
+                    path.chmod(about.st_mode & 0o777 & ~0o222)
+                cache.link(path, place, own)
+                if not own:
+                    place.chmod(about.st_mode & 0o555)
+                self.tally.come(about.st_size)
+                name = (Path(ref.path) / inner).as_posix()
+                yield _file(self.owner.run.dir, name, ref.uri, part.sha256)
+        except FileNotFoundError:
+            raise references.is_gone(ref.uri) from None
+        except OSError as error:
+            raise files.explain(error, target) from error
 
 
 class _RecalledError(EsapError):

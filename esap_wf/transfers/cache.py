@@ -2,7 +2,7 @@
 Files that were fetched, by their content: ``<store>/cache/<user>/<sha256>``, and what is half fetched.
 
 A run has a file by a hard link, so an entry with more than one link is in use, whoever asks. Who writes into
-such a link changes the entry: what it was like when it was kept stands beside it, in a link ``<sha256>.kept``.
+such a link changes the entry: what it was like when it was kept stands beside it (``<sha256>.kept``).
 Each user has a folder of his own: who may read a file is said by the lake, not by the cache.
 """
 
@@ -206,7 +206,7 @@ class Cache:
             raise files.explain(error, path) from error
 
 
-def link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path, own: bool = True) -> None:
     """
     Give a file another name: a hard link, else a copy that shares its blocks, else a copy. The name appears
     when the file is whole.
@@ -216,6 +216,8 @@ def link(source: Path, target: Path) -> None:
     source : Path
     target : Path
         Replaced if it is there.
+    own : bool
+        Whether it stays as it is; what belongs to somebody else is copied, who may write into it.
 
     Raises
     ------
@@ -227,13 +229,16 @@ def link(source: Path, target: Path) -> None:
     half = target.with_name(f".half.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if own:
+            try:
+                os.link(source, target)
+                return
+            except OSError as error:  # it is there already, or there are no links
+                if error.errno not in {*_NO_LINKS, errno.EEXIST}:
+                    raise
         try:
-            os.link(source, target)
-            return
-        except OSError as error:  # it is there already, or there are no links
-            if error.errno not in {*_NO_LINKS, errno.EEXIST}:
-                raise
-        try:
+            if not own:
+                raise OSError(errno.EXDEV, "")
             os.link(source, half)
         except OSError as error:
             if error.errno not in _NO_LINKS:
@@ -288,7 +293,7 @@ def _kept(about: os.stat_result) -> str:
 
 def _read(mark: Path) -> str:
     try:
-        return os.readlink(mark)
+        return str(mark.readlink())
     except OSError:
         return ""
 

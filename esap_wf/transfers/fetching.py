@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import queue
+import shutil
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -187,8 +188,11 @@ def _append(
     for size in source.fetch(cast(BinaryIO, tee), start):
         come += size
         progress(size)
-        if come > (MOST if wanted.bytes is None else wanted.bytes):
-            break  # a server may send for ever; that the size is wrong is said below
+        # a server may send for ever
+        if wanted.bytes is None:
+            _confirm_room(file, come, wanted)
+        elif come > wanted.bytes:
+            break  # that the size is wrong is said below
     # who has it to its end and less than was promised, has another file: that is said below, not waited for
     if wanted.bytes is not None and come < wanted.bytes and not source.tells_breaks:
         file.flush()
@@ -197,10 +201,22 @@ def _append(
         )
 
 
+def _confirm_room(file: BinaryIO, come: int, wanted: Wanted) -> None:
+    """A file of which nobody says how large it is leaves as much space to others as it takes."""
+    what = f"nobody says how large it is, and {human_bytes(come)} have come"
+    if come > MOST:
+        file.truncate(0)
+        problem = Problem(wanted.uri, what, "fetch it, and give its path")
+        raise BadContentError(f"{wanted.uri} is larger than any file", [problem])
+    if come > (free := shutil.disk_usage(file.name).free):
+        file.truncate(0)
+        what += f"; {human_bytes(free)} are free"
+        problem = Problem(wanted.uri, what, "free some space: `esap-wf rm RUN`")
+        raise files.NoSpaceError(f"no space left for {wanted.uri}", [problem])
+
+
 def _wrong(sums: Sums, wanted: Wanted, sha256: str | None) -> str:
     """What is wrong with what has come; empty if nothing is."""
-    if wanted.bytes is None and sums.bytes > MOST:
-        return f"nobody says how large it is, and {human_bytes(MOST)} have come"
     if wanted.bytes is not None and sums.bytes != wanted.bytes:
         much = "more" if sums.bytes > wanted.bytes else f"{sums.bytes}"
         return f"it has {much} bytes, but {wanted.bytes} were promised"

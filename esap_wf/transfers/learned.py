@@ -80,6 +80,11 @@ class Shelf:
         return known(self._store, wanted) if f"{key}.json" in self._there[key[:2]] else None
 
 
+def _is_certain(wanted: Wanted) -> bool:
+    """Whether what is said of a file stands for one content: a server that gives no mark may give another."""
+    return bool(wanted.modified or wanted.checksums) or not wanted.uri.startswith(("https://", "http://"))
+
+
 def known(store: Path, wanted: Wanted) -> str | None:
     """
     The SHA-256 of a file, if somebody has fetched it.
@@ -89,6 +94,8 @@ def known(store: Path, wanted: Wanted) -> str | None:
     OtherBytesError
         Its lake says something else of it now than it did then.
     """
+    if not _is_certain(wanted):
+        return None
     try:
         found = files.read_json(_place(store, wanted), Learned)
     except (NotFoundError, UsageError):
@@ -117,7 +124,8 @@ def keep(store: Path, wanted: Wanted, sha256: str, size: int, mode: int | None) 
     """Keep it; where that can't be done, somebody else finds it out again."""
     path = _place(store, wanted)
     with contextlib.suppress(EsapError, OSError):
-        if not path.exists():
+        # one that can't be read is written again
+        if _is_certain(wanted) and known(store, wanted) is None:
             path.parent.mkdir(parents=True, exist_ok=True)
             said = Learned(uri=wanted.uri, bytes=size, sha256=sha256, checksums=dict(wanted.checksums))
             files.write_atomic(path, encode(said), mode=mode, sync=False)

@@ -17,7 +17,8 @@ from esap_wf.datalakes import Lake, lake
 from esap_wf.errors import NotFoundError, Problem, UsageError
 from esap_wf.models.data import Did, lake_and_did
 from esap_wf.models.request import RUN, DataRef
-from esap_wf.runs.store import Store
+from esap_wf.models.run import OutputFile
+from esap_wf.runs.store import Run, Store
 from esap_wf.transfers import learned
 from esap_wf.transfers.cache import Cache
 from esap_wf.transfers.fetching import Wanted
@@ -99,14 +100,45 @@ def result_of(config: Config, uri: str) -> Path:
     NotFoundError
         The run, or the file, is not there any more.
     """
-    run_id, _, rest = uri.removeprefix(RUN).partition("/")
-    _, _, inner = rest.partition("/")
-    run = Store.open(config.store).run(run_id)
-    path = run.dir / unquote(inner)
+    run, inner = _result(config, uri)
+    path = run.dir / inner
     if ".." in path.parts or not path.exists():
-        what = "it was removed, or its results were"
-        raise NotFoundError(f"run {run_id} has no {inner} any more", [Problem(uri, what, "run it again")])
+        raise is_gone(uri)
     return path
+
+
+def is_gone(uri: str) -> NotFoundError:
+    """That a run, or its result, is not there any more."""
+    run_id, _, rest = uri.removeprefix(RUN).partition("/")
+    what = f"run {run_id} has no {rest.partition('/')[2]} any more"
+    return NotFoundError(what, [Problem(uri, "it was removed, or its results were", "run it again")])
+
+
+def _result(config: Config, uri: str) -> tuple[Run, str]:
+    run_id, _, rest = uri.removeprefix(RUN).partition("/")
+    return Store.open(config.store).run(run_id), unquote(rest.partition("/")[2])
+
+
+def parts_of(config: Config, uri: str) -> list[tuple[str, OutputFile]]:
+    """
+    A file that a run has made, or all that is in such a folder, as it was accepted: by the path in it, which
+    is empty for the file itself.
+
+    Raises
+    ------
+    NotFoundError
+    """
+    run, inner = _result(config, uri)
+    made = run.outputs()
+    found = []
+    for one in made.outputs if made else ():
+        if one.path == inner:
+            return [("", one)]
+        if one.path.startswith(f"{inner}/") and one.path != f"{inner}/":
+            found.append((one.path.removeprefix(f"{inner}/"), one))
+    if made is None:
+        raise is_gone(uri)
+    return found
 
 
 def wanted(ref: DataRef) -> Wanted:

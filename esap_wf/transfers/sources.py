@@ -171,6 +171,8 @@ class WebSource(Source):
             raise RefusedError(f"{self.url} was changed", [Problem(self.url, what, hint)])
         if start and not known.ranges:
             raise AgainError(f"{self.place} gives a file as a whole only")
+        if start and not (known.etag or known.modified):
+            raise AgainError(f"{self.place} doesn't say whether the rest belongs to what is there")
         try:
             yield from web.fetch(self.url, target, start, expected=known, hosts=self.hosts, token=self.token)
         except (web.RestartError, web.ChangedError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -241,3 +242,51 @@ def test_a_token_that_others_can_read_is_refused(place: Gathering, site: Site) -
     assert done.code != 0
     assert "others can read" in done.err
     assert "chmod 600" in done.err
+
+
+def test_an_address_of_which_nothing_is_said_is_fetched_anew(place: Gathering, site: Site) -> None:
+    """Neither a mark nor a time says that it is what it was: what it was once is no answer."""
+    site.pages["/a.dat"] = File(b"one")
+    assert place.result(place.ok(*place.given([site.url("/a.dat")]))["run"]) == b"one"
+    site.pages["/a.dat"] = File(b"two")
+    again = place.ok(*place.given([site.url("/a.dat")], "--seconds", "0.1"))
+    assert place.result(again["run"]) == b"two"
+
+
+def test_a_half_file_of_which_nothing_is_said_is_not_read_on(place: Gathering, site: Site) -> None:
+    site.pages["/a.dat"] = File(WHOLE, breaks=[1_000_000])
+    done = place.ok(*place.given([site.url("/a.dat")]))
+    assert place.result(done["run"]) == WHOLE
+    assert [q for q in site.asked if q.headers.get("range", "").startswith("bytes=1000000")] == []
+
+
+def test_a_run_whose_server_says_nothing_more_is_cancelled_within_seconds(
+    place: Gathering, site: Site
+) -> None:
+    silent = threading.Event()
+
+    def half(handler: Handler) -> None:
+        handler.send_response(200)
+        for name, value in (
+            ("Content-Length", str(len(WHOLE))),
+            ("ETag", '"one"'),
+            ("Accept-Ranges", "bytes"),
+        ):
+            handler.send_header(name, value)
+        handler.end_headers()
+        if handler.command != "HEAD":
+            handler.wfile.write(WHOLE[:2_000_000])
+            handler.wfile.flush()
+            silent.wait(50)
+
+    site.pages["/a.dat"] = half
+    run = str(place.ok(*place.given([site.url("/a.dat")]), "--detach")["run"])
+    until(lambda: any(p.stat().st_size for p in (place.store / "cache").glob("*/parts/*")), what="the half")
+    began = time.monotonic()
+    place.ok("cancel", run)
+    assert place.ended(run).phase is Phase.ABORTED
+    assert time.monotonic() - began < 20
+    silent.set()
+    site.pages["/a.dat"] = File(WHOLE, {"ETag": '"one"', "Accept-Ranges": "bytes"})
+    assert place.ok("resume", run)["phase"] == "COMPLETED"
+    assert place.result(run) == WHOLE

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import pytest
 from esap_wf import files
 from esap_wf.errors import StoppedError
 from esap_wf.transfers import cache as caches
+from esap_wf.transfers import learned
 from esap_wf.transfers.cache import Cache, link
 from esap_wf.transfers.fetching import Fetched, Wanted, fetch
 from esap_wf.transfers.sources import RunSource
@@ -80,7 +82,7 @@ def test_what_was_only_touched_or_is_of_an_earlier_version_is_read_once_and_kept
     for mark in cache.folder.rglob("*.kept"):
         mark.unlink()
     assert get(cache, source, SHA256).hit
-    monkeypatch.setattr(caches.digests, "of_file", None)  # it is not read again
+    monkeypatch.setattr("esap_wf.formats.digests.of_file", None)  # it is not read again
     assert get(cache, source, SHA256).hit
 
 
@@ -169,3 +171,28 @@ def test_a_link_may_have_the_longest_name_that_there_is(tmp_path: Path, source: 
     target = tmp_path / ("ä" * 127)
     link(source.path, target)
     assert target.read_bytes() == WHOLE
+
+
+def test_between_two_file_systems_a_file_is_copied(tmp_path: Path, source: RunSource) -> None:
+    shared = Path("/dev/shm")
+    if not os.access(shared, os.W_OK) or shared.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is one file system only")
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        there = Cache(Path(folder))
+        path = get(there, source, modified="2020-01-01T00:00:00Z").path
+        link(path, tmp_path / "run/one.dat")
+        two = tmp_path / "run/one.dat"
+        assert (two.read_bytes(), two.stat().st_nlink) == (WHOLE, 1)
+        assert (two.stat().st_mtime, two.stat().st_mode & 0o222) == (path.stat().st_mtime, 0)
+        assert [p.name for p in two.parent.iterdir()] == ["one.dat"], "nothing half is left"
+
+
+def test_what_was_learned_is_written_again_if_it_can_not_be_read(tmp_path: Path) -> None:
+    """A machine that lost its power leaves empty files."""
+    wanted = Wanted("rucio://local/toy/one.dat", 3, {"adler32": "00000001"})
+    learned.keep(tmp_path, wanted, SHA256, 3, None)
+    (file,) = tmp_path.rglob("*.json")
+    file.write_bytes(b"")
+    assert learned.known(tmp_path, wanted) is None
+    learned.keep(tmp_path, wanted, SHA256, 3, None)
+    assert learned.known(tmp_path, wanted) == SHA256
