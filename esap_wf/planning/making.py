@@ -26,7 +26,7 @@ from esap_wf.planning.decisions import Decision, decide
 from esap_wf.planning.runners import Runner
 from esap_wf.planning.sharding import Work
 from esap_wf.request.validation import Validated
-from esap_wf.running import render
+from esap_wf.running import render, staging
 from esap_wf.runs.measurements import Measurement
 
 #: A plan older than this is made anew; what it depends on is compared in any case.
@@ -184,8 +184,9 @@ def _with_command(plan: Plan, workflow: Workflow, runner: Runner) -> Plan:
             [Problem(path, what, "name one image for all steps") for path in rendered.links.values()],
         )
     copy = [f"{rendered.working_copy}/"] if rendered.working_copy else []
+    stage = [staging.PROGRAM, staging.LISTING] if staging.brought(plan) else []
     plan = msgspec.structs.replace(
-        plan, command=rendered.command, files=[*plan.files, *rendered.files, *copy]
+        plan, command=rendered.command, files=[*plan.files, *stage, *rendered.files, *copy]
     )
     job = render.job_of(plan, workflow.manifest, workflow)
     if against := runner.engine.conflicts(runner.choice, job):

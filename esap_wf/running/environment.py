@@ -10,7 +10,7 @@ ENGINE_VARIABLES = ("NXF_", "SNAKEMAKE_", "TOIL_", "CWL_", "CWLTOOL_")
 #: Variables by which packages of the user could take the place of pinned ones.
 PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE")
 #: Secrets that are esap-wf's own business, and no step's.
-SECRET_VARIABLES = ("ESAP_WF_GATEWAY_TOKEN",)
+SECRET_VARIABLES = ("ESAP_WF_GATEWAY_TOKEN", "ESAP_WF_TOKEN_")
 
 
 def environment(added: Mapping[str, str], isolated: bool = False) -> dict[str, str]:

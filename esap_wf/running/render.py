@@ -8,9 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from esap_wf import plugins
+from esap_wf import config, plugins
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.code import contents as codes
+from esap_wf.config import Config
 from esap_wf.engines import EngineBase, Job, JobInput, Rendered
 from esap_wf.errors import EsapError
 from esap_wf.models.manifest import Input, Manifest
@@ -30,7 +31,7 @@ _COMMAND = """\
 # {title}, with the bare engine: `bash {command}`. esap-wf is not needed. Arguments are added to the engine's.
 set -euo pipefail
 cd -- "$(dirname -- "${{BASH_SOURCE[0]}}")"
-{exports}{cd}exec {argv} "$@"
+{stage}{exports}{cd}exec {argv} "$@"
 """
 
 
@@ -169,13 +170,17 @@ def command_script(plan: Plan, engine: Rendered | None = None) -> str:
         exports += f'export PATH={":".join(quoted)}:"$PATH"\n'
     title = "".join(c if c.isprintable() else " " for c in plan.title)
     cd = f"cd -- {shlex.quote(engine.folder)}\n" if engine.folder else ""
+    argv = shlex.join(plan.command)
     return _COMMAND.format(
-        title=title, command=COMMAND, exports=exports, cd=cd, argv=shlex.join(plan.command)
+        title=title, command=COMMAND, stage=staging.by_hand(plan), exports=exports, cd=cd, argv=argv
     )
 
 
-def engine_side(plan: Plan, workflow: Workflow, target: Path) -> Rendered:
-    """Write what a plan decides of a run directory, into an empty folder: all but the snapshot."""
+def engine_side(plan: Plan, workflow: Workflow, target: Path, places: Config | None = None) -> Rendered:
+    """
+    Write what a plan decides of a run directory, into an empty folder: all but the snapshot. `places` is the
+    configuration by which inputs that lie elsewhere are looked for; without, that of the user.
+    """
     (target / "request.json").write_bytes(encode(plan.request))
     (target / "plan.json").write_bytes(encode(plan))
     (target / MANIFEST).write_bytes(encode(workflow.manifest))
@@ -184,6 +189,10 @@ def engine_side(plan: Plan, workflow: Workflow, target: Path) -> Rendered:
     for name, source in staging.staged(plan).items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).symlink_to(source)
+    if staging.brought(plan):
+        from esap_wf.running.by_hand import listing  # for these runs alone
+
+        listing.put(plan, target, places or config.load())
     script = target / COMMAND
     script.write_text(command_script(plan, engine), "utf-8")
     script.chmod(0o755)
@@ -228,7 +237,11 @@ def write(engine: Rendered, target: Path, home: str) -> None:
 
 
 def render(
-    plan: Plan, workflow: Workflow, target: Path, snapshot: Callable[[Path], None] | None = None
+    plan: Plan,
+    workflow: Workflow,
+    target: Path,
+    snapshot: Callable[[Path], None] | None = None,
+    places: Config | None = None,
 ) -> None:
     """
     Write a run directory: the engine's side, and the snapshot.
@@ -242,8 +255,10 @@ def render(
         An empty staging folder.
     snapshot : callable, optional
         Puts the code into a folder that is not there yet; else it is written there.
+    places : Config, optional
+        By which inputs that lie elsewhere are looked for.
     """
-    engine = engine_side(plan, workflow, target)
+    engine = engine_side(plan, workflow, target, places)
     root = target / snapshot_place(plan.code)
     if snapshot:
         root.parent.mkdir(exist_ok=True)

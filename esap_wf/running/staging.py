@@ -6,6 +6,7 @@ Where a run's inputs lie in its directory, if the run works where this machine's
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +17,8 @@ from esap_wf.models.plan import Plan
 from esap_wf.models.request import DataRef
 
 FOLDER = "inputs"
+#: Of a run with inputs that lie elsewhere: what brings them without esap-wf (`esap_wf.running.by_hand`).
+PROGRAM, LISTING = "stage.py", "stage.json"
 _MAGIC = re.compile(r"[*?\[{]")
 
 
@@ -30,6 +33,21 @@ def brought(plan: Plan) -> list[DataRef]:
     """What lies elsewhere until the run is prepared (`esap_wf.running.arrival`), each place once."""
     found = {r.path: r for refs in plan.inputs.values() for r in refs if r.is_brought and r.path}
     return list(found.values())
+
+
+def by_hand(plan: Plan) -> str:
+    """
+    Of ``command.sh``: what brings inputs that are missing. The engine gets nothing of it; without Python it
+    works if nothing is missing.
+    """
+    paths = [shlex.quote(ref.path or "") for ref in brought(plan)]
+    if not paths:
+        return ""
+    return (
+        "# inputs that lie elsewhere, if one is missing\n"
+        f'(for input in {" ".join(paths)}; do [ -e "$input" ] || exit 1; done) || '
+        f"[ ! -f {PROGRAM} ] || python3 {PROGRAM} </dev/null\n"
+    )
 
 
 def staged(plan: Plan) -> dict[str, str]:

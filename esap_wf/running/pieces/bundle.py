@@ -28,6 +28,7 @@ from esap_wf.runs.pieces import JOIN, WHOLE, Attempt, Pieces
 #: Of the run directory, what a place has no use for, or gets as a link.
 _ASIDE = frozenset(
     {"request.json", "plan.json", render.MANIFEST, render.COMMAND, "code", staging.FOLDER, "outputs", "logs"}
+    | {staging.PROGRAM, staging.LISTING}
 )
 #: Below an attempt's folder. Its name is that of `Pieces.pulled`: engines make names of it.
 SENT = Path("sent", "run")
@@ -64,7 +65,7 @@ def make(
         job = replace(render.job_of(plan, owner.manifest), source=owner.run.dir / plan.entry)
         names = {name: list(paths) for name, paths in given.items()}
         rendered, plan = as_slice(plan, implementation(owner), owner.engine, job, attempt.slice, names)
-        command = render.command_script(plan, rendered)
+        command = without_stage(plan, render.command_script(plan, rendered))
         render.put(rendered, folder)
     for name in ("code", staging.FOLDER):
         if (owner.run.dir / name).is_dir():
@@ -127,7 +128,12 @@ def _of_run(run: Path, plan: Plan, folder: Path) -> str:
         if name.startswith("engine/") and (run / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(run / name, folder / name)
-    return (run / render.COMMAND).read_text("utf-8")
+    return without_stage(plan, (run / render.COMMAND).read_text("utf-8"))
+
+
+def without_stage(plan: Plan, command: str) -> str:
+    """A command that is sent: inputs that lie elsewhere have been brought, and come with it."""
+    return command.replace(staging.by_hand(plan), "", 1)
 
 
 def implementation(owner: Ownership) -> Implementation:

@@ -49,14 +49,14 @@ def scripts(plan: Plan, workflow: Workflow, store: Path) -> dict[str, str]:
     if not staging.is_elsewhere(plan):
         # its folder is called by the first letters of the run
         return {WHOLE: whole, **_beside(plan, engine, store / "runs" / RUN[:2] / RUN)}
-    found = {}
+    found, whole = {}, bundle.without_stage(plan, whole)
     for name in [WHOLE] if plan.slicing.slices < 2 else ["1", JOIN]:
         command = whole
         if name != WHOLE:
             job = render.job_of(plan, workflow.manifest, workflow)
             one = bundle.chosen(plan, workflow.manifest.implementations)
             rendered, cut = bundle.as_slice(plan, one, engine, job, name, {})
-            command = render.command_script(cut, rendered)
+            command = bundle.without_stage(plan, render.command_script(cut, rendered))
         found[name], submitted = _piece(plan, engine, name, command)
         if submitted:
             found[f"{name} as a job"] = submitted

@@ -36,7 +36,7 @@ def text(
     Parameters
     ----------
     command : str
-        Text of ``command.sh``.
+        Text of ``command.sh``, without what brings inputs: a piece gets them.
     title : str
         For people who read it.
     key : str
