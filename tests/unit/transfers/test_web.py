@@ -404,6 +404,8 @@ def test_an_answer_says_whether_trying_again_is_of_use(site: Site, code: int, ki
         ("soon", None, None),
         ("-1", None, None),
     ],
+    # processes that collect at different seconds must find the same names
+    ids=["seconds", "in two hours", "long ago", "far", "no number", "no time", "negative"],
 )
 def test_a_server_says_when_to_try_again(
     site: Site, text: str, least: float | None, most: float | None
