@@ -78,7 +78,12 @@ def into(
     inputs = {name: [r for r in refs if not r.startswith(BASKET)] for name, refs in given.items()}
     for name, refs in found.references().items():
         if name not in own:
-            inputs[name] = [*inputs.get(name, []), *refs]
+            # who has collected something twice doesn't want it counted twice
+            once = list(dict.fromkeys(refs))
+            inputs[name] = [*inputs.get(name, []), *once]
+            if more := len(refs) - len(once):
+                many = human_count(more, "item")
+                warnings.append(f"{many} of the basket left out of {name}: the same is there already")
     return {name: refs for name, refs in inputs.items() if refs}, problems, warnings
 
 

@@ -39,6 +39,14 @@ def test_items_go_to_the_input_whose_rule_they_meet(place: Gathering) -> None:
     assert place.result(again["run"]) == whole
 
 
+def test_an_item_that_was_collected_twice_is_taken_once(place: Gathering) -> None:
+    _, whole = place.many(1)
+    done = place("run", place.workflow(), "--basket", place.basket(*[item("d/000000.dat")] * 3), "--json")
+    assert done.code == 0, done
+    assert place.result(done.json["run"]) == whole
+    assert "2 items of the basket left out of files: the same is there already" in done.err
+
+
 def test_a_basket_may_come_from_standard_input(place: Gathering) -> None:
     place.many(1)
     basket = place.basket(item("d/000000.dat"))
