@@ -167,10 +167,7 @@ def rerun(
 def _earlier(plan: Plan, workflow: Workflow) -> Request:
     """The request of a plan, to be asked for once more."""
     # what was read then: a relative path may lead elsewhere from here
-    refs = {
-        name: [ref.uri if ref.is_brought else ref.path or ref.uri for ref in plan.inputs.get(name, [])]
-        for name in plan.request.inputs
-    }
+    refs = {name: [ref.given for ref in plan.inputs.get(name, [])] for name in plan.request.inputs}
     request = msgspec.structs.replace(plan.request, inputs=refs)
     random = workflow.manifest.random
     return given.without(request, {random.seed}) if random and not plan.digest.deterministic else request

@@ -19,7 +19,6 @@ from esap_wf.formats.summaries import core_hours
 if TYPE_CHECKING:
     from esap_wf.models.place import Queue
     from esap_wf.models.plan import Allocation, Plan, Volume
-    from esap_wf.models.request import DataRef
 
 #: Inputs, parameters and files shown before the rest is only counted; earlier runs, warnings and inputs of
 #: one screen.
@@ -59,7 +58,7 @@ def plan_screen(plan: Plan, defaults: Mapping[str, Any], units: Mapping[str, str
         rows.append(
             (
                 f"input {name}",
-                _named(refs[0]) + (f" and {len(refs) - 1} more" if len(refs) > 1 else ""),
+                refs[0].given + (f" and {len(refs) - 1} more" if len(refs) > 1 else ""),
             )
         )
     if len(given) > FEW:
@@ -257,8 +256,7 @@ def plan_text(plan: Plan) -> str:
     rows += [
         (
             f"input {n}",
-            ", ".join(r.path or r.uri for r in refs[:3])
-            + (f" and {len(refs) - 3} more" if len(refs) > 3 else ""),
+            ", ".join(r.given for r in refs[:3]) + (f" and {len(refs) - 3} more" if len(refs) > 3 else ""),
         )
         for n, refs in plan.inputs.items()
         if refs
@@ -332,10 +330,6 @@ def volume_text(volume: Volume) -> str:
     if volume.cold:
         parts.append(f"{volume.cold} to be recalled from tape, about {human_seconds(volume.recall_seconds)}")
     return "; ".join(parts)
-
-
-def _named(ref: DataRef) -> str:
-    return ref.uri if ref.is_brought else ref.path or ref.uri
 
 
 def _allowed(a: Allocation, memory: str) -> str:

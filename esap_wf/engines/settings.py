@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,10 @@ from typing import Any
 import msgspec
 
 from esap_wf.engines import Job, JobInput
-from esap_wf.models.request import DataRef
+from esap_wf.models.request import DataRef, is_file_object
+
+#: Where what was brought lies in the run directory.
+_PLACE = re.compile(r"inputs/[^/]+/\d+/")
 
 
 def house(job: Job) -> dict[str, Any]:
@@ -68,10 +72,32 @@ def relocated(job: Job, start: str = "") -> Job:
         if ref.path.startswith(inside):
             path = posixpath.relpath(ref.path.removeprefix(inside), start or ".")
         else:
-            path = posixpath.relpath(ref.path, posixpath.join("copy", start))
+            path = _upwards(ref.path, start)
         return msgspec.structs.replace(ref, path=path)
 
-    return replace(job, inputs={n: replace(g, refs=tuple(map(there, g.refs))) for n, g in job.inputs.items()})
+    return replace(
+        job,
+        inputs={n: replace(g, refs=tuple(map(there, g.refs))) for n, g in job.inputs.items()},
+        parameters={n: _moved(value, start) for n, value in job.parameters.items()},
+    )
+
+
+def _upwards(path: str, start: str) -> str:
+    """From a folder of the working copy to what lies in the run directory."""
+    return posixpath.relpath(path, posixpath.join("copy", start))
+
+
+def _moved(value: Any, start: str) -> Any:
+    """A parameter, with the places of files that were brought for it."""
+    if isinstance(value, list):
+        return [_moved(v, start) for v in value]
+    if not isinstance(value, dict):
+        return value
+    moved = {k: _moved(v, start) for k, v in value.items()}
+    if is_file_object(value):
+        places = {k: v for k in ("path", "location") if isinstance(v := value.get(k), str)}
+        moved |= {k: _upwards(v, start) for k, v in places.items() if _PLACE.match(v)}
+    return moved
 
 
 def path_of(given: JobInput, number: int) -> str:

@@ -63,7 +63,7 @@ def of(names: Any, written: Mapping[str, str]) -> dict[str, str]:
     return {pointer: text for pointer, text in written.items() if pointer.split("/", 2)[1] in wanted}
 
 
-def put_back(values: Mapping[str, Any], written: Mapping[str, str]) -> bytes:
+def put_back(values: Any, written: Mapping[str, str]) -> bytes:
     """JSON of values, numbers as they were written, as far as they still are these numbers."""
     texts: list[str] = []
 

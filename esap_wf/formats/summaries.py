@@ -74,9 +74,7 @@ def plan_page(plan: Plan) -> str:
     rows: list[tuple[str, object]] = [("workflow", f"{plan.workflow} {plan.version}: {plan.title}")]
     rows += [(name, value) for name, value in plan.parameters.items()]
     rows += [
-        (f"input {name}", ", ".join(r.path or r.uri for r in refs))
-        for name, refs in plan.inputs.items()
-        if refs
+        (f"input {name}", ", ".join(r.given for r in refs)) for name, refs in plan.inputs.items() if refs
     ]
     rows += [
         ("units", plan.units),

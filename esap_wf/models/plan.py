@@ -226,11 +226,13 @@ class Plan(Model, frozen=True, kw_only=True):
     One run, decided. `checksum` covers the rest of the document, so that an edited plan is seen.
 
     `reference` finds the workflow again (a pinned URL; empty: `source` does); `place` is its folder inside
-    the snapshot. `inside` is the identity of files that parameters name, `outputs` what is given out as
-    results, `nonce` makes a run that draws its seed like no other. Whether a field counts for the identity of
-    a run says `esap_wf.planning.identity`: a new one must be entered there. `profile` is that of `backend` if
-    it is not this machine; in it everything is decided (`BackendBase.ways`). `queue` is where the engine
-    submits the jobs of its steps, if it does, and `steps` what these ask for, by name.
+    the snapshot. `inside` is the identity of files that parameters name, `nested` are those that lie
+    elsewhere, also of rows of a table (`parameters` has their places, `request` their addresses), `outputs`
+    what is given out as results, `nonce` makes a run that draws its seed like no other. Whether a field
+    counts for the identity of a run says `esap_wf.planning.identity`: a new one must be entered there.
+    `profile` is that of `backend` if it is not this machine; in it everything is decided
+    (`BackendBase.ways`). `queue` is where the engine submits the jobs of its steps, if it does, and `steps`
+    what these ask for, by name.
     """
 
     schema_version: int = PLAN_VERSION
@@ -250,6 +252,7 @@ class Plan(Model, frozen=True, kw_only=True):
     parameters: dict[str, Any]
     inside: dict[str, list[str]] = {}
     inputs: dict[str, list[DataRef]]
+    nested: list[DataRef] = []
     volume: Volume = Volume()
     selected: dict[str, Any] = {}
     outputs: list[Output] = []

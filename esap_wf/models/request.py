@@ -100,7 +100,7 @@ def location(text: str, folder: Path) -> str:
     A location of CWL, which is a URL and may be a relative one: percent-encoded, unless a file has the name
     as it is written.
     """
-    if not text or re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|file:", text):
+    if not text or is_address(text) or re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|file:", text):
         return text
     path = folder / unquote(text)
     with contextlib.suppress(OSError, ValueError):
@@ -179,6 +179,9 @@ class DataRef(Model, frozen=True, kw_only=True, gc=False):
     What lies elsewhere is brought to `path` before the engine starts, which is relative to the run directory
     then; `checksums` and `modified` (RFC 3339) are what its catalogue says of it. `before` is the identity
     that it had until somebody fetched it and its content was known.
+
+    A table whose rows name what lies elsewhere has `cells`: column → what stands there → its place in the run
+    directory; `path` is that of a copy then, which is made when the run is prepared.
     """
 
     uri: str
@@ -193,6 +196,12 @@ class DataRef(Model, frozen=True, kw_only=True, gc=False):
     checksums: dict[str, str] = {}
     modified: str = ""
     before: str = ""
+    cells: dict[str, dict[str, str]] = {}
+
+    @property
+    def given(self) -> str:
+        """What the user gave: an address, or a path."""
+        return self.uri if self.is_brought or self.cells else self.path or self.uri
 
     @property
     def is_brought(self) -> bool:

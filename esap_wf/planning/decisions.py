@@ -126,7 +126,7 @@ def decide(
         No engine is here; the place can't be asked.
     """
     there = places.all_of(request, config)
-    moves = volume.moves(config, valid.inputs, {n: p.profile for n, p in there.usable.items()})
+    moves = volume.moves(config, valid.refs, {n: p.profile for n, p in there.usable.items()})
     asking = _Asking(request, config, valid, dict(values), asked, costs, there, moves)
     named = there.usable.get(request.backend or "")
     if named is not None and way is not None:

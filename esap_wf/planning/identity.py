@@ -15,7 +15,7 @@ import msgspec
 
 from esap_wf.formats import digests
 from esap_wf.models.plan import Plan
-from esap_wf.models.request import is_file_object
+from esap_wf.models.request import DataRef, is_file_object
 
 #: Raised with every change of what counts: digests of other schemes are never equal to today's.
 SCHEME = 2
@@ -68,18 +68,14 @@ def _name(plan: Plan, ref: Any) -> str | None:
 
 
 def _values(value: Any) -> Any:
-    """Of files and folders in the way of CWL the name alone; an address counts as it is."""
+    """Of files and folders in the way of CWL the name alone: their content is `inside`."""
     if isinstance(value, list):
         return [_values(v) for v in value]
     if not isinstance(value, dict):
         return value
     named = {k: _values(v) for k, v in value.items()}
     if is_file_object(value):
-        named |= {
-            k: Path(v).name
-            for k in ("path", "location")
-            if isinstance(v := value.get(k), str) and not v.startswith("http")
-        }
+        named |= {k: Path(v).name for k in ("path", "location") if isinstance(v := value.get(k), str)}
     return named
 
 
@@ -112,6 +108,7 @@ FIELDS: dict[str, Identity | Recorded] = {
         lambda plan, _: _values(plan.parameters),
     ),
     "inside": Identity("content of files that parameters name"),
+    "nested": Recorded("`inside` and `inputs.beside` have the content of these files"),
     "inputs.uri": Recorded("where a file lies; its content counts"),
     "inputs.path": Identity("its name, to pipelines of others: they call results after it", _name),
     "inputs.bytes": Recorded("the content counts"),
@@ -123,6 +120,7 @@ FIELDS: dict[str, Identity | Recorded] = {
     "inputs.checksums": Recorded("`checksum` is made of them"),
     "inputs.modified": Recorded("the content counts"),
     "inputs.before": Recorded("`before` looks for runs of the time when the content was not known"),
+    "inputs.cells": Recorded("the table and `beside` have the content"),
     "inputs.beside": Identity("content of the files that belong to it", _beside),
     "volume": Recorded(_MOMENT),
     "selected": Identity("what was looked up"),
@@ -195,13 +193,17 @@ def of(plan: Plan) -> str:
 
 def before(plan: Plan) -> str | None:
     """The digest that the same plan had before the content of its inputs was known; None if it was always."""
-    if not any(ref.before for refs in plan.inputs.values() for ref in refs):
+    nested = {ref.checksum: ref.before for ref in plan.nested if ref.before}
+    if not nested and not any(ref.before for refs in plan.inputs.values() for ref in refs):
         return None
-    inputs = {
-        name: [msgspec.structs.replace(ref, checksum=ref.before or ref.checksum) for ref in refs]
-        for name, refs in plan.inputs.items()
-    }
-    return of(msgspec.structs.replace(plan, inputs=inputs))
+
+    def known(ref: DataRef) -> DataRef:
+        beside = {p: nested.get(c, c) for p, c in ref.beside.items()} if ref.cells else ref.beside
+        return msgspec.structs.replace(ref, checksum=ref.before or ref.checksum, beside=beside)
+
+    inputs = {name: [known(ref) for ref in refs] for name, refs in plan.inputs.items()}
+    inside = {name: [nested.get(c, c) for c in found] for name, found in plan.inside.items()}
+    return of(msgspec.structs.replace(plan, inputs=inputs, inside=inside))
 
 
 def _parts(plan: Plan, part: msgspec.Struct, prefix: str) -> Iterator[tuple[str, Any]]:

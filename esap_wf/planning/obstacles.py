@@ -16,7 +16,7 @@ from esap_wf.errors import EsapError, Problem
 from esap_wf.formats import reading
 from esap_wf.formats.quantities import human_bytes, to_bytes
 from esap_wf.models.plan import EngineChoice
-from esap_wf.models.request import DataRef, is_file_object
+from esap_wf.models.request import DataRef, is_file_object, is_remote
 from esap_wf.request.validation import Validated
 
 #: Folders that every machine has, and the one in which anybody may write.
@@ -88,7 +88,7 @@ def _paths_in(value: Any) -> Iterator[str]:
             stack += part
         elif isinstance(part, dict):
             text = part.get("location") or part.get("path") if is_file_object(part) else None
-            if isinstance(text, str) and not re.match(r"(?!file:)[a-z][a-z0-9+.-]*://", text):
+            if isinstance(text, str) and not is_remote(text):
                 yield unquote(urlsplit(text).path) if text.startswith("file:") else text
                 stack += [v for k, v in part.items() if k not in ("location", "path")]
             else:
@@ -114,7 +114,12 @@ def _beside_inputs(valid: Validated, place: Place) -> Iterator[Problem]:
     """Files that belong to an input and would not be found there as they are here."""
     for name, refs in valid.inputs.items():
         for ref in refs:
-            yield from _beside(name, ref, place)
+            if ref.cells:
+                what = "names what lies elsewhere: its copy in the run names paths of this machine, which "
+                hint = "run it here, or name files that are seen there: `shared` of its profile"
+                yield Problem(f"input {name}: {ref.given}", f"{what}{place.name} does not see", hint)
+            else:
+                yield from _beside(name, ref, place)
 
 
 def _beside(name: str, ref: DataRef, place: Place) -> Iterator[Problem]:
@@ -156,7 +161,7 @@ def _size(valid: Validated, place: Place) -> Iterator[Problem]:
     """What is sent, held against what the profile and the place allow."""
     code, data = _bytes_of(valid.workflow), 0
     own = {str(file.source) for file in valid.workflow.code_files()}
-    for refs in valid.inputs.values():
+    for refs in (*valid.inputs.values(), valid.nested):
         data += sum(
             ref.bytes or 0 for ref in refs if ref.path not in own and not place.profile.sees(ref.path or "")
         )

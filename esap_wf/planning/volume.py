@@ -17,9 +17,9 @@ from esap_wf.models.request import DataRef
 _LAKE = "rucio://"
 
 
-def of(config: Config, inputs: Mapping[str, Iterable[DataRef]]) -> Volume:
+def of(config: Config, given: Iterable[DataRef]) -> Volume:
     """
-    What is to be brought.
+    What is to be brought of all that a run is given.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def of(config: Config, inputs: Mapping[str, Iterable[DataRef]]) -> Volume:
     LakeOutageError
         A lake can't be asked.
     """
-    refs = {ref.uri: ref for given in inputs.values() for ref in given if ref.is_brought}
+    refs = {ref.uri: ref for ref in given if ref.is_brought}
     if not refs:
         return Volume()
     from esap_wf.transfers import learned, references
@@ -55,9 +55,7 @@ def of(config: Config, inputs: Mapping[str, Iterable[DataRef]]) -> Volume:
     )
 
 
-def moves(
-    config: Config, inputs: Mapping[str, Iterable[DataRef]], profiles: Mapping[str, Profile]
-) -> dict[str, int]:
+def moves(config: Config, given: Iterable[DataRef], profiles: Mapping[str, Profile]) -> dict[str, int]:
     """
     Bytes that would have to be brought to each place, because no storage near it (`Profile.storage`) has
     them. Empty if no place has any near it: then nothing speaks for one of them.
@@ -71,7 +69,7 @@ def moves(
         name: {one.name for one in profile.storage if one.role == "data"}
         for name, profile in profiles.items()
     }
-    refs = {r.uri: r for given in inputs.values() for r in given if r.is_brought and r.uri.startswith(_LAKE)}
+    refs = {r.uri: r for r in given if r.is_brought and r.uri.startswith(_LAKE)}
     if not refs or not any(near.values()):
         return {}
     there = {uri: {copy.rse for copy in copies} for uri, copies in _copies(config, refs.values())}

@@ -28,8 +28,6 @@ from esap_wf.request.parameters import flag
 from esap_wf.request.remote import Remote, placed
 from esap_wf.request.rows import check_table
 
-_BAD_IN_PATH = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
 
 def resolve(
     workflow: Workflow,
@@ -120,7 +118,7 @@ def _brought(
         where = f"--input {name}={one_line(text[:200])}"
         return UsageError("an input is not usable", [Problem(where, what, hint)])
 
-    if _BAD_IN_PATH.search(unquote(text) if "%" in text else text):
+    if references.BAD_IN_PATH.search(unquote(text) if "%" in text else text):
         raise wrong("the reference contains control characters")
     found = placed(remote.refs(text, spec, wrong), name, start, spec.identity)
     if not spec.rows:
@@ -156,7 +154,7 @@ def _reference(text: str, name: str, spec: Input, workflow: Workflow, cache: Pat
 
 def _path(text: str, wrong: references.Wrong) -> Path:
     """Where a reference leads, absolute: a path, or a ``file://`` URL of this machine."""
-    if _BAD_IN_PATH.search(unquote(text)):
+    if references.BAD_IN_PATH.search(unquote(text)):
         raise wrong("the reference contains control characters")
     try:
         parts = urlsplit(text) if re.match(r"[a-z][a-z0-9+.-]*://", text) else None

@@ -9,17 +9,21 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import unquote, urlsplit
 
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import digests
 from esap_wf.models.manifest import Input
-from esap_wf.models.request import DataRef, is_file_object
+from esap_wf.models.request import DataRef, is_file_object, is_remote
 
 #: Files that one pattern may stand for.
 MAX_MATCHES = 10_000
+#: Bytes of a file's name.
+MOST_OF_A_NAME = 255
 _PATTERN = re.compile(r"[*?{\[]")
+#: Characters that no reference may hold, percent-encoded neither.
+BAD_IN_PATH = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 #: Makes the error of one reference: what is wrong, and a hint.
 Wrong = Callable[..., UsageError]
@@ -44,17 +48,23 @@ def _beside(path: Path, spec: Input) -> tuple[list[Path], list[str]]:
     away.
     """
     found, missing = [], []
-    for pattern in spec.secondary:
-        ending = pattern.removesuffix("?")
-        stem = path.name
-        for _ in range(len(ending) - len(ending.lstrip("^"))):
-            stem = stem.rpartition(".")[0] or stem
-        other = path.with_name(stem + ending.lstrip("^"))
+    for name, is_needed in names_beside(path.name, spec):
+        other = path.with_name(name)
         if other.exists():
             found.append(other)
-        elif not pattern.endswith("?"):
-            missing.append(other.name)
+        elif is_needed:
+            missing.append(name)
     return found, missing
+
+
+def names_beside(name: str, spec: Input) -> Iterator[tuple[str, bool]]:
+    """Names of the files that belong to one, and whether they are needed."""
+    for pattern in spec.secondary:
+        ending = pattern.removesuffix("?")
+        stem = name
+        for _ in range(len(ending) - len(ending.lstrip("^"))):
+            stem = stem.rpartition(".")[0] or stem
+        yield stem + ending.lstrip("^"), not pattern.endswith("?")
 
 
 def matching(path: Path, spec: Input, cache: Path, wrong: Wrong) -> DataRef:
@@ -115,8 +125,11 @@ def _glob(text: str) -> list[Path]:
 
 
 def inside(
-    values: Mapping[str, Any], declared: Mapping[str, Input], cache: Path
-) -> tuple[dict[str, list[str]], list[Problem], list[str]]:
+    values: Mapping[str, Any],
+    declared: Mapping[str, Input],
+    cache: Path,
+    brought: Mapping[str, DataRef] | None = None,
+) -> tuple[dict[str, list[str]], list[Problem]]:
     """
     Files inside of structured parameters (``{class: File, path: …}``): their identity by parameter.
 
@@ -128,16 +141,17 @@ def inside(
         lies beside them.
     cache : Path
         Where hashes of files are remembered.
+    brought : mapping, optional
+        What lies elsewhere, by its place in the run directory.
 
     Returns
     -------
     identities : dict of str to list of str
     problems : list of Problem
         Those that aren't there.
-    warnings : list of str
     """
     found: dict[str, list[str]] = {}
-    problems, warnings = [], []
+    problems, brought = [], brought or {}
     for name, value in values.items():
         stack: list[Any] = [value]
         while stack:
@@ -151,21 +165,13 @@ def inside(
             if not isinstance(text, str):
                 problems.append(Problem(f"parameter {name}", f"a {part['class']} has a path"))
                 continue
-            if re.match("https?://", text):
-                warnings.append(
-                    f"{name}: {text} is fetched by the engine when it runs; the run's identity "
-                    "depends on "
-                    "its address, not on its content"
-                )
+            if is_remote(text):  # what is wrong with it was said
                 continue
-            if re.match(r"(?!file:)[a-z][a-z0-9+.-]*://", text):
-                problems.append(
-                    Problem(
-                        f"parameter {name}",
-                        f"{text} can't be fetched by this version of esap-wf",
-                        "download the file and give its path",
-                    )
-                )
+            place = unquote(text) if part.get("location") else text
+            if place in brought:
+                spec = declared.get(name) if part["class"] == "File" else None
+                refs = [brought[place], *_brought_beside(place, spec, brought)]
+                found.setdefault(name, []).extend(ref.checksum or ref.uri for ref in refs)
                 continue
             path = Path(unquote(urlsplit(text).path) if text.startswith("file:") else text)
             if not (path.is_file() if part["class"] == "File" else path.is_dir()):
@@ -173,13 +179,27 @@ def inside(
                 problems.append(Problem(f"parameter {name}", f"there is no {what} {path}"))
             else:
                 # what belongs to it is looked for by the name that it is given
-                called = path.with_name(part["basename"]) if _is_name(part.get("basename")) else path
+                called = path.with_name(part["basename"]) if is_name(part.get("basename")) else path
                 others = (
                     _beside(called, declared[name])[0] if name in declared and part["class"] == "File" else []
                 )
                 found.setdefault(name, []).extend(digests.of_input(p, cache)[0] for p in [path, *others])
-    return found, problems, warnings
+    return found, problems
 
 
-def _is_name(text: Any) -> bool:
-    return isinstance(text, str) and text not in {"", ".", ".."} and "/" not in text
+def _brought_beside(place: str, spec: Input | None, brought: Mapping[str, DataRef]) -> Iterator[DataRef]:
+    """As `_beside`, so that a run is the same wherever its files lie."""
+    for name, _ in names_beside(Path(place).name, spec) if spec else ():
+        if ref := brought.get(str(Path(place).with_name(name))):
+            yield ref
+
+
+def is_name(text: Any) -> TypeGuard[str]:
+    """Whether a text may be the name of a file."""
+    return (
+        isinstance(text, str)
+        and text not in {"", ".", ".."}
+        and "/" not in text
+        and not BAD_IN_PATH.search(text)
+        and len(text.encode(errors="replace")) <= MOST_OF_A_NAME
+    )

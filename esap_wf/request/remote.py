@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
@@ -225,7 +225,9 @@ class Remote:
 
     def found(self, ref: DataRef) -> Path:
         """A file on this machine, wherever it lies."""
-        return self.here(ref) if ref.is_brought else Path(ref.path or "")
+        if ref.is_brought:
+            return self.here(ref)
+        return Path(unquote(urlsplit(ref.uri).path) if ref.cells else ref.path or "")
 
     def here(self, ref: DataRef) -> Path:
         """

@@ -6,21 +6,94 @@ CSV, TSV, YAML and JSON.
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from esap_wf.errors import Problem, UsageError
-from esap_wf.formats import documents, schemas, tables
+from esap_wf.formats import documents, literals, reading, schemas, tables
+from esap_wf.models.request import RUN
+from esap_wf.request.remote import LAKE
 
+Kind = Literal["any", "file", "folder"]
+
+#: What a cell of a file's column may be.
 FORMATS = {"file-path", "directory-path", "path", "file-path-pattern"}
+#: Of those that must be one of both.
+_KINDS: dict[str, Kind] = {"file-path": "file", "directory-path": "folder"}
+_DOCUMENTS = {".yaml", ".yml", ".json"}
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def is_sheet(schema: Any) -> bool:
     """Whether a schema is that of a whole sheet (a list of rows), not of one row."""
     return isinstance(schema, dict) and (schema.get("type") == "array" or "items" in schema)
+
+
+def is_brought(text: str) -> bool:
+    """Whether a cell names what no engine can read: data of a lake, a result of a run."""
+    return text.startswith((LAKE, RUN))
+
+
+def addresses(path: Path, schema: Mapping[str, Any]) -> dict[tuple[str, str], tuple[str, Kind]]:
+    """
+    What lies elsewhere and is named in columns of files.
+
+    Parameters
+    ----------
+    path : Path
+    schema : mapping
+        As for `check`, by which the table is right.
+
+    Returns
+    -------
+    dict
+        Column and text of a cell → where it stands first, and what must be there.
+    """
+    found: dict[tuple[str, str], tuple[str, Kind]] = {}
+    if not any(word in line for line in reading.lines(path) for word in (LAKE, RUN)):
+        return found
+    properties = _properties(schema.get("items") or {})
+    for where, row in _rows(path, properties):
+        for name, text in row.items() if isinstance(row, dict) else ():
+            form = properties.get(name, {}).get("format")
+            if form in FORMATS and isinstance(text, str) and is_brought(text):
+                found.setdefault((name, text), (where, _KINDS.get(form, "any")))
+    return found
+
+
+def copied(path: Path, cells: Mapping[str, Mapping[str, str]]) -> bytes:
+    """
+    A table with other texts in some cells.
+
+    Parameters
+    ----------
+    path : Path
+    cells : mapping
+        Column → what stands in it → what is to stand there.
+    """
+    if path.suffix in _DOCUMENTS:
+        document = documents.load(path, exact=True)
+        rows = [
+            {k: cells[k].get(v, v) if k in cells and isinstance(v, str) else v for k, v in row.items()}
+            if isinstance(row, dict)
+            else row
+            for row in document.data
+        ]
+        return literals.put_back(rows, document.written)
+    delimiter = tables.delimiter_of(path)
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    reader = csv.reader(reading.lines(path), delimiter=delimiter, strict=True)
+    header = next(reader)
+    writer.writerow(header)
+    changed = [cells.get(name.strip(), {}) for name in header]
+    for row in reader:
+        writer.writerow([of.get(cell.strip(), cell) for of, cell in zip(changed, row, strict=False)])
+    return text.getvalue().encode()
 
 
 def check(
@@ -101,7 +174,9 @@ def _paths(
     """
     for name, prop in properties.items():
         text = row.get(name)
-        if prop.get("format") not in FORMATS or not isinstance(text, str) or not text or _URL.match(text):
+        if prop.get("format") not in FORMATS or not isinstance(text, str) or not text:
+            continue
+        if _URL.match(text) or is_brought(text):
             continue
         if prop.get("exists") is False:
             continue
@@ -128,7 +203,7 @@ def _paths(
 
 def _rows(path: Path, properties: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
     """Rows and where each stands; empty cells are left out."""
-    if path.suffix in {".yaml", ".yml", ".json"}:
+    if path.suffix in _DOCUMENTS:
         document = documents.load(path)
         if not isinstance(document.data, list):
             raise UsageError(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from esap_wf.catalogue import workflows
@@ -15,7 +16,7 @@ from esap_wf.config import Config
 from esap_wf.errors import Problem
 from esap_wf.formats.documents import Document
 from esap_wf.models.request import DataRef, Request
-from esap_wf.request import inputs, orders, parameters, references
+from esap_wf.request import inputs, nested, orders, parameters, references
 from esap_wf.request.remote import Remote
 
 
@@ -23,7 +24,8 @@ from esap_wf.request.remote import Remote
 class Validated:
     """
     A request whose every part is known to be right; `inside` is the identity of files inside of structured
-    parameters.
+    parameters, `nested` are those of them that lie elsewhere, and `placed` holds the parameters that name
+    such files, with their places.
     """
 
     workflow: Workflow
@@ -31,7 +33,14 @@ class Validated:
     inputs: dict[str, list[DataRef]]
     selected: dict[str, Any]
     inside: dict[str, list[str]] = field(default_factory=dict)
+    nested: list[DataRef] = field(default_factory=list)
+    placed: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def refs(self) -> list[DataRef]:
+        """All data that is named, wherever that is."""
+        return [*chain.from_iterable(self.inputs.values()), *self.nested]
 
 
 def validate(
@@ -75,10 +84,14 @@ def validate(
     refs, wrong = inputs.resolve(
         workflow, request.inputs, config.cache, values.keys() - workflow.properties.keys(), remote
     )
-    files, missing, warnings = references.inside(values, workflow.manifest.inputs, config.cache)
-    warnings += [*remote.warnings, *orders.passed_over(workflow, values)]
-    problems += wrong + missing + orders.problems(workflow, values)
+    far = nested.resolve(workflow, values, refs, remote)
+    refs |= far.inputs
+    given = {**values, **far.values}
+    files, missing = references.inside(given, workflow.manifest.inputs, config.cache, far.places)
+    warnings = [*remote.warnings, *orders.passed_over(workflow, values)]
+    problems += [*wrong, *far.problems, *missing, *orders.problems(workflow, values)]
     selected: dict[str, Any] = {}
     if not problems:
         selected, problems = inputs.select(workflow, values, refs, remote.found)
-    return Validated(workflow, values, refs, selected, files, warnings), problems
+    valid = Validated(workflow, values, refs, selected, files, far.refs, far.values, warnings)
+    return valid, problems

@@ -8,6 +8,7 @@ it came then was changed by a step, or by somebody else.
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import itertools
 import logging
@@ -32,7 +33,7 @@ from esap_wf.formats.quantities import human_bytes, human_count, human_seconds, 
 from esap_wf.models import Model
 from esap_wf.models.request import DataRef
 from esap_wf.models.run import Failure, Phase, Reason, encode
-from esap_wf.running import staging
+from esap_wf.running import staging, tables
 from esap_wf.running.ownership import Ownership
 from esap_wf.running.trouble import Trouble
 from esap_wf.runs import crashpoints
@@ -165,6 +166,8 @@ class _Bringing:
             self.tally.stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             self._keep()
+        for ref in staging.copied(self.owner.plan):
+            self._copy(ref)
         if self._said:
             self.owner.write(Phase.QUEUED, reason="")
         crashpoints.reached("inputs-brought")
@@ -245,6 +248,27 @@ class _Bringing:
         path = self.owner.run.dir / RECORD
         path.parent.mkdir(exist_ok=True)
         files.write_atomic(path, encode(document), mode=self.owner.store.file_mode, sync=False)
+
+    def _copy(self, ref: DataRef) -> None:
+        """A table with the paths of what was brought."""
+        run, plan = self.owner.run.dir, self.owner.plan
+        assert ref.path
+        kept = self.record.get(ref.path)
+        if kept and self.worked and self._is_good(kept):
+            return
+        try:
+            content = tables.copy_of(run, plan, ref)
+        except EsapError as error:
+            raise InputError(error) from error
+        sha256 = hashlib.sha256(content).hexdigest()
+        if kept and kept.sha256 == sha256 and is_same(run, kept):
+            return
+        path = run / ref.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_atomic(path, content, mode=self.owner.store.file_mode, sync=False)
+        self.record[ref.path] = _file(run, ref.path, ref.uri, sha256)
+        self._kept = -1
+        self._keep()
 
     # --- in threads of their own
 

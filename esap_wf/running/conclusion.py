@@ -90,7 +90,8 @@ def _collected(owner: Ownership, cache: Path) -> tuple[collect.Collected, list[s
     named, warnings = collect.named_by(owner.engine, *_worked(owner))
     workplace = None
     if plan.config == "plain":
-        ours = [*plan.files, *staging.staged(plan)]
+        brought = [ref.path for ref in (*staging.brought(plan), *staging.copied(plan)) if ref.path]
+        ours = [*plan.files, *staging.staged(plan), *brought]
         workplace = products.Workplace(run, run / render.home_of(plan), ours, run / plan.entry)
     warnings += originals.changed(plan, cache, owner.beat)
     given = trees.given_to(plan)

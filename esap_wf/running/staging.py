@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -31,7 +32,8 @@ def is_elsewhere(plan: Plan) -> bool:
 
 def brought(plan: Plan) -> list[DataRef]:
     """What lies elsewhere until the run is prepared (`esap_wf.running.arrival`), each place once."""
-    found = {r.path: r for refs in plan.inputs.values() for r in refs if r.is_brought and r.path}
+    given = [*chain.from_iterable(plan.inputs.values()), *plan.nested]
+    found = {r.path: r for r in given if r.is_brought and r.path and not r.cells}
     return list(found.values())
 
 
@@ -48,6 +50,11 @@ def by_hand(plan: Plan) -> str:
         f'(for input in {" ".join(paths)}; do [ -e "$input" ] || exit 1; done) || '
         f"[ ! -f {PROGRAM} ] || python3 {PROGRAM} </dev/null\n"
     )
+
+
+def copied(plan: Plan) -> list[DataRef]:
+    """Tables that are copied, with paths in place of addresses."""
+    return [ref for ref in chain.from_iterable(plan.inputs.values()) if ref.cells]
 
 
 def staged(plan: Plan) -> dict[str, str]:

@@ -34,6 +34,7 @@ class _Given(msgspec.Struct):
     """Of a plan, what its run was given."""
 
     inputs: dict[str, list[DataRef]] = {}
+    nested: list[DataRef] = []
     parameters: dict[str, Any] = {}
     inside: dict[str, list[str]] = {}
 
@@ -57,16 +58,23 @@ def of_plan(store: Layout, folder: Path) -> list[Origin]:
         The plan can't be read.
     """
     given = files.read_json(folder / PLAN, _Given)
+    addresses = {ref.path: ref.uri for ref in given.nested}
     found = []
     for name, refs in given.inputs.items():
         for ref in refs:
-            found.append(Origin(name, ref.uri, ref.checksum, run_of(store, ref.uri, ref.path)))
+            made = Origin(
+                name, ref.uri, ref.checksum, run_of(store, ref.uri, None if ref.cells else ref.path)
+            )
+            found.append(made)
             for path, identity in ref.beside.items():
+                if uri := addresses.get(path):
+                    found.append(Origin(name, uri, identity, run_of(store, uri)))
+                    continue
                 run = run_of(store, path)
-                if run is not None and run != found[-1].run:
+                if run is not None and run != made.run:
                     found.append(Origin(name, Path(path).as_uri(), identity, run))
     for name, value in given.parameters.items():
-        uris = list(_described(value))
+        uris = [addresses.get(unquote(uri), uri) for uri in _described(value)]
         known = given.inside.get(name, [])
         # more identities than files are those of what lies beside them: not said which is whose
         sums = known if len(known) == len(uris) else [None] * len(uris)

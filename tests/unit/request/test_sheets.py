@@ -89,3 +89,36 @@ def test_a_table_that_pandas_could_not_read_is_said_with_its_line(
         list(dataframes.rows(table, Reading(), {}))
     assert caught.value.message == "a table is broken"
     assert [(p.where, p.what) for p in caught.value.problems] == [(f"{tmp_path}/{where}", what)]
+
+
+def test_only_what_lies_elsewhere_in_columns_of_files_is_an_address(tmp_path: Path) -> None:
+    sheet = tmp_path / "s.csv"
+    far, run = "rucio://l/s/n.fq", "run:abc/out"
+    sheet.write_text(f"sample,reads,index\n{far},{far},{run}\n{run},https://h/x,\nx,{far},\n")
+    assert sheets.addresses(sheet, SCHEMA) == {
+        ("reads", far): (f"{sheet}:2", "file"),
+        ("index", run): (f"{sheet}:2", "folder"),
+    }
+    assert sheets.check(sheet, SCHEMA) == (3, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "copied"),
+    [
+        ("s.csv", 'a,b\n rucio://x ,"x, ""y"""\nrucio://x,rucio://x\n', 'a,b\n/p,"x, ""y"""\n/p,rucio://x\n'),
+        ("s.tsv", "a\tb\r\nrucio://x\t1,5\r\n", "a\tb\n/p\t1,5\n"),
+        ("s.csv", "a,b\n\nrucio://xy,\n", "a,b\n\nrucio://xy,\n"),
+    ],
+)
+def test_a_copy_has_other_texts_in_some_cells_and_the_same_in_all_others(
+    tmp_path: Path, name: str, text: str, copied: str
+) -> None:
+    (tmp_path / name).write_text(text, newline="")
+    assert sheets.copied(tmp_path / name, {"a": {"rucio://x": "/p"}}).decode() == copied
+
+
+def test_a_copy_of_a_document_keeps_its_numbers_as_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text("- {a: 'rucio://x', b: 1.50}\n- {b: 'rucio://x', c: [rucio://x]}\n")
+    made = sheets.copied(tmp_path / "s.yaml", {"a": {"rucio://x": "/p"}})
+    assert json.loads(made) == [{"a": "/p", "b": 1.5}, {"b": "rucio://x", "c": ["rucio://x"]}]
+    assert b"1.50" in made
