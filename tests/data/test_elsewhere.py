@@ -203,3 +203,40 @@ def test_inputs_that_are_waited_for_start_nothing_there(place: Both) -> None:
     (place.root / "aside").rename(copy)
     assert place.ended(run).phase is Phase.COMPLETED, place.explain(run)
     assert place.result(run) == b"one"
+
+
+_NESTED = """\
+rule all:
+    output: "outputs/all.dat"
+    log: "logs/all/all.log"
+    input: [part["path"] for part in config["job"]["parts"]]
+    shell: "cat {input:q} > {output} 2> {log}"
+"""
+
+
+def test_files_inside_of_a_parameter_are_sent_along(place: Both) -> None:
+    uris, whole = place.many(2)
+    outputs = [{"name": "all", "path": "outputs/all.dat"}]
+    folder = write_workflow(
+        place.root / "nested", {"job": {"type": "object"}}, {"outputs": outputs}, files={"Snakefile": _NESTED}
+    )
+    values = {"job": {"parts": [{"class": "File", "path": uri} for uri in uris]}}
+    (place.root / "values.json").write_text(json.dumps(values))
+    words = ("run", str(folder), "--params", str(place.root / "values.json"), "--backend", "toy")
+    run = place.ok(*words)["run"]
+    assert place.result(run) == whole
+    place.clean(run)
+
+
+def test_a_sheet_that_names_what_lies_elsewhere_is_refused_where_its_paths_mean_nothing(place: Both) -> None:
+    column = {"type": "string", "format": "file-path"}
+    rows = {"type": "array", "items": {"type": "object", "properties": {"reads": column}}}
+    folder = write_workflow(
+        place.root / "sheet",
+        manifest={"inputs": {"sheet": {"title": "Sheet", "rows": "rows.json"}}},
+        files={"rows.json": json.dumps(rows)},
+    )
+    (place.root / "s.csv").write_text(f"reads\n{place.put('one.dat', b'one')}\n")
+    done = place.inside("plan", str(folder), "--sheet", place.root / "s.csv", "--backend", "toy")
+    assert done.code == 3, done
+    assert "names paths of this machine, which toy does not see" in " ".join(done.err.split())
