@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from esap_wf.config import Config
 from esap_wf.errors import EsapError, Problem, UsageError
+from esap_wf.formats.quantities import human_count
 from esap_wf.models.request import DataRef
 from esap_wf.request.references import Wrong
 
@@ -55,7 +56,8 @@ def refs(config: Config, text: str, wrong: Wrong) -> tuple[list[DataRef], list[s
         return [_ref(config, url, sha256, found, wrong)], []
     document = _told(lambda: datalink.links(references.web_source(config, url)), wrong)
     if sha256 and len(document.files) > 1:
-        raise wrong(f"it stands for {len(document.files)} files, and one checksum is given")
+        many = human_count(len(document.files), "file")
+        raise wrong(f"it stands for {many}, and one checksum is given")
     files = [_linked(config, link, sha256, wrong) for link in document.files]
     return files, [f"{url.partition('?')[0]}: the server has no {fault}" for fault in document.faults]
 

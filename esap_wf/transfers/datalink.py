@@ -20,6 +20,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats.printing import clipped, one_line
+from esap_wf.formats.quantities import human_count
 from esap_wf.transfers.addresses import Address, UnsafeAddressError, WebOutageError, address_of
 from esap_wf.transfers.hops import BadAnswerError
 from esap_wf.transfers.sources import WebSource
@@ -149,7 +150,7 @@ def read(data: bytes, address: Address) -> Links:
     if not files:
         raise _no_file(address, _none(rows, services, faults), "give the address of a file itself")
     if len(files) > MOST:
-        raise _no_file(address, f"it stands for {len(files)} files, and {MOST} are the most")
+        raise _no_file(address, f"it stands for {human_count(len(files), 'file')}, and {MOST} are the most")
     return Links(files, faults)
 
 
