@@ -28,6 +28,9 @@ from esap_wf.request.parameters import flag
 from esap_wf.request.remote import Remote, placed
 from esap_wf.request.rows import check_table
 
+#: References of one input that are told one by one: a basket may have a million.
+SHOWN = 50
+
 
 def resolve(
     workflow: Workflow,
@@ -69,6 +72,7 @@ def resolve(
             texts = [str(workflow.folder / spec.default)]
         problems += _wrong_number(texts, name, spec, workflow)
         resolved[name] = []
+        wrong: list[Problem] = []
         for text in texts:
             try:
                 if remote and is_remote(text):
@@ -76,8 +80,11 @@ def resolve(
                 else:
                     resolved[name].append(_reference(text, name, spec, workflow, cache))
             except UsageError as error:
-                problems += error.problems
-        problems += _too_many(name, spec, resolved[name], len(texts))
+                wrong += error.problems
+        if len(wrong) > SHOWN:
+            more = human_count(len(wrong) - SHOWN, "more reference")
+            wrong = [*wrong[:SHOWN], Problem(f"--input {name}", f"and {more} that can't be used")]
+        problems += [*wrong, *_too_many(name, spec, resolved[name], len(texts))]
     return resolved, problems
 
 

@@ -295,3 +295,11 @@ def test_a_place_near_the_data_is_preferred(place: Gathering) -> None:
     mine = place.inside("plan", *place.given([str(place.root / "mine.dat")])[1:], "--json").json
     assert mine["backend"] == "local"
     assert "moves" not in mine["offers"][0]
+
+
+def test_of_many_references_that_are_wrong_the_first_are_told_and_the_rest_counted(place: Gathering) -> None:
+    place.put("one.dat", b"one")
+    done = place.inside(*place.given([f"rucio://local/toy/no{n}.dat" for n in range(60)]))
+    assert done.code == 2
+    assert done.err.count("that you may read") == 50
+    assert "and 10 more references that can't be used" in done.err

@@ -93,7 +93,7 @@ def _killed_at_random(place: Gathering, site: Site, seed: int) -> None:
     place.resume_until_completed(run)
     assert place.result(run) == b"".join(contents)
     place.sound()
-    assert not list((place.store / "cache").glob("*/parts/*.part")), "nothing is left half"
+    assert not list((place.store / "cache").glob("*/parts/*")), "nothing is left half"
     again = sum(page.sent for page in pages) - FILES * SIZE
     print(f"seed {seed}: {again} bytes were sent twice")
     # of each file that was on its way when its reader was killed, what had been sent and not been read
