@@ -165,3 +165,32 @@ def test_an_engine_whose_environment_is_gone_is_not_started(tmp_path: Path) -> N
     assert "1.environment is not there" in done.stderr
     assert not (tmp_path / "started").exists()
     assert not (tmp_path / "engine/1.started").exists()
+
+
+def queue_of(monkeypatch: pytest.MonkeyPatch, **fields: str) -> None:
+    """One job is what `squeue` tells, whatever it is asked for."""
+    more = {field.name: "" for field in dataclasses.fields(Job)}
+    none = dict.fromkeys(("submitted", "started", "ended"), None)
+    job = Job(**{**more, **none, "id": "7", "raw": "7", "state": "RUNNING", **fields})  # type: ignore[arg-type]
+    monkeypatch.setattr(questions, "_squeue", lambda *_: [job])
+
+
+def test_what_the_controller_has_forgotten_and_no_accounting_tells_is_no_answer(
+    commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue_of(monkeypatch)
+    script(tmp_path, "squeue", "#!/bin/sh\n")
+    script(tmp_path, "sacct", "#!/bin/sh\necho 'sacct: error: Connection refused' >&2; exit 1\n")
+    assert questions.known(commands, ["7"]).keys() == {"7"}
+    with pytest.raises(OutageError):
+        questions.known(commands, ["7", "8"])
+
+
+def test_a_job_that_only_looks_like_one_of_a_name_is_not_taken_for_it(
+    commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(tmp_path, "sacct", "#!/bin/sh\n")
+    queue_of(monkeypatch, name="ewf-of-somebody-else")
+    assert questions.named(commands, ["ewf-mine"]) == []
+    queue_of(monkeypatch, name="ewf-mine")
+    assert [job.id for job in questions.named(commands, ["ewf-mine"])] == ["7"]
