@@ -1,9 +1,6 @@
 """
 A run's inputs that lie elsewhere, brought into its directory before the engine starts:
 ``inputs/<name>/<number>/<base name>``, a link to the cache or to the result of another run.
-
-``engine/arrived.json`` says what has come. It is looked at again before results are accepted: what is not as
-it came then was changed by a step, or by somebody else.
 """
 
 from __future__ import annotations
@@ -12,44 +9,32 @@ import hashlib
 import heapq
 import itertools
 import logging
-import os
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from datetime import datetime
-from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from esap_wf import config, files
 from esap_wf.config import Config
 from esap_wf.credentials import CredentialError
 from esap_wf.datalakes import LakeOutageError
-from esap_wf.errors import EsapError, Problem, RefusedError, StoppedError
-from esap_wf.formats import digests
+from esap_wf.errors import EsapError, RefusedError, StoppedError
 from esap_wf.formats.quantities import human_bytes, human_count, human_seconds, to_bytes
-from esap_wf.models import Model
 from esap_wf.models.request import DataRef
-from esap_wf.models.run import Failure, Phase, Reason, encode
+from esap_wf.models.run import Phase, encode
 from esap_wf.running import staging, tables
+from esap_wf.running.arrived import RECORD, Arrived, File, as_it_is, is_same, recorded
+from esap_wf.running.carrying import Carrier, RecalledError
 from esap_wf.running.ownership import Ownership
 from esap_wf.running.trouble import Trouble
 from esap_wf.runs import crashpoints
-from esap_wf.transfers import cache, learned, references
-from esap_wf.transfers.fetching import Fetched, fetch
-from esap_wf.transfers.sources import WebSource
 
 logger = logging.getLogger(__name__)
 
-#: What has come, in the run directory.
-RECORD = Path("engine", "arrived.json")
 #: Files that are fetched at a time; seconds between two looks, and between two times that it is told how
 #: far they are.
 PARALLEL, LOOK, TELL = 4, 0.2, 1.0
-#: Clocks of file systems may be behind by so many seconds.
-_BEHIND = 2.0
 
 
 class InputError(RefusedError):
@@ -59,23 +44,6 @@ class InputError(RefusedError):
 
     def __init__(self, error: EsapError) -> None:
         super().__init__(error.message, error.problems)
-
-
-class File(Model, frozen=True, kw_only=True):
-    """One file that has come, as it was then."""
-
-    path: str
-    uri: str
-    sha256: str
-    bytes: int
-    modified_ns: int
-
-
-class Arrived(Model, frozen=True, kw_only=True):
-    """``engine/arrived.json``."""
-
-    schema_version: int = 1
-    files: list[File]
 
 
 def bring(owner: Ownership, worked: bool) -> None:
@@ -100,32 +68,17 @@ def bring(owner: Ownership, worked: bool) -> None:
         _Bringing(owner, config.load(str(owner.store.root)), refs, worked).run()
 
 
-@dataclass
-class _Tally:
-    """Bytes that have come, told by several threads."""
-
-    bytes: int = 0
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def come(self, size: int) -> None:
-        """May raise to stop."""
-        self.bytes += size
-        if self.stop.is_set():
-            raise StoppedError("bringing inputs was stopped")
-
-
 class _Bringing:
     def __init__(self, owner: Ownership, places: Config, refs: Sequence[DataRef], worked: bool) -> None:
         self.owner, self.config, self.all, self.worked = owner, places, refs, worked
         self.record = {file.path: file for file in recorded(owner.run.dir)}
         self.waiting = deque(self._missing())
-        self.tally, self.trouble = _Tally(), Trouble("")
+        self.carrier, self.trouble = Carrier(owner.run, places, (r.uri for r in self.waiting)), Trouble("")
+        self.tally = self.carrier.tally
         self.recalled: dict[str, float] = {}
         # what is tried again, by when
         self._later: list[tuple[float, int, DataRef]] = []
         self._tried = itertools.count()
-        self._cache = references.cache_of(places)
-        self._together = references.questions(ref.uri for ref in self.waiting)
         self._told, self._said = 0.0, ""
         self._kept = len(self.record)
 
@@ -154,7 +107,7 @@ class _Bringing:
                 if self.owner.wants_stop():
                     return
                 while len(working) < 2 * PARALLEL and (ref := self._next()):
-                    working[pool.submit(self._one, ref)] = ref
+                    working[pool.submit(self.carrier.carry, ref)] = ref
                 done = wait(working, LOOK, FIRST_COMPLETED).done if working else set()
                 for future in done:
                     self._came(future, working.pop(future))
@@ -177,7 +130,7 @@ class _Bringing:
         needed = sum(ref.bytes or 0 for ref in self.waiting)
         if needed:
             most = max(0, int(to_bytes(self.config.cache_size)) - needed)
-            gone = self._cache.collect(most)
+            gone = self.carrier.kept.collect(most)
             if gone:
                 freed = human_bytes(sum(one.bytes for one in gone))
                 logger.info("%s left the cache, %s", human_count(len(gone), "file"), freed)
@@ -197,7 +150,7 @@ class _Bringing:
             found = future.result()
         except StoppedError:
             return
-        except _RecalledError as error:
+        except RecalledError as error:
             self.recalled[ref.uri] = time.monotonic() + error.seconds
             self._again(ref, min(max(error.seconds, LOOK), 60.0))
             return
@@ -266,130 +219,6 @@ class _Bringing:
         path = run / ref.path
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomic(path, content, mode=self.owner.store.file_mode, sync=False)
-        self.record[ref.path] = _file(run, ref.path, ref.uri, sha256)
+        self.record[ref.path] = as_it_is(run, ref.path, ref.uri, sha256)
         self._kept = -1
         self._keep()
-
-    # --- in threads of their own
-
-    def _one(self, ref: DataRef) -> list[File]:
-        """A file, or a folder with what it holds."""
-        assert ref.path
-        if self.tally.stop.is_set():
-            raise StoppedError("bringing inputs was stopped")
-        source = references.source_of(self.config, ref.uri, self._together)
-        if isinstance(source, WebSource) and "sha256" not in ref.checksums:
-            source.expects = ref.modified
-        target = self.owner.run.dir / ref.path
-        if (path := source.local()) is not None:
-            return list(self._linked(path, target, ref))
-        if (seconds := source.recall()) is not None:
-            raise _RecalledError(seconds)
-        wanted = references.wanted(ref)
-        while True:
-            fetched = fetch(
-                source,
-                wanted,
-                self._cache,
-                lambda: references.known(self.config, ref),
-                partial(self._learn, ref),
-                self.tally.come,
-            )
-            crashpoints.reached("input-fetched")
-            self.tally.come(0)  # nothing is put into a run that was stopped meanwhile
-            try:
-                cache.link(fetched.path, target)
-                break
-            except FileNotFoundError:  # somebody has cleared the cache meanwhile
-                continue
-        return [_file(self.owner.run.dir, ref.path, ref.uri, fetched.sha256)]
-
-    def _learn(self, ref: DataRef, fetched: Fetched) -> None:
-        store = self.owner.store
-        # also of those whose catalogue knows it: that a name stands for other bytes one day is to be noticed
-        if ref.uri.startswith("rucio://") or "sha256" not in ref.checksums:
-            learned.keep(store.root, references.wanted(ref), fetched.sha256, fetched.bytes, store.file_mode)
-
-    def _linked(self, source: Path, target: Path, ref: DataRef) -> Iterator[File]:
-        """A result of another run, without a copy; from now on nobody writes into it by accident."""
-        assert ref.path
-        accepted = datetime.fromisoformat(ref.modified).timestamp() if ref.modified else 0.0
-        store = os.path.realpath(self.owner.store.root)
-        try:
-            if ref.folder:
-                target.mkdir(parents=True, exist_ok=True)
-            for inner, part in references.parts_of(self.config, ref.uri):
-                # a result may be a link, also to what the user gave the other run
-                path, place = Path(os.path.realpath(source / inner)), target / inner
-                if part.is_folder:
-                    place.mkdir(parents=True, exist_ok=True)
-                    continue
-                about, own = path.stat(), path.is_relative_to(store)
-                touched = about.st_mtime > accepted + _BEHIND or about.st_size != part.bytes
-                if touched and digests.of_file(path, partial(self.tally.come, 0)) != part.sha256:
-                    what = f"{part.path} was changed after the run had accepted it"
-                    raise RefusedError(
-                        "an input is not what it was", [Problem(ref.uri, what, "run it again")]
-                    )
-                if own and about.st_uid == os.getuid():
-                    path.chmod(about.st_mode & 0o777 & ~0o222)
-                cache.link(path, place, own)
-                if not own:
-                    place.chmod(about.st_mode & 0o555)
-                self.tally.come(about.st_size)
-                name = (Path(ref.path) / inner).as_posix()
-                yield _file(self.owner.run.dir, name, ref.uri, part.sha256)
-        except FileNotFoundError:
-            raise references.is_gone(ref.uri) from None
-        except OSError as error:
-            raise files.explain(error, target) from error
-
-
-class _RecalledError(EsapError):
-    """A file lies in a cold tier, and was asked for."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__("it is being recalled")
-        self.seconds = seconds
-
-
-def _file(run: Path, name: str, uri: str, sha256: str) -> File:
-    about = (run / name).stat()
-    return File(path=name, uri=uri, sha256=sha256, bytes=about.st_size, modified_ns=about.st_mtime_ns)
-
-
-def recorded(run: Path) -> list[File]:
-    """What has come into a run directory."""
-    try:
-        return files.read_json(run / RECORD, Arrived).files
-    except EsapError:
-        return []
-
-
-def is_same(run: Path, file: File) -> bool:
-    """Whether a file is as it came, by size and time: who writes into it changes the time."""
-    try:
-        about = (run / file.path).stat()
-    except OSError:
-        return False
-    return (about.st_size, about.st_mtime_ns) == (file.bytes, file.modified_ns)
-
-
-def changed(owner: Ownership) -> list[Failure]:
-    """
-    Inputs that are not as they came: the results may come from something else. What the cache has of them is
-    removed.
-    """
-    found = []
-    for file in recorded(owner.run.dir):
-        owner.beat()
-        if is_same(owner.run.dir, file):
-            continue
-        path = owner.run.dir / file.path
-        if path.is_file() and file.sha256 and digests.of_file(path, owner.beat) == file.sha256:
-            continue  # touched only
-        if file.sha256:
-            references.cache_of(config.load(str(owner.store.root))).drop(file.sha256)
-        what = "was changed while the run worked" if path.exists() else "was removed while the run worked"
-        found.append(Failure(step="input", reason=Reason.INVALID_INPUT, detail=f"{file.path} {what}"))
-    return found

@@ -79,9 +79,9 @@ def conclude(owner: Ownership, ended: Seen | None, watch: Watched | None, cache:
 def _changed_inputs(owner: Ownership) -> list[Failure]:
     if not staging.brought(owner.plan):
         return []
-    from esap_wf.running import arrival  # for these runs alone
+    from esap_wf.running import arrived  # for these runs alone
 
-    return arrival.changed(owner)
+    return arrived.changed(owner)
 
 
 def _collected(owner: Ownership, cache: Path) -> tuple[collect.Collected, list[str]]:
