@@ -88,6 +88,7 @@ LONGEST_FIRST = (
     "faults",
     "places",
     "slurm",
+    "data",
     "engine",
     "foreign",
     "containers",
