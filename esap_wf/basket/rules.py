@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats.schemas import closest
@@ -20,8 +20,7 @@ from esap_wf.models.manifest import BasketRule, Input
 PREFIX = "basket:"
 
 
-@dataclass(frozen=True)
-class Mapped:
+class Mapped(NamedTuple):
     """An item, the input that it goes to, and by which rule."""
 
     input: str

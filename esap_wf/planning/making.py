@@ -185,7 +185,7 @@ def _with_command(plan: Plan, workflow: Workflow, runner: Runner) -> Plan:
             [Problem(path, what, "name one image for all steps") for path in rendered.links.values()],
         )
     copy = [f"{rendered.working_copy}/"] if rendered.working_copy else []
-    stage = [staging.PROGRAM, staging.LISTING] if staging.brought(plan) else []
+    stage = [staging.PROGRAM, staging.LISTING] if staging.brought_by_hand(plan) else []
     plan = msgspec.structs.replace(
         plan, command=rendered.command, files=[*plan.files, *stage, *rendered.files, *copy]
     )

@@ -6,6 +6,7 @@ for here; they are brought when the run is prepared (`esap_wf.running.arrival`).
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 #: Where a run has what was brought, and bytes of what is read to make a plan.
 FOLDER, READ_TO_PLAN = "inputs", 100_000_000
 LAKE = "rucio://"
+#: A last part that is a name as it is, for which nothing has to be looked at more closely.
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*").fullmatch
 
 
 class Remote:
@@ -279,7 +282,7 @@ def _unfit(ref: DataRef, spec: Input) -> tuple[str, ...]:
     name = name_of(ref)
     if not name.isprintable():
         return (f"its name {name!a} holds control characters", "give it another name in the workflow")
-    if spec.extensions and not any(name.endswith(e) for e in spec.extensions):
+    if spec.extensions and not name.endswith(tuple(spec.extensions)):
         return (f"{spec.title} must be a file whose name ends with {' or '.join(spec.extensions)}",)
     if ref.folder and (spec.kind == "file" or spec.rows):
         return ("a file is expected, but this is a folder",)
@@ -290,6 +293,9 @@ def _unfit(ref: DataRef, spec: Input) -> tuple[str, ...]:
 
 def name_of(ref: DataRef) -> str:
     """The last part of what it is called."""
+    name = ref.uri.rpartition("/")[2]
+    if ref.uri.startswith(LAKE) and _PLAIN(name):
+        return name
     path = ref.uri.partition("#")[0].partition("?")[0]
     path = unquote(path) if "%" in path else path
     name = path.rpartition("/")[2]

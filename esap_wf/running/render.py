@@ -189,7 +189,7 @@ def engine_side(plan: Plan, workflow: Workflow, target: Path, places: Config | N
     for name, source in staging.staged(plan).items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).symlink_to(source)
-    if staging.brought(plan):
+    if staging.brought_by_hand(plan):
         from esap_wf.running.by_hand import listing  # for these runs alone
 
         listing.put(plan, target, places or config.load())

@@ -20,6 +20,8 @@ from esap_wf.models.request import DataRef
 FOLDER = "inputs"
 #: Of a run with inputs that lie elsewhere: what brings them without esap-wf (`esap_wf.running.by_hand`).
 PROGRAM, LISTING = "stage.py", "stage.json"
+#: Files beyond which nobody brings them without esap-wf: a list of more takes longer than the plan.
+MANY = 2000
 _MAGIC = re.compile(r"[*?\[{]")
 
 
@@ -37,12 +39,18 @@ def brought(plan: Plan) -> list[DataRef]:
     return list(found.values())
 
 
+def brought_by_hand(plan: Plan) -> list[DataRef]:
+    """What can be brought without esap-wf: all of it, or nothing."""
+    refs = brought(plan)
+    return refs if len(refs) <= MANY else []
+
+
 def by_hand(plan: Plan) -> str:
     """
     Of ``command.sh``: what brings inputs that are missing. The engine gets nothing of it; without Python it
     works if nothing is missing.
     """
-    paths = [shlex.quote(ref.path or "") for ref in brought(plan)]
+    paths = [shlex.quote(ref.path or "") for ref in brought_by_hand(plan)]
     if not paths:
         return ""
     return (

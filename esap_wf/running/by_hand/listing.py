@@ -23,9 +23,6 @@ from esap_wf.runs.store import Store
 #: Before the name of a credential: the variable in which a user gives it to ``stage.py``.
 VARIABLE = "ESAP_WF_TOKEN_"
 _LAKE, _WEB = "rucio://", ("https://", "http://")
-#: Files in lakes beyond which nobody brings them by hand, and their copies are not asked for: that takes
-#: longer than the plan.
-MANY = 2000
 #: Schemes of copies that can be read without esap-wf.
 _READABLE = ("file:///", *_WEB)
 
@@ -98,9 +95,8 @@ def put(plan: Plan, target: Path, places: Config) -> None:
 
 def of(plan: Plan, places: Config) -> Listing:
     """Everything that is brought for a plan."""
-    refs = staging.brought(plan)
-    in_lakes = [ref.uri for ref in refs if ref.uri.startswith(_LAKE)]
-    copies = _copies(places, in_lakes) if len(in_lakes) <= MANY else {}
+    refs = staging.brought_by_hand(plan)
+    copies = _copies(places, [ref.uri for ref in refs if ref.uri.startswith(_LAKE)])
     outputs: dict[str, Outputs | None] = {}
     return Listing(files=[_entry(ref, places, copies, outputs) for ref in refs])
 
