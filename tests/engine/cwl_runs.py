@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from services import cwl
@@ -121,6 +121,8 @@ class _Planned:
 
     title = "a test"
     queue = None
+    inputs: ClassVar[dict[str, list[DataRef]]] = {}
+    nested: ClassVar[list[DataRef]] = []
 
     def __init__(self, command: list[str], software: SoftwareChoice) -> None:
         self.command, self.software = command, software
