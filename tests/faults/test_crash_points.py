@@ -32,6 +32,8 @@ OF_THE_SUPERVISOR = [
     "final-written",
 ]
 OF_REMOVAL = ["tombstone-written", "run-unlinked"]
+#: tests/data/test_kills.py
+OF_INPUTS = ["input-fetched", "inputs-brought"]
 #: tests/places/test_toy.py
 OF_A_PLACE = [
     "piece-written",
@@ -85,7 +87,13 @@ def words(place: WatchedPlace, engine: str) -> list[str]:
 def test_every_point_has_a_test(place: WatchedPlace) -> None:
     assert {
         name.partition(":")[0]
-        for name in OF_THE_COMMAND + OF_THE_SUPERVISOR + OF_REMOVAL + OF_A_NEW_PLAN + OF_A_PLACE + OF_A_HEAD
+        for name in OF_THE_COMMAND
+        + OF_THE_SUPERVISOR
+        + OF_REMOVAL
+        + OF_A_NEW_PLAN
+        + OF_A_PLACE
+        + OF_A_HEAD
+        + OF_INPUTS
     } == set(crashpoints.NAMES)
 
 

@@ -35,7 +35,7 @@ CASES = {
     "not staged": (
         ["run", "noop", "--input", "units_table=rucio://lake/scope/t.csv"],
         2,
-        "rucio:// can't be fetched",
+        "the configuration has no [datalakes.lake]",
     ),
     "unknown input": (["run", "hello", "--input", "x=y"], 2, "it has no inputs"),
     "parameter file missing": (["run", "hello", "--params", "none.yaml"], 2, "there is no such file"),

@@ -28,6 +28,10 @@ ONLY_UNDERSTOOD = {
     "engines pack",
     "software build",
     "run",
+    # a gateway; a production that takes a minute (tests/data/test_examples.py)
+    "basket pull",
+    "chain run",
+    "chain plan",
 }
 
 

@@ -73,7 +73,7 @@ REQUESTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
             (
                 "--input file=gsiftp://site/t.fa",
                 "gsiftp:// can't be fetched by this version of esap-wf",
-                "download the file and give its path",
+                "use rucio://, https:// or run:, or download the file and give its path",
             )
         ],
     ),
@@ -85,9 +85,9 @@ REQUESTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
         ["--params", "far.json", "needing.cwl"],
         [
             (
-                "parameter file",
-                "gsiftp://site/t.fa can't be fetched by this version of esap-wf",
-                "download the file and give its path",
+                "parameter file: gsiftp://site/t.fa",
+                "gsiftp:// can't be fetched by this version of esap-wf",
+                "use rucio://, https:// or run:, or download the file and give its path",
             )
         ],
     ),

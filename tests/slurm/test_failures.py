@@ -235,4 +235,4 @@ def test_a_job_that_runs_out_of_memory_gets_more_by_its_rule_and_the_next_plan_k
     assert place.inside("plan", workflow, "--backend", "slurm", "-o", written).code == 0
     plan = json.loads(written.read_text())
     assert plan["steps"]["unit"]["memory_bytes"] == 1_200_000_000
-    assert any("measured" in warning for warning in plan["warnings"])
+    assert any("had too little" in warning for warning in plan["warnings"])
