@@ -102,6 +102,33 @@ def explain(error: OSError, path: Path) -> EsapError:
     )
 
 
+def clock(folder: Path) -> float:
+    """
+    The time by the clock of a folder's file system, in seconds since 1970: a file server has one of its own,
+    and times of files compare with that only.
+
+    Raises
+    ------
+    OSError
+        Nothing can be written there.
+    """
+    probe = folder / f".clock.{os.urandom(6).hex()}"
+    os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def free(folder: Path) -> int:
+    """Bytes that are free where a folder is, or will be."""
+    import shutil
+
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames inside a folder survive a power cut, where the file system allows to."""
     try:

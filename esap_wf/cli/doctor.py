@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from esap_wf import files
 from esap_wf.cli.output import Answer, Verb, columns, table
 from esap_wf.cli.times import local
 from esap_wf.config import Config
@@ -57,7 +58,7 @@ def _machine(config: Config) -> Iterator[dict[str, Any]]:
         f"{config.store}" + ("" if config.store.exists() else " (the first run creates it)"),
         "choose another: --store DIR",
     )
-    free = shutil.disk_usage(_existing(config.store)).free
+    free = files.free(config.store)
     yield _check(
         "space", free > 1_000_000_000, f"{human_bytes(free)} free for runs", "free some space: esap-wf rm RUN"
     )

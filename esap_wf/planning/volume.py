@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
+from esap_wf import files
 from esap_wf.config import Config
 from esap_wf.errors import Problem, RefusedError
 from esap_wf.formats.quantities import human_bytes
@@ -39,7 +38,7 @@ def of(config: Config, given: Iterable[DataRef]) -> Volume:
     known = [references.known(config, ref, shelf) for ref in far]
     missing = [r for r, sha256 in zip(far, known, strict=True) if not (sha256 and cache.has(sha256))]
     cold, seconds = _cold(config, missing)
-    free, much = _free(store), sum(ref.bytes or 0 for ref in missing)
+    free, much = files.free(store), sum(ref.bytes or 0 for ref in missing)
     if much > free:
         what = f"{human_bytes(much)} of inputs are to be brought, but {human_bytes(free)} are free"
         hint = "free some space (esap-wf cache gc, esap-wf rm), or use another store (--store)"
@@ -103,9 +102,3 @@ def _copies(config: Config, refs: Iterable[DataRef]) -> Iterator[tuple[str, list
         for start in range(0, len(dids), BATCH):
             for did, copies in asked.replicas(dids[start : start + BATCH]).items():
                 yield did.uri(name), copies
-
-
-def _free(folder: Path) -> int:
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
+from esap_wf import files
 from esap_wf.formats.quantities import to_bytes, to_seconds
 from esap_wf.models.place import Capacity, Profile
 
@@ -28,10 +28,7 @@ def memory() -> int:
 
 def capacity(profile: Profile, store: Path) -> Capacity:
     """What the machine has, within the profile's limits; disk is what is free where the store is."""
-    place = store
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
+    free = files.free(store)
     return Capacity(
         cores=min(usable_cores(), profile.cores or 10**9),
         memory_bytes=min(memory(), to_bytes(profile.memory) if profile.memory is not None else 10**18),

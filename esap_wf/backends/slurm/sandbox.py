@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from esap_wf import files
 from esap_wf.backends.launcher import Usage
 from esap_wf.errors import EsapError
 from esap_wf.formats import reading
@@ -207,10 +207,7 @@ def age(path: Path) -> float:
 def _now(folder: Path) -> float:
     """Of the file system of a folder; this machine's, where nothing can be written."""
     try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b" ")
-            file.flush()
-            return os.fstat(file.fileno()).st_mtime
+        return files.clock(folder)
     except OSError:
         return time.time()
 

@@ -7,10 +7,7 @@ A file below the cache holds the last answer; who asks holds a lock, and the oth
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
-import os
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,6 +18,7 @@ from esap_wf.backends.launcher import BatchJob
 from esap_wf.backends.slots import clock
 from esap_wf.backends.slurm import questions
 from esap_wf.backends.slurm.commands import PATIENCE, Commands
+from esap_wf.backends.turns import held
 from esap_wf.errors import EsapError
 from esap_wf.models import Model
 from esap_wf.runs import processes
@@ -29,8 +27,6 @@ logger = logging.getLogger(__name__)
 
 #: Bytes of an answer: 10^5 jobs of some hundred bytes.
 _LIMIT = 256 * 1024 * 1024
-#: Seconds between two looks at a lock that somebody has.
-_LOOK = 0.05
 
 
 class Answer(Model, frozen=True, kw_only=True):
@@ -113,27 +109,8 @@ class Active:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """One question at a time; without a lock, or if who has it stands still, each run asks for itself."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder / "active.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError:
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):  # TimeoutError is one
+                self.folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(held([self.folder / "active.lock"], 2 * PATIENCE))
             yield
-            return
-        try:
-            end = time.monotonic() + 2 * PATIENCE
-            while time.monotonic() < end and not _is_mine(handle):
-                time.sleep(_LOOK)
-            yield
-        finally:
-            os.close(handle)
-
-
-def _is_mine(handle: int) -> bool:
-    """Whether the lock was taken; a file system without locks gives none to wait for."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -10,11 +10,11 @@ import logging
 import os
 import pwd
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from esap_wf import files
 from esap_wf.backends import hosts
 from esap_wf.backends.capacities import ENDLESS
 from esap_wf.backends.launcher import NeedsPersonError
@@ -57,7 +57,7 @@ def survey(profile: Profile) -> Survey:
         asked=now(),
         cores=sum(line.cores * line.count for line in each.values()) or max(p.cores for p in used),
         memory_bytes=max(p.memory_bytes for p in used),
-        disk_bytes=_free(own.folder) if own.folder else ENDLESS,
+        disk_bytes=files.free(Path(own.folder)) if own.folder else ENDLESS,
         wall_seconds=None if None in walls else max(w for w in walls if w is not None),
         gpus=sum(sum(line.gpus.values()) * line.count for line in each.values()),
         nodes=sum(line.count for line in each.values()) or 1,
@@ -136,14 +136,6 @@ def _between(text: str, nonce: str) -> Iterator[str]:
     _, _, answer = text.partition(f"\nesap-wf-far {nonce} ")
     answer, _, _ = answer.partition(f"\nesap-wf-end {nonce}")
     yield from answer.split("\n")[1:]
-
-
-def _free(folder: str) -> int:
-    """Bytes that are free where pieces work."""
-    path = Path(folder)
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free
 
 
 def names(profile: Profile) -> list[str]:
