@@ -197,9 +197,10 @@ def _named(config: Config, text: str) -> tuple[str, str, str]:
 
 def _did(config: Config, text: str) -> tuple[str, Did]:
     from esap_wf.models.data import Did, lake_and_did
+    from esap_wf.models.request import LAKE
 
     try:
-        if text.startswith("rucio://"):
+        if text.startswith(LAKE):
             return lake_and_did(text)
         lake, scope, name = _named(config, text)
         if not name:

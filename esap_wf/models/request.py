@@ -70,8 +70,10 @@ class Request(Model, frozen=True, kw_only=True):
     literals: dict[str, str] = {}
 
 
-#: Results of runs and items of a basket, which are told like this.
-RUN, BASKET = "run:", "basket:"
+#: How references begin that are no paths: data in a lake, results of runs, items of a basket, addresses.
+LAKE, RUN, BASKET, WEB = "rucio://", "run:", "basket:", ("https://", "http://")
+#: The folder in a run directory that has what lies elsewhere.
+INPUTS = "inputs"
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 

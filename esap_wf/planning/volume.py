@@ -8,12 +8,10 @@ from esap_wf import files
 from esap_wf.config import Config
 from esap_wf.errors import Problem, RefusedError
 from esap_wf.formats.quantities import human_bytes
-from esap_wf.models.data import Did, Replica, lake_and_did
+from esap_wf.models.data import Replica
 from esap_wf.models.place import Profile
 from esap_wf.models.plan import Volume
-from esap_wf.models.request import DataRef
-
-_LAKE = "rucio://"
+from esap_wf.models.request import LAKE, RUN, DataRef
 
 
 def of(config: Config, given: Iterable[DataRef]) -> Volume:
@@ -33,7 +31,7 @@ def of(config: Config, given: Iterable[DataRef]) -> Volume:
     from esap_wf.transfers import learned, references
 
     cache, store = references.cache_of(config), config.store
-    far = [ref for uri, ref in refs.items() if not uri.startswith("run:")]
+    far = [ref for uri, ref in refs.items() if not uri.startswith(RUN)]
     shelf = learned.Shelf(store)
     known = [references.known(config, ref, shelf) for ref in far]
     missing = [r for r, sha256 in zip(far, known, strict=True) if not (sha256 and cache.has(sha256))]
@@ -68,7 +66,7 @@ def moves(config: Config, given: Iterable[DataRef], profiles: Mapping[str, Profi
         name: {one.name for one in profile.storage if one.role == "data"}
         for name, profile in profiles.items()
     }
-    refs = {r.uri: r for r in given if r.is_brought and r.uri.startswith(_LAKE)}
+    refs = {r.uri: r for r in given if r.is_brought and r.uri.startswith(LAKE)}
     if not refs or not any(near.values()):
         return {}
     there = {uri: {copy.rse for copy in copies} for uri, copies in _copies(config, refs.values())}
@@ -90,15 +88,7 @@ def _cold(config: Config, missing: Iterable[DataRef]) -> tuple[int, float]:
 
 def _copies(config: Config, refs: Iterable[DataRef]) -> Iterator[tuple[str, list[Replica]]]:
     """Where copies of files in lakes are, by address."""
-    from esap_wf.datalakes import BATCH, lake
+    from esap_wf.transfers import references
 
-    wanted: dict[str, list[Did]] = {}
-    for ref in refs:
-        if ref.uri.startswith(_LAKE):
-            name, did = lake_and_did(ref.uri)
-            wanted.setdefault(name, []).append(did)
-    for name, dids in wanted.items():
-        asked = lake(config, name)
-        for start in range(0, len(dids), BATCH):
-            for did, copies in asked.replicas(dids[start : start + BATCH]).items():
-                yield did.uri(name), copies
+    for name, dids in references.by_lake(ref.uri for ref in refs).items():
+        yield from references.copies(config, name, dids)

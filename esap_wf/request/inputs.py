@@ -25,7 +25,7 @@ from esap_wf.models.manifest import Input
 from esap_wf.models.request import DataRef, is_remote
 from esap_wf.request import dataframes, references, sheets
 from esap_wf.request.parameters import flag
-from esap_wf.request.remote import Remote, placed
+from esap_wf.request.remote import Remote, placed, several
 from esap_wf.request.rows import check_table
 
 #: References of one input that are told one by one: a basket may have a million.
@@ -111,22 +111,23 @@ def _too_many(name: str, spec: Input, refs: list[DataRef], given: int) -> list[P
     """A dataset, or an output of several files, for an input that takes one."""
     if spec.many or len(refs) <= 1 or given > 1:
         return []
-    what = f"it holds {human_count(len(refs), 'file')}, and {spec.title} takes one"
-    some = ", ".join(ref.uri for ref in refs[:3])
-    return [Problem(f"--input {name}", what, f"name one of them: {some}{', …' if len(refs) > 3 else ''}")]
+    return [Problem(f"--input {name}", *several(refs, f"{spec.title} takes one"))]
+
+
+def _wrong(name: str, text: str) -> references.Wrong:
+    """Makes the error of one reference."""
+
+    def wrong(what: str, hint: str = "") -> UsageError:
+        return UsageError("an input is not usable", [Problem(f"--input {name}={text[:200]}", what, hint)])
+
+    return wrong
 
 
 def _brought(
     text: str, name: str, spec: Input, workflow: Workflow, remote: Remote, start: int
 ) -> list[DataRef]:
     """What lies elsewhere; a table is looked at now."""
-
-    def wrong(what: str, hint: str = "") -> UsageError:
-        where = f"--input {name}={one_line(text[:200])}"
-        return UsageError("an input is not usable", [Problem(where, what, hint)])
-
-    if references.BAD_IN_PATH.search(unquote(text) if "%" in text else text):
-        raise wrong("the reference contains control characters")
+    wrong = _wrong(name, one_line(text))
     found = placed(remote.refs(text, spec, wrong), name, start, spec.identity)
     if not spec.rows:
         return found
@@ -135,9 +136,7 @@ def _brought(
 
 
 def _reference(text: str, name: str, spec: Input, workflow: Workflow, cache: Path) -> DataRef:
-    def wrong(what: str, hint: str = "") -> UsageError:
-        return UsageError("an input is not usable", [Problem(f"--input {name}={text[:200]}", what, hint)])
-
+    wrong = _wrong(name, text)
     try:
         path = _path(text, wrong)
         if not path.exists():

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import msgspec
 
@@ -20,13 +20,12 @@ from esap_wf.catalogue.workflow import Workflow
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import documents
 from esap_wf.formats.printing import one_line
-from esap_wf.formats.quantities import human_count
 from esap_wf.models.manifest import Input
-from esap_wf.models.request import DataRef, is_file_object, is_remote
+from esap_wf.models.request import INPUTS, DataRef, is_file_object, is_remote
 from esap_wf.request import sheets
 from esap_wf.request.dataframes import is_readable
-from esap_wf.request.references import BAD_IN_PATH, is_name, names_beside
-from esap_wf.request.remote import FOLDER, Remote, name_of
+from esap_wf.request.references import is_name, names_beside
+from esap_wf.request.remote import Remote, name_of, several
 
 #: A parameter of a job order may be called anything; a folder may not.
 _NO_FOLDER = re.compile(r"[^A-Za-z0-9_.-]|^[.-]", re.ASCII)
@@ -127,7 +126,7 @@ def _sheet(name: str, number: int, ref: DataRef, schema: Mapping[str, Any], plac
     sizes = [one.bytes for one in (ref, *named.values())]
     return msgspec.structs.replace(
         ref,
-        path=f"{FOLDER}/{name}/{number}/{name_of(ref)}",
+        path=f"{INPUTS}/{name}/{number}/{name_of(ref)}",
         bytes=sum(size or 0 for size in sizes),
         cells=cells,
         beside=ref.beside | {place: one.checksum or one.uri for place, one in named.items() if place},
@@ -259,17 +258,13 @@ class Placing:
             problem = Problem(f"{where}: {one_line(text[:200])}", what, hint)
             return UsageError("an input is not usable", [problem])
 
-        if BAD_IN_PATH.search(unquote(text)):
-            raise wrong("the reference contains control characters")
         try:
             found = self.remote.refs(text, Input(title=name, kind=kind), wrong)
         except UsageError as error:  # of a lake, say, which doesn't know who asks
             told = [p if p.where.startswith(where) else _within(where, p) for p in error.problems]
             raise UsageError(error.message, told) from None
         if len(found) != 1:
-            some = ", ".join(ref.uri for ref in found[:3])
-            what = f"it holds {human_count(len(found), 'file')}, and one is meant"
-            raise wrong(what, f"name one of them: {some}{', …' if len(found) > 3 else ''}")
+            raise wrong(*several(found, "one is meant"))
         base = called if is_name(called) else name_of(found[0])
         place = f"{beside}/{base}"
         if not beside or place in self._taken:
@@ -285,7 +280,7 @@ class Placing:
     def _free(self, name: str, base: str) -> str:
         folder = folder_of(name)
         self._numbers[folder] += 1
-        return f"{FOLDER}/{folder}/{self._numbers[folder] - 1}/{base}"
+        return f"{INPUTS}/{folder}/{self._numbers[folder] - 1}/{base}"
 
 
 def _within(where: str, problem: Problem) -> Problem:

@@ -22,19 +22,18 @@ from esap_wf.formats import schemas
 from esap_wf.formats.quantities import human_bytes, human_count
 from esap_wf.models.data import Content, Did, Entry, lake_and_did
 from esap_wf.models.manifest import Input
-from esap_wf.models.request import BASKET, RUN, DataRef
+from esap_wf.models.request import BASKET, INPUTS, LAKE, RUN, WEB, DataRef
 from esap_wf.models.run import OutputFile
 from esap_wf.request import addressed
-from esap_wf.request.references import Wrong
+from esap_wf.request.references import BAD_IN_PATH, Wrong
 
 if TYPE_CHECKING:
     from esap_wf.datalakes import Lake
     from esap_wf.runs.store import Run
     from esap_wf.transfers.learned import Shelf
 
-#: Where a run has what was brought, and bytes of what is read to make a plan.
-FOLDER, READ_TO_PLAN = "inputs", 100_000_000
-LAKE = "rucio://"
+#: Bytes of what is read to make a plan.
+READ_TO_PLAN = 100_000_000
 #: A last part that is a name as it is, for which nothing has to be looked at more closely.
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*").fullmatch
 
@@ -105,11 +104,13 @@ class Remote:
         UsageError
             There is no such thing, or it can't be this input.
         """
+        if BAD_IN_PATH.search(unquote(text) if "%" in text else text):
+            raise wrong("the reference contains control characters")
         if text.startswith(LAKE):
             found = self._in_lake(text, wrong)
         elif text.startswith(RUN):
             found = self._of_run(text, wrong)
-        elif text.startswith(("https://", "http://")):
+        elif text.startswith(WEB):
             found, warnings = addressed.refs(self.config, text, wrong)
             self.warnings += warnings
         elif text.startswith(BASKET):
@@ -302,9 +303,16 @@ def name_of(ref: DataRef) -> str:
     return name if name not in {"", "."} else PurePosixPath(path).name
 
 
+def several(found: Sequence[DataRef], takes: str) -> tuple[str, str]:
+    """That a reference means several files where one can be taken, and what to do."""
+    some = ", ".join(ref.uri for ref in found[:3])
+    what = f"it holds {human_count(len(found), 'file')}, and {takes}"
+    return what, f"name one of them: {some}{', …' if len(found) > 3 else ''}"
+
+
 def placed(refs: Sequence[DataRef], name: str, start: int, counts: bool) -> list[DataRef]:
     """References with their places in the run: ``inputs/<name>/<number>/<base name>``."""
     return [
-        msgspec.structs.replace(ref, path=f"{FOLDER}/{name}/{start + i}/{name_of(ref)}", counts=counts)
+        msgspec.structs.replace(ref, path=f"{INPUTS}/{name}/{start + i}/{name_of(ref)}", counts=counts)
         for i, ref in enumerate(refs)
     ]

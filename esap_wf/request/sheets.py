@@ -15,8 +15,7 @@ from typing import Any, Literal
 
 from esap_wf.errors import Problem, UsageError
 from esap_wf.formats import documents, literals, reading, schemas, tables
-from esap_wf.models.request import RUN
-from esap_wf.request.remote import LAKE
+from esap_wf.models.request import LAKE, RUN
 
 Kind = Literal["any", "file", "folder"]
 

@@ -14,7 +14,7 @@ from esap_wf import files
 from esap_wf.config import Config
 from esap_wf.errors import EsapError, Problem, RefusedError, StoppedError
 from esap_wf.formats import digests
-from esap_wf.models.request import DataRef
+from esap_wf.models.request import LAKE, DataRef
 from esap_wf.running.arrived import File, as_it_is
 from esap_wf.runs import crashpoints
 from esap_wf.runs.run import Run
@@ -109,7 +109,7 @@ class Carrier:
     def _learn(self, ref: DataRef, fetched: Fetched) -> None:
         store = self.run.store
         # also of those whose catalogue knows it: that a name stands for other bytes one day is to be noticed
-        if ref.uri.startswith("rucio://") or "sha256" not in ref.checksums:
+        if ref.uri.startswith(LAKE) or "sha256" not in ref.checksums:
             learned.keep(store.root, references.wanted(ref), fetched.sha256, fetched.bytes, store.file_mode)
 
     def _linked(self, source: Path, target: Path, ref: DataRef) -> Iterator[File]:

@@ -15,9 +15,8 @@ import msgspec
 
 from esap_wf import plugins
 from esap_wf.models.plan import Plan
-from esap_wf.models.request import DataRef
+from esap_wf.models.request import INPUTS, DataRef
 
-FOLDER = "inputs"
 #: Of a run with inputs that lie elsewhere: what brings them without esap-wf (`esap_wf.running.by_hand`).
 PROGRAM, LISTING = "stage.py", "stage.json"
 #: Files beyond which nobody brings them without esap-wf: a list of more takes longer than the plan.
@@ -112,4 +111,4 @@ def _place(name: str, number: int, ref: DataRef, path: str) -> str:
     plain = next((i for i, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
     root = Path(*parts[: min(plain, len(parts) - 1)])
     inner = Path(path).relative_to(root) if Path(path).is_relative_to(root) else Path(Path(path).name)
-    return f"{FOLDER}/{name}/{number}/{inner.as_posix()}"
+    return f"{INPUTS}/{name}/{number}/{inner.as_posix()}"

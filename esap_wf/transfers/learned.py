@@ -13,10 +13,9 @@ from esap_wf import files
 from esap_wf.errors import EsapError, NotFoundError, Problem, RefusedError, UsageError
 from esap_wf.formats import digests
 from esap_wf.models import Model
+from esap_wf.models.request import LAKE, WEB
 from esap_wf.models.run import encode
 from esap_wf.transfers.fetching import Wanted
-
-_LAKE = "rucio://"
 
 
 class Learned(Model, frozen=True, kw_only=True):
@@ -37,7 +36,7 @@ class OtherBytesError(RefusedError):
 
 def _key(wanted: Wanted) -> str:
     # a name in a lake is never given out again; what an address means depends on the version, too
-    return digests.of_data(wanted.uri) if wanted.uri.startswith(_LAKE) else wanted.key
+    return digests.of_data(wanted.uri) if wanted.uri.startswith(LAKE) else wanted.key
 
 
 def _folder(store: Path, key: str) -> Path:
@@ -82,7 +81,7 @@ class Shelf:
 
 def _is_certain(wanted: Wanted) -> bool:
     """Whether what is said of a file stands for one content: a server that gives no mark may give another."""
-    return bool(wanted.modified or wanted.checksums) or not wanted.uri.startswith(("https://", "http://"))
+    return bool(wanted.modified or wanted.checksums) or not wanted.uri.startswith(WEB)
 
 
 def known(store: Path, wanted: Wanted) -> str | None:
@@ -102,7 +101,7 @@ def known(store: Path, wanted: Wanted) -> str | None:
         return None
     if found.uri != wanted.uri:
         return None
-    if wanted.uri.startswith(_LAKE) and (what := _differs(found, wanted)):
+    if wanted.uri.startswith(LAKE) and (what := _differs(found, wanted)):
         hint = "a name in a lake is given out once: tell who keeps it"
         raise OtherBytesError(
             f"{wanted.uri} stands for other bytes than it did", [Problem(wanted.uri, what, hint)]

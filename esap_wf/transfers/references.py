@@ -6,17 +6,17 @@ import contextlib
 import getpass
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from esap_wf import credentials
 from esap_wf.config import Config
-from esap_wf.datalakes import Lake, lake
+from esap_wf.datalakes import BATCH, Lake, lake
 from esap_wf.errors import NotFoundError, Problem, UsageError
-from esap_wf.models.data import Did, lake_and_did
-from esap_wf.models.request import RUN, DataRef
+from esap_wf.models.data import Did, Replica, lake_and_did
+from esap_wf.models.request import LAKE, RUN, WEB, DataRef
 from esap_wf.models.run import OutputFile
 from esap_wf.runs.store import Run, Store
 from esap_wf.transfers import learned
@@ -24,19 +24,39 @@ from esap_wf.transfers.cache import Cache
 from esap_wf.transfers.fetching import Wanted
 from esap_wf.transfers.sources import LakeSource, Questions, RunSource, Source, WebSource
 
-_LAKE = "rucio://"
 #: A lake's catalogue is asked over a connection, which belongs to a thread.
 _own = threading.local()
 
 
 def questions(uris: Iterable[str]) -> dict[str, Questions]:
     """By lake, what is asked about files that are brought together."""
-    dids: dict[str, list[Did]] = {}
+    return {name: Questions(found) for name, found in by_lake(uris).items()}
+
+
+def by_lake(uris: Iterable[str]) -> dict[str, list[Did]]:
+    """The data in lakes among some addresses."""
+    found: dict[str, list[Did]] = {}
     for uri in uris:
-        with contextlib.suppress(ValueError):
-            name, did = lake_and_did(uri)
-            dids.setdefault(name, []).append(did)
-    return {name: Questions(found) for name, found in dids.items()}
+        if uri.startswith(LAKE):
+            with contextlib.suppress(ValueError):
+                name, did = lake_and_did(uri)
+                found.setdefault(name, []).append(did)
+    return found
+
+
+def copies(config: Config, name: str, dids: Sequence[Did]) -> Iterator[tuple[str, list[Replica]]]:
+    """
+    Where copies of files in a lake are, by their address.
+
+    Raises
+    ------
+    LakeOutageError
+        It can't be asked.
+    """
+    asked = lake(config, name)
+    for start in range(0, len(dids), BATCH):
+        for did, found in asked.replicas(dids[start : start + BATCH]).items():
+            yield did.uri(name), found
 
 
 def source_of(config: Config, uri: str, together: Mapping[str, Questions] | None = None) -> Source:
@@ -57,7 +77,7 @@ def source_of(config: Config, uri: str, together: Mapping[str, Questions] | None
     NotFoundError
         The run is not there any more.
     """
-    if uri.startswith(_LAKE):
+    if uri.startswith(LAKE):
         try:
             name, did = lake_and_did(uri)
         except ValueError as error:
@@ -65,18 +85,22 @@ def source_of(config: Config, uri: str, together: Mapping[str, Questions] | None
         return LakeSource(_lake(config, name), did, (together or {}).get(name))
     if uri.startswith(RUN):
         return RunSource(result_of(config, uri))
-    if uri.startswith(("https://", "http://")):
+    if uri.startswith(WEB):
         return web_source(config, uri)
     raise UsageError("an input can't be brought", [Problem(uri, "nobody knows how it is read")])
 
 
 def web_source(config: Config, url: str) -> WebSource:
     """An address, with what the configuration says of its server."""
-    parts = urlsplit(url)
-    named = config.web.get("credentials", {})
-    name = named.get(parts.netloc) or named.get(parts.hostname or "")
+    name = credential_of(config, url)
     token = partial(_value, config, name) if name else None
     return WebSource(url.partition("#")[0], tuple(config.web.get("hosts", ())), token)
+
+
+def credential_of(config: Config, url: str) -> str:
+    """Name of the credential that the configuration has for a server; empty if it has none."""
+    parts, named = urlsplit(url), config.web.get("credentials", {})
+    return str(named.get(parts.netloc) or named.get(parts.hostname or "") or "")
 
 
 def _value(config: Config, name: str) -> str:

@@ -10,21 +10,20 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from esap_wf.config import Config
-from esap_wf.datalakes import BATCH, lake
 from esap_wf.errors import EsapError
 from esap_wf.models import Model
-from esap_wf.models.data import Did, Replica, lake_and_did
+from esap_wf.models.data import Replica
 from esap_wf.models.plan import Plan
-from esap_wf.models.request import RUN, DataRef
+from esap_wf.models.request import RUN, WEB, DataRef
 from esap_wf.models.run import Outputs, encode
 from esap_wf.running import staging
 from esap_wf.runs.store import Store
+from esap_wf.transfers import references
 
 #: Before the name of a credential: the variable in which a user gives it to ``stage.py``.
 VARIABLE = "ESAP_WF_TOKEN_"
-_LAKE, _WEB = "rucio://", ("https://", "http://")
 #: Schemes of copies that can be read without esap-wf.
-_READABLE = ("file:///", *_WEB)
+_READABLE = ("file:///", *WEB)
 
 
 class Entry(Model, frozen=True, kw_only=True, omit_defaults=False):
@@ -96,7 +95,7 @@ def put(plan: Plan, target: Path, places: Config) -> None:
 def of(plan: Plan, places: Config) -> Listing:
     """Everything that is brought for a plan."""
     refs = staging.brought_by_hand(plan)
-    copies = _copies(places, [ref.uri for ref in refs if ref.uri.startswith(_LAKE)])
+    copies = _copies(places, (ref.uri for ref in refs))
     outputs: dict[str, Outputs | None] = {}
     return Listing(files=[_entry(ref, places, copies, outputs) for ref in refs])
 
@@ -107,7 +106,7 @@ def _entry(
     assert ref.path
     if ref.uri.startswith(RUN):
         return _of_run(ref, places, outputs)
-    web = ref.uri.startswith(_WEB)
+    web = ref.uri.startswith(WEB)
     urls = [ref.uri.partition("#")[0]] if web else copies.get(ref.uri, [])
     sums = dict(ref.checksums)
     kind, _, digits = (ref.checksum or "").partition(":")
@@ -133,27 +132,19 @@ def _variable(places: Config, url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("https", "http"):
         return ""
-    named = places.web.get("credentials", {})
-    name = named.get(parts.netloc) or named.get(parts.hostname or "")
+    name = references.credential_of(places, url)
     hosts = places.web.get("hosts", ())
     if not name or (parts.scheme == "http" and not {parts.netloc, parts.hostname} & set(hosts)):
         return ""
-    return VARIABLE + re.sub(r"[^A-Z0-9]", "_", str(name).upper())
+    return VARIABLE + re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
 def _copies(places: Config, uris: Iterable[str]) -> dict[str, list[str]]:
     """Addresses of files in lakes, as far as there are copies that can be read at once."""
-    wanted: dict[str, dict[Did, str]] = {}
-    for uri in uris:
-        name, did = lake_and_did(uri)
-        wanted.setdefault(name, {})[did] = uri
     found: dict[str, list[str]] = {}
-    for name, named in wanted.items():
+    for name, dids in references.by_lake(uris).items():
         with contextlib.suppress(EsapError):
-            asked, dids = lake(places, name), list(named)
-            for start in range(0, len(dids), BATCH):
-                replicas = asked.replicas(dids[start : start + BATCH])
-                found |= {named[did]: _addresses(copies) for did, copies in replicas.items()}
+            found |= {uri: _addresses(copies) for uri, copies in references.copies(places, name, dids)}
     return found
 
 

@@ -18,6 +18,7 @@ from esap_wf.engines.stages import stage_job
 from esap_wf.errors import EsapError
 from esap_wf.models.manifest import Implementation
 from esap_wf.models.plan import Plan
+from esap_wf.models.request import INPUTS
 from esap_wf.models.run import encode
 from esap_wf.running import products, render, staging
 from esap_wf.running.ownership import Ownership
@@ -27,7 +28,7 @@ from esap_wf.runs.pieces import JOIN, WHOLE, Attempt, Pieces
 
 #: Of the run directory, what a place has no use for, or gets as a link.
 _ASIDE = frozenset(
-    {"request.json", "plan.json", render.MANIFEST, render.COMMAND, "code", staging.FOLDER, "outputs", "logs"}
+    {"request.json", "plan.json", render.MANIFEST, render.COMMAND, "code", INPUTS, "outputs", "logs"}
     | {staging.PROGRAM, staging.LISTING}
 )
 #: Below an attempt's folder. Its name is that of `Pieces.pulled`: engines make names of it.
@@ -67,7 +68,7 @@ def make(
         rendered, plan = as_slice(plan, implementation(owner), owner.engine, job, attempt.slice, names)
         command = without_stage(plan, render.command_script(plan, rendered))
         render.put(rendered, folder)
-    for name in ("code", staging.FOLDER):
+    for name in ("code", INPUTS):
         if (owner.run.dir / name).is_dir():
             (folder / name).symlink_to(owner.run.dir / name)
     for paths in (*given.values(), carried):
