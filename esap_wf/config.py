@@ -104,10 +104,7 @@ def load(store: str | None = None) -> Config:
             raise UsageError(
                 "the configuration file can't be read", [Problem(str(source), str(error))]
             ) from None
-    problems = [
-        Problem(f"{source}: {key}", "unknown key", f"known: {', '.join(sorted(KNOWN['']))}")
-        for key in set(table) - KNOWN[""]
-    ]
+    problems = _unknown_keys(table, "", str(source))
     for key in ("engines", "backends", "datalakes", "credentials"):
         if not isinstance(table.get(key, {}), dict) or not all(
             isinstance(v, dict) for v in table.get(key, {}).values()
@@ -148,14 +145,17 @@ def load(store: str | None = None) -> Config:
     )
 
 
+def _unknown_keys(table: dict[str, Any], name: str, source: str) -> list[Problem]:
+    """Of a table of the file, or of the whole file if it has no name."""
+    known, where = KNOWN[name], f"{source}: {name}{'.' if name else ''}"
+    hint = f"known: {', '.join(sorted(known))}"
+    return [Problem(f"{where}{key}", "unknown key", hint) for key in set(table) - known]
+
+
 def _web_problems(table: Any, source: str) -> list[Problem]:
     if not isinstance(table, dict):
         return [Problem(f"{source}: web", "must be a table: [web]")]
-    known = KNOWN["web"]
-    problems = [
-        Problem(f"{source}: web.{key}", "unknown key", f"known: {', '.join(sorted(known))}")
-        for key in set(table) - known
-    ]
+    problems = _unknown_keys(table, "web", source)
     hosts, named = table.get("hosts", []), table.get("credentials", {})
     if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
         problems.append(Problem(f"{source}: web.hosts", 'must be a list, as in ["data.example.org:8443"]'))
@@ -168,11 +168,7 @@ def _web_problems(table: Any, source: str) -> list[Problem]:
 def _container_problems(table: Any, source: str) -> list[Problem]:
     if not isinstance(table, dict):
         return [Problem(f"{source}: containers", "must be a table: [containers]")]
-    known = KNOWN["containers"]
-    problems = [
-        Problem(f"{source}: containers.{k}", "unknown key", f"known: {', '.join(sorted(known))}")
-        for k in set(table) - known
-    ]
+    problems = _unknown_keys(table, "containers", source)
     runtimes = table.get("runtimes", [])
     if (
         not isinstance(runtimes, list)

@@ -229,20 +229,9 @@ def link(source: Path, target: Path, own: bool = True) -> None:
     half = target.with_name(f".half.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if own:
-            try:
-                os.link(source, target)
-                return
-            except OSError as error:  # it is there already, or there are no links
-                if error.errno not in {*_NO_LINKS, errno.EEXIST}:
-                    raise
-        try:
-            if not own:
-                raise OSError(errno.EXDEV, "")
-            os.link(source, half)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
+        if own and _linked(source, target):
+            return
+        if not (own and _linked(source, half)):
             copy(source, half)
         half.rename(target)
     except FileNotFoundError:
@@ -252,6 +241,17 @@ def link(source: Path, target: Path, own: bool = True) -> None:
     finally:
         with contextlib.suppress(OSError):
             half.unlink(missing_ok=True)
+
+
+def _linked(source: Path, name: Path) -> bool:
+    """Whether a file got another name; not if that is taken, or if there are no links."""
+    try:
+        os.link(source, name)
+    except OSError as error:
+        if error.errno not in {*_NO_LINKS, errno.EEXIST}:
+            raise
+        return False
+    return True
 
 
 def copy(source: Path, target: Path) -> None:
