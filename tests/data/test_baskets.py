@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from faults.conftest import end
 
 from .gathering import Gathering
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Gathering]:
-    made = Gathering(tmp_path)
-    yield made
-    end(made)
 
 
 def item(name: str, **more: object) -> dict[str, object]:

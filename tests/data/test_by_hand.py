@@ -6,12 +6,10 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from faults.conftest import end
 from helpers.files import write_files
 from helpers.websites import File, Handler, Site, status
 from helpers.workflows import write_workflow
@@ -45,17 +43,9 @@ rule make:
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
-    with Site() as made:
-        yield made
-
-
-@pytest.fixture
-def place(tmp_path: Path, site: Site) -> Iterator[Gathering]:
-    made = Gathering(tmp_path)
-    (tmp_path / "config.toml").write_text(f"[web]\nhosts = {json.dumps(site.hosts)}\n")
-    yield made
-    end(made)
+def place(place: Gathering, site: Site) -> Gathering:
+    (place.root / "config.toml").write_text(f"[web]\nhosts = {json.dumps(site.hosts)}\n")
+    return place
 
 
 def copied(place: Gathering, run: str) -> Path:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from faults.conftest import end
 from helpers.waiting import until
 
 from esap_wf.models.run import Phase
@@ -17,12 +13,10 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Gathering]:
-    made = Gathering(tmp_path)
-    made.workflow("first")
-    made.workflow("second")
-    yield made
-    end(made)
+def place(place: Gathering) -> Gathering:
+    place.workflow("first")
+    place.workflow("second")
+    return place
 
 
 def chain(place: Gathering, text: str) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.conftest import end
 from helpers.links import MEDIA, page
 from helpers.websites import File, Site, leads_to, status
 
@@ -28,11 +26,9 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, site: Site) -> Iterator[Gathering]:
-    made = Gathering(tmp_path)
-    (made.root / "config.toml").write_text(f"[web]\nhosts = {json.dumps(site.hosts)}\n")
-    yield made
-    end(made)
+def place(place: Gathering, site: Site) -> Gathering:
+    (place.root / "config.toml").write_text(f"[web]\nhosts = {json.dumps(site.hosts)}\n")
+    return place
 
 
 def this(site: Site, path: str, **more: object) -> dict[str, object]:

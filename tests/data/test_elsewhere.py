@@ -97,12 +97,6 @@ class Both(Elsewhere, Gathering):
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
-    with Site() as made:
-        yield made
-
-
-@pytest.fixture
 def place(tmp_path: Path, toy_environment: dict[str, str], site: Site) -> Iterator[Both]:  # noqa: F811
     made = Both(tmp_path, dict(toy_environment), engines={"snakemake": str(engines.program("snakemake"))})
     with (tmp_path / "config.toml").open("a") as config:

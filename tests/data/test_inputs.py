@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import pytest
-from faults.conftest import end
 from helpers.waiting import until
 
 from esap_wf.datalakes import Content, Did
@@ -20,13 +18,6 @@ from esap_wf.transfers import cache
 from .gathering import Gathering
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Gathering]:
-    made = Gathering(tmp_path)
-    yield made
-    end(made)
 
 
 def test_files_of_a_lake_are_brought_with_their_names_and_times_and_are_links_to_the_cache(

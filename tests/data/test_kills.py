@@ -5,12 +5,9 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
-from faults.conftest import end
 from faults.place import HERE
 from helpers.waiting import until
 from helpers.websites import File, Handler, Site
@@ -22,13 +19,6 @@ from .gathering import Gathering
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 ARMED = [sys.executable, str(HERE / "armed.py")]
 FILES, SIZE = 12, 300_000
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Gathering]:
-    made = Gathering(tmp_path)
-    yield made
-    end(made)
 
 
 @pytest.mark.parametrize("point", ["input-fetched", "input-fetched:3", "inputs-brought"])

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.conftest import end
 from helpers.files import write_files
 from helpers.waiting import until
 from helpers.websites import File, Site
@@ -51,13 +48,6 @@ inputs:
 stdout: told.txt
 outputs: {told: stdout}
 """
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Gathering]:
-    made = Gathering(tmp_path)
-    yield made
-    end(made)
 
 
 def digest(content: bytes) -> str:

@@ -25,11 +25,11 @@ rule make:
     output: directory("outputs/tree"), "outputs/given.dat", "outputs/own.dat"
     log: "logs/make/all.log"
     shell:
-        "mkdir -p outputs/tree/a outputs/tree/b outputs/tree/empty work; "
-        "echo A > outputs/tree/a/x.dat; echo B > outputs/tree/b/x.dat; echo I > work/inner.dat; "
+        "mkdir -p outputs/tree/a outputs/tree/b outputs/tree/empty aside; "
+        "echo A > outputs/tree/a/x.dat; echo B > outputs/tree/b/x.dat; echo I > aside/inner.dat; "
         "ln -s a outputs/tree/c; ln -s .. outputs/tree/up; ln -s /etc/passwd outputs/tree/out; "
-        "ln -s ../../work/inner.dat outputs/tree/inner.dat; touch $'outputs/tree/-n\\\\n.dat'; "
-        "ln -s {input:q} outputs/given.dat; ln -s ../work/inner.dat outputs/own.dat 2> {log}"
+        "ln -s ../../aside/inner.dat outputs/tree/inner.dat; touch $'outputs/tree/-n\\\\n.dat'; "
+        "ln -s {input:q} outputs/given.dat; ln -s ../aside/inner.dat outputs/own.dat 2> {log}"
 """
 _TAKER = """\
 rule all:
@@ -102,7 +102,7 @@ def test_a_result_that_is_a_link_is_the_file_that_it_means(place: Gathering, mak
     assert text == "I\n"
     brought = folder / "inputs/any/0/own.dat"
     assert not brought.is_symlink()
-    assert brought.samefile(place.run(maker).dir / "work/inner.dat")
+    assert brought.samefile(place.run(maker).dir / "aside/inner.dat")
 
 
 def test_what_the_user_gave_the_other_run_stays_his_own(place: Gathering, maker: str, mine: Path) -> None:

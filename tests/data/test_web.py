@@ -7,11 +7,8 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from faults.conftest import end
 from helpers.waiting import until
 from helpers.websites import File, Handler, Page, Site, leads_to, send, status
 
@@ -24,17 +21,9 @@ WHOLE = b"0123456789" * 300_000
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
-    with Site() as made:
-        yield made
-
-
-@pytest.fixture
-def place(tmp_path: Path, site: Site) -> Iterator[Gathering]:
-    made = Gathering(tmp_path)
-    allow(made, site)
-    yield made
-    end(made)
+def place(place: Gathering, site: Site) -> Gathering:
+    allow(place, site)
+    return place
 
 
 def allow(place: Gathering, site: Site, more: str = "") -> None:
