@@ -307,7 +307,7 @@ def mapped(folder: Path, text: Path) -> None:
     lap("planned")
     with tempfile.TemporaryDirectory(dir=places.store) as target:
         began[0] = time.process_time()
-        render.engine_side(plan, workflow, Path(target), places)
+        render.engine_side(plan, workflow, Path(target), places.store)
         lap("rendered")
     print(json.dumps(times))
 

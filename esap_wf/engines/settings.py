@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 
 from esap_wf.engines import Job, JobInput
-from esap_wf.models.request import DataRef, is_file_object
+from esap_wf.models.request import INPUTS, DataRef, is_file_object
 
 #: Where what was brought lies in the run directory.
-_PLACE = re.compile(r"inputs/[^/]+/\d+/")
+_PLACE = re.compile(rf"{INPUTS}/[^/]+/\d+/")
 
 
 def house(job: Job) -> dict[str, Any]:

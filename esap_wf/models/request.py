@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -204,6 +204,11 @@ class DataRef(Model, frozen=True, kw_only=True, gc=False):
     def given(self) -> str:
         """What the user gave: an address, or a path."""
         return self.uri if self.is_brought or self.cells else self.path or self.uri
+
+    @property
+    def original(self) -> str:
+        """The path in a ``file://`` address: of a table that is copied, the user's own."""
+        return unquote(urlsplit(self.uri).path)
 
     @property
     def is_brought(self) -> bool:

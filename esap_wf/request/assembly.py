@@ -18,7 +18,7 @@ from esap_wf.errors import Problem, UsageError
 from esap_wf.formats.documents import Document
 from esap_wf.models.basket import Basket
 from esap_wf.models.request import Request, located
-from esap_wf.request import baskets, given, parameters
+from esap_wf.request import given, parameters
 from esap_wf.request.validation import Validated, validate
 
 Texts = Mapping[str, tuple[str, ...]]
@@ -124,6 +124,8 @@ def assemble(
     request = located(msgspec.structs.replace(request, **fields), Path())
     problems = list(asked.problems)
     if asked.basket is not None:
+        from esap_wf.request import baskets  # for these requests alone
+
         declared = workflow.manifest.inputs
         taken, wrong, more = baskets.into(asked.basket, declared, request.inputs, asked.partly)
         request = msgspec.structs.replace(request, inputs=taken)

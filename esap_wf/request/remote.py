@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -69,8 +69,6 @@ class Remote:
         ------
         LakeOutageError
         """
-        from esap_wf.datalakes import BATCH
-
         wanted: dict[str, list[tuple[str, Did]]] = {}
         for text in texts:
             if not text.startswith(LAKE):
@@ -79,6 +77,10 @@ class Remote:
                 lake, did = lake_and_did(text)
                 self._lake(lake)
                 wanted.setdefault(lake, []).append((text, did))
+        if not wanted:
+            return
+        from esap_wf.datalakes import BATCH  # for these requests alone
+
         for lake, named in wanted.items():
             for start in range(0, len(named), BATCH):
                 some = named[start : start + BATCH]
@@ -231,7 +233,7 @@ class Remote:
         """A file on this machine, wherever it lies."""
         if ref.is_brought:
             return self.here(ref)
-        return Path(unquote(urlsplit(ref.uri).path) if ref.cells else ref.path or "")
+        return Path(ref.original if ref.cells else ref.path or "")
 
     def here(self, ref: DataRef) -> Path:
         """

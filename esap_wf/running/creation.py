@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from esap_wf import config, files
+from esap_wf import files
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.code import contents
 from esap_wf.errors import Problem, RefusedError
@@ -90,8 +90,7 @@ def _interrupt_waits() -> Iterator[list[int]]:
 
 def _render(plan: Plan, workflow: Workflow, store: Store, staged: Path) -> None:
     try:
-        places = config.load(str(store.root))
-        rendering.render(plan, workflow, staged, partial(_snapshot, plan, workflow, store), places)
+        rendering.render(plan, workflow, staged, partial(_snapshot, plan, workflow, store), store.root)
     except snapshots.OtherContentError:
         raise RefusedError(
             "the workflow changed while it was started",

@@ -11,7 +11,6 @@ import msgspec
 from esap_wf import config, plugins
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.code import contents as codes
-from esap_wf.config import Config
 from esap_wf.engines import EngineBase, Job, JobInput, Rendered
 from esap_wf.errors import EsapError
 from esap_wf.models.manifest import Input, Manifest
@@ -176,10 +175,10 @@ def command_script(plan: Plan, engine: Rendered | None = None) -> str:
     )
 
 
-def engine_side(plan: Plan, workflow: Workflow, target: Path, places: Config | None = None) -> Rendered:
+def engine_side(plan: Plan, workflow: Workflow, target: Path, store: Path | None = None) -> Rendered:
     """
-    Write what a plan decides of a run directory, into an empty folder: all but the snapshot. `places` is the
-    configuration by which inputs that lie elsewhere are looked for; without, that of the user.
+    Write what a plan decides of a run directory, into an empty folder: all but the snapshot. `store` is the
+    one of which inputs that lie elsewhere may be results; without, the user's.
     """
     (target / "request.json").write_bytes(encode(plan.request))
     (target / "plan.json").write_bytes(encode(plan))
@@ -192,7 +191,7 @@ def engine_side(plan: Plan, workflow: Workflow, target: Path, places: Config | N
     if staging.brought_by_hand(plan):
         from esap_wf.running.by_hand import listing  # for these runs alone
 
-        listing.put(plan, target, places or config.load())
+        listing.put(plan, target, config.load(str(store) if store else None))
     script = target / COMMAND
     script.write_text(command_script(plan, engine), "utf-8")
     script.chmod(0o755)
@@ -241,7 +240,7 @@ def render(
     workflow: Workflow,
     target: Path,
     snapshot: Callable[[Path], None] | None = None,
-    places: Config | None = None,
+    store: Path | None = None,
 ) -> None:
     """
     Write a run directory: the engine's side, and the snapshot.
@@ -255,10 +254,10 @@ def render(
         An empty staging folder.
     snapshot : callable, optional
         Puts the code into a folder that is not there yet; else it is written there.
-    places : Config, optional
-        By which inputs that lie elsewhere are looked for.
+    store : Path, optional
+        Of which inputs that lie elsewhere may be results.
     """
-    engine = engine_side(plan, workflow, target, places)
+    engine = engine_side(plan, workflow, target, store)
     root = target / snapshot_place(plan.code)
     if snapshot:
         root.parent.mkdir(exist_ok=True)

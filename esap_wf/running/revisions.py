@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from esap_wf import config, files
+from esap_wf import files
 from esap_wf.catalogue.workflow import Workflow
 from esap_wf.errors import EsapError, NotFoundError, UsageError
 from esap_wf.formats import reading
@@ -43,7 +43,7 @@ def stage(run: Run, plan: Plan, workflow: Workflow) -> Path:
     """Put together what a run gets by a new plan; who staged it deletes it when nobody took it."""
     staged = run.store.staging(run.id)
     try:
-        render.engine_side(plan, workflow, staged, config.load(str(run.store.root)))
+        render.engine_side(plan, workflow, staged, run.store.root)
     except BaseException:
         delete_tree(staged)
         raise

@@ -6,7 +6,6 @@ the addresses. They can be made only when the run directory is there.
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from esap_wf.errors import Problem, RefusedError
 from esap_wf.formats import digests
@@ -49,5 +48,5 @@ def copy_of(run: Path, plan: Plan, ref: DataRef) -> bytes:
 
 def _original(run: Path, plan: Plan, ref: DataRef) -> Path:
     if not ref.is_brought:
-        return Path(unquote(urlsplit(ref.uri).path))
+        return Path(ref.original)
     return next(run / one.path for one in plan.nested if one.uri == ref.uri and one.path)

@@ -114,14 +114,12 @@ def fetch(
         The disk is full, say.
     """
     sha256 = wanted.checksums.get("sha256") or known()
-    if sha256 and (path := cache.find(sha256)):
-        source.confirm_allowed()
-        return _hit(path, sha256, wanted, progress)
+    if hit := _here(source, cache, sha256, progress):
+        return hit
     with cache.part(wanted.key, lambda: progress(0)) as part:
         sha256 = sha256 or known()
-        if sha256 and (path := cache.find(sha256)):  # somebody else was quicker
-            source.confirm_allowed()
-            return _hit(path, sha256, wanted, progress)
+        if hit := _here(source, cache, sha256, progress):  # somebody else was quicker
+            return hit
         for last in (False, True):
             try:
                 sums = _into(part, source, wanted, progress)
@@ -142,7 +140,12 @@ def fetch(
         return fetched
 
 
-def _hit(path: Path, sha256: str, wanted: Wanted, progress: Progress) -> Fetched:
+def _here(source: Source, cache: Cache, sha256: str | None, progress: Progress) -> Fetched | None:
+    """A file that is there, if who runs this may have it; None if it isn't."""
+    path = cache.find(sha256) if sha256 else None
+    if sha256 is None or path is None:
+        return None
+    source.confirm_allowed()
     size = path.stat().st_size
     progress(size)
     return Fetched(path, sha256, size, hit=True)
