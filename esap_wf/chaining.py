@@ -289,6 +289,8 @@ def _started(read: Read, name: str, plan: Plan, config: Config, if_exists: IfExi
         if phase is Phase.COMPLETED:
             return Started(former, reused=True)
         # of others the identity says that they are the same
+        if not plan.digest.deterministic and phase in states.ACTIVE:
+            return Started(former, attached=True)
         if not plan.digest.deterministic and phase in states.RESUMABLE:
             control.resume(former)
             return Started(former, attached=True, resumed=True)

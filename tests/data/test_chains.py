@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from helpers.waiting import until
+from helpers.workflows import SNAKEFILE, write_workflow
 
 from esap_wf.models.run import Phase
 
@@ -132,3 +133,25 @@ def test_what_is_wrong_with_a_chain_is_told_before_its_first_run(
     assert done.code != 0
     assert words in done.err, done.err
     assert not (place.store / "runs").exists() or place.listed() == []
+
+
+def test_a_link_that_draws_its_seed_and_is_at_work_is_not_begun_again(place: Gathering) -> None:
+    write_workflow(
+        place.root / "drawn",
+        {"seed": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}},
+        {"random": {"seed": "seed"}},
+        files={"Snakefile": SNAKEFILE.replace("echo made", "sleep 8; echo made")},
+    )
+    file = chain(place, "links: {only: {workflow: ./drawn}}")
+    first = place.popen("chain", "run", file, "--json", start_new_session=True)
+    run = until(
+        lambda: next(iter(place.listed()), None) if (place.store / "store.json").exists() else None,
+        what="the run",
+    )
+    until((place.store / "chains").exists, what="the chain to know it")
+    place.wait(run, lambda state: state.phase is Phase.EXECUTING)
+    first.kill()
+    first.communicate()
+    (link,) = place.ok("chain", "run", file)["links"]
+    assert (link["run"], link["phase"]) == (run, "COMPLETED")
+    assert place.listed() == [run]
